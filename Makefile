@@ -1,0 +1,46 @@
+# `make demo` and `make test` need Python 3.11+ and make; all else they install into .venv from the hash-pinned locks.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := requirements/runtime.lock requirements/dev.lock requirements/build.lock
+UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+
+.PHONY: help venv demo test check format lock bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+venv: .venv/installed  ## make .venv with the command `cytobatch` in it
+
+.venv/installed: requirements/dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cytobatch needs Python 3.11 or later, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: venv  ## convert a small generated plate, as a container would
+	@sh benchmarks/demo.sh $(BIN) demo
+
+test: venv  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: venv  ## style, types, and the walls between modules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv  ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv  ## wall, CPU and memory of a conversion against the floor of reading and writing
+	$(BIN)/python benchmarks/bench.py
+
+lock:  ## resolve the locks anew (needs uv)
+	$(UV_COMPILE) --group build -o requirements/build.lock
+	$(UV_COMPILE) pyproject.toml -o requirements/runtime.lock
+	$(UV_COMPILE) pyproject.toml --group dev -c requirements/runtime.lock -c requirements/build.lock -o requirements/dev.lock
+
+clean:  ## remove what the targets above made
+	rm -rf .venv demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
