@@ -1,0 +1,92 @@
+"""Plate, well and site: how labs write them, and the one way a profile does.
+
+Wells are normalised to a letter row and a two-digit column (`A01`; 1536-well plates go on with `AA01`), which is what
+pycytominer and the Cell Painting Gallery's platemaps use. Site folders follow the Gallery's `<plate>-<well>-<site>`.
+"""
+
+import re
+from dataclasses import dataclass
+
+ROWS_OF_1536 = 32
+COLUMNS_OF_1536 = 48
+
+_WELL = re.compile(r"([A-Za-z]{1,2})[-_ ]?0*([0-9]{1,2})")
+_SITE = re.compile(r"(?:s|f|site|field|fov)?[-_ ]?0*([0-9]{1,9})", re.IGNORECASE)
+_FOLDER = re.compile(
+    r"(?:(?P<plate>.+)[-_])?(?P<well>[A-Za-z]{1,2}[0-9]{1,2})(?:[-_](?:s|f|site)?(?P<site>[0-9]{1,9}))?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image was taken, as far as it is known."""
+
+    plate: str | None = None
+    well: str | None = None
+    site: str | None = None
+
+    def or_else(self, other: "Place") -> "Place":
+        """This place, its gaps filled from another."""
+        return Place(self.plate or other.plate, self.well or other.well, self.site or other.site)
+
+
+def row_letters(row: int) -> str:
+    """The letters of a 1-based plate row: 1 is A, 26 is Z, 27 is AA. Raises ValueError beyond a 1536-well plate."""
+    if not 1 <= row <= ROWS_OF_1536:
+        raise ValueError(f"a plate has rows 1 to {ROWS_OF_1536}, not {row}")
+    letter = chr(ord("A") + (row - 1) % 26)
+    return letter if row <= 26 else "A" + letter
+
+
+def _row_number(letters: str) -> int:
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number
+
+
+def normalise_well(text: str) -> str | None:
+    """`a1`, `A-01` and `A001` as `A01`; text that is no well of a 1536-well plate as it is; blank text as None."""
+    text = text.strip()
+    match = _WELL.fullmatch(text)
+    if match is None:
+        return text or None
+    row, column = _row_number(match[1]), int(match[2])
+    if not (1 <= row <= ROWS_OF_1536 and 1 <= column <= COLUMNS_OF_1536):
+        return text
+    return f"{row_letters(row)}{column:02d}"
+
+
+def well_of_row_and_column(row: str, column: str) -> str | None:
+    """A well from a plate row (a letter or a 1-based number) and a 1-based column; None if they are not that."""
+    row, column = row.strip(), column.strip()
+    if not column.isdecimal():
+        return None
+    if row.isdecimal():
+        if not 1 <= int(row) <= ROWS_OF_1536:
+            return None
+        row = row_letters(int(row))
+    well = normalise_well(f"{row}{int(column)}")
+    return well if well and _WELL.fullmatch(well) else None
+
+
+def site_number(text: str) -> int | None:
+    """The number in `3`, `s3`, `site_03`; None for any other text."""
+    match = _SITE.fullmatch(text.strip())
+    return int(match[1]) if match else None
+
+
+def place_of_folder(name: str) -> Place:
+    """Plate, well and site from a folder's name: `P-A01-1`, `P-A01`, `A01-1`, `A01`; an empty Place for others.
+
+    Without a site the well must have its two-digit column: `A01` is a well, the `v2` of `export-v2` is not.
+    """
+    match = _FOLDER.fullmatch(name)
+    if match is None or (match["site"] is None and not re.fullmatch(r"[A-Za-z]{1,2}[0-9]{2}", match["well"])):
+        return Place()
+    well = normalise_well(match["well"])
+    if well is None or _row_number(re.sub(r"[0-9]", "", well)) > ROWS_OF_1536:
+        return Place()
+    site = site_number(match["site"]) if match["site"] else None
+    return Place(match["plate"], well, None if site is None else str(site))
