@@ -1,0 +1,122 @@
+"""What became of a plate: every input, every count, every difference. Data first; it is written as JSON."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+FORMAT_VERSION = 1
+
+
+class Outcome(StrEnum):
+    """What became of an input."""
+
+    CONVERTED = "converted"
+    EMPTY = "empty"
+    """Sound, and without any object: a site without cells."""
+    FAILED = "failed"
+    """Unsound itself, for the reason given."""
+    LEFT_OUT = "left_out"
+    """Sound, but its export failed, so that no whole profile rows could be made from it."""
+    IGNORED = "ignored"
+    """No table of this layout."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LedgerEntry(_Model):
+    """One input, or one table that should have been there: what became of it, and why if it was not converted."""
+
+    path: str
+    outcome: Outcome
+    export: str | None = None
+    table: str | None = None
+    size: int | None = None
+    etag: str | None = None
+    rows: int | None = None
+    reason: str | None = None
+
+
+class SchemaDifference(_Model):
+    """A column that other exports have and this one lacks; null there."""
+
+    export: str
+    table: str
+    column: str
+
+
+class ValueRepair(_Model):
+    """Text met in a numeric column of one table, how often, and what it became."""
+
+    export: str
+    table: str
+    column: str
+    text: str
+    became: str
+    count: int
+
+
+class ReportWarning(_Model):
+    """Something that a reader of the profile should know, though nothing failed.
+
+    `count` objects in `exports` exports; `first_exports` are some of them.
+    """
+
+    what: str
+    table: str | None = None
+    count: int | None = None
+    exports: int | None = None
+    first_exports: list[str] = []
+
+
+class OutputFile(_Model):
+    """One published Parquet file."""
+
+    path: str
+    rows: int
+    columns: int
+    bytes: int
+    sha256: str
+
+
+class Counts(_Model):
+    """What went in and what came out."""
+
+    exports: int
+    failed_exports: int
+    objects: dict[str, int]
+    rows: int
+    rows_dropped_as_null: int
+    columns: int
+    plates: int
+    wells: int
+    sites: int
+
+
+class RunReport(_Model):
+    """The whole account of one plate's conversion. Written last: where it is, the Parquet beside it is complete."""
+
+    format_version: int = FORMAT_VERSION
+    cytobatch_version: str
+    plate: str
+    source: str
+    destination: str
+    preset: str
+    layout: str
+    joins: list[str]
+    started: datetime
+    finished: datetime
+    seconds: dict[str, float]
+    peak_memory_bytes: int
+    counts: Counts
+    outputs: list[OutputFile]
+    warnings: list[ReportWarning]
+    schema_differences: list[SchemaDifference]
+    repairs: list[ValueRepair]
+    ledger: list[LedgerEntry]
+
+    def to_json(self) -> str:
+        """The report as JSON text, for people and programs."""
+        return self.model_dump_json(indent=2)

@@ -1,0 +1,132 @@
+"""Unifying what exports say of the same table: every column that any of them has, null where one lacks it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from cytobatch.columns import ColumnKind, kind_of
+from cytobatch.errors import ConfigurationError, LayoutError
+from cytobatch.jobspec import CastGroup
+
+_KINDS = {ColumnKind.INTEGER: pa.int64(), ColumnKind.TEXT: pa.string()}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportColumns:
+    """The columns of one table in one export, with their types, and what the export is called."""
+
+    export: str
+    schema: pa.Schema
+
+
+@dataclass(frozen=True, slots=True)
+class MissingColumn:
+    """A column that other exports have and this one lacks; it is null there."""
+
+    export: str
+    table: str
+    column: str
+
+
+def csv_schema(columns: Sequence[str], text: set[str]) -> pa.Schema:
+    """Types for a CSV table's columns by the meaning of their names; `text` are those seen to hold text."""
+    return pa.schema([(column, _csv_type(column, column in text)) for column in columns])
+
+
+def _csv_type(column: str, is_text: bool) -> pa.DataType:
+    if is_text and kind_of(column) is not ColumnKind.INTEGER:
+        return pa.string()
+    return _KINDS.get(kind_of(column), pa.float64())
+
+
+def sqlite_schema(declared: pa.Schema) -> pa.Schema:
+    """A SQLite table's types: whole numbers as int64, fractions as float64, the rest as DuckDB reads it."""
+    return pa.schema([(field.name, _widest(field.type)) for field in declared])
+
+
+def _widest(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    return pa.float64() if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else kind
+
+
+def unify(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
+    """One schema for a table of several exports: all columns, in the order in which they are first met.
+
+    An integer and a float make a float. Raises LayoutError where a column is text in one export and a number in
+    another, naming both.
+    """
+    types: dict[str, pa.DataType] = {}
+    first: dict[str, str] = {}
+    seen: set[tuple[tuple[str, str], ...]] = set()
+    for part in parts:
+        shape = tuple((field.name, str(field.type)) for field in part.schema)
+        if shape in seen:
+            continue
+        seen.add(shape)
+        for field in part.schema:
+            known = types.setdefault(field.name, field.type)
+            origin = first.setdefault(field.name, part.export)
+            if not known.equals(field.type):
+                types[field.name] = _common(table, field.name, (origin, known), (part.export, field.type))
+    return pa.schema(list(types.items()))
+
+
+def _common(table: str, column: str, one: tuple[str, pa.DataType], other: tuple[str, pa.DataType]) -> pa.DataType:
+    kinds = (one[1], other[1])
+    if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+        return pa.float64()
+    raise LayoutError(
+        f"column {column!r} of table {table!r} has two types", where=f"{one[0]} and {other[0]}",
+        why=f"it is {kinds[0]} in the first and {kinds[1]} in the second",
+        remedy="mend one of the two, or leave it out",
+    )  # fmt: skip
+
+
+def missing_columns(table: str, unified: pa.Schema, part: ExportColumns) -> list[MissingColumn]:
+    """The columns of the unified schema that one export lacks."""
+    own = set(part.schema.names)
+    return [MissingColumn(part.export, table, name) for name in unified.names if name not in own]
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the schema's columns in its order: cast where types differ, null where it has none."""
+    if table.schema.equals(schema):
+        return table
+    own = set(table.column_names)
+    return pa.table(
+        [
+            table[field.name].cast(field.type) if field.name in own else pa.nulls(table.num_rows, field.type)
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def cast_groups(schema: pa.Schema, casts: Mapping[str, str]) -> pa.Schema:
+    """The schema with whole groups of types cast, `{"float": "float32"}` as CytoTable has it.
+
+    Raises ConfigurationError for a type that Arrow does not know.
+    """
+    targets = {CastGroup(group): _arrow_type(group, name) for group, name in casts.items()}
+    return pa.schema([field.with_type(_cast_type(field.type, targets)) for field in schema])
+
+
+def _arrow_type(group: str, name: str) -> pa.DataType:
+    try:
+        return pa.type_for_alias(name)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"unknown type {name!r} for {group!r}", where="data_type_cast_map", why="Arrow has no such type",
+            remedy="name an Arrow type such as float32, int32 or large_string",
+        ) from error  # fmt: skip
+
+
+def _cast_type(kind: pa.DataType, targets: dict[CastGroup, pa.DataType]) -> pa.DataType:
+    tests = (
+        (CastGroup.FLOAT, pa.types.is_floating),
+        (CastGroup.INTEGER, pa.types.is_integer),
+        (CastGroup.STRING, pa.types.is_string),
+    )
+    return next((targets[group] for group, test in tests if group in targets and test(kind)), kind)
