@@ -1,0 +1,142 @@
+"""DuckDB: the one place that imports it. Threads, memory, spill folder and the SQLite extension are set here."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import duckdb_extension_sqlite_scanner
+import pyarrow as pa
+
+from cytobatch import sql
+from cytobatch.errors import InternalError, JoinSqlError, UnsoundTableError
+
+
+class MixedTypesError(Exception):
+    """A SQLite column holds values that are not of its declared type."""
+
+
+def _extension() -> Path:
+    folder = Path(duckdb_extension_sqlite_scanner.__file__).parent / "extensions"
+    found = sorted(folder.rglob("*.duckdb_extension"))
+    if not found:
+        raise InternalError("DuckDB's SQLite extension is not installed", where=str(folder), remedy="install it again")
+    return found[-1]
+
+
+class Engine:
+    """A DuckDB of its own in memory, which spills to `spill` and downloads nothing. Use it as a context manager."""
+
+    def __init__(self, *, spill: Path, memory: int, workers: int | None = None) -> None:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "memory_limit": f"{memory // 2**20}MiB",
+            "temp_directory": str(spill),
+        }
+        if workers:
+            config["threads"] = workers
+        self._connection = duckdb.connect(config=config)
+        self._connection.load_extension(str(_extension()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def tables(self, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+        """Within it, the Arrow tables can be queried under their names."""
+        for name, table in tables.items():
+            self._connection.register(name, table)
+        try:
+            yield
+        finally:
+            for name in tables:
+                self._connection.unregister(name)
+
+    def query(self, text: str) -> pa.Table:
+        """The result of one of cytobatch's own queries."""
+        return self._connection.execute(text).to_arrow_table()
+
+    def sqlite_schema(self, path: Path, table: str) -> pa.Schema:
+        """The columns of a SQLite table, typed as declared. Raises UnsoundTableError."""
+        with _unsound(path, table):
+            return self._connection.execute(sql.describe_sqlite(str(path), table)).to_arrow_table().schema
+
+    def scan_sqlite(self, path: Path, table: str, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Streams columns of a SQLite table in batches of about `rows` rows.
+
+        Raises MixedTypesError where a value is not of its column's declared type, UnsoundTableError where the file
+        cannot be read.
+        """
+        with _unsound(path, table):
+            yield from self._connection.execute(sql.scan_sqlite(str(path), table, columns)).to_arrow_reader(rows)
+
+    def check_join(self, text: str, tables: set[str]) -> str:
+        """A user's join, ready to run: CytoTable's `read_parquet('cells.parquet')` made the table `cells`.
+
+        Raises JoinSqlError if it does not parse, reads none of `tables`, or reads one that is not there.
+        """
+        row = self._connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
+        tree = sql.parsed(row[0] if row else "")
+        named = sql.tables_in(tree)
+        unknown = sorted(named - tables - _common_tables(tree))
+        if unknown or not named & tables:
+            raise JoinSqlError(
+                f"joins names {', '.join(unknown)}, which is no table" if unknown else "joins names no table",
+                where="joins", why=f"the plate's tables are {', '.join(sorted(tables))}",
+                remedy="name the tables as they are listed here",
+            )  # fmt: skip
+        changed = json.dumps(sql.with_tables_for_files(tree))
+        row = self._connection.execute("SELECT json_deserialize_sql(?::JSON)", [changed]).fetchone()
+        return str(row[0]) if row else ""
+
+    def join_schema(self, text: str) -> pa.Schema:
+        """The columns of a user's checked join. Raises JoinSqlError."""
+        with _join_faults():
+            return self._connection.execute(f"{sql.without_repeats(text)} LIMIT 0").to_arrow_table().schema
+
+    def run_join(self, text: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """Streams the result of a user's checked join. Raises JoinSqlError."""
+        with _join_faults():
+            yield from self._connection.execute(sql.without_repeats(text)).to_arrow_reader(rows)
+
+
+@contextmanager
+def _join_faults() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise JoinSqlError(
+            "joins failed", where="joins", why=str(error).splitlines()[0], remedy="mend the SQL"
+        ) from error
+
+
+def _common_tables(tree: object) -> set[str]:
+    """The names that a parsed query's WITH clauses define."""
+    if isinstance(tree, list):
+        return set().union(*(_common_tables(item) for item in tree))
+    if not isinstance(tree, dict):
+        return set()
+    own = {entry["key"].lower() for entry in tree["cte_map"]["map"]} if "cte_map" in tree else set()
+    return own.union(*(_common_tables(item) for item in tree.values()))
+
+
+@contextmanager
+def _unsound(path: Path, table: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.TypeMismatchException as error:
+        raise MixedTypesError(str(error)) from error
+    except duckdb.Error as error:
+        raise UnsoundTableError(
+            f"SQLite table {table!r} cannot be read", where=path.name, why=str(error).splitlines()[0],
+            remedy="check the file with `PRAGMA integrity_check`, or copy it again",
+        ) from error  # fmt: skip

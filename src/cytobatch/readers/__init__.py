@@ -1,0 +1,1 @@
+"""Readers: a table of one file in, Arrow out. Each knows one format and nothing of profiles."""

@@ -1,0 +1,68 @@
+"""One table of one export as Arrow: in memory if it is small, memory-mapped from the scratch folder if it is not."""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from cytobatch.engine import Engine, MixedTypesError
+from cytobatch.errors import InternalError
+from cytobatch.readers import csv, sqlite
+from cytobatch.readers.values import Repair
+from cytobatch.schema import conform
+from cytobatch.survey import SurveyedTable
+
+Lane = Callable[[], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """All rows of a table under the plate's unified schema, and what was repaired on the way."""
+
+    table: pa.Table
+    repairs: tuple[Repair, ...]
+
+
+class Stager:
+    """Reads tables. Those of files beyond `limit` bytes go through `scratch`, so that memory stays bounded."""
+
+    def __init__(self, engine: Engine, scratch: Path, limit: int) -> None:
+        self._engine = engine
+        self._scratch = scratch
+        self._limit = limit
+        self._files = 0
+
+    def read(self, table: SurveyedTable, unified: pa.Schema) -> StagedTable:
+        """The whole table. Raises UnsoundTableError where it cannot be read whole."""
+        own = pa.schema([unified.field(name) for name in table.schema.names])
+        repairs: list[Repair] = []
+        for lane in self._lanes(table, own, repairs):
+            repairs.clear()
+            try:
+                read = self._spill(lane, own) if table.path.stat().st_size > self._limit else _collect(lane, own)
+            except MixedTypesError:
+                continue
+            return StagedTable(conform(read, unified), tuple(repairs))
+        raise InternalError("no way to read a table", where=table.source)
+
+    def _lanes(self, table: SurveyedTable, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
+        if table.sql_table is not None:
+            return sqlite.lanes(self._engine, table.path, table.sql_table, own, repairs)
+        return (functools.partial(csv.stream, table.path, tuple(table.schema.names), own, repairs),)
+
+    def _spill(self, lane: Lane, schema: pa.Schema) -> pa.Table:
+        self._files += 1
+        path = self._scratch / f"table-{self._files}.arrow"
+        with pa.ipc.new_file(path, schema) as writer:
+            for batch in lane():
+                writer.write_batch(batch)
+        mapped = pa.memory_map(str(path))
+        # The mapping keeps the bytes until the table is dropped; the name is not needed any more.
+        path.unlink()
+        return pa.ipc.open_file(mapped).read_all()
+
+
+def _collect(lane: Lane, schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_batches(lane(), schema)

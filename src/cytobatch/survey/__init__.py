@@ -1,0 +1,165 @@
+"""What is really in the staged files: headers, types, image sets, and which exports are sound.
+
+Reads the head of each table and the whole of the small image tables; the compartments' rows are read later, once.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from cytobatch import images
+from cytobatch.engine import Engine, MixedTypesError
+from cytobatch.errors import InternalError, LayoutError, UnsoundTableError
+from cytobatch.layouts import Place, Preset, PresetName, SourceKind
+from cytobatch.links import JoinPlan, find_keys, plan_joins
+from cytobatch.plan import ConversionPlan
+from cytobatch.readers import csv, sqlite
+from cytobatch.report import LedgerEntry, Outcome
+from cytobatch.schema import ExportColumns, MissingColumn, missing_columns, unify
+from cytobatch.survey.heads import (
+    Heads,
+    choose_tables,
+    csv_heads,
+    refuse_cut_ends,
+    settle_empty_tables,
+    sqlite_heads,
+    sqlite_preset,
+)
+from cytobatch.survey.model import Survey, SurveyedExport, SurveyedTable, TableSchema, left_out, with_file
+
+
+def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
+    """Looks into every staged file. Raises LayoutError where the tables cannot make what the job asks for."""
+    preset, heads = _heads(plan, staged, engine)
+    joins = plan.job.join and plan.job.joins is None
+    rows, heads = _image_rows(preset, heads, engine, everything=not joins)
+    heads = [settle_empty_tables(head, preset, rows.get(head.export.index)) for head in heads]
+    sound = [_sound(head, joined=plan.job.join) for head in heads]
+    exports = tuple(SurveyedExport(head.export, head.tables) for head, ok in zip(heads, sound, strict=True) if ok)
+    tables = _schemas(plan, preset, exports)
+    said = _together(exports, rows)
+    typed = images.typed(said) if said is not None and plan.kind is SourceKind.CSV else said
+    return Survey(
+        plan=plan,
+        preset=preset,
+        exports=exports,
+        schemas=tables,
+        images=images.image_sets(said, typed, preset, _export_places(plan)),
+        image_rows=typed,
+        join=_join_plan(plan, tables) if joins and tables else None,
+        ledger=_ledger(plan, heads, sound),
+        missing=_missing(exports, tables),
+    )
+
+
+def _heads(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> tuple[Preset, list[Heads]]:
+    if plan.kind is SourceKind.CSV and plan.preset is not None:
+        return plan.preset, refuse_cut_ends([csv_heads(export, staged) for export in plan.exports])
+    heads = [sqlite_heads(export, staged, engine) for export in plan.exports]
+    preset = plan.preset or sqlite_preset(plan, heads)
+    return preset, choose_tables(plan, preset, heads)
+
+
+def _image_rows(
+    preset: Preset, heads: Sequence[Heads], engine: Engine, *, everything: bool
+) -> tuple[dict[int, pa.Table], list[Heads]]:
+    """The image rows of each export, by its index; and the exports, an unsound image table being a fault."""
+    rows: dict[int, pa.Table] = {}
+    checked = []
+    for head in heads:
+        table = next((head.tables[name] for name in preset.metadata if name in head.tables), None)
+        result = head
+        if table is not None:
+            columns = tuple(table.schema.names)
+            wanted = columns if everything else images.wanted_columns(columns, preset)
+            try:
+                rows[head.export.index] = _read_images(table, wanted, engine)
+            except UnsoundTableError as error:
+                result = head.without(table.name, error.reason)
+        checked.append(result)
+    return rows, checked
+
+
+def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) -> pa.Table:
+    """An image table's columns, CSV as text, SQLite as declared."""
+    if table.sql_table is None:
+        return csv.read_text(table.path, tuple(table.schema.names), wanted)
+    schema = pa.schema([table.schema.field(column) for column in wanted])
+    for lane in sqlite.lanes(engine, table.path, table.sql_table, schema, []):
+        try:
+            return pa.Table.from_batches(list(lane()), schema)
+        except MixedTypesError:
+            continue
+    raise InternalError("no way to read an image table", where=table.source)
+
+
+def _together(exports: Sequence[SurveyedExport], rows: Mapping[int, pa.Table]) -> pa.Table | None:
+    """All image rows with `e`, the export's index, as they are: CSV as text."""
+    parts = [
+        rows[export.index].append_column(
+            "e", pa.repeat(pa.scalar(export.index, pa.int64()), rows[export.index].num_rows)
+        )
+        for export in exports
+        if export.index in rows
+    ]
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+
+def _sound(head: Heads, *, joined: bool) -> bool:
+    """Whether an export is converted: whole if its tables are joined, else as far as its tables are sound."""
+    return not head.faults if joined else bool(head.tables)
+
+
+def _schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[SurveyedExport]) -> dict[str, TableSchema]:
+    names = list(dict.fromkeys(name for export in exports for name in export.tables))
+    compartments = [name for name in names if name not in preset.metadata]
+    result = {}
+    for name in names:
+        own = [export for export in exports if name in export.tables]
+        label = own[0].tables[name].label
+        schema = unify(name, (ExportColumns(export.path, export.tables[name].schema) for export in own))
+        keys = find_keys(name, label, schema.names, compartments) if name in compartments else None
+        if name in compartments and keys is None:
+            raise LayoutError(
+                f"table {name!r} has no object number", where=plan.job.source,
+                why=f"there is no ObjectNumber among its {len(schema)} columns",
+                remedy="leave it out with 'compartments'",
+            )  # fmt: skip
+        result[name] = TableSchema(name, label, schema, keys)
+    return result
+
+
+def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinPlan:
+    keys = {name: table.keys for name, table in tables.items() if table.keys}
+    required = plan.job.compartments or (() if plan.job.preset is PresetName.AUTO else keys)
+    return plan_joins(keys, {name.lower() for name in required})
+
+
+def _export_places(plan: ConversionPlan) -> list[Place]:
+    said = Place(plan.job.plate, plan.job.well, plan.job.site)
+    return [export.place.or_else(said) for export in plan.exports]
+
+
+def _missing(exports: Sequence[SurveyedExport], tables: Mapping[str, TableSchema]) -> tuple[MissingColumn, ...]:
+    return tuple(
+        difference
+        for export in exports
+        for name, table in export.tables.items()
+        if len(table.schema) < len(tables[name].schema)
+        for difference in missing_columns(name, tables[name].schema, ExportColumns(export.path, table.schema))
+    )
+
+
+def _ledger(plan: ConversionPlan, heads: Sequence[Heads], sound: Sequence[bool]) -> tuple[LedgerEntry, ...]:
+    entries: list[LedgerEntry] = []
+    for head, ok in zip(heads, sound, strict=True):
+        entries += [*head.faults, *head.empty]
+        if not ok:
+            entries += left_out(head.export.path, head.tables.values())
+    files = {file.path: file for file in plan.inventory.files}
+    ignored = [LedgerEntry(path=file.path, outcome=Outcome.IGNORED, reason=reason) for file, reason in plan.ignored]
+    return tuple(with_file(entry, files) for entry in [*entries, *ignored])
+
+
+__all__ = ["Survey", "SurveyedExport", "SurveyedTable", "TableSchema", "left_out", "survey", "with_file"]

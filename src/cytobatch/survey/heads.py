@@ -1,0 +1,177 @@
+"""Each export's tables as their first lines or declarations show them, and which of them are unsound."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from cytobatch import images
+from cytobatch.columns import IMAGE_NUMBER
+from cytobatch.engine import Engine
+from cytobatch.errors import LayoutError, UnsoundTableError
+from cytobatch.layouts import PRESETS, Preset, PresetName
+from cytobatch.links import find_keys
+from cytobatch.plan import MISSING, ConversionPlan, CsvTable, Export, with_overrides
+from cytobatch.readers import csv, sqlite
+from cytobatch.readers.values import first_text_columns
+from cytobatch.report import LedgerEntry, Outcome
+from cytobatch.schema import csv_schema, sqlite_schema
+from cytobatch.survey.model import SurveyedTable
+
+_PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
+_NOT_OBJECTS = frozenset({"experiment", "image", "well"})
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """One export while it is looked at: tables so far sound, what is wrong with the others, which hold no object."""
+
+    export: Export
+    tables: Mapping[str, SurveyedTable]
+    faults: tuple[LedgerEntry, ...]
+    empty: tuple[LedgerEntry, ...] = ()
+
+    def without(self, name: str, reason: str) -> "Heads":
+        """The same, one of its tables being unsound."""
+        table = self.tables[name]
+        rest = {other: self.tables[other] for other in self.tables if other != name}
+        fault = _fault(self.export, table.source, table.shown_name, reason)
+        return replace(self, tables=rest, faults=(*self.faults, fault))
+
+
+def _fault(export: Export, path: str, table: str | None, reason: str) -> LedgerEntry:
+    return LedgerEntry(path=path, outcome=Outcome.FAILED, export=export.path, table=table, reason=reason)
+
+
+def csv_heads(export: Export, staged: Mapping[str, Path]) -> Heads:
+    """The CSV tables of an export."""
+    tables = {}
+    faults = []
+    for name, table in export.tables.items():
+        try:
+            tables[name] = _csv_table(table, staged[table.file.path])
+        except UnsoundTableError as error:
+            faults.append(_fault(export, table.file.path, name, error.reason))
+    faults += [_fault(export, export.path, name, MISSING) for name in export.missing]
+    return Heads(export, tables, tuple(faults))
+
+
+def _csv_table(table: CsvTable, path: Path) -> SurveyedTable:
+    head = csv.read_head(path)
+    if IMAGE_NUMBER not in head.columns:
+        raise csv.unsound(path, "no ImageNumber column", f"the header begins {','.join(head.columns[:3])!r}")
+    schema = csv_schema(head.columns, first_text_columns(head.columns, head.first_row))
+    return SurveyedTable(
+        table.name, table.label, table.file.path, path, schema, head.has_rows, complete=head.ends_with_newline
+    )
+
+
+def sqlite_heads(export: Export, staged: Mapping[str, Path], engine: Engine) -> Heads:
+    """The tables of a SQLite file that number images."""
+    file = export.files[0]
+    path = staged[file.path]
+    tables: dict[str, SurveyedTable] = {}
+    try:
+        for sql_table in sqlite.list_tables(path):
+            schema = sqlite_schema(engine.sqlite_schema(path, sql_table))
+            if IMAGE_NUMBER in schema.names:
+                label = _label_of(sql_table)
+                has_rows = sqlite.approximate_rows(path, sql_table) > 0
+                name = label.lower()
+                tables[name] = SurveyedTable(name, label, file.path, path, schema, has_rows, sql_table)
+    except UnsoundTableError as error:
+        return Heads(export, {}, (_fault(export, file.path, None, error.reason),))
+    return Heads(export, tables, ())
+
+
+def _label_of(sql_table: str) -> str:
+    """`Cells` for `Per_Cells` and `MyExpt_Per_Cells`, as CellProfiler's ExportToDatabase names its tables."""
+    match = _PER.fullmatch(sql_table)
+    name = match[1] if match else sql_table
+    return name[:1].upper() + name[1:]
+
+
+def sqlite_preset(plan: ConversionPlan, heads: Sequence[Heads]) -> Preset:
+    """The preset that fits what `auto` found in the SQLite files: whether tables are called `Per_…`."""
+    names = {table.full_name for head in heads for table in head.tables.values()}
+    found = PresetName.CELLPROFILER_SQLITE if any(_PER.fullmatch(name) for name in names) else PresetName.CELL_HEALTH
+    preset = with_overrides(PRESETS[found], plan.job)
+    if plan.job.compartments:
+        return preset
+    return replace(preset, compartments=tuple(sorted(_object_tables(heads))))
+
+
+def _object_tables(heads: Iterable[Heads]) -> set[str]:
+    return {
+        name
+        for head in heads
+        for name, table in head.tables.items()
+        if name not in _NOT_OBJECTS and find_keys(name, table.label, table.schema.names, ())
+    }
+
+
+def choose_tables(plan: ConversionPlan, preset: Preset, heads: Sequence[Heads]) -> list[Heads]:
+    """Only the preset's tables of SQLite files; those that other files have and one lacks are faults.
+
+    Raises LayoutError where a compartment is in no file at all.
+    """
+    found = {name for head in heads for name in head.tables}
+    wanted = [name for name in (*preset.compartments, *preset.metadata) if name in found]
+    absent = [name for name in preset.compartments if name not in found]
+    if found and (absent or not preset.compartments):
+        held = sorted({table.shown_name for head in heads for table in head.tables.values()})
+        raise LayoutError(
+            f"no table for compartment(s) {', '.join(absent) or 'at all'}", where=plan.job.source,
+            why=f"the SQLite file(s) hold {', '.join(held)}",
+            remedy="name the compartments that are there with 'compartments', or use preset 'auto'",
+        )  # fmt: skip
+    return [_chosen(head, wanted) for head in heads]
+
+
+def _chosen(head: Heads, wanted: Sequence[str]) -> Heads:
+    tables = {name: head.tables[name] for name in wanted if name in head.tables}
+    if head.faults:
+        return replace(head, tables=tables)
+    faults = [_fault(head.export, head.export.path, name, MISSING) for name in wanted if name not in tables]
+    return replace(head, tables=tables, faults=tuple(faults))
+
+
+def refuse_cut_ends(heads: Sequence[Heads]) -> list[Heads]:
+    """A last line without its end is cut short, unless no file of the plate ends its last line: then it is a style."""
+    if not any(table.complete for head in heads for table in head.tables.values()):
+        return list(heads)
+    result = []
+    for head in heads:
+        checked = head
+        for name, table in head.tables.items():
+            if not table.complete:
+                checked = checked.without(name, "cut short: the last line has no end")
+        result.append(checked)
+    return result
+
+
+def settle_empty_tables(head: Heads, preset: Preset, image_rows: pa.Table | None) -> Heads:
+    """CSV tables without rows: an empty site if the image table says so, or all compartments do; otherwise a fault."""
+    bare = [name for name, table in head.tables.items() if not table.has_rows and table.sql_table is None]
+    compartments = [name for name in head.tables if name not in preset.metadata]
+    all_bare = bool(compartments) and all(name in bare for name in compartments)
+    counts = images.counts_of(image_rows) if image_rows is not None and image_rows.num_rows else {}
+    for name in bare:
+        expected = counts.get(name)
+        if expected == 0 or (expected is None and all_bare and name in compartments):
+            continue
+        why = f"the image table counts {expected}" if expected else "there is a header, but no row"
+        head = head.without(name, f"header only: {why}")
+    if not all_bare or head.faults:
+        return head
+    reason = "a site without objects"
+    entries = [
+        LedgerEntry(
+            path=head.tables[name].source, outcome=Outcome.EMPTY, export=head.export.path, table=name, rows=0,
+            reason=reason,
+        )
+        for name in compartments
+    ]  # fmt: skip
+    return replace(head, empty=tuple(entries))

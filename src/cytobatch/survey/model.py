@@ -1,0 +1,120 @@
+"""What a survey finds, as frozen values."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from cytobatch.images import ImageSets
+from cytobatch.inventory import SourceFile
+from cytobatch.layouts import Preset
+from cytobatch.links import CompartmentKeys, JoinPlan
+from cytobatch.plan import ConversionPlan, Export
+from cytobatch.report import LedgerEntry, Outcome
+from cytobatch.schema import MissingColumn
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyedTable:
+    """One table of one export: its name (`cells`), the name its columns get (`Cells`), and where it is.
+
+    `source` is its file's path at the source, `path` the staged file, `sql_table` its name in a SQLite file; `schema`
+    has its own columns, typed; `complete` says whether its last line has its end.
+    """
+
+    name: str
+    label: str
+    source: str
+    path: Path
+    schema: pa.Schema
+    has_rows: bool
+    sql_table: str | None = None
+    complete: bool = True
+
+    @property
+    def shown_name(self) -> str:
+        """The name of the table as its source has it."""
+        return self.sql_table or self.name
+
+    @property
+    def full_name(self) -> str:
+        """What a user's SQL calls it: its name at the source in lower case, such as `per_cells`."""
+        return self.shown_name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyedExport:
+    """One export with the tables that were found sound."""
+
+    export: Export
+    tables: Mapping[str, SurveyedTable]
+
+    @property
+    def index(self) -> int:
+        """The export's index in the plan."""
+        return self.export.index
+
+    @property
+    def path(self) -> str:
+        """The export's path below the source."""
+        return self.export.path
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """One table over all exports: its label, and the union of its columns under their source names.
+
+    `keys` are those of a compartment; an image table has none.
+    """
+
+    name: str
+    label: str
+    schema: pa.Schema
+    keys: CompartmentKeys | None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What will be converted: sound exports, each table's schema, how they join, and what was found wrong.
+
+    `image_rows` are all rows of the image tables under their source names, with `e`, the export's index; they have all
+    columns where the tables themselves are wanted. `join` is None where nothing is joined. `ledger` holds the inputs
+    that are settled already.
+    """
+
+    plan: ConversionPlan
+    preset: Preset
+    exports: tuple[SurveyedExport, ...]
+    schemas: Mapping[str, TableSchema]
+    images: ImageSets
+    image_rows: pa.Table | None
+    join: JoinPlan | None
+    ledger: tuple[LedgerEntry, ...]
+    missing: tuple[MissingColumn, ...]
+
+    @property
+    def by_table_number(self) -> bool:
+        """Whether the source numbers its exports itself, within one file."""
+        tables = [schema for schema in self.schemas.values() if schema.keys]
+        return bool(tables) and all(schema.keys and schema.keys.table_number for schema in tables)
+
+
+def left_out(export: str, tables: Iterable[SurveyedTable]) -> list[LedgerEntry]:
+    """Ledger entries for the sound tables of an export that failed."""
+    return [
+        LedgerEntry(
+            path=table.source,
+            outcome=Outcome.LEFT_OUT,
+            export=export,
+            table=table.shown_name,
+            reason="another table of its export failed",
+        )
+        for table in tables
+    ]
+
+
+def with_file(entry: LedgerEntry, files: Mapping[str, SourceFile]) -> LedgerEntry:
+    """The entry with its file's size and ETag."""
+    file = files.get(entry.path)
+    return entry if file is None else entry.model_copy(update={"size": file.size, "etag": file.etag})
