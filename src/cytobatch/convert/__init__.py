@@ -1,0 +1,75 @@
+"""Staged files in, Parquet on the scratch disk out; and the account of every table on the way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytobatch import __version__
+from cytobatch.convert.account import Account
+from cytobatch.convert.context import Conversion
+from cytobatch.convert.numbers import export_numbers
+from cytobatch.convert.profile import write_profile
+from cytobatch.convert.sink import Sink
+from cytobatch.convert.tables import write_tables
+from cytobatch.convert.units import UnitReader
+from cytobatch.convert.user_join import write_user_join
+from cytobatch.engine import Engine
+from cytobatch.errors import InputDataError
+from cytobatch.parquet import WrittenFile
+from cytobatch.report import FORMAT_VERSION
+from cytobatch.staging import Stager
+from cytobatch.survey import Survey
+
+# Read tables, the gathered piece, the writer's waiting rows and Arrow's own buffers stand in memory side by side.
+_UNIT_SHARE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedPlate:
+    """Parquet files on the scratch disk by their name below the destination, and what became of every input."""
+
+    survey: Survey
+    files: Mapping[str, WrittenFile]
+    account: Account
+
+
+def parquet_metadata(survey: Survey) -> dict[str, str]:
+    """What a Parquet file says of its origin; nothing that differs between two runs of one input."""
+    return {
+        "data-producer": "cytobatch",
+        "data-producer-version": __version__,
+        "cytobatch.version": __version__,
+        "cytobatch.format_version": str(FORMAT_VERSION),
+        "cytobatch.source": survey.plan.job.source,
+        "cytobatch.preset": survey.preset.name.value,
+        "cytobatch.layout": survey.plan.kind.value,
+    }
+
+
+def convert(survey: Survey, engine: Engine, out: Path, scratch: Path) -> ConvertedPlate:
+    """Converts a surveyed plate into Parquet files below `out`.
+
+    Raises TooManyFailedExportsError, InputDataError where no export can be converted at all, and JoinSqlError.
+    """
+    job = survey.plan.job
+    account = Account(survey)
+    account.check()
+    if not survey.exports:
+        raise InputDataError(
+            "nothing could be converted", where=job.source, why=account.failures(), remedy="mend the exports named"
+        )
+    unit_bytes = int(job.memory) // _UNIT_SHARE
+    reader = UnitReader(survey, Stager(engine, scratch, unit_bytes), account, unit_bytes)
+    sink = Sink(job, out, account, parquet_metadata(survey))
+    run = Conversion(survey, engine, reader, account, sink, export_numbers(survey))
+    if not job.join:
+        write_tables(run)
+    elif job.joins is not None:
+        write_user_join(run, job.joins)
+    else:
+        write_profile(run)
+    account.check()
+    return ConvertedPlate(survey, sink.files, account)
+
+
+__all__ = ["ConvertedPlate", "convert", "parquet_metadata"]

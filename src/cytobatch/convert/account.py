@@ -1,0 +1,135 @@
+"""The account that is kept while a plate is converted: what became of each table, and what was met on the way."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from cytobatch.columns import PLATE, SITE, WELL
+from cytobatch.errors import TooManyFailedExportsError
+from cytobatch.join import Loose
+from cytobatch.readers.values import Repair
+from cytobatch.report import LedgerEntry, Outcome, ReportWarning, ValueRepair
+from cytobatch.survey import Survey, SurveyedExport, left_out, with_file
+
+_FAILURES_SHOWN = 50
+_EXPORTS_NAMED = 10
+
+
+class Account:
+    """Collects ledger entries, repairs, warnings and counts. Starts with what the survey settled."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._job = survey.plan.job
+        self._files = {file.path: file for file in survey.plan.inventory.files}
+        self._paths = {export.index: export.path for export in survey.plan.exports}
+        self.ledger: list[LedgerEntry] = list(survey.ledger)
+        self.repairs: list[ValueRepair] = []
+        self._warnings: list[ReportWarning] = []
+        self._loose: list[Loose] = []
+        self.objects: Counter[str] = Counter()
+        self.places: set[tuple[object, object, object]] = set()
+        self.rows_dropped = 0
+
+    @property
+    def failed_exports(self) -> set[str]:
+        """The paths of exports of which a table failed."""
+        return {entry.export for entry in self.ledger if entry.outcome is Outcome.FAILED and entry.export}
+
+    @property
+    def wells(self) -> int:
+        """Wells of the rows that were written."""
+        return len({(plate, well) for plate, well, _ in self.places if well is not None})
+
+    @property
+    def plates(self) -> int:
+        """Plates of the rows that were written."""
+        return len({plate for plate, _, _ in self.places if plate is not None})
+
+    @property
+    def sites(self) -> int:
+        """Sites of the rows that were written."""
+        return len({place for place in self.places if place[2] is not None})
+
+    def check(self) -> None:
+        """Raises TooManyFailedExportsError, naming them, once more exports failed than the job allows."""
+        failed = len(self.failed_exports)
+        if failed <= self._job.max_failed_exports:
+            return
+        raise TooManyFailedExportsError(
+            f"{failed} of {len(self._paths)} export(s) failed", where=self._job.source, why=self.failures(),
+            remedy=f"mend or remove them, or allow them with max_failed_exports (now {self._job.max_failed_exports})",
+        )  # fmt: skip
+
+    def failures(self) -> str:
+        """The failed tables, a line each, each with its reason."""
+        failed = [entry for entry in self.ledger if entry.outcome is Outcome.FAILED]
+        lines = [f"{entry.path} ({entry.table or 'file'}): {entry.reason}" for entry in failed[:_FAILURES_SHOWN]]
+        more = len(failed) - len(lines)
+        return "\n       ".join([*lines, f"and {more} more"] if more else lines)
+
+    def fail(self, export: SurveyedExport, name: str, reason: str, *, whole_export: bool) -> None:
+        """A table failed; with `whole_export` the sound tables of its export are left out with it."""
+        table = export.tables[name]
+        entry = LedgerEntry(
+            path=table.source, outcome=Outcome.FAILED, export=export.path, table=table.shown_name, reason=reason
+        )
+        self._add(entry)
+        if whole_export:
+            for other in left_out(export.path, (t for key, t in export.tables.items() if key != name)):
+                self._add(other)
+        self.check()
+
+    def converted(self, export: SurveyedExport, name: str, rows: int | None) -> None:
+        """A table of an export was converted, with so many rows; None where they were not counted."""
+        table = export.tables[name]
+        if not table.has_rows and table.sql_table is None:
+            return
+        self.objects[name] += rows or 0
+        entry = LedgerEntry(
+            path=table.source, outcome=Outcome.CONVERTED, export=export.path, table=table.shown_name, rows=rows
+        )
+        self._add(entry)
+
+    def repaired(self, export: SurveyedExport, table: str, repairs: Iterable[Repair]) -> None:
+        """Values of a table were taken for what they mean."""
+        self.repairs += [
+            ValueRepair(export=export.path, table=table, column=repair.column, text=repair.text,
+                        became=repair.became, count=repair.count)
+            for repair in repairs
+        ]  # fmt: skip
+
+    def warn(self, what: str, *, table: str | None = None) -> None:
+        """Something that a reader of the profile should know."""
+        self._warnings.append(ReportWarning(what=what, table=table))
+
+    def left_aside(self, loose: Iterable[Loose]) -> None:
+        """Objects that a join left aside."""
+        self._loose += loose
+
+    @property
+    def warnings(self) -> list[ReportWarning]:
+        """All warnings; what joins left aside is added up over exports."""
+        groups: dict[tuple[str, str], list[Loose]] = defaultdict(list)
+        for item in self._loose:
+            groups[item.table, item.what].append(item)
+        return self._warnings + [
+            ReportWarning(
+                what=what,
+                table=table,
+                count=sum(item.count for item in items),
+                exports=len(items),
+                first_exports=[self._paths[item.export] for item in items[:_EXPORTS_NAMED]],
+            )
+            for (table, what), items in groups.items()
+        ]
+
+    def note_places(self, table: pa.Table) -> None:
+        """Counts the plates, wells and sites of profile rows."""
+        names = [name for name in (PLATE, WELL, SITE) if name in table.column_names]
+        if names:
+            for row in table.select(names).group_by(names).aggregate([]).to_pylist():
+                self.places.add((row.get(PLATE), row.get(WELL), row.get(SITE)))
+
+    def _add(self, entry: LedgerEntry) -> None:
+        self.ledger.append(with_file(entry, self._files))

@@ -1,0 +1,30 @@
+"""What every way of converting a plate works with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cytobatch.convert.account import Account
+from cytobatch.convert.sink import Sink
+from cytobatch.convert.units import UnitReader
+from cytobatch.engine import Engine
+from cytobatch.jobspec import PlateJob
+from cytobatch.survey import Survey
+
+SINGLE_CELLS = "single_cells.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A surveyed plate, and the reader, account, sink and engine of its run. `numbers` are exports' TableNumbers."""
+
+    survey: Survey
+    engine: Engine
+    reader: UnitReader
+    account: Account
+    sink: Sink
+    numbers: Mapping[int, int]
+
+    @property
+    def job(self) -> PlateJob:
+        """The job."""
+        return self.survey.plan.job

@@ -1,0 +1,41 @@
+"""TableNumbers: the field's name for a number that tells exports apart."""
+
+import zlib
+
+from cytobatch.survey import Survey, SurveyedExport
+
+_CHUNK = 2**20
+
+
+def export_numbers(survey: Survey) -> dict[int, int]:
+    """The TableNumber of each export, by index: the CRC-32 of its image table's file, as cytominer-database has it.
+
+    For SQLite it is that of the whole file. Exports whose files are alike byte for byte, or that have no image table,
+    get the CRC-32 with their path added, so that no two exports share a number. Empty where none is wanted: by
+    default, where there is one export, or where the source has TableNumbers of its own.
+    """
+    wanted = survey.plan.job.add_tablenumber
+    if wanted is None:
+        wanted = len(survey.plan.exports) > 1 and not survey.by_table_number
+    if not wanted:
+        return {}
+    numbers: dict[int, int] = {}
+    taken: set[int] = set()
+    for export in survey.exports:
+        number = _checksum(survey, export)
+        while number in taken:
+            number = zlib.crc32(export.path.encode(), number)
+        numbers[export.index] = number
+        taken.add(number)
+    return numbers
+
+
+def _checksum(survey: Survey, export: SurveyedExport) -> int:
+    table = next((export.tables[name] for name in survey.preset.metadata if name in export.tables), None)
+    if table is None:
+        return zlib.crc32(export.path.encode())
+    number = 0
+    with table.path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            number = zlib.crc32(chunk, number)
+    return number

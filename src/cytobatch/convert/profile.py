@@ -1,0 +1,64 @@
+"""The joined profile: units of exports, joined by their keys, gathered, written."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cytobatch.convert.context import SINGLE_CELLS, Conversion
+from cytobatch.convert.sink import file_name
+from cytobatch.errors import InputDataError
+from cytobatch.join import Gatherer, JoinedRows, Joiner, Origin, ProfileColumn, Unit, profile_columns
+from cytobatch.links import JoinPlan
+from cytobatch.survey import SurveyedExport
+
+
+def write_profile(run: Conversion) -> None:
+    """Writes the joined profile of all exports as one file, or as a file for each export."""
+    plan = run.survey.join
+    if plan is None:
+        raise InputDataError(
+            "no compartments to join", where=run.job.source, why="no sound export has any", remedy="see the failures"
+        )
+    columns = profile_columns(run.survey, plan, number_exports=bool(run.numbers))
+    schema = pa.schema([(column.name, column.kind) for column in columns])
+    places = {column.name for column in columns if column.table == Origin.PLACE}
+    for compartment in plan.unlinked:
+        run.account.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
+    exports = run.survey.exports
+    if run.job.concat:
+        run.sink.write(SINGLE_CELLS, schema, _rows(run, plan, columns, exports), may_be_null=places)
+        return
+    for export in exports:
+        rows = _rows(run, plan, columns, (export,))
+        run.sink.write(file_name(export.path), schema, rows, may_be_null=places)
+
+
+def _rows(
+    run: Conversion, plan: JoinPlan, columns: Sequence[ProfileColumn], exports: Sequence[SurveyedExport]
+) -> Iterator[pa.Table]:
+    joiner = Joiner(run.survey, plan, run.engine)
+    gatherer = Gatherer(run.survey, columns, run.numbers)
+    for unit in run.reader.units(plan.compartments, exports):
+        joined = joiner.rows_of(unit)
+        _settle(run, unit, joined)
+        yield from gatherer.batches(unit, joined.rows, run.job.row_group_rows(len(columns)))
+
+
+def _settle(run: Conversion, unit: Unit, joined: JoinedRows) -> None:
+    """Enters into the account what became of each export of a unit."""
+    faulty = {fault.export: fault for fault in reversed(joined.faults)}
+    by_index = {export.index: export for export in unit.exports}
+    for index, fault in faulty.items():
+        run.account.fail(by_index[index], fault.table, fault.reason, whole_export=True)
+    counts = {
+        name: {row["values"]: row["counts"] for row in pc.value_counts(owners).to_pylist()}
+        for name, owners in unit.owners.items()
+    }
+    for export in unit.exports:
+        if export.index in faulty:
+            continue
+        for name in export.tables:
+            rows = counts[name].get(export.index, 0) if name in counts else None
+            run.account.converted(export, name, rows)
+    run.account.left_aside(joined.loose)

@@ -1,0 +1,61 @@
+"""Where converted rows go: Parquet files on the scratch disk, cast, without nulls if asked for, and counted."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cytobatch.convert.account import Account
+from cytobatch.jobspec import PARQUET, PlateJob
+from cytobatch.parquet import ParquetFile, WrittenFile
+from cytobatch.schema import cast_groups
+
+
+def file_name(export: str) -> str:
+    """A file name for an export: its path, flattened, with what a file system or a URI may mind replaced."""
+    flat = re.sub(r"[^\w.=+-]+", "-", export.strip("./")).strip("-")
+    return f"{flat or 'export'}{PARQUET}"
+
+
+class Sink:
+    """Writes Parquet files below `out`; `files` has them by their name there, once they are complete."""
+
+    def __init__(self, job: PlateJob, out: Path, account: Account, metadata: Mapping[str, str]) -> None:
+        self._job = job
+        self._out = out
+        self._account = account
+        self._metadata = metadata
+        self.files: dict[str, WrittenFile] = {}
+
+    def write(
+        self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], *, may_be_null: Collection[str] = ()
+    ) -> None:
+        """One file from tables of one schema. Rows with nulls are dropped if the job says so, but for `may_be_null`."""
+        name = self._free_name(name)
+        final = cast_groups(schema, self._job.data_type_cast_map)
+        path = self._out / name
+        with ParquetFile(path, final, self._job.row_group_rows(len(schema)), self._metadata) as file:
+            for table in tables:
+                kept = self._without_nulls(table, may_be_null) if self._job.drop_null else table
+                self._account.note_places(kept)
+                file.write(kept if kept.schema.equals(final) else kept.cast(final))
+        self.files[name] = file.written()
+
+    def _free_name(self, name: str) -> str:
+        """The name, numbered if two exports would share it: `a/b` and `a-b` are both `a-b.parquet`."""
+        free, number = name, 1
+        while free in self.files:
+            number += 1
+            free = f"{name.removesuffix(PARQUET)}-{number}{PARQUET}"
+        return free
+
+    def _without_nulls(self, table: pa.Table, may_be_null: Collection[str]) -> pa.Table:
+        whole = pa.repeat(pa.scalar(value=True), table.num_rows)
+        for name in table.column_names:
+            if name not in may_be_null and table[name].null_count:
+                whole = pc.and_(whole, table[name].is_valid())
+        kept = table.filter(whole)
+        self._account.rows_dropped += table.num_rows - kept.num_rows
+        return kept

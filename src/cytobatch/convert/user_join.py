@@ -1,0 +1,86 @@
+"""A user's own `joins` SQL, run once for each export over its tables, so that exports are never mixed."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cytobatch.columns import order_key
+from cytobatch.convert.context import SINGLE_CELLS, Conversion
+from cytobatch.convert.sink import file_name
+from cytobatch.convert.tables import named_table
+from cytobatch.errors import UnsoundTableError
+from cytobatch.join import PROFILE_TABLE_NUMBER
+from cytobatch.sql import sorted_join
+from cytobatch.survey import SurveyedExport
+
+
+def write_user_join(run: Conversion, text: str) -> None:
+    """Writes the result of the SQL `text` as one file, or as a file for each export. Raises JoinSqlError."""
+    tables = {table.full_name for export in run.survey.exports for table in export.tables.values()}
+    query = run.engine.check_join(text, tables | set(run.survey.schemas))
+    places = set(run.survey.images.places.column_names)
+    groups: list[tuple[str, Sequence[SurveyedExport]]] = [(SINGLE_CELLS, run.survey.exports)]
+    if not run.job.concat:
+        groups = [(file_name(export.path), (export,)) for export in run.survey.exports]
+    for name, exports in groups:
+        rows = _rows(run, query, exports)
+        first = next(rows, None)
+        if first is not None:
+            run.sink.write(name, first.schema, itertools.chain([first], rows), may_be_null=places)
+
+
+def _rows(run: Conversion, query: str, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
+    for export in exports:
+        tables: dict[str, pa.Table] = {}
+        fault = None
+        for name in export.tables:
+            try:
+                tables[name] = named_table(run, export, name)
+            except UnsoundTableError as error:
+                fault = (name, error.reason)
+                break
+        if fault:
+            run.account.fail(export, *fault, whole_export=True)
+            continue
+        for name, table in tables.items():
+            run.account.converted(export, name, table.num_rows)
+        by_name = tables | {export.tables[name].full_name: table for name, table in tables.items()}
+        with run.engine.tables(by_name):
+            yield from _result(run, export, query)
+
+
+def _result(run: Conversion, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
+    columns = run.engine.join_schema(query).names
+    text = sorted_join(query, columns) if run.job.sort_output else query
+    for batch in run.engine.run_join(text, run.job.row_group_rows(len(columns))):
+        table = _with_places(run, export, pa.Table.from_batches([batch]))
+        yield table.select(sorted(table.column_names, key=order_key))
+
+
+def _with_places(run: Conversion, export: SurveyedExport, table: pa.Table) -> pa.Table:
+    """The result with plate, well and site of its images, where the SQL has kept their ImageNumber."""
+    sets = run.survey.images
+    rows = pa.repeat(pa.scalar(sets.table.num_rows + export.index, pa.int64()), table.num_rows)
+    own = {"i": "Metadata_ImageNumber", "t": PROFILE_TABLE_NUMBER}
+    keys = [key for key in own if key in sets.table.column_names]
+    if sets.table.num_rows and all(own[key] in table.column_names for key in keys):
+        mine = sets.keys.filter(pc.equal(sets.keys["e"], export.index))
+        images = _as_one([mine[key] for key in keys]).combine_chunks()
+        found = pc.index_in(_as_one([table[own[key]] for key in keys]), images)
+        rows = pc.coalesce(mine["r"].take(found), rows)
+    for name in sets.places.column_names:
+        column = sets.places[name].take(rows)
+        if name in table.column_names:
+            table = table.drop_columns([name])
+        table = table.append_column(name, column)
+    if run.numbers and PROFILE_TABLE_NUMBER not in table.column_names:
+        number = pa.scalar(run.numbers[export.index], pa.int64())
+        table = table.append_column(PROFILE_TABLE_NUMBER, pa.repeat(number, table.num_rows))
+    return table
+
+
+def _as_one(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Several key columns as one of text."""
+    return pc.binary_join_element_wise(*(column.cast(pa.string()) for column in columns), "/")

@@ -1,0 +1,297 @@
+"""Exports in, profile rows out: keys are joined in DuckDB, the wide columns are then gathered by row.
+
+An object is known by its export, its TableNumber where the source has one, its ImageNumber and its object number.
+Every join uses all of these, so that exports which each count their images from 1 are never mixed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cytobatch import sql
+from cytobatch.columns import IMAGE_NUMBER, METADATA, TABLE_NUMBER, distinct_names, order_key, profile_name
+from cytobatch.engine import Engine
+from cytobatch.layouts import SourceKind
+from cytobatch.links import JoinPlan, LinkKind
+from cytobatch.survey import Survey, SurveyedExport, TableSchema
+
+PROFILE_TABLE_NUMBER = f"{METADATA}{TABLE_NUMBER}"
+
+
+class Origin(StrEnum):
+    """Where a profile column comes from, if not from a compartment."""
+
+    IMAGE = "image set"
+    PLACE = "plate, well and site"
+    TABLE_NUMBER = "number of the export"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileColumn:
+    """One column of the profile: its name and type, and the table and column that it is taken from."""
+
+    name: str
+    kind: pa.DataType
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A bounded piece of work: some exports, and for each compartment their rows together.
+
+    `tables` have the plate's unified schemas; `owners` give the export's index for each row.
+    """
+
+    exports: tuple[SurveyedExport, ...]
+    tables: Mapping[str, pa.Table]
+    owners: Mapping[str, pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a table of an export, found while joining."""
+
+    export: int
+    table: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Objects that a join left aside, counted: `what` happened to `count` objects of a table of an export."""
+
+    export: int
+    table: str
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedRows:
+    """Which rows make the profile: `rows` has one index for each compartment, `image` and `e` (export)."""
+
+    rows: pa.Table
+    faults: tuple[Fault, ...]
+    loose: tuple[Loose, ...]
+
+
+def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> tuple[ProfileColumn, ...]:
+    """The profile's columns in order, keys first. Names are CytoTable's; a repeated one is numbered as DuckDB does."""
+    found: list[ProfileColumn] = []
+    if number_exports:
+        found.append(ProfileColumn(PROFILE_TABLE_NUMBER, pa.int64(), Origin.TABLE_NUMBER, TABLE_NUMBER))
+    places = survey.images.places.schema
+    found += [ProfileColumn(field.name, field.type, Origin.PLACE, field.name) for field in places]
+    taken = {column.name for column in found}
+    images = survey.images.table.schema
+    found += [
+        ProfileColumn(name, images.field(name).type, Origin.IMAGE, name)
+        for name in survey.images.columns
+        if name not in taken
+    ]
+    for name in plan.compartments:
+        found += [
+            column
+            for column in _compartment_columns(survey, survey.schemas[name])
+            if column.name not in taken and (name == plan.base or column.name not in survey.preset.dropped_keys)
+        ]
+    names = distinct_names(column.name for column in found)
+    named = (ProfileColumn(name, c.kind, c.table, c.column) for name, c in zip(names, found, strict=True))
+    return tuple(sorted(named, key=lambda column: order_key(column.name)))
+
+
+def _compartment_columns(survey: Survey, table: TableSchema) -> list[ProfileColumn]:
+    names = source_names(survey, table)
+    return [ProfileColumn(names[f.name], f.type, table.name, f.name) for f in table.schema]
+
+
+def source_names(survey: Survey, table: TableSchema) -> dict[str, str]:
+    """The profile's name for each column of a table, by its name at the source."""
+    preset = survey.preset
+    return {
+        name: profile_name(name, table.label, preset.identifying_columns, preset.metadata)
+        for name in table.schema.names
+    }
+
+
+def row_numbers(count: int, start: int = 0) -> pa.Array:
+    """The numbers from `start` on, as int64."""
+    if not count:
+        return pa.array([], pa.int64())
+    return pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), count), start=pa.scalar(start - 1, pa.int64()))
+
+
+def key_table(unit: Unit, schema: TableSchema, *, by_table: bool) -> pa.Table:
+    """A compartment's key table, as `sql` describes it."""
+    table, keys = unit.tables[schema.name], schema.keys
+    if keys is None:
+        raise ValueError(f"{schema.name} is no compartment")
+    columns = {
+        "e": unit.owners[schema.name],
+        "i": table[IMAGE_NUMBER],
+        "o": table[keys.object_number],
+        "r": row_numbers(table.num_rows),
+    }
+    if by_table and keys.table_number:
+        columns["t"] = table[keys.table_number].cast(pa.string())
+    columns |= {sql.parent(other): table[column] for other, column in keys.parents.items()}
+    return pa.table(columns)
+
+
+class Joiner:
+    """Finds the profile rows of a unit."""
+
+    def __init__(self, survey: Survey, plan: JoinPlan, engine: Engine) -> None:
+        self._survey = survey
+        self._plan = plan
+        self._engine = engine
+        self._by_table = survey.by_table_number
+        present = set(survey.images.table.column_names) if survey.images.table.num_rows else set()
+        wanted = ("e", "t", "i") if self._by_table else ("e", "i")
+        self._image_keys = tuple(key for key in wanted if key in present)
+        self._sort = survey.plan.job.sort_output
+
+    def rows_of(self, unit: Unit) -> JoinedRows:
+        """The profile rows, without those of exports whose keys are at fault."""
+        keys = {name: key_table(unit, self._survey.schemas[name], by_table=self._by_table) for name in unit.tables}
+        images = self._images_of(unit)
+        faults = _null_keys(keys)
+        with self._engine.tables(_registered(keys, images)):
+            faults += self._repeated(keys)
+            dangling_faults, loose = self._dangling(keys)
+        faults += dangling_faults
+        bad = pa.array(sorted({fault.export for fault in faults}), pa.int64())
+        good = {name: table.filter(pc.invert(pc.is_in(table["e"], bad))) for name, table in keys.items()}
+        with self._engine.tables(_registered(good, images)):
+            rows = self._engine.query(
+                sql.key_join(self._plan, by_table=self._by_table, image_keys=self._image_keys, sort=self._sort)
+            )
+        loose += self._unused(good, rows)
+        failed = set(bad.to_pylist())
+        return JoinedRows(rows, tuple(faults), tuple(item for item in loose if item.export not in failed))
+
+    def _images_of(self, unit: Unit) -> pa.Table:
+        keys = self._survey.images.keys
+        mine = pa.array([export.index for export in unit.exports], pa.int64())
+        return keys.filter(pc.is_in(keys["e"], mine))
+
+    def _repeated(self, keys: Mapping[str, pa.Table]) -> list[Fault]:
+        faults = []
+        for name in keys:
+            query = sql.repeated_keys(sql.keys_of(name), by_table=self._by_table)
+            for row in self._engine.query(query).to_pylist():
+                reason = (
+                    f"repeated objects: {row['n']} key(s) stand twice, such as object {row['o']} of image {row['i']}"
+                )
+                faults.append(Fault(row["e"], name, reason))
+        if self._image_keys:
+            query = sql.repeated_keys(sql.IMAGE_KEYS, by_table="t" in self._image_keys, by_object=False)
+            for row in self._engine.query(query).to_pylist():
+                reason = f"repeated images: {row['n']} key(s) stand twice, such as image {row['i']}"
+                faults.append(Fault(row["e"], self._survey.preset.metadata[0], reason))
+        return faults
+
+    def _dangling(self, keys: Mapping[str, pa.Table]) -> tuple[list[Fault], list[Loose]]:
+        """Objects that name a parent which is not there: a fault where the parent's table was cut short."""
+        faults, loose = [], []
+        is_csv = self._survey.plan.kind is SourceKind.CSV
+        for link in self._plan.links:
+            child, parents = link.via, link.compartment
+            if link.kind is LinkKind.CHILD:
+                child, parents = parents, child
+            filled = set(pc.unique(keys[parents]["e"]).to_pylist())
+            for row in self._engine.query(sql.dangling_parents(link, by_table=self._by_table)).to_pylist():
+                count, export = row["n"], row["e"]
+                if row["beyond"] == count and (is_csv or export not in filled):
+                    reason = f"cut short: it lacks {count} object(s) past its end that {child} names as parents"
+                    faults.append(Fault(export, parents, reason))
+                else:
+                    loose.append(Loose(export, child, f"objects whose parent is not in {parents}", count))
+        return faults, loose
+
+    def _unused(self, keys: Mapping[str, pa.Table], rows: pa.Table) -> list[Loose]:
+        """Objects of the joined compartments that no row of the profile holds."""
+        loose = []
+        for link in self._plan.links:
+            table = keys[link.compartment]
+            used = pc.unique(rows[link.compartment].drop_null())
+            unused = table.filter(pc.invert(pc.is_in(table["r"], used)))
+            for count in pc.value_counts(unused["e"]).to_pylist():
+                what = f"objects that no object of {self._plan.base} belongs to"
+                loose.append(Loose(count["values"], link.compartment, what, count["counts"]))
+        return loose
+
+
+def _registered(keys: Mapping[str, pa.Table], images: pa.Table) -> dict[str, pa.Table]:
+    return {sql.keys_of(name): table for name, table in keys.items()} | {sql.IMAGE_KEYS: images}
+
+
+def _null_keys(keys: Mapping[str, pa.Table]) -> list[Fault]:
+    faults = []
+    for name, table in keys.items():
+        if not (table["i"].null_count or table["o"].null_count):
+            continue
+        blank = table.filter(pc.or_(pc.is_null(table["i"]), pc.is_null(table["o"])))
+        for count in pc.value_counts(blank["e"]).to_pylist():
+            faults.append(Fault(count["values"], name, f"{count['counts']} row(s) without image or object number"))
+    return faults
+
+
+def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:
+    """The rows of a table by index, nulls for null. Only the span of rows that is asked for is touched."""
+    span = pc.min_max(rows).as_py()
+    if span["min"] is None:
+        return pa.table([pa.nulls(len(rows), field.type) for field in table.schema], schema=table.schema)
+    first, length = span["min"], span["max"] - span["min"] + 1
+    part = table.slice(first, length)
+    if length == len(rows) and not rows.null_count:
+        in_order = pa.chunked_array([row_numbers(length, first)])
+        if rows.equals(in_order):
+            return part
+    return part.take(pc.subtract(rows, first))
+
+
+@dataclass(frozen=True, slots=True)
+class Gatherer:
+    """Makes profile tables from row indices. `numbers` are the TableNumbers of exports by index."""
+
+    survey: Survey
+    columns: Sequence[ProfileColumn]
+    numbers: Mapping[int, int]
+
+    def batches(self, unit: Unit, rows: pa.Table, size: int) -> Iterator[pa.Table]:
+        """The profile in pieces of `size` rows."""
+        for start in range(0, rows.num_rows, size):
+            yield self._gather(unit, rows.slice(start, size))
+
+    def _gather(self, unit: Unit, rows: pa.Table) -> pa.Table:
+        needed: dict[str, list[str]] = defaultdict(list)
+        for column in self.columns:
+            needed[column.table].append(column.column)
+        taken = {
+            name: take(unit.tables[name].select(names), rows[name])
+            for name, names in needed.items()
+            if name in unit.tables
+        }
+        taken |= self._beside(rows)
+        return pa.table(
+            [taken[column.table][column.column] for column in self.columns], [column.name for column in self.columns]
+        )
+
+    def _beside(self, rows: pa.Table) -> dict[str, pa.Table]:
+        """What comes with a row from its image set and its export."""
+        images = self.survey.images
+        has_images = sql.IMAGE_ROW in rows.column_names
+        image = rows[sql.IMAGE_ROW] if has_images else pa.nulls(rows.num_rows, pa.int64())
+        places = pc.coalesce(image, pc.add(rows["e"], images.table.num_rows))
+        numbers = pa.array([self.numbers.get(export) for export in rows["e"].to_pylist()], pa.int64())
+        return {
+            Origin.IMAGE: take(images.table, pa.chunked_array([image]) if isinstance(image, pa.Array) else image),
+            Origin.PLACE: images.places.take(places),
+            Origin.TABLE_NUMBER: pa.table({TABLE_NUMBER: numbers}),
+        }
