@@ -1,0 +1,173 @@
+"""The command line: parse, call, and turn an error into one message and an exit code."""
+
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import cyclopts
+from cyclopts import App, Parameter
+from pydantic import ValidationError
+from rich.console import Console
+
+from cytobatch import __version__
+from cytobatch.describe import describe_job, print_plan, print_report
+from cytobatch.errors import CytobatchError, ExitCode
+from cytobatch.flow import environment
+from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, spec_error
+from cytobatch.settings import Settings, read_batch_settings, read_settings
+from cytobatch.storage import Access, read_text
+from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+app = App(
+    name="cytobatch",
+    version=__version__,
+    help="Turns a plate of single-cell measurements into one joined, verified Parquet profile.",
+    help_epilogue="Every option is an environment variable too: CYTOBATCH_SOURCE for --source, and so on. "
+    "A flag wins over the environment, that over the job spec, that over the preset.",
+)
+
+Options = Annotated[PlateOptions, Parameter(name="*")]
+SpecFlag = Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")]
+DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log.", negative=())]
+ExamplePlate = Annotated[SyntheticPlate, Parameter(name="*")]
+_NO_OPTIONS = PlateOptions()
+_SMALL_PLATE = SyntheticPlate()
+
+
+def jobs_asked_for(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
+    """The plates to convert, from flags, environment and spec."""
+    settings = read_settings()
+    overrides = PlateOptions(**(settings.said() | options.said()))
+    where = job_spec or settings.job_spec
+    spec = load_spec(where, settings, options) if where else None
+    shown = (
+        "command line and environment" if where is None else where if not where.lstrip().startswith("{") else "job spec"
+    )
+    return plate_jobs(spec, overrides, read_batch_settings().job_array_index, shown)
+
+
+def load_spec(where: str, settings: Settings, options: PlateOptions) -> JobSpec:
+    """A job spec from a path, a URI or the text itself."""
+    if where.lstrip().startswith("{"):
+        return parse_spec(where, "job spec")
+    said = settings.said() | options.said()
+    access = Access(said.get("profile"), said.get("endpoint_url"))
+    return parse_spec(read_text(where, access), where)
+
+
+@app.command
+def run(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:
+    """Convert the plate, or every plate of the job spec."""
+    jobs = jobs_asked_for(options, job_spec)
+    failed: list[CytobatchError] = []
+    with ExitStack() as stack:
+        listener = stack.enter_context(environment.prepared(debug=debug))
+        # Prefect reads the environment when it is imported, so only now.
+        from cytobatch.flow import plate, server  # noqa: PLC0415
+
+        if listener is not None:
+            stack.enter_context(server.private_server(listener))
+        for job in jobs:
+            try:
+                print_report(out, plate.convert(job, _announce))
+            except CytobatchError as error:
+                if len(jobs) == 1:
+                    raise
+                show(error, debug=debug, prefix=f"{job.label}: ")
+                failed.append(error)
+    if failed:
+        err.print(f"{len(failed)} of {len(jobs)} plates failed", style="red")
+        return max(error.exit_code for error in failed)
+    return ExitCode.OK
+
+
+def _announce(plate: str, step: str) -> None:
+    err.print(f"{plate}: {step}", style="dim", highlight=False)
+
+
+@app.command
+def plan(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
+    """Show what a run would do, without doing it."""
+    for job in jobs_asked_for(options, job_spec):
+        print_plan(out, describe_job(job))
+    return ExitCode.OK
+
+
+@app.command
+def validate(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
+    """Check a job spec, together with flags and environment, without touching the plates."""
+    jobs = jobs_asked_for(options, job_spec)
+    out.print(f"sound: {len(jobs)} plate(s)", highlight=False)
+    for job in jobs:
+        out.print(
+            f"  {job.label}: {job.source} -> {job.destination} ({job.preset.value})", highlight=False, markup=False
+        )
+    return ExitCode.OK
+
+
+@app.command
+def example(folder: Path, *, kind: PlateFormat = PlateFormat.CSV, plate: ExamplePlate = _SMALL_PLATE) -> int:
+    """Make a small made-up plate to try things on; the same arguments make the same plate.
+
+    Parameters
+    ----------
+    folder: Where to.
+    kind: Site folders of CSV files, or one SQLite file.
+    """
+    write_plate(plate, folder, kind)
+    out.print(f"{plate.cell_count()} cells of {plate.wells * plate.sites} sites in {folder}", highlight=False)
+    return ExitCode.OK
+
+
+@app.command
+def schema() -> int:
+    """Print the job spec's JSON Schema."""
+    sys.stdout.write(json.dumps(JobSpec.model_json_schema(), indent=2, ensure_ascii=False) + "\n")
+    return ExitCode.OK
+
+
+def show(error: CytobatchError, *, debug: bool, prefix: str = "") -> None:
+    """One message for a person; the traceback too when debugging."""
+    if debug:
+        traceback.print_exception(error, file=sys.stderr)
+    err.print(f"error: {prefix}{error}", style="red", markup=False, highlight=False)
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    raise SystemExit(ExitCode.TERMINATED)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code of what happened."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        return int(result or 0)
+    except CytobatchError as error:
+        show(error, debug=debug)
+        return error.exit_code
+    except cyclopts.CycloptsError as error:
+        return _usage(error, debug=debug)
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        return 130
+
+
+def _usage(error: cyclopts.CycloptsError, *, debug: bool) -> int:
+    """A flag that is not there, or has a bad value."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        show(spec_error(cause, "command line"), debug=debug)
+    else:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False)
+    return ExitCode.CONFIGURATION

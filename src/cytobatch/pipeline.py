@@ -1,0 +1,199 @@
+"""One plate from job to report, as plain functions: plan, stage, convert, publish, report.
+
+The flow runs the same steps as Prefect tasks by handing in its own `Step`.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from cytobatch import __version__
+from cytobatch.convert import ConvertedPlate, convert
+from cytobatch.engine import Engine
+from cytobatch.inventory import Inventory
+from cytobatch.jobspec import CacheMode, PlateJob
+from cytobatch.layouts import PRESETS, PresetName
+from cytobatch.plan import ConversionPlan, csv_stems, make_plan
+from cytobatch.readers.csv import parse_header
+from cytobatch.report import Counts, OutputFile, RunReport, SchemaDifference
+from cytobatch.storage import Destination, Source
+from cytobatch.survey import Survey, survey
+
+_HEADER_BYTES = 2**20
+
+Result = TypeVar("Result")
+Step = Callable[[str, Callable[[], Result]], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a run keeps its intermediate files; all but a persistent cache are removed when it ends."""
+
+    cache: Path
+    out: Path
+    scratch: Path
+
+
+@dataclass(slots=True)
+class Clock:
+    """When a run started, and how long each step took."""
+
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Times a step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+@contextmanager
+def folders_for(job: PlateJob) -> Iterator[Folders]:
+    """The folders of a run, for as long as it lasts."""
+    with ExitStack() as stack:
+        if job.scratch_dir:
+            job.scratch_dir.mkdir(parents=True, exist_ok=True)
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=job.scratch_dir)))
+        cache = root / "cache"
+        if job.cache_dir:
+            job.cache_dir.mkdir(parents=True, exist_ok=True)
+            cache = job.cache_dir
+            if job.cache_mode is CacheMode.TMP_DIR:
+                cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=job.cache_dir)))
+        folders = Folders(cache, root / "out", root / "scratch")
+        for folder in (folders.cache, folders.out, folders.scratch):
+            folder.mkdir(exist_ok=True)
+        yield folders
+
+
+def plan_plate(job: PlateJob, source: Source) -> ConversionPlan:
+    """Lists the source once and plans its conversion."""
+    inventory = source.inventory()
+    return make_plan(job, inventory, _headers(job, inventory, source))
+
+
+def _headers(job: PlateJob, inventory: Inventory, source: Source) -> dict[str, tuple[str, ...]]:
+    """Column names of one CSV file for each distinct name; read only where `auto` cannot tell a table by its name."""
+    known = {*PRESETS[PresetName.CELLPROFILER_CSV].compartments, *PRESETS[PresetName.CELLPROFILER_CSV].metadata}
+    headers: dict[str, tuple[str, ...]] = {}
+    for stem, file in csv_stems(inventory).items():
+        unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in known
+        text = source.head(file, _HEADER_BYTES).decode("utf-8-sig", "replace") if unknown and file.size else ""
+        headers[stem] = parse_header(text)
+    return headers
+
+
+def survey_plate(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
+    """Looks into the staged files."""
+    return survey(plan, staged, engine)
+
+
+def stage_plate(plan: ConversionPlan, source: Source) -> dict[str, Path]:
+    """Brings the plan's files to the local disk; local files are used where they are."""
+    return source.stage([file for export in plan.exports for file in export.files])
+
+
+def convert_plate(plan: ConversionPlan, staged: Mapping[str, Path], folders: Folders) -> ConvertedPlate:
+    """Surveys and converts the staged files."""
+    with engine_for(plan.job, folders) as engine:
+        return convert(survey_plate(plan, staged, engine), engine, folders.out, folders.scratch)
+
+
+def engine_for(job: PlateJob, folders: Folders) -> Engine:
+    """A DuckDB within the job's bounds."""
+    return Engine(spill=folders.scratch, memory=int(job.memory), workers=job.workers)
+
+
+def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
+    """Puts the Parquet files in place."""
+    destination.publish({name: file.path for name, file in converted.files.items()})
+    return [
+        OutputFile(path=destination.uri_of(name), rows=file.rows, columns=file.columns, bytes=file.bytes,
+                   sha256=file.sha256)
+        for name, file in converted.files.items()
+    ]  # fmt: skip
+
+
+def report_plate(
+    converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock, destination: Destination, folders: Folders
+) -> RunReport:
+    """Makes the report and puts it in place, last of all."""
+    report = make_report(converted, outputs, clock)
+    destination.publish_report(report.to_json(), folders.scratch)
+    return report
+
+
+def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock) -> RunReport:
+    """The account of a conversion."""
+    found, account = converted.survey, converted.account
+    job = found.plan.job
+    return RunReport(
+        cytobatch_version=__version__,
+        plate=job.label,
+        source=job.source,
+        destination=job.destination,
+        preset=found.preset.name.value,
+        layout=found.plan.kind.value,
+        joins=found.join.describe() if found.join else [job.joins] if job.joins else [],
+        started=clock.started,
+        finished=datetime.now(UTC),
+        seconds=dict(clock.seconds),
+        peak_memory_bytes=peak_memory(),
+        counts=Counts(
+            exports=len(found.plan.exports),
+            failed_exports=len(account.failed_exports),
+            objects={name: account.objects[name] for name in found.schemas if name not in found.preset.metadata},
+            rows=sum(output.rows for output in outputs),
+            rows_dropped_as_null=account.rows_dropped,
+            columns=max((output.columns for output in outputs), default=0),
+            plates=account.plates, wells=account.wells, sites=account.sites,
+        ),
+        outputs=outputs,
+        warnings=account.warnings,
+        schema_differences=[
+            SchemaDifference(export=item.export, table=item.table, column=item.column) for item in found.missing
+        ],
+        repairs=account.repairs,
+        ledger=account.ledger,
+    )  # fmt: skip
+
+
+def peak_memory() -> int:
+    """The most memory that this process ever held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _directly(_name: str, function: Callable[[], Result]) -> Result:
+    return function()
+
+
+def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: ignore[type-arg]
+    """Converts one plate. `step` runs each named step, directly or as a task."""
+    clock = Clock()
+
+    def timed(name: str, function: Callable[[], Result]) -> Result:
+        with clock.step(name):
+            result: Result = step(name, function)
+            return result
+
+    with folders_for(job) as folders:
+        destination = Destination(job)
+        source = Source(job, folders.cache)
+        destination.check()
+        plan = timed("plan", lambda: plan_plate(job, source))
+        staged = timed("stage", lambda: stage_plate(plan, source))
+        converted = timed("convert", lambda: convert_plate(plan, staged, folders))
+        outputs = timed("publish", lambda: publish_plate(converted, destination))
+        return timed("report", lambda: report_plate(converted, outputs, clock, destination, folders))

@@ -1,0 +1,183 @@
+"""Made-up plates that look like CellProfiler's output: for trying cytobatch out, for its tests and its benchmarks.
+
+The same arguments give the same bytes. As on AWS, each site is an analysis of its own, so that all of them call their
+only image number 1; and as with real cells, a few nuclei have no cell and one site may be empty.
+"""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+from pydantic import BaseModel, ConfigDict, Field
+
+COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
+_CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
+_SHAPES = ("Area", "Compactness", "Eccentricity", "Extent", "FormFactor", "MajorAxisLength", "Perimeter", "Solidity")
+_INTENSITIES = ("IntegratedIntensity", "MeanIntensity", "MaxIntensity", "StdIntensity", "MassDisplacement")
+_TEXTURES = ("Contrast", "Correlation", "Entropy", "Variance", "InverseDifferenceMoment", "SumAverage", "Gabor")
+_PARENTS = {"Cells": ("Nuclei",), "Cytoplasm": ("Cells", "Nuclei"), "Nuclei": ()}
+_ROWS = "ABCDEFGHIJKLMNOP"
+_COLUMNS = 24
+
+
+class PlateFormat(StrEnum):
+    """How a plate is stored: site folders of CSV files, or one file as cytominer-database makes it."""
+
+    CSV = "csv"
+    SQLITE = "sqlite"
+
+
+class SyntheticPlate(BaseModel):
+    """What to make."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str = "BR00117035"
+    """The plate's name."""
+    wells: int = Field(6, ge=1, le=384)
+    """Wells of a 384-well plate."""
+    sites: int = Field(3, ge=1)
+    """Sites in each well."""
+    cells: int = Field(25, ge=1)
+    """Cells in a site, more or less."""
+    features: int = Field(100, ge=1)
+    """Features of each compartment."""
+    seed: int = 0
+    """Another number, another plate."""
+    empty_site: bool = True
+    """Leave the last site without cells."""
+
+    def site_list(self) -> list["SyntheticSite"]:
+        """All sites, in order."""
+        dice = random.Random(self.seed)
+        found: list[SyntheticSite] = []
+        for well in range(self.wells):
+            for site in range(1, self.sites + 1):
+                count = max(1, round(dice.gauss(self.cells, self.cells / 8)))
+                empty = self.empty_site and (well, site) == (self.wells - 1, self.sites)
+                name = f"{_ROWS[well // _COLUMNS]}{well % _COLUMNS + 1:02d}"
+                found.append(SyntheticSite(self, len(found), name, site, 0 if empty else count))
+        return found
+
+    def cell_count(self) -> int:
+        """Cells on the plate: rows of its profile."""
+        return sum(site.cells for site in self.site_list())
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticSite:
+    """One field of view."""
+
+    plate: SyntheticPlate
+    index: int
+    well: str
+    number: int
+    cells: int
+
+    @property
+    def folder(self) -> str:
+        """Its folder's name in the Cell Painting Gallery's manner."""
+        return f"{self.plate.name}-{self.well}-{self.number}"
+
+    def image(self) -> pa.Table:
+        """Its image table: one row."""
+        row = {
+            "Count_Cells": float(self.cells), "Count_Cytoplasm": float(self.cells),
+            "Count_Nuclei": float(self.cells and self.cells + 1), "ImageNumber": 1,
+            "Metadata_Plate": self.plate.name, "Metadata_Site": self.number, "Metadata_Well": self.well,
+            "ImageQuality_PowerLogLogSlope_DNA": -2.0 - self.index / 1000,
+        }  # fmt: skip
+        for channel in _CHANNELS:
+            row[f"FileName_Orig{channel}"] = f"r{self.well}f{self.number:02d}-{channel}.tiff"
+            row[f"PathName_Orig{channel}"] = f"/images/{self.plate.name}"
+        return pa.Table.from_pylist([dict(sorted(row.items()))])
+
+    def compartment(self, name: str) -> pa.Table:
+        """A compartment table: keys, features, parents."""
+        count = self.cells + 1 if name == "Nuclei" and self.cells else self.cells
+        numbers = pa.array(range(1, count + 1), pa.int64())
+        columns: dict[str, pa.Array] = {
+            "ImageNumber": pa.repeat(pa.scalar(1, pa.int64()), count),
+            "ObjectNumber": numbers,
+        }
+        for place, feature in enumerate(feature_names(self.plate.features)):
+            seed = hash((self.plate.seed, self.index, COMPARTMENTS.index(name), place)) & 0x7FFFFFFF
+            columns[feature] = pc.multiply(pc.random(count, initializer=seed), 100.0 * (1 + place % 7))
+        columns["Number_Object_Number"] = numbers
+        return pa.table(columns | {f"Parent_{parent}": numbers for parent in _PARENTS[name]})
+
+
+def feature_names(count: int) -> list[str]:
+    """CellProfiler-like feature names, `count` of them."""
+    endless = chain.from_iterable(_features_at(scale) for scale in range(1, count + 2))
+    return sorted({name for name, _ in zip(endless, range(count), strict=False)})
+
+
+def _features_at(scale: int) -> Iterator[str]:
+    if scale == 1:
+        yield from (f"AreaShape_{shape}" for shape in _SHAPES)
+        yield from (f"Intensity_{kind}_{channel}" for kind in _INTENSITIES for channel in _CHANNELS)
+    for channel in _CHANNELS:
+        yield from (f"Texture_{kind}_{channel}_{scale}_00_256" for kind in _TEXTURES)
+        yield f"Granularity_{scale}_{channel}"
+
+
+def write_plate(plate: SyntheticPlate, folder: Path, kind: PlateFormat = PlateFormat.CSV) -> None:
+    """Makes a plate in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind is PlateFormat.SQLITE:
+        _write_sqlite(plate, folder / f"{plate.name}.sqlite")
+        return
+    for site in plate.site_list():
+        place = folder / site.folder
+        place.mkdir(exist_ok=True)
+        write_csv(site.image(), place / "Image.csv")
+        for name in COMPARTMENTS:
+            write_csv(site.compartment(name), place / f"{name}.csv")
+        (place / "Experiment.csv").write_text("Key,Value\nCellProfiler_Version,4.2.4\n", encoding="utf-8")
+
+
+def write_csv(table: pa.Table, path: Path) -> None:
+    """A table as CellProfiler writes it."""
+    pacsv.write_csv(table, path, pacsv.WriteOptions(quoting_style="none", quoting_header="none"))
+
+
+def _write_sqlite(plate: SyntheticPlate, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        for site in plate.site_list():
+            insert(connection, "Image", _as_in_database("Image", site.image(), site))
+            for name in COMPARTMENTS:
+                insert(connection, name, _as_in_database(name, site.compartment(name), site))
+        connection.commit()
+
+
+def _as_in_database(label: str, table: pa.Table, site: SyntheticSite) -> pa.Table:
+    """The table with the table's name before its features and a TableNumber, as cytominer-database has it."""
+    keys = ("ImageNumber", "ObjectNumber")
+    named = table.rename_columns([name if name in keys else f"{label}_{name}" for name in table.column_names])
+    number = pa.repeat(pa.scalar(f"{site.index + 1:032x}"), table.num_rows)
+    return named.add_column(0, "TableNumber", number)
+
+
+def insert(connection: sqlite3.Connection, name: str, table: pa.Table) -> None:
+    """Appends rows to a SQLite table, which is made if it is not there."""
+    kinds = [
+        "BIGINT" if pa.types.is_integer(field.type) else "FLOAT" if pa.types.is_floating(field.type) else "TEXT"
+        for field in table.schema
+    ]
+    columns = ", ".join(f'"{column}" {kind}' for column, kind in zip(table.column_names, kinds, strict=True))
+    connection.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ({columns})')
+    marks = ", ".join("?" * len(kinds))
+    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+    connection.executemany(f'INSERT INTO "{name}" VALUES ({marks})', rows)  # noqa: S608  fixed names
