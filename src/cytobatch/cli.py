@@ -19,7 +19,7 @@ from cytobatch.describe import describe_job, print_plan, print_report
 from cytobatch.errors import CytobatchError, ExitCode
 from cytobatch.flow import environment
 from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, spec_error
-from cytobatch.settings import Settings, read_batch_settings, read_settings
+from cytobatch.settings import Settings, debugging, read_batch_settings, read_settings
 from cytobatch.storage import Access, read_text
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 
@@ -29,6 +29,8 @@ err = Console(stderr=True, soft_wrap=True)
 app = App(
     name="cytobatch",
     version=__version__,
+    # Choices would be shown by the names of enum members, which are not what may be said.
+    default_parameter=Parameter(show_choices=False),
     help="Turns a plate of single-cell measurements into one joined, verified Parquet profile.",
     help_epilogue="Every option is an environment variable too: CYTOBATCH_SOURCE for --source, and so on. "
     "A flag wins over the environment, that over the job spec, that over the preset.",
@@ -36,7 +38,7 @@ app = App(
 
 Options = Annotated[PlateOptions, Parameter(name="*")]
 SpecFlag = Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")]
-DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log.", negative=())]
+DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log; or CYTOBATCH_DEBUG=1.", negative=())]
 ExamplePlate = Annotated[SyntheticPlate, Parameter(name="*")]
 _NO_OPTIONS = PlateOptions()
 _SMALL_PLATE = SyntheticPlate()
@@ -69,7 +71,7 @@ def run(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: Deb
     jobs = jobs_asked_for(options, job_spec)
     failed: list[CytobatchError] = []
     with ExitStack() as stack:
-        listener = stack.enter_context(environment.prepared(debug=debug))
+        listener = stack.enter_context(environment.prepared(debug=debug or debugging()))
         # Prefect reads the environment when it is imported, so only now.
         from cytobatch.flow import plate, server  # noqa: PLC0415
 
@@ -148,7 +150,7 @@ def _terminate(_signal: int, _frame: object) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code of what happened."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
+    debug = "--debug" in words or debugging()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         result = app(words, exit_on_error=False, print_error=False, result_action="return_value")

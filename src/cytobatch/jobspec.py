@@ -89,7 +89,9 @@ class PlateOptions(BaseModel):
     site: str | None = Field(None, min_length=1)
     """The site, for Metadata_Site where the source does not know it."""
     preset: PresetName | None = None
-    """How the source is laid out and named; `auto` finds out."""
+    """How the source is laid out and named: auto, cellprofiler_csv, cellprofiler_sqlite,
+    cellprofiler_sqlite_pycytominer, cellprofiler_sqlite_cpg0016_jump or
+    cell-health-cellprofiler-to-cytominer-database; auto, the default, finds out."""
     compartments: Names | None = None
     """The compartment tables to take, such as cells,cytoplasm,nuclei."""
     metadata: Names | None = None
@@ -131,7 +133,7 @@ class PlateOptions(BaseModel):
     cache_dir: Path | None = None
     """Where fetched files are kept while they are read; by default in the scratch folder."""
     cache_mode: CacheMode | None = None
-    """`tmp_dir` drops fetched files when the run ends, `persistent` keeps them in cache_dir for the next run."""
+    """tmp_dir drops fetched files when the run ends, persistent keeps them in cache_dir for the next run."""
     scratch_dir: Path | None = None
     """Where intermediate files go; by default the system's temporary folder."""
     workers: int | None = Field(None, ge=1, le=256)

@@ -58,6 +58,12 @@ def read_settings() -> Settings:
         raise spec_error(error, f"environment ({PREFIX}*)") from error
 
 
+def debugging() -> bool:
+    """Whether CYTOBATCH_DEBUG asks for tracebacks; a value that cannot be read does."""
+    value = os.environ.get(f"{PREFIX}DEBUG", "").strip().lower()
+    return value not in ("", "0", "false", "no", "off")
+
+
 def read_batch_settings() -> BatchSettings:
     """What AWS Batch says of this job; all None elsewhere."""
     try:

@@ -12,10 +12,11 @@ COLUMNS_OF_1536 = 48
 
 _WELL = re.compile(r"([A-Za-z]{1,2})[-_ ]?0*([0-9]{1,2})")
 _SITE = re.compile(r"(?:s|f|site|field|fov)?[-_ ]?0*([0-9]{1,9})", re.IGNORECASE)
-_FOLDER = re.compile(
-    r"(?:(?P<plate>.+)[-_])?(?P<well>[A-Za-z]{1,2}[0-9]{1,2})(?:[-_](?:s|f|site)?(?P<site>[0-9]{1,9}))?",
-    re.IGNORECASE,
+_WITH_SITE = re.compile(
+    r"(?:(?P<plate>.+)[-_])?(?P<well>[A-Za-z]{1,2}[0-9]{1,2})[-_](?:s|f|site)?(?P<site>[0-9]{1,9})", re.IGNORECASE
 )
+# Without a site the column must have two digits: `A01` is a well, the `v2` of `export-v2` is not.
+_WITHOUT_SITE = re.compile(r"(?:(?P<plate>.+)[-_])?(?P<well>[A-Za-z]{1,2}[0-9]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,19 @@ def _row_number(letters: str) -> int:
     return number
 
 
+def _well(text: str) -> str | None:
+    match = _WELL.fullmatch(text)
+    if match is None:
+        return None
+    row, column = _row_number(match[1]), int(match[2])
+    inside = 1 <= row <= ROWS_OF_1536 and 1 <= column <= COLUMNS_OF_1536
+    return f"{row_letters(row)}{column:02d}" if inside else None
+
+
 def normalise_well(text: str) -> str | None:
     """`a1`, `A-01` and `A001` as `A01`; text that is no well of a 1536-well plate as it is; blank text as None."""
     text = text.strip()
-    match = _WELL.fullmatch(text)
-    if match is None:
-        return text or None
-    row, column = _row_number(match[1]), int(match[2])
-    if not (1 <= row <= ROWS_OF_1536 and 1 <= column <= COLUMNS_OF_1536):
-        return text
-    return f"{row_letters(row)}{column:02d}"
+    return _well(text) or text or None
 
 
 def well_of_row_and_column(row: str, column: str) -> str | None:
@@ -67,8 +71,7 @@ def well_of_row_and_column(row: str, column: str) -> str | None:
         if not 1 <= int(row) <= ROWS_OF_1536:
             return None
         row = row_letters(int(row))
-    well = normalise_well(f"{row}{int(column)}")
-    return well if well and _WELL.fullmatch(well) else None
+    return _well(f"{row}{int(column)}")
 
 
 def site_number(text: str) -> int | None:
@@ -78,15 +81,10 @@ def site_number(text: str) -> int | None:
 
 
 def place_of_folder(name: str) -> Place:
-    """Plate, well and site from a folder's name: `P-A01-1`, `P-A01`, `A01-1`, `A01`; an empty Place for others.
-
-    Without a site the well must have its two-digit column: `A01` is a well, the `v2` of `export-v2` is not.
-    """
-    match = _FOLDER.fullmatch(name)
-    if match is None or (match["site"] is None and not re.fullmatch(r"[A-Za-z]{1,2}[0-9]{2}", match["well"])):
+    """Plate, well and site from a folder's name: `P-A01-1`, `P-A01`, `A01-1`, `A01`; an empty Place for others."""
+    match = _WITH_SITE.fullmatch(name) or _WITHOUT_SITE.fullmatch(name)
+    well = _well(match["well"]) if match else None
+    if match is None or well is None:
         return Place()
-    well = normalise_well(match["well"])
-    if well is None or _row_number(re.sub(r"[0-9]", "", well)) > ROWS_OF_1536:
-        return Place()
-    site = site_number(match["site"]) if match["site"] else None
-    return Place(match["plate"], well, None if site is None else str(site))
+    site = match.groupdict().get("site")
+    return Place(match["plate"], well, str(int(site)) if site else None)

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from cytobatch.errors import UnsoundTableError
+from cytobatch.readers import csv
+from cytobatch.readers.values import Repair
+
+SCHEMA = pa.schema([("ImageNumber", pa.int64()), ("Area", pa.float64())])
+
+
+def written(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "Cells.csv"
+    path.write_bytes(content)
+    return path
+
+
+def rows(
+    path: Path, schema: pa.Schema = SCHEMA, columns: tuple[str, ...] = ("ImageNumber", "Area")
+) -> tuple[list[dict[str, object]], list[Repair]]:
+    repairs: list[Repair] = []
+    table = pa.Table.from_batches(csv.stream(path, columns, schema, repairs), schema)
+    return table.to_pylist(), repairs
+
+
+def test_a_head_tells_columns_first_row_and_whether_the_end_is_whole(tmp_path: Path) -> None:
+    head = csv.read_head(written(tmp_path, b'\xef\xbb\xbfImageNumber,"Area, px"\r\n1,2\r\n'))
+    assert head == csv.CsvHead(("ImageNumber", "Area, px"), ("1", "2"), ends_with_newline=True)
+    head = csv.read_head(written(tmp_path, b"ImageNumber\n"))
+    assert not head.has_rows
+    assert not csv.read_head(written(tmp_path, b"ImageNumber\n1")).ends_with_newline
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "empty file"),
+        (b"\n1,2\n", "no header"),
+        (b"a,b,a\n1,2,3\n", "duplicate columns"),
+        (b"\xff\xfe,b\n1,2\n", "header is not UTF-8"),
+    ],
+)
+def test_an_unusable_head_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
+    with pytest.raises(UnsoundTableError) as caught:
+        csv.read_head(written(tmp_path, content))
+    assert caught.value.what == what
+
+
+def test_rows_are_typed_by_the_schema_given(tmp_path: Path) -> None:
+    path = written(tmp_path, b"ImageNumber,Area\n1,2\n1,nan\n1,\n1,-inf\n")
+    found, repairs = rows(path)
+    assert [str(row["Area"]) for row in found] == ["2.0", "nan", "None", "-inf"]
+    assert repairs == []
+
+
+def test_odd_values_are_taken_for_what_they_mean_and_told(tmp_path: Path) -> None:
+    path = written(tmp_path, b"ImageNumber,Area\n1.0,2\n2,1.#QNAN\n3,NA\n")
+    found, repairs = rows(path)
+    assert [row["ImageNumber"] for row in found] == [1, 2, 3]
+    assert [str(row["Area"]) for row in found] == ["2.0", "nan", "None"]
+    assert repairs == [Repair("Area", "1.#QNAN", "nan", 1), Repair("Area", "NA", "null", 1)]
+
+
+def test_a_large_file_with_an_odd_value_at_its_end_loses_no_row(tmp_path: Path) -> None:
+    lines = [f"{n},{n}.5" for n in range(200_000)] * 10 + ["7.0,1"]
+    found, _ = rows(written(tmp_path, ("ImageNumber,Area\n" + "\n".join(lines) + "\n").encode()))
+    assert len(found) == len(lines)
+    assert found[-1] == {"ImageNumber": 7, "Area": 1.0}
+    assert found[199_999] == {"ImageNumber": 199_999, "Area": 199_999.5}
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"ImageNumber,Area\n1,2\n1\n", "cut short"),
+        (b"ImageNumber,Area\n1\n", "cut short"),
+        (b"ImageNumber,Area\n1,2\n1,2,3\n", "ragged row"),
+        (b"ImageNumber,Area\n1,2\nImageNumber,Area\n", "text in numeric column 'ImageNumber'"),
+        (b"ImageNumber,Area\n1,2\n1.5,3\n", "a fraction in integer column 'ImageNumber'"),
+        (b"ImageNumber,Area\n1,2\n\0\0,3\n", "text in numeric column 'ImageNumber'"),
+    ],
+)
+def test_rows_that_are_not_whole_are_refused(tmp_path: Path, content: bytes, what: str) -> None:
+    with pytest.raises(UnsoundTableError) as caught:
+        rows(written(tmp_path, content))
+    assert caught.value.what == what
+
+
+def test_a_header_without_rows_has_none(tmp_path: Path) -> None:
+    assert rows(written(tmp_path, b"ImageNumber,Area\n")) == ([], [])
+
+
+def test_wanted_columns_are_read_as_text(tmp_path: Path) -> None:
+    path = written(tmp_path, b"ImageNumber,Plate,Area\n1,001,\n")
+    table = csv.read_text(path, ("ImageNumber", "Plate", "Area"), ("Plate", "Area"))
+    assert table.to_pylist() == [{"Plate": "001", "Area": None}]

@@ -1,0 +1,91 @@
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from cytobatch.engine import Engine, MixedTypesError
+from cytobatch.errors import UnsoundTableError
+from cytobatch.readers import sqlite
+from cytobatch.readers.values import Repair
+
+SCHEMA = pa.schema([("n", pa.int64()), ("x", pa.float64()), ("s", pa.string())])
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with Engine(spill=tmp_path, memory=2**28, workers=1) as engine:
+        yield engine
+
+
+def database(path: Path, *rows: tuple[object, ...]) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT)")
+        connection.executemany("INSERT INTO Cells VALUES (?, ?, ?)", rows)
+        connection.commit()
+    return path
+
+
+def test_a_clean_table_takes_the_fast_lane(engine: Engine, tmp_path: Path) -> None:
+    path = database(tmp_path / "a.sqlite", (1, 0.1, "a"), (2, None, None))
+    fast, _ = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
+    assert pa.Table.from_batches(fast(), SCHEMA).to_pylist() == [
+        {"n": 1, "x": 0.1, "s": "a"},
+        {"n": 2, "x": None, "s": None},
+    ]
+
+
+def test_mixed_values_take_the_other_and_are_told(engine: Engine, tmp_path: Path) -> None:
+    values = [(1, "nan", "a"), (2, 0.1, 5), ("3", "nan", "c"), (4.0, "inf", "d"), ("x", "odd", "e"), (2.5, 1, None)]
+    path = database(tmp_path / "a.sqlite", *values)
+    repairs: list[Repair] = []
+    fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, repairs)
+    with pytest.raises(MixedTypesError):
+        list(fast())
+    table = pa.Table.from_batches(mixed(), SCHEMA)
+    assert table["n"].to_pylist() == [1, 2, 3, 4, None, None]
+    assert table["x"].to_pylist() == [None, 0.1, None, float("inf"), None, 1.0]
+    assert table["s"].to_pylist() == ["a", "5", "c", "d", "e", None]
+    told = {(repair.column, repair.text): (repair.became, repair.count) for repair in repairs}
+    assert told == {
+        ("x", "nan"): ("null", 2),
+        ("x", "odd"): ("null", 1),
+        ("n", "x"): ("null", 1),
+        ("n", "2.5"): ("null", 1),
+    }
+
+
+def test_doubles_keep_every_bit_in_the_mixed_lane(engine: Engine, tmp_path: Path) -> None:
+    exact = 0.1 + 0.2
+    path = database(tmp_path / "a.sqlite", (1, exact, "a"), (2, "nan", "b"))
+    _, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
+    assert pa.Table.from_batches(mixed(), SCHEMA)["x"][0].as_py() == exact
+
+
+@pytest.mark.parametrize(("content", "what"), [(b"", "empty file"), (b"ImageNumber,x\n1,2\n", "not a SQLite database")])
+def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
+    path = tmp_path / "a.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(UnsoundTableError) as caught:
+        sqlite.list_tables(path)
+    assert caught.value.what == what
+
+
+def test_a_database_cut_short_is_refused(engine: Engine, tmp_path: Path) -> None:
+    path = database(tmp_path / "a.sqlite", *((n, n / 7, "text" * 20) for n in range(5000)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnsoundTableError):
+        for lane in sqlite.lanes(engine, path, "Cells", SCHEMA, []):
+            list(lane())
+    path.write_bytes(whole[:50])
+    with pytest.raises(UnsoundTableError):
+        sqlite.list_tables(path)
+
+
+def test_tables_and_their_rows_are_listed(tmp_path: Path) -> None:
+    path = database(tmp_path / "odd ' name.sqlite", (1, 1.0, "a"), (2, 1.0, "a"))
+    assert sqlite.list_tables(path) == ["Cells"]
+    assert sqlite.approximate_rows(path, "Cells") == 2

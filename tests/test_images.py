@@ -1,0 +1,60 @@
+import pyarrow as pa
+
+from cytobatch import images
+from cytobatch.layouts import PRESETS, Place, PresetName
+
+CSV = PRESETS[PresetName.CELLPROFILER_CSV]
+
+
+def test_only_what_a_profile_needs_is_wanted() -> None:
+    columns = [
+        "ImageNumber",
+        "Count_Cells",
+        "ExecutionTime_01",
+        "FileName_DNA",
+        "PathName_DNA",
+        "Metadata_Well",
+        "Metadata_Site",
+    ]
+    assert images.wanted_columns(columns, CSV) == (
+        "ImageNumber",
+        "Count_Cells",
+        "FileName_DNA",
+        "Metadata_Well",
+        "Metadata_Site",
+    )
+
+
+def test_counts_add_up_over_images() -> None:
+    table = pa.table({"Count_Cells": ["3.0", "4"], "Image_Count_Nuclei": [1.0, None], "Count_PH3": ["", "?"]})
+    assert images.counts_of(table) == {"cells": 7, "nuclei": 1, "ph3": 0}
+
+
+def test_places_are_read_under_all_their_names_and_gaps_filled() -> None:
+    table = pa.table({"Image_Metadata_Plate": ["001", None], "Metadata_Row": ["1", "2"], "Metadata_Col": ["3", "12"]})
+    found = images.places(table, [Place("x", "H12", "9")] * 2)
+    assert found == [Place("001", "A03", "9"), Place("x", "B12", "9")]
+
+
+def test_sites_are_integers_where_all_are() -> None:
+    table = images.place_table([Place("P", "A01", "s1"), Place("P", None, None), Place("P", "A01", "02")])
+    assert table["Metadata_Site"].to_pylist() == [1, None, 2]
+    assert images.place_table([Place(site="top"), Place(site="1")])["Metadata_Site"].to_pylist() == ["top", "1"]
+    assert images.place_table([Place()]).column_names == []
+
+
+def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
+    table = images.typed(
+        pa.table({"a": ["1", "2"], "b": ["1", "x"], "FileName_DNA": ["1", "2"], "Count_Cells": ["1.0", "2.0"]})
+    )
+    assert table.schema.types == [pa.int64(), pa.string(), pa.string(), pa.int64()]
+
+
+def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
+    said = pa.table(
+        {"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"], "e": pa.array([0], pa.int64())}
+    )
+    sets = images.image_sets(said, images.typed(said), CSV, [Place()])
+    assert sets.places["Metadata_Plate"].to_pylist() == ["001", None]
+    assert sets.columns == ("Image_FileName_DNA",)
+    assert sets.keys.to_pylist() == [{"e": 0, "i": 1, "r": 0}]

@@ -1,0 +1,93 @@
+import json
+from typing import Any
+
+import pytest
+
+from cytobatch.errors import ExitCode, JobSpecError
+from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs
+from cytobatch.layouts import PresetName
+
+TWO = """
+version: 1
+defaults: {preset: cellprofiler_csv, max_failed_exports: 3, destination: "s3://out/{plate}/"}
+plates:
+  - {plate: P1, source: s3://in/P1}
+  - {plate: P2, source: s3://in/P2, max_failed_exports: 0}
+"""
+
+
+def jobs(text: str, index: int | None = None, **overrides: Any) -> list[PlateJob]:
+    return plate_jobs(parse_spec(text, "spec.yaml"), PlateOptions(**overrides), index, "spec.yaml")
+
+
+def test_plates_take_what_they_do_not_say_from_the_defaults() -> None:
+    one, two = jobs(TWO)
+    assert (one.source, one.destination, one.max_failed_exports) == ("s3://in/P1", "s3://out/P1/", 3)
+    assert (two.destination, two.max_failed_exports, two.preset) == ("s3://out/P2/", 0, PresetName.CELLPROFILER_CSV)
+
+
+def test_overrides_win_over_the_spec() -> None:
+    assert [job.preset for job in jobs(TWO, preset="auto")] == [PresetName.AUTO, PresetName.AUTO]
+
+
+def test_the_array_index_picks_one_plate() -> None:
+    assert [job.plate for job in jobs(TWO, 1)] == ["P2"]
+    with pytest.raises(JobSpecError, match="no plate has array index 2"):
+        jobs(TWO, 2)
+
+
+def test_json_is_read_as_well() -> None:
+    spec = json.dumps({"plates": [{"source": "/a", "destination": "/b"}]})
+    assert jobs(spec)[0].source == "/a"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "remedy"),
+    [
+        ("plates: [{source: /a, destinaton: /b}]", "unknown key 'plates.0.destinaton'", "did you mean 'destination'?"),
+        ("plate: []\nplates: [{source: /a, destination: /b}]", "unknown key 'plate'", "did you mean 'plates'?"),
+        ("plates: [{source: /a, destination: /b, preset: cellprofiler_sql}]", "unknown preset 'cellprofiler_sql'",
+         "did you mean 'cellprofiler_sqlite'?"),
+        ("plates: [{source: /a}]", "no destination given", "CYTOBATCH_DESTINATION"),
+        ("plates: []", "bad value for 'plates'", "schema"),
+        ("version: 2\nplates: [{source: /a, destination: /b}]", "bad value for 'version'", "schema"),
+        ("- a", "job spec is no mapping", "plates"),
+        ("{", "job spec is neither JSON nor YAML", "mend"),
+        ("plates: [{source: /a, destination: /b.parquet, join: false}]", "bad value for 'destination'", "schema"),
+        ("plates: [{source: /a, destination: /b, joins: SELECT 1, join: false}]", "bad value for 'joins'", "schema"),
+        ("plates: [{source: /a, destination: /b, cache_mode: persistent}]", "bad value for 'cache_mode'", "schema"),
+        ("plates: [{source: /a, destination: '/b/{plate}'}]", "destination names {plate}", "give the plate its name"),
+        ("plates: [{source: /a, destination: /b}, {source: /c, destination: /b/}]", "plates 0 and 1 share", "own"),
+    ],
+)  # fmt: skip
+def test_a_spec_that_does_not_hold_is_told_in_one_message(text: str, what: str, remedy: str) -> None:
+    with pytest.raises(JobSpecError) as caught:
+        jobs(text)
+    assert what in caught.value.what
+    assert remedy in caught.value.remedy
+    assert "spec.yaml" in caught.value.where
+    assert caught.value.exit_code == ExitCode.CONFIGURATION
+
+
+def test_lists_and_mappings_may_be_written_as_text() -> None:
+    options = PlateOptions.model_validate(
+        {"compartments": "cells, nuclei", "metadata": '["image"]', "data_type_cast_map": "float=float32,integer=int32"}
+    )
+    assert options.compartments == ("cells", "nuclei")
+    assert options.metadata == ("image",)
+    assert options.data_type_cast_map == {"float": "float32", "integer": "int32"}
+
+
+def test_a_job_has_a_label_and_bounded_row_groups() -> None:
+    job = PlateJob(source="s3://bucket/plates/BR1/", destination="out.parquet")
+    assert (job.label, job.single_file) == ("BR1", True)
+    assert job.row_group_rows(6000) * 6000 * 8 <= 64 * 2**20
+    assert PlateJob(source="/a", destination="/b", chunk_size=7).row_group_rows(6000) == 7
+
+
+def test_the_schema_describes_every_option() -> None:
+    schema = JobSpec.model_json_schema()
+    properties = schema["$defs"]["PlateOptions"]["properties"]
+    assert set(properties) == set(PlateOptions.model_fields)
+    assert all(option.get("description") for option in properties.values())
+    assert set(PlateJob.model_fields) == set(PlateOptions.model_fields)
