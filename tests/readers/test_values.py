@@ -27,7 +27,7 @@ def test_numbers_and_missing_values(text: str, value: float | None) -> None:
 
 @pytest.mark.parametrize("text", ["A01", "1_000", "1,5", "0x10", "one"])
 def test_text_is_no_number(text: str) -> None:
-    with pytest.raises(ValueError, match="1_000|could not convert"):
+    with pytest.raises(ValueError, match=r"1_000|could not convert"):
         parse_number(text)
 
 

@@ -1,6 +1,7 @@
 """A user's own `joins` SQL, run once for each export over its tables, so that exports are never mixed."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from cytobatch.errors import UnsoundTableError
 from cytobatch.join import PROFILE_TABLE_NUMBER
 from cytobatch.sql import sorted_join
 from cytobatch.survey import SurveyedExport
+
+_REPEATED_NUMBER = re.compile(rf"{PROFILE_TABLE_NUMBER}_[0-9]+")
 
 
 def write_user_join(run: Conversion, text: str) -> None:
@@ -75,7 +78,11 @@ def _with_places(run: Conversion, export: SurveyedExport, table: pa.Table) -> pa
         if name in table.column_names:
             table = table.drop_columns([name])
         table = table.append_column(name, column)
-    if run.numbers and PROFILE_TABLE_NUMBER not in table.column_names:
+    if not run.numbers:
+        return table
+    # `cells.*, nuclei.*` brings the export's number once for each table; one is enough.
+    table = table.drop_columns([name for name in table.column_names if _REPEATED_NUMBER.fullmatch(name)])
+    if PROFILE_TABLE_NUMBER not in table.column_names:
         number = pa.scalar(run.numbers[export.index], pa.int64())
         table = table.append_column(PROFILE_TABLE_NUMBER, pa.repeat(number, table.num_rows))
     return table

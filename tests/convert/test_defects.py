@@ -1,0 +1,245 @@
+"""What is unsound is named and counted against max_failed_exports; what is sound is converted all the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from cytobatch.errors import ExitCode, InputDataError, LayoutError, TooManyFailedExportsError
+from cytobatch.report import LedgerEntry, Outcome, RunReport
+from plates import (
+    convert,
+    convert_to_folder,
+    cytominer_tables,
+    site_tables,
+    with_column,
+    write_site,
+    write_sites,
+    write_sqlite,
+)
+
+
+def failed(report: RunReport) -> list[LedgerEntry]:
+    return [entry for entry in report.ledger if entry.outcome is Outcome.FAILED]
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def header_only(path: Path) -> None:
+    path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
+
+
+def cut_in_a_value(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+def cut_in_a_row(path: Path) -> None:
+    path.write_bytes(path.read_bytes().rstrip(b"\n").rsplit(b",", 1)[0] + b"\n")
+
+
+def cut_between_rows(path: Path) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def not_utf8(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe" + path.read_bytes())
+
+
+def header_twice(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content + content)
+
+
+def rows_twice(path: Path) -> None:
+    header, *rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([header, *rows, *rows]))
+
+
+def wrong_delimiter(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b",", b";"))
+
+
+DEFECTS: list[tuple[Callable[[Path], None], str, str]] = [
+    (emptied, "Cells", "empty file"),
+    (header_only, "Cells", "header only"),
+    (header_only, "Cytoplasm", "header only"),
+    (header_only, "Image", "header only"),
+    (cut_in_a_value, "Cells", "cut short"),
+    (cut_in_a_row, "Nuclei", "cut short"),
+    (cut_between_rows, "Cells", "cut short"),
+    (missing, "Nuclei", "missing"),
+    (missing, "Cytoplasm", "missing"),
+    (missing, "Image", "missing"),
+    (not_utf8, "Cells", "not UTF-8"),
+    (header_twice, "Cytoplasm", "text in numeric column"),
+    (rows_twice, "Nuclei", "repeated objects"),
+    (rows_twice, "Image", "repeated images"),
+    (wrong_delimiter, "Cells", "no ImageNumber column"),
+]
+
+
+@pytest.mark.parametrize(("defect", "table", "reason"), DEFECTS)
+def test_a_defect_is_named_and_the_other_sites_are_converted(
+    tmp_path: Path, defect: Callable[[Path], None], table: str, reason: str
+) -> None:
+    source = write_sites(tmp_path / "in", 4, 5)
+    defect(source / "P1-A01-3" / f"{table}.csv")
+    with pytest.raises(TooManyFailedExportsError) as caught:
+        convert(source, tmp_path / "out")
+    assert "P1-A01-3" in caught.value.why
+    assert reason in caught.value.why
+    assert caught.value.exit_code == ExitCode.INPUT_DATA
+    assert not (tmp_path / "out").exists()
+
+    profile, report = convert(source, tmp_path / "out", max_failed_exports=1)
+    assert profile.num_rows == 15
+    assert set(profile["Metadata_Site"].to_pylist()) == {1, 2, 4}
+    assert [(entry.export, entry.table) for entry in failed(report)] == [("P1-A01-3", table.lower())]
+    assert reason in (failed(report)[0].reason or "")
+    assert report.counts.failed_exports == 1
+    assert {entry.outcome for entry in report.ledger if entry.export == "P1-A01-3"} <= {
+        Outcome.FAILED,
+        Outcome.LEFT_OUT,
+    }
+
+
+def test_with_join_off_the_sound_tables_of_a_broken_export_are_converted(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 3, 5)
+    emptied(source / "P1-A01-2" / "Cells.csv")
+    cut_in_a_row(source / "P1-A01-3" / "Nuclei.csv")
+    tables, report = convert_to_folder(source, tmp_path / "out", join=False, max_failed_exports=2)
+    rows = {name: table.num_rows for name, table in tables.items()}
+    assert rows == {"cells.parquet": 10, "cytoplasm.parquet": 15, "image.parquet": 3, "nuclei.parquet": 12}
+    assert {entry.path for entry in failed(report)} == {"P1-A01-2/Cells.csv", "P1-A01-3/Nuclei.csv"}
+
+
+def test_every_input_is_in_the_ledger_exactly_once(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 4, 5)
+    emptied(source / "P1-A01-1" / "Cells.csv")
+    cut_in_a_row(source / "P1-A01-2" / "Nuclei.csv")
+    (source / "notes.txt").write_text("hello")
+    _, report = convert(source, tmp_path, max_failed_exports=2)
+    paths = sorted(entry.path for entry in report.ledger)
+    assert paths == sorted(str(path.relative_to(source)) for path in source.rglob("*") if path.is_file())
+    assert all(entry.size is not None for entry in report.ledger)
+    assert all(entry.reason for entry in report.ledger if entry.outcome is not Outcome.CONVERTED)
+    assert {entry.rows for entry in report.ledger if entry.table == "cytoplasm" and entry.rows} == {5}
+
+
+def test_an_empty_site_is_no_failure(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 2, 3)
+    write_site(source / "P1-A02-1", site_tables(0, well="A02"))
+    table, report = convert(source, tmp_path)
+    assert table.num_rows == 6
+    assert report.counts.failed_exports == 0
+    empty = [entry for entry in report.ledger if entry.outcome is Outcome.EMPTY]
+    assert {entry.path for entry in empty} == {f"P1-A02-1/{name}.csv" for name in ("Cells", "Cytoplasm", "Nuclei")}
+
+
+def test_a_site_without_cells_but_with_nuclei_is_no_failure(tmp_path: Path) -> None:
+    tables = site_tables(2)
+    tables["Image"] = with_column(tables["Image"], "Count_Cells", pa.array([0.0])).append_column(
+        "Count_Cytoplasm", pa.array([0.0])
+    )
+    for name in ("Cells", "Cytoplasm"):
+        tables[name] = tables[name].slice(0, 0)
+    source = write_sites(tmp_path / "in", 1, 3)
+    write_site(source / "P1-A01-9", tables)
+    table, report = convert(source, tmp_path)
+    assert (table.num_rows, report.counts.failed_exports) == (3, 0)
+
+
+def test_a_plate_of_empty_sites_is_an_empty_profile_with_all_columns(tmp_path: Path) -> None:
+    table, _ = convert(write_sites(tmp_path / "in", 2, 0), tmp_path)
+    assert table.num_rows == 0
+    assert {"Cells_AreaShape_Area", "Metadata_Well"} <= set(table.column_names)
+
+
+def test_a_column_that_one_site_lacks_stays_for_the_others(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 3, 2)
+    tables = site_tables(2, offset=2000)
+    tables["Cells"] = tables["Cells"].drop_columns(["AreaShape_Area"])
+    write_site(source / "P1-A01-2", tables)
+    table, report = convert(source, tmp_path)
+    assert table["Cells_AreaShape_Area"].to_pylist() == [1001.0, 1002.0, None, None, 3001.0, 3002.0]
+    assert [(d.export, d.table, d.column) for d in report.schema_differences] == [
+        ("P1-A01-2", "cells", "AreaShape_Area")
+    ]
+
+
+def test_a_column_that_only_one_site_has_is_kept(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 2, 2)
+    tables = site_tables(2)
+    tables["Nuclei"] = tables["Nuclei"].append_column("Extra", pa.array([1.5, 2.5, 3.5]))
+    write_site(source / "P1-A01-2", tables)
+    table, report = convert(source, tmp_path)
+    assert table["Nuclei_Extra"].to_pylist() == [None, None, 1.5, 2.5]
+    assert [d.export for d in report.schema_differences] == ["P1-A01-1"]
+
+
+def test_files_that_never_end_their_last_line_are_a_style_and_no_defect(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 2, 3)
+    for path in source.rglob("*.csv"):
+        path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    table, _ = convert(source, tmp_path)
+    assert table.num_rows == 6
+
+
+def test_when_nothing_can_be_converted_the_job_fails_whatever_is_allowed(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 1, 3)
+    emptied(source / "P1-A01-1" / "Cells.csv")
+    with pytest.raises(InputDataError, match="nothing could be converted"):
+        convert(source, tmp_path / "out", max_failed_exports=5)
+
+
+def test_text_in_one_site_and_numbers_in_another_are_refused_naming_both(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 1, 2)
+    tables = site_tables(2)
+    tables["Cells"] = with_column(tables["Cells"], "AreaShape_Area", pa.array(["big", "small"]))
+    write_site(source / "P1-A01-2", tables)
+    with pytest.raises(LayoutError) as caught:
+        convert(source, tmp_path / "out")
+    assert "P1-A01-1 and P1-A01-2" in caught.value.where
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "empty file"), (b"not a database" * 9, "not a SQLite database")])
+def test_a_sqlite_file_that_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    write_sqlite(tmp_path / "in" / "good.sqlite", cytominer_tables(site_tables(3), 1))
+    (tmp_path / "in" / "bad.sqlite").write_bytes(content)
+    with pytest.raises(TooManyFailedExportsError) as caught:
+        convert(tmp_path / "in", tmp_path / "out")
+    assert reason in caught.value.why
+    table, report = convert(tmp_path / "in", tmp_path / "out", max_failed_exports=1)
+    assert table.num_rows == 3
+    assert [entry.path for entry in failed(report)] == ["bad.sqlite"]
+
+
+def test_a_sqlite_file_cut_short_is_named(tmp_path: Path) -> None:
+    good = write_sqlite(tmp_path / "in" / "good.sqlite", cytominer_tables(site_tables(2000), 1))
+    bad = tmp_path / "in" / "bad.sqlite"
+    bad.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    table, report = convert(tmp_path / "in", tmp_path / "out", max_failed_exports=1)
+    assert table.num_rows == 2000
+    assert failed(report)[0].path == "bad.sqlite"
+
+
+def test_nan_as_text_in_a_numeric_sqlite_column_becomes_null_and_is_counted(tmp_path: Path) -> None:
+    one = cytominer_tables(site_tables(3), "t1")
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", one)
+    two = cytominer_tables(site_tables(2), "t2")
+    two["Cells"] = with_column(two["Cells"], "Cells_AreaShape_Area", pa.array(["nan", "nan"]))
+    write_sqlite(path, two)
+    table, report = convert(path, tmp_path)
+    assert table["Cells_AreaShape_Area"].to_pylist() == [1.0, 2.0, 3.0, None, None]
+    repair = report.repairs[0]
+    assert (repair.table, repair.column, repair.text, repair.became, repair.count) == (
+        "Cells", "Cells_AreaShape_Area", "nan", "null", 2,
+    )  # fmt: skip
+    assert len(report.repairs) == 1

@@ -1,0 +1,253 @@
+"""What each option does to the output."""
+
+import zlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cytobatch import __version__
+from cytobatch.errors import JoinSqlError
+from cytobatch.jobspec import PlateJob
+from cytobatch.pipeline import run_plate
+from plates import (
+    convert,
+    convert_to_folder,
+    cytominer_tables,
+    per_tables,
+    site_tables,
+    with_column,
+    write_site,
+    write_sites,
+    write_sqlite,
+)
+
+CYTOTABLE_JOIN = """
+    SELECT image.Metadata_ImageNumber, COLUMNS('Image_FileName_.*'), cytoplasm.* EXCLUDE (Metadata_ImageNumber),
+        cells.* EXCLUDE (Metadata_ImageNumber, Metadata_ObjectNumber),
+        nuclei.* EXCLUDE (Metadata_ImageNumber, Metadata_ObjectNumber)
+    FROM read_parquet('cytoplasm.parquet') AS cytoplasm
+    LEFT JOIN read_parquet('cells.parquet') AS cells USING (Metadata_ImageNumber)
+    LEFT JOIN read_parquet('nuclei.parquet') AS nuclei USING (Metadata_ImageNumber)
+    LEFT JOIN read_parquet('image.parquet') AS image USING (Metadata_ImageNumber)
+    WHERE cells.Metadata_ObjectNumber = cytoplasm.Metadata_Cytoplasm_Parent_Cells
+        AND nuclei.Metadata_ObjectNumber = cytoplasm.Metadata_Cytoplasm_Parent_Nuclei
+"""
+
+
+def test_a_profile_has_cytotables_columns_and_plate_well_and_site(tmp_path: Path) -> None:
+    table, report = convert(write_sites(tmp_path / "in", 1, 2), tmp_path)
+    assert table.column_names == [
+        "Metadata_ImageNumber", "Metadata_Cells_Parent_Nuclei", "Metadata_Cytoplasm_Parent_Cells",
+        "Metadata_Cytoplasm_Parent_Nuclei", "Metadata_ObjectNumber", "Metadata_Plate", "Metadata_Site", "Metadata_Well",
+        "Image_FileName_OrigDNA", "Cytoplasm_AreaShape_Area", "Cells_AreaShape_Area", "Nuclei_AreaShape_Area",
+    ]  # fmt: skip
+    assert table.select(["Metadata_Plate", "Metadata_Well", "Metadata_Site"]).to_pylist()[0] == {
+        "Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": 1,
+    }  # fmt: skip
+    assert (report.counts.plates, report.counts.wells, report.counts.sites) == (1, 1, 1)
+
+
+def test_the_folder_and_then_the_job_tell_what_the_tables_do_not(tmp_path: Path) -> None:
+    tables = site_tables(1)
+    tables["Image"] = tables["Image"].drop_columns(["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
+    write_site(tmp_path / "in" / "B3-7", tables)
+    table, _ = convert(tmp_path / "in", tmp_path, plate="BR9", site="1")
+    assert table.select(["Metadata_Plate", "Metadata_Well", "Metadata_Site"]).to_pylist() == [
+        {"Metadata_Plate": "BR9", "Metadata_Well": "B03", "Metadata_Site": 7}
+    ]
+
+
+def test_a_plate_without_image_tables_takes_its_places_from_folders(tmp_path: Path) -> None:
+    for site in (1, 2):
+        tables = site_tables(2)
+        del tables["Image"]
+        write_site(tmp_path / "in" / f"P1-C05-{site}", tables)
+    table, _ = convert(tmp_path / "in", tmp_path)
+    assert table["Metadata_Site"].to_pylist() == [1, 1, 2, 2]
+    assert set(table["Metadata_Well"].to_pylist()) == {"C05"}
+
+
+def test_join_off_writes_a_parquet_for_each_table(tmp_path: Path) -> None:
+    tables, _ = convert_to_folder(write_sites(tmp_path / "in", 2, 3), tmp_path / "out", join=False)
+    assert {name: table.num_rows for name, table in tables.items()} == {
+        "cells.parquet": 6, "cytoplasm.parquet": 6, "image.parquet": 2, "nuclei.parquet": 8,
+    }  # fmt: skip
+    assert tables["cells.parquet"].column_names == [
+        "Metadata_TableNumber", "Metadata_ImageNumber", "Metadata_ObjectNumber", "Cells_AreaShape_Area",
+        "Metadata_Cells_Parent_Nuclei",
+    ]  # fmt: skip
+    numbers = set(tables["image.parquet"]["Metadata_TableNumber"].to_pylist())
+    images = sorted((tmp_path / "in").rglob("Image.csv"))
+    assert numbers == {zlib.crc32(path.read_bytes()) for path in images}
+
+
+def test_concat_off_writes_a_parquet_for_each_export(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 2, 3)
+    joined, _ = convert_to_folder(source, tmp_path / "one", concat=False)
+    assert {name: table.num_rows for name, table in joined.items()} == {"P1-A01-1.parquet": 3, "P1-A01-2.parquet": 3}
+    tables, _ = convert_to_folder(source, tmp_path / "two", concat=False, join=False)
+    assert "cells/P1-A01-2.parquet" in tables
+    assert len(tables) == 8
+
+
+def test_exports_whose_flattened_names_are_alike_have_files_of_their_own(tmp_path: Path) -> None:
+    for folder in ("a/b", "a-b"):
+        write_site(tmp_path / "in" / folder, site_tables(2))
+    tables, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", concat=False)
+    assert sorted(tables) == ["a-b-2.parquet", "a-b.parquet"]
+
+
+@pytest.mark.parametrize("name", ["cellprofiler_csv", "auto"])
+def test_a_join_written_for_cytotable_gives_the_rows_of_our_own(tmp_path: Path, name: str) -> None:
+    source = write_sites(tmp_path / "in", 3, 4)
+    ours, _ = convert(source, tmp_path / "one", preset=name)
+    theirs, report = convert(source, tmp_path / "two", preset=name, joins=CYTOTABLE_JOIN)
+    assert theirs.num_rows == 12
+    assert theirs.equals(ours)
+    assert report.joins == [CYTOTABLE_JOIN]
+
+
+def test_a_users_join_may_name_tables_as_the_source_does(tmp_path: Path) -> None:
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", per_tables(site_tables(3)))
+    table, _ = convert(path, tmp_path, joins="SELECT Metadata_ImageNumber, count(*) AS n FROM Per_Cells GROUP BY ALL")
+    assert table.select(["Metadata_ImageNumber", "n", "Metadata_Well"]).to_pylist() == [
+        {"Metadata_ImageNumber": 1, "n": 3, "Metadata_Well": "A01"}
+    ]
+
+
+def test_a_users_join_over_table_numbers_has_its_places(tmp_path: Path) -> None:
+    sites = []
+    for number, well in ((1, "A1"), (2, "B2")):
+        sites.append(cytominer_tables(site_tables(2, well=well), number))
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", *sites)
+    table, _ = convert(
+        path, tmp_path, joins="SELECT Metadata_TableNumber, Metadata_ImageNumber, Cells_ObjectNumber FROM cells"
+    )
+    wells = set(zip(table["Metadata_TableNumber"].to_pylist(), table["Metadata_Well"].to_pylist(), strict=True))
+    assert wells == {(1, "A01"), (2, "B02")}
+
+
+def test_a_join_that_names_no_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JoinSqlError, match="joins names ghosts"):
+        convert(write_sites(tmp_path / "in", 1), tmp_path / "out", joins="SELECT * FROM ghosts")
+    assert not (tmp_path / "out").exists()
+
+
+def test_compartments_narrow_the_profile(tmp_path: Path) -> None:
+    table, report = convert(write_sites(tmp_path / "in", 1, 2), tmp_path, compartments=("cells", "nuclei"))
+    assert not [name for name in table.column_names if name.startswith("Cytoplasm")]
+    assert table.num_rows == 2
+    assert "cytoplasm" not in report.counts.objects
+
+
+def test_identifying_columns_go_under_metadata(tmp_path: Path) -> None:
+    identifying = ("ImageNumber", "ObjectNumber", "AreaShape_Area")
+    table, _ = convert(write_sites(tmp_path / "in", 1, 2), tmp_path, identifying_columns=identifying)
+    assert "Metadata_Cells_AreaShape_Area" in table.column_names
+    assert "Cells_Parent_Nuclei" in table.column_names
+
+
+def test_another_metadata_table_may_be_named(tmp_path: Path) -> None:
+    tables = site_tables(2)
+    tables["Picture"] = tables.pop("Image")
+    table, _ = convert(write_site(tmp_path / "in" / "x", tables), tmp_path, metadata=("picture",))
+    assert table["Metadata_Well"].to_pylist() == ["A01", "A01"]
+
+
+def test_types_are_cast_by_group(tmp_path: Path) -> None:
+    casts = {"float": "float32", "integer": "int32"}
+    table, _ = convert(write_sites(tmp_path / "in", 1, 2), tmp_path, data_type_cast_map=casts)
+    kinds = {str(field.type) for field in table.schema}
+    assert kinds == {"float", "int32", "string"}
+
+
+def test_rows_with_nulls_are_dropped_on_request_and_counted(tmp_path: Path) -> None:
+    tables = site_tables(4)
+    tables["Cells"] = with_column(tables["Cells"], "AreaShape_Area", pa.array([1.0, None, 3.0, None]))
+    table, report = convert(write_site(tmp_path / "in", tables), tmp_path, drop_null=True)
+    assert (table.num_rows, report.counts.rows_dropped_as_null) == (2, 2)
+
+
+def test_an_unknown_place_drops_no_row(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 2, 2)
+    tables = site_tables(2)
+    tables["Image"] = tables["Image"].drop_columns(["Metadata_Well", "Metadata_Site"])
+    write_site(source / "elsewhere", tables)
+    table, _ = convert(source, tmp_path, drop_null=True)
+    assert table["Metadata_Well"].null_count == 2
+    assert table.num_rows == 6
+
+
+def test_rows_are_sorted_by_object_unless_asked_not_to(tmp_path: Path) -> None:
+    tables = {name: table.take(list(range(table.num_rows))[::-1]) for name, table in site_tables(3).items()}
+    source = write_site(tmp_path / "in", tables)
+    assert convert(source, tmp_path / "a")[0]["Metadata_ObjectNumber"].to_pylist() == [1, 2, 3]
+    assert convert(source, tmp_path / "b", sort_output=False)[0]["Metadata_ObjectNumber"].to_pylist() == [3, 2, 1]
+
+
+def test_table_numbers_are_added_where_there_are_several_exports_or_on_request(tmp_path: Path) -> None:
+    one, two = write_sites(tmp_path / "one", 1, 1), write_sites(tmp_path / "two", 2, 1)
+    name = "Metadata_TableNumber"
+    assert name not in convert(one, tmp_path / "a")[0].column_names
+    assert name in convert(one, tmp_path / "b", add_tablenumber=True)[0].column_names
+    assert name in convert(two, tmp_path / "c")[0].column_names
+    assert name not in convert(two, tmp_path / "d", add_tablenumber=False)[0].column_names
+
+
+def test_chunk_size_is_the_rows_of_a_row_group(tmp_path: Path) -> None:
+    convert(write_sites(tmp_path / "in", 3, 5), tmp_path, chunk_size=4)
+    file = pq.ParquetFile(tmp_path / "out.parquet")
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 4, 3]
+
+
+def test_parquet_says_where_it_comes_from(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 1, 1)
+    convert(source, tmp_path)
+    metadata = pq.read_schema(tmp_path / "out.parquet").metadata
+    assert metadata[b"cytobatch.version"] == __version__.encode()
+    assert metadata[b"cytobatch.source"] == str(source).encode()
+    assert metadata[b"cytobatch.preset"] == b"cellprofiler_csv"
+    assert metadata[b"cytobatch.format_version"] == b"1"
+
+
+def test_two_runs_of_one_input_give_the_same_bytes(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 5, 7)
+    reports = [run_plate(PlateJob(source=str(source), destination=str(tmp_path / name))) for name in ("a", "b")]
+    assert reports[0].outputs[0].sha256 == reports[1].outputs[0].sha256
+
+
+def test_little_memory_gives_the_same_profile_by_way_of_the_disk(tmp_path: Path) -> None:
+    sites = [cytominer_tables(site_tables(4000, image=n, offset=1000.0 * n), "t") for n in range(1, 40)]
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", *sites)
+    assert path.stat().st_size > 2**23
+    large, _ = convert(path, tmp_path / "a", memory=2**32)
+    small, _ = convert(path, tmp_path / "b", memory=2**26)
+    assert small.num_rows == 39 * 4000
+    assert small.equals(large)
+
+
+def test_a_jump_sqlite_takes_its_preset(tmp_path: Path) -> None:
+    tables = cytominer_tables(site_tables(2), 5)
+    tables["Image"] = tables["Image"].rename_columns(
+        [name.replace("Image_Metadata_Plate", "Metadata_Plate").replace("Image_Metadata_Well", "Metadata_Well")
+         for name in tables["Image"].column_names]
+    )  # fmt: skip
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", tables)
+    table, _ = convert(path, tmp_path, preset="cellprofiler_sqlite_cpg0016_jump")
+    assert {
+        "Image_TableNumber",
+        "Metadata_Plate",
+        "Metadata_Well",
+        "Image_Metadata_Site",
+        "Metadata_ObjectNumber",
+    } <= set(table.column_names)
+    assert table.num_rows == 2
+
+
+def test_pycytominers_preset_moves_object_numbers_under_metadata(tmp_path: Path) -> None:
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", per_tables(site_tables(2)))
+    table, _ = convert(path, tmp_path, preset="cellprofiler_sqlite_pycytominer")
+    assert {"Metadata_Cells_Number_Object_Number", "Metadata_Cytoplasm_Parent_Cells"} <= set(table.column_names)
+    assert table.num_rows == 2

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytobatch.parquet import ParquetFile
+
+SCHEMA = pa.schema([("k", pa.int64()), ("x", pa.float64()), ("s", pa.string())])
+
+
+def rows(count: int, start: int = 0) -> pa.Table:
+    numbers = list(range(start, start + count))
+    return pa.table([numbers, [n / 7 for n in numbers], [str(n) for n in numbers]], schema=SCHEMA)
+
+
+@given(st.lists(st.integers(0, 9), max_size=6), st.integers(1, 7))
+def test_row_groups_have_the_size_asked_for_whatever_comes(
+    tmp_path_factory: pytest.TempPathFactory, counts: list[int], size: int
+) -> None:
+    path = tmp_path_factory.mktemp("p") / "a.parquet"
+    with ParquetFile(path, SCHEMA, size, {}) as file:
+        start = 0
+        for count in counts:
+            file.write(rows(count, start))
+            start += count
+    read = pq.ParquetFile(path)
+    sizes = [read.metadata.row_group(n).num_rows for n in range(read.num_row_groups)]
+    assert all(found == size for found in sizes[:-1])
+    assert read.read().equals(rows(start))
+    assert file.written().rows == start
+
+
+def test_an_error_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with pytest.raises(RuntimeError), ParquetFile(path, SCHEMA, 5, {}) as file:
+        file.write(rows(12))
+        raise RuntimeError
+    assert not path.exists()
+
+
+def test_encodings_and_statistics(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with ParquetFile(path, SCHEMA, 5, {"a": "b"}) as file:
+        file.write(rows(5))
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    assert "BYTE_STREAM_SPLIT" in group.column(1).encodings
+    assert group.column(0).statistics.max == 4
+    assert group.column(1).statistics is None
+    assert pq.read_schema(path).metadata == {b"a": b"b"}
