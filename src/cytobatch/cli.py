@@ -68,10 +68,14 @@ def load_spec(where: str, settings: Settings, options: PlateOptions) -> JobSpec:
 @app.command
 def run(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:
     """Convert the plate, or every plate of the job spec."""
-    jobs = jobs_asked_for(options, job_spec)
+    return convert_all(jobs_asked_for(options, job_spec), debug=debug or debugging())
+
+
+def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
+    """Converts plates as Prefect flow runs, one after the other; one that fails does not keep the others."""
     failed: list[CytobatchError] = []
     with ExitStack() as stack:
-        listener = stack.enter_context(environment.prepared(debug=debug or debugging()))
+        listener = stack.enter_context(environment.prepared(debug=debug))
         # Prefect reads the environment when it is imported, so only now.
         from cytobatch.flow import plate, server  # noqa: PLC0415
 

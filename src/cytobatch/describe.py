@@ -1,14 +1,11 @@
-"""Plans and reports for people: tables on a terminal, plain lines in a log."""
+"""Plans and reports for people."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import rich.box
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
-from rich.table import Table
 
 from cytobatch.convert.context import SINGLE_CELLS
 from cytobatch.jobspec import PlateJob
@@ -71,44 +68,45 @@ def _lines(path: Path) -> int:
 
 
 def print_plan(console: Console, description: PlanDescription) -> None:
-    """A plan as a person reads it."""
-    plan = description.plan
-    table = Table(
-        title=f"Plan for {escape(plan.job.label)}", box=rich.box.SIMPLE, show_header=False, title_justify="left"
-    )
-    table.add_row("source", escape(plan.job.source))
-    found = description.survey
+    """A plan as a person reads it, a line for each thing: paths stay whole in a log."""
+    for name, value in _plan_lines(description):
+        console.print(f"{name:<13} {value}", highlight=False, markup=False)
+
+
+def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
+    plan, found = description.plan, description.survey
     preset = found.preset if found else plan.preset
-    table.add_row("layout", f"{plan.kind.value}, preset {preset.name.value if preset else 'auto'}")
-    table.add_row("exports", _exports(plan))
-    table.add_row("files", f"{sum(len(e.files) for e in plan.exports)} to read, {len(plan.ignored)} ignored")
-    table.add_row("bytes", decimal(plan.size))
+    yield "plate", plan.job.label
+    yield "source", plan.job.source
+    yield "layout", f"{plan.kind.value}, preset {preset.name.value if preset else 'auto'}"
+    yield "exports", _exports(plan)
+    yield "files", f"{sum(len(e.files) for e in plan.exports)} to read, {len(plan.ignored)} ignored"
+    yield "bytes", decimal(plan.size)
     if plan.compartments:
-        table.add_row("compartments", ", ".join(plan.compartments))
+        yield "compartments", ", ".join(plan.compartments)
     if found:
-        _add_survey(table, description, found)
-    table.add_row("output", escape(description.destination))
-    table.add_row("report", escape(description.report))
-    console.print(table)
+        yield from _survey_lines(description, found)
+    yield "output", description.destination
+    yield "report", description.report
 
 
 def _exports(plan: ConversionPlan) -> str:
-    names = [escape(export.path) for export in plan.exports[:_EXPORTS_SHOWN]]
+    names = [export.path for export in plan.exports[:_EXPORTS_SHOWN]]
     more = len(plan.exports) - len(names)
     return f"{len(plan.exports)}: {', '.join(names)}" + (f" and {more} more" if more else "")
 
 
-def _add_survey(table: Table, description: PlanDescription, found: Survey) -> None:
+def _survey_lines(description: PlanDescription, found: Survey) -> Iterator[tuple[str, str]]:
     for name, columns in found.schemas.items():
         rows = f", {description.rows[name]} rows" if name in description.rows else ""
-        table.add_row(f"table {escape(name)}", f"{len(columns.schema)} columns{rows}")
+        yield "table", f"{name}: {len(columns.schema)} columns{rows}"
     for line in found.join.describe() if found.join else []:
-        table.add_row("join", escape(line))
+        yield "join", line
     failed = [entry for entry in found.ledger if entry.outcome is Outcome.FAILED]
     for entry in failed[:_EXPORTS_SHOWN]:
-        table.add_row("[red]unsound[/]", escape(f"{entry.path} ({entry.table or 'file'}): {entry.reason}"))
+        yield "unsound", f"{entry.path} ({entry.table or 'file'}): {entry.reason}"
     if len(failed) > _EXPORTS_SHOWN:
-        table.add_row("[red]unsound[/]", f"and {len(failed) - _EXPORTS_SHOWN} more")
+        yield "unsound", f"and {len(failed) - _EXPORTS_SHOWN} more"
 
 
 def print_report(console: Console, report: RunReport) -> None:

@@ -91,6 +91,8 @@ def _faults(where: str) -> Iterator[None]:
             "support for this store is not installed", where=where, why=str(error).splitlines()[0],
             remedy="install cytobatch[gs] or cytobatch[azure]",
         ) from error  # fmt: skip
+    except FileNotFoundError as error:
+        raise StorageError("no such file", where=where, why=str(error), remedy="check the path") from error
     except PermissionError as error:
         raise StorageError(
             "no permission", where=where, why=str(error), remedy="check the owner and mode of the path"

@@ -251,3 +251,10 @@ def test_pycytominers_preset_moves_object_numbers_under_metadata(tmp_path: Path)
     table, _ = convert(path, tmp_path, preset="cellprofiler_sqlite_pycytominer")
     assert {"Metadata_Cells_Number_Object_Number", "Metadata_Cytoplasm_Parent_Cells"} <= set(table.column_names)
     assert table.num_rows == 2
+
+
+def test_a_users_join_without_rows_is_an_empty_profile(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 2, 2)
+    table, report = convert(source, tmp_path, joins="SELECT * FROM cells WHERE Cells_AreaShape_Area < 0")
+    assert (table.num_rows, report.counts.rows) == (0, 0)
+    assert "Cells_AreaShape_Area" in table.column_names

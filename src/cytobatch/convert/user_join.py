@@ -55,10 +55,12 @@ def _rows(run: Conversion, query: str, exports: Sequence[SurveyedExport]) -> Ite
 
 
 def _result(run: Conversion, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
-    columns = run.engine.join_schema(query).names
-    text = sorted_join(query, columns) if run.job.sort_output else query
-    for batch in run.engine.run_join(text, run.job.row_group_rows(len(columns))):
-        table = _with_places(run, export, pa.Table.from_batches([batch]))
+    schema = run.engine.join_schema(query)
+    text = sorted_join(query, schema.names) if run.job.sort_output else query
+    batches = run.engine.run_join(text, run.job.row_group_rows(len(schema)))
+    # Without a row there is no batch, but there are still columns.
+    for rows in itertools.chain([schema.empty_table()], (pa.Table.from_batches([batch]) for batch in batches)):
+        table = _with_places(run, export, rows)
         yield table.select(sorted(table.column_names, key=order_key))
 
 

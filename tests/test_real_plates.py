@@ -1,0 +1,92 @@
+"""Real measurements with expected answers, where they lie beside the project; the other tests have generated twins."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import SHARED_DATA
+from cytobatch.columns import ColumnKind, kind_of
+from cytobatch.report import Outcome
+from plates import convert, convert_to_folder
+
+pytestmark = pytest.mark.skipif(
+    not SHARED_DATA.is_dir(), reason="the shared real measurements are not beside the project"
+)
+
+HEALTH = "cell-health-cellprofiler-to-cytominer-database"
+
+
+def rows(table: pa.Table, names: list[str]) -> Counter[tuple[Any, ...]]:
+    columns = [[_comparable(value) for value in table[name].to_pylist()] for name in names]
+    return Counter(zip(*columns, strict=True))
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, float):
+        return "nan" if math.isnan(value) else value
+    return value
+
+
+def assert_equal(found: pa.Table, expected: pa.Table) -> None:
+    """All expected columns are there; names, types and the multiset of rows agree. A measurement may be a double."""
+    assert set(expected.column_names) <= set(found.column_names)
+    for field in expected.schema:
+        kind = found.schema.field(field.name).type
+        measured = kind_of(field.name) is ColumnKind.MEASUREMENT and pa.types.is_integer(field.type)
+        assert kind == field.type or (measured and kind == pa.float64()), field.name
+    assert rows(found, expected.column_names) == rows(expected, expected.column_names)
+
+
+@pytest.mark.parametrize(
+    ("folder", "preset"),
+    [("examplehuman_csv", "cellprofiler_csv"), ("nf1_sqlite", "cellprofiler_sqlite"), ("cellhealth_sqlite", HEALTH)],
+)
+def test_a_preset_gives_cytotables_answer(folder: str, preset: str, tmp_path: Path) -> None:
+    found, _ = convert(SHARED_DATA / folder / "source", tmp_path, preset=preset)
+    assert_equal(found, pq.read_table(SHARED_DATA / folder / "expected.parquet"))
+
+
+@pytest.mark.parametrize("folder", ["examplehuman_csv", "nf1_sqlite", "cellhealth_sqlite"])
+def test_auto_gives_the_same_answer(folder: str, tmp_path: Path) -> None:
+    found, _ = convert(SHARED_DATA / folder / "source", tmp_path)
+    assert_equal(found, pq.read_table(SHARED_DATA / folder / "expected.parquet"))
+
+
+def test_tables_of_sites_that_repeat_their_images(tmp_path: Path) -> None:
+    source = SHARED_DATA / "cytominerdb_a_csv"
+    found, _ = convert_to_folder(source / "source", tmp_path / "out", preset=HEALTH, join=False)
+    expected = {path.name: pq.read_table(path) for path in (source / "expected").glob("*.parquet")}
+    assert set(found) == set(expected)
+    for name, table in expected.items():
+        assert_equal(found[name], table)
+
+
+def test_nan_as_text_is_counted(tmp_path: Path) -> None:
+    _, report = convert(SHARED_DATA / "cellhealth_sqlite" / "source", tmp_path, preset=HEALTH)
+    repair = report.repairs[0]
+    assert (repair.table, repair.column) == ("Nuclei", "Nuclei_Correlation_Costes_AGP_DNA")
+    assert (repair.text, repair.became, repair.count) == ("nan", "null", 1)
+
+
+@pytest.mark.parametrize("preset", ["cellprofiler_csv", "auto"])
+def test_a_jump_site_has_its_109_cells(preset: str, tmp_path: Path) -> None:
+    found, report = convert(SHARED_DATA / "jump_site_csv" / "source", tmp_path, preset=preset)
+    assert found.num_rows == 109
+    assert found["Metadata_Plate"].to_pylist() == ["BR00116991"] * 109
+    assert report.counts.objects == {"cells": 109, "cytoplasm": 109, "nuclei": 109}
+
+
+def test_troubled_sites_are_named_and_no_sound_table_is_lost(tmp_path: Path) -> None:
+    source = SHARED_DATA / "cytominerdb_b_csv" / "source"
+    found, report = convert_to_folder(source, tmp_path / "out", join=False, max_failed_exports=3)
+    failed = {entry.path for entry in report.ledger if entry.outcome is Outcome.FAILED}
+    assert failed == {"E17-4/Cells.csv", "E17-4/Nuclei.csv", "J21-2/Cells.csv", "N23-5/Image.csv"}
+    rows = {name: table.num_rows for name, table in found.items()}
+    assert rows == {"cells.parquet": 50, "cytoplasm.parquet": 61, "nuclei.parquet": 51, "image.parquet": 6}
+    joined, _ = convert(source, tmp_path, max_failed_exports=3)
+    assert joined.num_rows == 40
