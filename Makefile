@@ -11,7 +11,7 @@ help:  ## list the targets
 
 venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 
-.venv/installed: requirements/dev.lock pyproject.toml
+.venv/installed: requirements/dev.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cytobatch needs Python 3.11 or later, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
@@ -19,7 +19,9 @@ venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 	@touch $@
 
 demo: venv  ## convert a small generated plate, as a container would
-	@sh benchmarks/demo.sh $(BIN) demo
+	@rm -rf demo
+	@$(BIN)/cytobatch example demo/plate
+	@CYTOBATCH_SOURCE=demo/plate CYTOBATCH_DESTINATION=demo/out $(BIN)/cytobatch run
 
 test: venv  ## the whole test suite
 	$(BIN)/python -m pytest

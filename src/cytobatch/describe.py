@@ -110,14 +110,24 @@ def _survey_lines(description: PlanDescription, found: Survey) -> Iterator[tuple
 
 
 def print_report(console: Console, report: RunReport) -> None:
-    """The upshot of a run, in a few lines."""
+    """The upshot of a run, and how to read what it made."""
+    for line in _report_lines(report):
+        console.print(line, highlight=False, markup=False)
+
+
+def _report_lines(report: RunReport) -> Iterator[str]:
     counts = report.counts
-    console.print(
-        f"{report.plate}: {counts.rows} rows x {counts.columns} columns from {counts.exports} export(s), "
-        f"{counts.wells} wells, {counts.sites} sites; {counts.failed_exports} failed",
-        highlight=False, markup=False,
-    )  # fmt: skip
-    for output in report.outputs:
-        console.print(f"  {output.path} ({decimal(output.bytes)})", highlight=False, markup=False)
-    if report.warnings:
-        console.print(f"  {len(report.warnings)} warning(s), named in the report", highlight=False)
+    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
+    yield (
+        f"{report.plate}: {counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
+        f"from {counts.exports} export(s){failed}"
+    )
+    for output in report.outputs[:_EXPORTS_SHOWN]:
+        yield f"  parquet  {output.path} ({decimal(output.bytes)})"
+    if len(report.outputs) > _EXPORTS_SHOWN:
+        yield f"  parquet  and {len(report.outputs) - _EXPORTS_SHOWN} more"
+    noted = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
+    yield f"  report   {report.report}{noted}"
+    if report.outputs:
+        first = report.outputs[0].path
+        yield f"  read it  python -c \"import pyarrow.parquet as pq; print(pq.read_table('{first}'))\""

@@ -129,13 +129,13 @@ def report_plate(
     converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock, destination: Destination, folders: Folders
 ) -> RunReport:
     """Makes the report and puts it in place, last of all."""
-    report = make_report(converted, outputs, clock)
+    report = make_report(converted, outputs, clock, destination.report_uri)
     destination.publish_report(report.to_json(), folders.scratch)
     return report
 
 
-def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock) -> RunReport:
-    """The account of a conversion."""
+def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock, place: str) -> RunReport:
+    """The account of a conversion; `place` is where it will be."""
     found, account = converted.survey, converted.account
     job = found.plan.job
     return RunReport(
@@ -143,6 +143,7 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
         plate=job.label,
         source=job.source,
         destination=job.destination,
+        report=place,
         preset=found.preset.name.value,
         layout=found.plan.kind.value,
         joins=found.join.describe() if found.join else [job.joins] if job.joins else [],

@@ -103,6 +103,7 @@ class RunReport(_Model):
     plate: str
     source: str
     destination: str
+    report: str
     preset: str
     layout: str
     joins: list[str]
