@@ -167,3 +167,12 @@ def test_take_is_the_rows_asked_for(rows: list[int | None], chunks: int) -> None
 def test_row_numbers() -> None:
     assert row_numbers(3, 4).to_pylist() == [4, 5, 6]
     assert row_numbers(0).to_pylist() == []
+
+
+@pytest.mark.parametrize("name", ["e", "image keys", "keys_image", "#", "it's", 'a "b"', "ünï", "a;--b"])
+def test_a_compartment_of_any_name_is_joined(tmp_path: Path, name: str) -> None:
+    tables = site_tables(2)
+    tables[name] = pa.table({"ImageNumber": [1], "ObjectNumber": [1], "Area": [7.0], "Parent_Nuclei": [2]})
+    table, _ = convert(write_site(tmp_path / "in", tables), tmp_path)
+    label = name[:1].upper() + name[1:]
+    assert table[f"{label}_Area"].to_pylist() == [None, 7.0]

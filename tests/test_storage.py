@@ -259,3 +259,11 @@ def test_small_texts_are_read_from_both(s3: Any, bucket: str, tmp_path: Path) ->
     assert read_text(str(tmp_path / "spec.json"), Access()) == "{}"
     with pytest.raises(StorageError):
         read_text(str(tmp_path / "none.json"), Access())
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/plate", "az://container/plate"])
+def test_a_store_whose_support_is_not_installed_is_told(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as caught:
+        Source(job(uri), tmp_path)
+    assert caught.value.what == "support for this store is not installed"
+    assert "cytobatch[gs]" in caught.value.remedy

@@ -10,12 +10,12 @@ from rich.filesize import decimal
 from cytobatch.convert.context import SINGLE_CELLS
 from cytobatch.jobspec import PlateJob
 from cytobatch.layouts import SourceKind
-from cytobatch.pipeline import engine_for, folders_for, plan_plate, stage_plate, survey_plate
+from cytobatch.pipeline import engine_for, folders_for, plan_plate, stage_plate
 from cytobatch.plan import ConversionPlan
 from cytobatch.readers import sqlite
 from cytobatch.report import Outcome, RunReport
 from cytobatch.storage import Destination, Source, is_remote
-from cytobatch.survey import Survey
+from cytobatch.survey import Survey, survey
 
 _EXPORTS_SHOWN = 10
 _COUNTED_BYTES = 256 * 2**20
@@ -44,7 +44,7 @@ def describe_job(job: PlateJob) -> PlanDescription:
         if is_remote(job.source):
             return PlanDescription(plan, None, {}, target, destination.report_uri)
         with engine_for(job, folders) as engine:
-            found = survey_plate(plan, stage_plate(plan, source), engine)
+            found = survey(plan, stage_plate(plan, source), engine)
         return PlanDescription(plan, found, _cheap_rows(found), target, destination.report_uri)
 
 

@@ -73,7 +73,7 @@ class Loose:
 
 @dataclass(frozen=True, slots=True)
 class JoinedRows:
-    """Which rows make the profile: `rows` has one index for each compartment, `image` and `e` (export)."""
+    """Which rows make the profile: `rows` has one index for each compartment, the image and the export."""
 
     rows: pa.Table
     faults: tuple[Fault, ...]
@@ -288,8 +288,8 @@ class Gatherer:
         images = self.survey.images
         has_images = sql.IMAGE_ROW in rows.column_names
         image = rows[sql.IMAGE_ROW] if has_images else pa.nulls(rows.num_rows, pa.int64())
-        places = pc.coalesce(image, pc.add(rows["e"], images.table.num_rows))
-        numbers = pa.array([self.numbers.get(export) for export in rows["e"].to_pylist()], pa.int64())
+        places = pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows))
+        numbers = pa.array([self.numbers.get(export) for export in rows[sql.EXPORT].to_pylist()], pa.int64())
         return {
             Origin.IMAGE: take(images.table, pa.chunked_array([image]) if isinstance(image, pa.Array) else image),
             Origin.PLACE: images.places.take(places),

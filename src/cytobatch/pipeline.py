@@ -24,7 +24,7 @@ from cytobatch.plan import ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunReport, SchemaDifference
 from cytobatch.storage import Destination, Source
-from cytobatch.survey import Survey, survey
+from cytobatch.survey import survey
 
 _HEADER_BYTES = 2**20
 
@@ -94,11 +94,6 @@ def _headers(job: PlateJob, inventory: Inventory, source: Source) -> dict[str, t
     return headers
 
 
-def survey_plate(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
-    """Looks into the staged files."""
-    return survey(plan, staged, engine)
-
-
 def stage_plate(plan: ConversionPlan, source: Source) -> dict[str, Path]:
     """Brings the plan's files to the local disk; local files are used where they are."""
     return source.stage([file for export in plan.exports for file in export.files])
@@ -107,7 +102,7 @@ def stage_plate(plan: ConversionPlan, source: Source) -> dict[str, Path]:
 def convert_plate(plan: ConversionPlan, staged: Mapping[str, Path], folders: Folders) -> ConvertedPlate:
     """Surveys and converts the staged files."""
     with engine_for(plan.job, folders) as engine:
-        return convert(survey_plate(plan, staged, engine), engine, folders.out, folders.scratch)
+        return convert(survey(plan, staged, engine), engine, folders.out, folders.scratch)
 
 
 def engine_for(job: PlateJob, folders: Folders) -> Engine:

@@ -14,8 +14,10 @@ from typing import Any
 from cytobatch.errors import JoinSqlError
 from cytobatch.links import JoinPlan, Link, LinkKind
 
-IMAGE_KEYS = "keys_image"
-IMAGE_ROW = "image"
+# Names that no table of a plate can have.
+IMAGE_KEYS = "#image keys"
+IMAGE_ROW = "#image"
+EXPORT = "#export"
 
 
 def identifier(name: str) -> str:
@@ -91,7 +93,8 @@ def _link_sql(link: Link, by_table: bool) -> str:
 
 
 def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sort: bool) -> str:
-    """One row for each base object: for every compartment, and the image, the row that joins it (null for none).
+    """One row for each base object: for every compartment, and the image, the row that joins it (null for none);
+    and the export.
 
     `image_keys` are the columns that the image's key table shares with the others; none where there are no images.
     Sorted by export, TableNumber, image and object, or else in the base table's own order.
@@ -106,7 +109,7 @@ def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sor
         joins.append(f"LEFT JOIN {image} ON {same}")
     keys = ("e", "t", "i", "o", "r") if by_table else ("e", "i", "o", "r")
     order = ", ".join(f"{base}.{key}" for key in (keys if sort else ("e", "r")))
-    select = ", ".join([*rows, f"{base}.e AS e"])
+    select = ", ".join([*rows, f"{base}.e AS {identifier(EXPORT)}"])
     return f"SELECT {select} FROM {identifier(keys_of(plan.base))} AS {base} {' '.join(joins)} ORDER BY {order}"
 
 

@@ -6,7 +6,9 @@ and the remedy, told apart by error code and never by text.
 """
 
 import contextlib
+import functools
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -162,7 +164,9 @@ class Source:
     def __init__(self, job: PlateJob, cache: Path) -> None:
         self._uri = job.source
         self._workers = job.workers or 8
-        self._root = open_path(job.source, Access.to_source(job), cache)
+        self._open = functools.partial(open_path, access=Access.to_source(job), cache=cache)
+        self._root = self._open(job.source)
+        self._threads = threading.local()
 
     def inventory(self) -> Inventory:
         """Every file below the source. Raises SourceNotFoundError if there is none, StorageError."""
@@ -199,9 +203,12 @@ class Source:
             return dict(zip((file.path for file in files), pool.map(self._fetch, files), strict=True))
 
     def _fetch(self, file: SourceFile) -> Path:
-        path = self._root / file.path
+        # cloudpathlib downloads through boto3's resources, which threads may not share.
+        if not hasattr(self._threads, "root"):
+            self._threads.root = self._open(str(self._root))
+        path = self._threads.root / file.path
         with _faults(str(path)):
-            return Path(path.fspath if isinstance(path, CloudPath) else path)
+            return Path(path.fspath)
 
 
 def _list_s3(root: S3Path) -> Iterator[SourceFile]:

@@ -243,3 +243,13 @@ def test_nan_as_text_in_a_numeric_sqlite_column_becomes_null_and_is_counted(tmp_
         "Cells", "Cells_AreaShape_Area", "nan", "null", 2,
     )  # fmt: skip
     assert len(report.repairs) == 1
+
+
+def test_objects_that_the_image_table_counts_and_a_table_lacks_are_warned_of(tmp_path: Path) -> None:
+    tables = site_tables(3)
+    tables["Image"] = with_column(tables["Image"], "Count_Cells", pa.array([5.0]))
+    table, report = convert(write_site(tmp_path / "in", tables), tmp_path)
+    assert table.num_rows == 3
+    assert [(w.table, w.count, w.what) for w in report.warnings if "counts" in w.what] == [
+        ("cells", 2, "objects that the image table counts and the table lacks")
+    ]

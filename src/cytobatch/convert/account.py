@@ -23,6 +23,7 @@ class Account:
         self._job = survey.plan.job
         self._files = {file.path: file for file in survey.plan.inventory.files}
         self._paths = {export.index: export.path for export in survey.plan.exports}
+        self._counted = survey.counted
         self.ledger: list[LedgerEntry] = list(survey.ledger)
         self.repairs: list[ValueRepair] = []
         self._warnings: list[ReportWarning] = []
@@ -86,6 +87,11 @@ class Account:
         if not table.has_rows and table.sql_table is None:
             return
         self.objects[name] += rows or 0
+        counted = self._counted.get(export.index, {}).get(name)
+        if rows is not None and counted is not None and counted != rows:
+            what = "objects that the image table counts and the table lacks"
+            more = "objects that the table has and the image table does not count"
+            self._loose.append(Loose(export.index, name, what if rows < counted else more, abs(counted - rows)))
         entry = LedgerEntry(
             path=table.source, outcome=Outcome.CONVERTED, export=export.path, table=table.shown_name, rows=rows
         )

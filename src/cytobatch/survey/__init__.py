@@ -34,7 +34,8 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
     preset, heads = _heads(plan, staged, engine)
     joins = plan.job.join and plan.job.joins is None
     rows, heads = _image_rows(preset, heads, engine, everything=not joins)
-    heads = [settle_empty_tables(head, preset, rows.get(head.export.index)) for head in heads]
+    counted = {index: images.counts_of(table) for index, table in rows.items() if table.num_rows}
+    heads = [settle_empty_tables(head, preset, counted.get(head.export.index, {})) for head in heads]
     sound = [_sound(head, joined=plan.job.join) for head in heads]
     exports = tuple(SurveyedExport(head.export, head.tables) for head, ok in zip(heads, sound, strict=True) if ok)
     tables = _schemas(plan, preset, exports)
@@ -50,6 +51,7 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
         join=_join_plan(plan, tables) if joins and tables else None,
         ledger=_ledger(plan, heads, sound),
         missing=_missing(exports, tables),
+        counted=counted,
     )
 
 

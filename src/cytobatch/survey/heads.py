@@ -5,9 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-
-from cytobatch import images
 from cytobatch.columns import IMAGE_NUMBER
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
@@ -152,12 +149,14 @@ def refuse_cut_ends(heads: Sequence[Heads]) -> list[Heads]:
     return result
 
 
-def settle_empty_tables(head: Heads, preset: Preset, image_rows: pa.Table | None) -> Heads:
-    """CSV tables without rows: an empty site if the image table says so, or all compartments do; otherwise a fault."""
+def settle_empty_tables(head: Heads, preset: Preset, counts: Mapping[str, int]) -> Heads:
+    """CSV tables without rows: an empty site if the image table says so, or all compartments do; otherwise a fault.
+
+    `counts` are the objects of each compartment that the image table counts.
+    """
     bare = [name for name, table in head.tables.items() if not table.has_rows and table.sql_table is None]
     compartments = [name for name in head.tables if name not in preset.metadata]
     all_bare = bool(compartments) and all(name in bare for name in compartments)
-    counts = images.counts_of(image_rows) if image_rows is not None and image_rows.num_rows else {}
     for name in bare:
         expected = counts.get(name)
         if expected == 0 or (expected is None and all_bare and name in compartments):

@@ -80,7 +80,7 @@ class Survey:
 
     `image_rows` are all rows of the image tables under their source names, with `e`, the export's index; they have all
     columns where the tables themselves are wanted. `join` is None where nothing is joined. `ledger` holds the inputs
-    that are settled already.
+    that are settled already. `counted` has for each export how many objects of each compartment its image table counts.
     """
 
     plan: ConversionPlan
@@ -92,6 +92,7 @@ class Survey:
     join: JoinPlan | None
     ledger: tuple[LedgerEntry, ...]
     missing: tuple[MissingColumn, ...]
+    counted: Mapping[int, Mapping[str, int]]
 
     @property
     def by_table_number(self) -> bool:
