@@ -12,6 +12,7 @@ from cytobatch.errors import JoinSqlError
 from cytobatch.jobspec import PlateJob
 from cytobatch.pipeline import run_plate
 from plates import (
+    Tables,
     convert,
     convert_to_folder,
     cytominer_tables,
@@ -228,29 +229,46 @@ def test_little_memory_gives_the_same_profile_by_way_of_the_disk(tmp_path: Path)
     assert small.equals(large)
 
 
-def test_a_jump_sqlite_takes_its_preset(tmp_path: Path) -> None:
-    tables = cytominer_tables(site_tables(2), 5)
-    tables["Image"] = tables["Image"].rename_columns(
-        [name.replace("Image_Metadata_Plate", "Metadata_Plate").replace("Image_Metadata_Well", "Metadata_Well")
-         for name in tables["Image"].column_names]
-    )  # fmt: skip
-    path = write_sqlite(tmp_path / "in" / "p.sqlite", tables)
+CPG0016 = [
+    "Metadata_ImageNumber", "Image_Metadata_Row", "Image_Metadata_Site", "Metadata_ObjectNumber",
+    "Metadata_ObjectNumber_1", "Metadata_ObjectNumber_2", "Metadata_Plate", "Metadata_Well", "Image_FileName_OrigDNA",
+    "Image_TableNumber", "Cytoplasm_AreaShape_Area", "Cytoplasm_Number_Object_Number", "Cytoplasm_Parent_Cells",
+    "Cytoplasm_Parent_Nuclei", "Cytoplasm_TableNumber", "Cells_AreaShape_Area", "Cells_Number_Object_Number",
+    "Cells_Parent_Nuclei", "Cells_TableNumber", "Nuclei_AreaShape_Area", "Nuclei_TableNumber",
+]  # fmt: skip
+PYCYTOMINER = [
+    "Metadata_ImageNumber", "Image_Metadata_Plate", "Image_Metadata_Well", "Metadata_Cells_Number_Object_Number",
+    "Metadata_Cytoplasm_Parent_Cells", "Metadata_Cytoplasm_Parent_Nuclei", "Metadata_Nuclei_Number_Object_Number",
+    "Image_FileName_OrigDNA", "Cytoplasm_AreaShape_Area", "Cytoplasm_Number_Object_Number", "Cells_AreaShape_Area",
+    "Cells_Parent_Nuclei", "Nuclei_AreaShape_Area",
+]  # fmt: skip
+
+
+def jump_tables(objects: int) -> Tables:
+    """As the SQLite files of cpg0016 are: plate and well of the image table without its name in front."""
+    tables = cytominer_tables(site_tables(objects), 5)
+    bare = {"Image_Metadata_Plate": "Metadata_Plate", "Image_Metadata_Well": "Metadata_Well"}
+    image = tables["Image"].rename_columns([bare.get(name, name) for name in tables["Image"].column_names])
+    tables["Image"] = image.append_column("Image_Metadata_Row", pa.array(["A"]))
+    for name in ("Cytoplasm", "Cells"):
+        numbers = pa.array(range(1, objects + 1), pa.int64())
+        tables[name] = tables[name].append_column(f"{name}_Number_Object_Number", numbers)
+    return tables
+
+
+def test_a_jump_sqlite_has_the_columns_that_cytotable_writes_for_it(tmp_path: Path) -> None:
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", jump_tables(4))
     table, _ = convert(path, tmp_path, preset="cellprofiler_sqlite_cpg0016_jump")
-    assert {
-        "Image_TableNumber",
-        "Metadata_Plate",
-        "Metadata_Well",
-        "Image_Metadata_Site",
-        "Metadata_ObjectNumber",
-    } <= set(table.column_names)
-    assert table.num_rows == 2
+    assert [name for name in table.column_names if name != "Metadata_Site"] == CPG0016
+    assert table.num_rows == 4
 
 
-def test_pycytominers_preset_moves_object_numbers_under_metadata(tmp_path: Path) -> None:
-    path = write_sqlite(tmp_path / "in" / "p.sqlite", per_tables(site_tables(2)))
+def test_pycytominers_preset_has_the_columns_that_cytotable_writes_for_it(tmp_path: Path) -> None:
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", per_tables(site_tables(4)))
     table, _ = convert(path, tmp_path, preset="cellprofiler_sqlite_pycytominer")
-    assert {"Metadata_Cells_Number_Object_Number", "Metadata_Cytoplasm_Parent_Cells"} <= set(table.column_names)
-    assert table.num_rows == 2
+    added = {"Metadata_Plate", "Metadata_Well", "Metadata_Site"}
+    assert [name for name in table.column_names if name not in added] == PYCYTOMINER
+    assert table.num_rows == 4
 
 
 def test_a_users_join_without_rows_is_an_empty_profile(tmp_path: Path) -> None:
