@@ -200,3 +200,16 @@ def test_every_class_of_error_has_a_documented_exit_code() -> None:
     documented = (Path(__file__).parents[1] / "README.md").read_text()
     for kind in all_below(CytobatchError):
         assert f"| {int(kind.exit_code)} |" in documented, kind
+
+
+def test_an_unexpected_fault_is_told_without_a_traceback(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise RuntimeError("the unforeseen")
+
+    monkeypatch.setattr("cytobatch.cli.convert_all", fail)
+    flags = ["run", "--source", "/in", "--destination", "/out"]
+    code, _, err = answer(capsys, *flags)
+    assert (code, "Traceback" in err) == (ExitCode.INTERNAL, False)
+    assert "unexpected RuntimeError" in err
+    assert "the unforeseen" in err
+    assert "Traceback" in answer(capsys, *flags, "--debug")[2]

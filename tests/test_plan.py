@@ -95,3 +95,11 @@ def test_what_fits_no_layout_or_two_is_refused(paths: list[str], options: dict[s
         plan(*paths, **options)
     assert caught.value.what == what
     assert caught.value.remedy
+
+
+def test_a_sqlite_file_is_staged_with_its_write_ahead_log() -> None:
+    found = plan("p.sqlite", "p.sqlite-wal", "q.sqlite", "p.sqlite-shm")
+    assert [[file.path for file in export.files] for export in found.exports] == [
+        ["p.sqlite", "p.sqlite-wal"],
+        ["q.sqlite"],
+    ]

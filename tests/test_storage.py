@@ -225,7 +225,7 @@ class _Denying(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else body)
 
-    do_HEAD = do_PUT = do_GET  # noqa: N815
+    do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         pass
@@ -267,3 +267,30 @@ def test_a_store_whose_support_is_not_installed_is_told(uri: str, tmp_path: Path
         Source(job(uri), tmp_path)
     assert caught.value.what == "support for this store is not installed"
     assert "cytobatch[gs]" in caught.value.remedy
+
+
+@pytest.mark.parametrize("place", ["local", "bucket"])
+def test_files_of_an_earlier_run_that_are_not_made_again_are_taken_away(
+    place: str, s3: Any, bucket: str, tmp_path: Path
+) -> None:
+    local = tmp_path / "x.parquet"
+    local.write_bytes(b"rows")
+    target = f"s3://{bucket}/out" if place == "bucket" else str(tmp_path / "out")
+    destination = Destination(job(destination=target))
+    destination.publish({"a.parquet": local, "b.parquet": local})
+    outputs = [{"path": destination.uri_of(name)} for name in ("a.parquet", "b.parquet")]
+    foreign = {"path": str(tmp_path / "x.parquet")}
+    destination.publish_report(json.dumps({"outputs": [*outputs, foreign]}), tmp_path)
+    destination.publish({"b.parquet": local, "c.parquet": local})
+    if place == "bucket":
+        left = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+        assert left == {"out/b.parquet", "out/c.parquet"}
+    else:
+        assert {path.name for path in Path(target).iterdir()} == {"b.parquet", "c.parquet"}
+    assert local.exists()
+
+
+def test_checking_a_bucket_leaves_nothing_in_it(s3: Any, bucket: str) -> None:
+    Destination(job(destination=f"s3://{bucket}/out")).check()
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cytobatch import __version__
 from cytobatch.describe import describe_job, print_plan, print_report
-from cytobatch.errors import CytobatchError, ExitCode
+from cytobatch.errors import CytobatchError, ExitCode, InternalError
 from cytobatch.flow import environment
 from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, spec_error
 from cytobatch.settings import Settings, debugging, read_batch_settings, read_settings
@@ -164,6 +164,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except cyclopts.CycloptsError as error:
         return _usage(error, debug=debug)
+    except Exception as error:  # noqa: BLE001  the last one to hear of it: told, and not gone on from
+        fault = InternalError(
+            f"unexpected {type(error).__name__}", where="cytobatch", why=str(error),
+            remedy="run again with --debug and report what it prints",
+        )  # fmt: skip
+        show(fault.with_traceback(error.__traceback__), debug=debug)
+        return fault.exit_code
     except KeyboardInterrupt:
         err.print("interrupted")
         return 130

@@ -12,7 +12,7 @@ import duckdb_extension_sqlite_scanner
 import pyarrow as pa
 
 from cytobatch import sql
-from cytobatch.errors import InternalError, JoinSqlError, UnsoundTableError
+from cytobatch.errors import ConfigurationError, InternalError, JoinSqlError, UnsoundTableError
 
 
 class MixedTypesError(Exception):
@@ -135,6 +135,10 @@ def _unsound(path: Path, table: str) -> Iterator[None]:
         yield
     except duckdb.TypeMismatchException as error:
         raise MixedTypesError(str(error)) from error
+    except duckdb.OutOfMemoryException as error:
+        raise ConfigurationError(
+            "too little memory", where=path.name, why=str(error).splitlines()[0], remedy="raise CYTOBATCH_MEMORY"
+        ) from error
     except duckdb.Error as error:
         raise UnsoundTableError(
             f"SQLite table {table!r} cannot be read", where=path.name, why=str(error).splitlines()[0],

@@ -23,7 +23,7 @@ from cytobatch.layouts import PRESETS, PresetName
 from cytobatch.plan import ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunReport, SchemaDifference
-from cytobatch.storage import Destination, Source
+from cytobatch.storage import Destination, Source, faults
 from cytobatch.survey import survey
 
 _HEADER_BYTES = 2**20
@@ -101,7 +101,7 @@ def stage_plate(plan: ConversionPlan, source: Source) -> dict[str, Path]:
 
 def convert_plate(plan: ConversionPlan, staged: Mapping[str, Path], folders: Folders) -> ConvertedPlate:
     """Surveys and converts the staged files."""
-    with engine_for(plan.job, folders) as engine:
+    with faults(f"scratch folder {folders.scratch.parent}"), engine_for(plan.job, folders) as engine:
         return convert(survey(plan, staged, engine), engine, folders.out, folders.scratch)
 
 

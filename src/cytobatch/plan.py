@@ -17,6 +17,7 @@ from cytobatch.layouts import PRESETS, Place, Preset, PresetName, SourceKind, pl
 
 SQLITE_SUFFIXES = frozenset({".sqlite", ".sqlite3", ".db", ".db3"})
 CSV_SUFFIX = ".csv"
+_COMPANIONS = ("-wal", "-journal")
 _IMAGE = "image"
 _NO_COMPARTMENTS = frozenset({"experiment", "object", _IMAGE})
 _FILES_NAMED_IN_A_MESSAGE = 5
@@ -110,7 +111,10 @@ def make_plan(job: PlateJob, inventory: Inventory, headers: Mapping[str, tuple[s
     sqlite = [file for file in inventory.files if file.suffix in SQLITE_SUFFIXES]
     kind = _kind(job, inventory, csv, sqlite)
     if kind is SourceKind.SQLITE:
-        exports = tuple(Export(index, file.path, (file,), _place_of_sqlite(file)) for index, file in enumerate(sqlite))
+        exports = tuple(
+            Export(index, file.path, (file, *_companions(file, inventory)), _place_of_sqlite(file))
+            for index, file in enumerate(sqlite)
+        )
         preset = None if job.preset is PresetName.AUTO else with_overrides(PRESETS[job.preset], job)
         return ConversionPlan(job, inventory, kind, preset, (), exports, _ignored(inventory, exports))
     preset = _csv_preset(job)
@@ -221,6 +225,12 @@ def _place_of_folder(root: str, folder: str) -> Place:
     if folder == ".":
         return place_of_folder(PurePosixPath(root.rstrip("/")).name)
     return place_of_folder(PurePosixPath(folder).name)
+
+
+def _companions(file: SourceFile, inventory: Inventory) -> list[SourceFile]:
+    """The write-ahead log or journal beside a SQLite file: rows may be there that the file itself has not yet."""
+    names = {f"{file.path}{suffix}" for suffix in _COMPANIONS}
+    return [other for other in inventory.files if other.path in names and other.size]
 
 
 def _place_of_sqlite(file: SourceFile) -> Place:

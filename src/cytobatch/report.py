@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 FORMAT_VERSION = 1
 
@@ -121,3 +121,22 @@ class RunReport(_Model):
     def to_json(self) -> str:
         """The report as JSON text, for people and programs."""
         return self.model_dump_json(indent=2)
+
+
+class _Outputs(BaseModel):
+    """What any version of a report says of its files."""
+
+    class File(BaseModel):
+        """One of them."""
+
+        path: str
+
+    outputs: list[File]
+
+
+def output_paths(text: str | bytes) -> list[str]:
+    """The paths of the files that a report names, whatever its version; none if it is no report."""
+    try:
+        return [file.path for file in _Outputs.model_validate_json(text).outputs]
+    except ValidationError:
+        return []

@@ -32,6 +32,7 @@ from cloudpathlib.exceptions import CloudPathException, MissingDependenciesError
 from cytobatch.errors import CytobatchError, SourceNotFoundError, StorageError
 from cytobatch.inventory import Inventory, SourceFile
 from cytobatch.jobspec import PlateJob
+from cytobatch.report import output_paths
 
 _ATTEMPTS = 5
 _DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
@@ -71,7 +72,7 @@ def is_remote(uri: str) -> bool:
 
 
 @contextlib.contextmanager
-def _faults(where: str) -> Iterator[None]:
+def faults(where: str) -> Iterator[None]:
     """Turns faults of stores and disks into StorageErrors that name `where`."""
     try:
         yield
@@ -138,7 +139,7 @@ def _s3_client(access: Access, cache: Path | None) -> S3Client:
 
 def open_path(uri: str, access: Access, cache: Path | None = None) -> Path | CloudPath:
     """A local path or a cloud path with its client. Raises StorageError."""
-    with _faults(uri):
+    with faults(uri):
         if uri.startswith("s3://"):
             return S3Path(uri, client=_s3_client(access, cache))
         path = AnyPath(uri)
@@ -149,7 +150,7 @@ def open_path(uri: str, access: Access, cache: Path | None = None) -> Path | Clo
 
 def read_text(uri: str, access: Access) -> str:
     """The text of one small file. Raises StorageError."""
-    with _faults(uri):
+    with faults(uri):
         path = open_path(uri, access)
         try:
             content: bytes = path.read_bytes()
@@ -170,7 +171,7 @@ class Source:
 
     def inventory(self) -> Inventory:
         """Every file below the source. Raises SourceNotFoundError if there is none, StorageError."""
-        with _faults(self._uri):
+        with faults(self._uri):
             files = list(_list_s3(self._root) if isinstance(self._root, S3Path) else _list_path(self._root))
         if not files:
             raise SourceNotFoundError(
@@ -186,7 +187,7 @@ class Source:
     def head(self, file: SourceFile, size: int) -> bytes:
         """The first bytes of a file, without fetching the rest from S3. Raises StorageError."""
         path = self._root / file.path
-        with _faults(str(path)):
+        with faults(str(path)):
             if isinstance(path, S3Path):
                 extra = path.client.boto3_dl_extra_args
                 span = f"bytes=0-{size - 1}"
@@ -207,7 +208,7 @@ class Source:
         if not hasattr(self._threads, "root"):
             self._threads.root = self._open(str(self._root))
         path = self._threads.root / file.path
-        with _faults(str(path)):
+        with faults(str(path)):
             return Path(path.fspath)
 
 
@@ -258,10 +259,11 @@ class Destination:
         return self._folder / name
 
     def check(self) -> None:
-        """Raises StorageError now, before anything is spent, if the destination's bucket is not there for us."""
-        with _faults(self._job.destination):
-            if isinstance(self._target, S3Path):
-                self._target.client.client.head_bucket(Bucket=self._target.bucket)
+        """Raises StorageError now, before anything is spent, if the destination may not be written."""
+        with faults(self._job.destination):
+            report = self._report()
+            if isinstance(report, S3Path):
+                _check_s3(report)
             elif isinstance(self._folder, Path):
                 _check_local(self._folder)
 
@@ -273,34 +275,72 @@ class Destination:
         return self._target if self._job.single_file else self._folder / name
 
     def publish(self, files: dict[str, Path]) -> None:
-        """Puts files in place under their names. On a fault takes back those that it put, and raises StorageError."""
-        self._remove(self._report())
+        """Puts files in place under their names, and takes away those of an earlier run, its report first.
+
+        On a fault takes back those that it put, and raises StorageError.
+        """
+        earlier = self._earlier_outputs()
+        if earlier is not None:
+            self._remove(self._report())
         done: list[Path | CloudPath] = []
         try:
             for name, local in files.items():
                 target = self._path_of(name)
-                with _faults(str(target)):
+                with faults(str(target)):
                     done.append(target)
                     _put(local, target)
         except StorageError:
             for target in done:
                 self._remove(target)
             raise
+        for uri in set(earlier or ()) - {str(target) for target in done}:
+            self._remove(self._folder / uri.removeprefix(f"{self._folder}/"))
+
+    def _earlier_outputs(self) -> list[str] | None:
+        """The paths below the destination that an earlier run's report names; None if there is no such report."""
+        report = self._report()
+        with faults(str(report)):
+            try:
+                text = report.read_bytes() if isinstance(report, Path) else _read_object(report)
+            except FileNotFoundError:
+                return None
+        named = output_paths(text) if text is not None else None
+        return named and [path for path in named if path.startswith(f"{self._folder}/")]
 
     def publish_report(self, text: str, scratch: Path) -> None:
         """Puts the report in place."""
         local = scratch / "run-report.json"
         local.write_text(text, encoding="utf-8")
         target = self._report()
-        with _faults(str(target)):
+        with faults(str(target)):
             _put(local, target)
 
     def _remove(self, target: Path | CloudPath) -> None:
-        with _faults(str(target)):
+        with faults(str(target)):
             if isinstance(target, S3Path):
                 target.client.client.delete_object(Bucket=target.bucket, Key=target.key)
             else:
                 target.unlink(missing_ok=True)
+
+
+def _check_s3(target: S3Path) -> None:
+    """Begins an upload and drops it: shows that the bucket is there and may be written, and leaves nothing."""
+    client = target.client.client
+    begun = client.create_multipart_upload(Bucket=target.bucket, Key=target.key)
+    client.abort_multipart_upload(Bucket=target.bucket, Key=target.key, UploadId=begun["UploadId"])
+
+
+def _read_object(path: CloudPath) -> bytes | None:
+    """An object's content; None if there is none, or none that this role may see."""
+    if not isinstance(path, S3Path):
+        return bytes(path.read_bytes()) if path.exists() else None
+    try:
+        return bytes(path.client.client.get_object(Bucket=path.bucket, Key=path.key)["Body"].read())
+    except ClientError as error:
+        # To a role that may not list a bucket, an object that is not there is forbidden.
+        if str(error.response.get("Error", {}).get("Code", "")) in _ABSENT | _DENIED:
+            return None
+        raise
 
 
 def _check_local(folder: Path) -> None:

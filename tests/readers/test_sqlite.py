@@ -89,3 +89,15 @@ def test_tables_and_their_rows_are_listed(tmp_path: Path) -> None:
     path = database(tmp_path / "odd ' name.sqlite", (1, 1.0, "a"), (2, 1.0, "a"))
     assert sqlite.list_tables(path) == ["Cells"]
     assert sqlite.approximate_rows(path, "Cells") == 2
+
+
+def test_rows_that_are_still_in_the_write_ahead_log_are_read(engine: Engine, tmp_path: Path) -> None:
+    path = database(tmp_path / "a.sqlite", (1, 0.5, "a"))
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("INSERT INTO Cells VALUES (2, 1.5, 'b')")
+        writer.commit()
+        assert (tmp_path / "a.sqlite-wal").stat().st_size
+        fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
+        for lane in (fast, mixed):
+            assert pa.Table.from_batches(lane(), SCHEMA)["n"].to_pylist() == [1, 2]
