@@ -51,7 +51,7 @@ def read_csv(plate: Path) -> Callable[[], None]:
     paths = [path for name in COMPARTMENTS for path in sorted(plate.rglob(f"{name}.csv"))]
     columns = {name: csv.read_head(next(plate.rglob(f"{name}.csv"))).columns for name in COMPARTMENTS}
     options = {
-        name: pacsv.ConvertOptions(column_types=csv_schema(found, set()), null_values=[""])
+        name: pacsv.ConvertOptions(column_types=csv_schema(found, {}), null_values=[""])
         for name, found in columns.items()
     }
 

@@ -58,7 +58,8 @@ def test_missing_columns_are_named() -> None:
 
 
 def test_csv_types_follow_the_meaning_of_names_and_not_the_rows() -> None:
-    schema = csv_schema(["ImageNumber", "Parent_Cells", "AreaShape_Area", "FileName_DNA", "Class"], {"Class"})
+    columns = ["ImageNumber", "Parent_Cells", "AreaShape_Area", "FileName_DNA", "Metadata_Well"]
+    schema = csv_schema(columns, {"Metadata_Well": pa.string()})
     assert schema.types == [pa.int64(), pa.int64(), pa.float64(), pa.string(), pa.string()]
 
 

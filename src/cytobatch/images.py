@@ -118,6 +118,7 @@ def typed(table: pa.Table) -> pa.Table:
         column = table[name]
         if pa.types.is_string(column.type) and kind_of(name) is not ColumnKind.TEXT:
             column = inferred(column)
+            column = column.cast(pa.string()) if pa.types.is_null(column.type) else column
             if kind_of(name) is ColumnKind.INTEGER and pa.types.is_floating(column.type):
                 column = _integers_if_whole(column)
         arrays.append(column)

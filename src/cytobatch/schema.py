@@ -29,15 +29,9 @@ class MissingColumn:
     column: str
 
 
-def csv_schema(columns: Sequence[str], text: set[str]) -> pa.Schema:
-    """Types for a CSV table's columns by the meaning of their names; `text` are those seen to hold text."""
-    return pa.schema([(column, _csv_type(column, column in text)) for column in columns])
-
-
-def _csv_type(column: str, is_text: bool) -> pa.DataType:
-    if is_text and kind_of(column) is not ColumnKind.INTEGER:
-        return pa.string()
-    return _KINDS.get(kind_of(column), pa.float64())
+def csv_schema(columns: Sequence[str], seen: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Types for a CSV table's columns by the meaning of their names; `seen` are types learnt from values."""
+    return pa.schema([(column, seen.get(column) or _KINDS.get(kind_of(column), pa.float64())) for column in columns])
 
 
 def sqlite_schema(declared: pa.Schema) -> pa.Schema:
@@ -54,8 +48,9 @@ def _widest(kind: pa.DataType) -> pa.DataType:
 def unify(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
     """One schema for a table of several exports: all columns, in the order in which they are first met.
 
-    An integer and a float make a float. Raises LayoutError where a column is text in one export and a number in
-    another, naming both.
+    An integer and a float make a float, a column without values takes the others' type, and one under Metadata_ that
+    is text anywhere is text. Raises LayoutError where another column is text in one export and a number in another,
+    naming both.
     """
     types: dict[str, pa.DataType] = {}
     first: dict[str, str] = {}
@@ -70,13 +65,18 @@ def unify(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
             origin = first.setdefault(field.name, part.export)
             if not known.equals(field.type):
                 types[field.name] = _common(table, field.name, (origin, known), (part.export, field.type))
-    return pa.schema(list(types.items()))
+    return pa.schema([(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in types.items()])
 
 
 def _common(table: str, column: str, one: tuple[str, pa.DataType], other: tuple[str, pa.DataType]) -> pa.DataType:
     kinds = (one[1], other[1])
+    told = [kind for kind in kinds if not pa.types.is_null(kind)]
+    if len(told) < len(kinds):
+        return told[0]
     if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
         return pa.float64()
+    if kind_of(column) is ColumnKind.UNKNOWN:
+        return pa.string()
     raise LayoutError(
         f"column {column!r} of table {table!r} has two types", where=f"{one[0]} and {other[0]}",
         why=f"it is {kinds[0]} in the first and {kinds[1]} in the second",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytobatch.errors import UnsoundTableError
-from cytobatch.readers.values import Repair, first_text_columns, inferred, numbers_from_text, parse_number
+from cytobatch.readers.values import Repair, inferred, numbers_from_text, parse_number, text_values
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN", "-nan", "nan(ind)", "-nan(ind)", "1.#QNAN", "-1.#IND00"])
@@ -55,11 +55,11 @@ def test_what_does_not_fit_its_column_is_named(text: str, kind: pa.DataType) -> 
 
 @pytest.mark.parametrize(
     ("values", "kind"),
-    [(["1", "2", ""], pa.int64()), (["1", "2.5"], pa.float64()), (["1", "A01"], pa.string()), (["", " "], pa.string())],
+    [(["1", "2", ""], pa.int64()), (["1", "2.5"], pa.float64()), (["1", "A01"], pa.string()), (["", " "], pa.null())],
 )
 def test_a_text_column_is_what_all_its_values_are(values: list[str], kind: pa.DataType) -> None:
     assert inferred(pa.chunked_array([values])).type == kind
 
 
 def test_columns_of_text_are_seen_in_a_row() -> None:
-    assert first_text_columns(("a", "b", "c"), ("1.5", "A01", "nan")) == {"b"}
+    assert text_values(("a", "b", "c"), ("1.5", "A01", "nan")) == {"b": "A01"}

@@ -91,11 +91,14 @@ def _plain(text: str) -> bool:
 
 
 def inferred(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A text column as int64 if all of it is integers, else float64 if all is numbers, else as text; blank is null."""
+    """A text column as int64 if all of it is integers, else float64 if all is numbers, else as text; blank is null.
+
+    A column without any value is of Arrow's type null.
+    """
     blank = pc.equal(pc.utf8_trim_whitespace(text), "")
     filled = pc.if_else(blank, pa.scalar(None, pa.string()), text)
     if filled.null_count == len(filled):
-        return filled
+        return pa.chunked_array([pa.nulls(len(filled))])
     for kind in (pa.int64(), pa.float64()):
         try:
             return pc.cast(filled, kind)
@@ -104,6 +107,6 @@ def inferred(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return filled
 
 
-def first_text_columns(columns: Sequence[str], row: Sequence[str]) -> set[str]:
-    """The columns of which a row holds text rather than a number or nothing."""
-    return {column for column, value in zip(columns, row, strict=False) if not is_number(value)}
+def text_values(columns: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    """Those values of a row that are text rather than a number or nothing, by column."""
+    return {column: value for column, value in zip(columns, row, strict=False) if not is_number(value)}

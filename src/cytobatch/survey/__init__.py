@@ -23,6 +23,7 @@ from cytobatch.survey.heads import (
     csv_heads,
     refuse_cut_ends,
     settle_empty_tables,
+    settle_text_columns,
     sqlite_heads,
     sqlite_preset,
 )
@@ -57,7 +58,8 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
 
 def _heads(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> tuple[Preset, list[Heads]]:
     if plan.kind is SourceKind.CSV and plan.preset is not None:
-        return plan.preset, refuse_cut_ends([csv_heads(export, staged) for export in plan.exports])
+        heads = refuse_cut_ends([csv_heads(export, staged) for export in plan.exports])
+        return plan.preset, settle_text_columns(heads)
     heads = [sqlite_heads(export, staged, engine) for export in plan.exports]
     preset = plan.preset or sqlite_preset(plan, heads)
     return preset, choose_tables(plan, preset, heads)

@@ -5,14 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cytobatch.columns import IMAGE_NUMBER
+import pyarrow as pa
+
+from cytobatch import images
+from cytobatch.columns import IMAGE_NUMBER, ColumnKind, kind_of
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
 from cytobatch.layouts import PRESETS, Preset, PresetName
 from cytobatch.links import find_keys
 from cytobatch.plan import MISSING, ConversionPlan, CsvTable, Export, with_overrides
 from cytobatch.readers import csv, sqlite
-from cytobatch.readers.values import first_text_columns
+from cytobatch.readers.values import inferred, text_values
 from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import csv_schema, sqlite_schema
 from cytobatch.survey.model import SurveyedTable
@@ -59,10 +62,53 @@ def _csv_table(table: CsvTable, path: Path) -> SurveyedTable:
     head = csv.read_head(path)
     if IMAGE_NUMBER not in head.columns:
         raise csv.unsound(path, "no ImageNumber column", f"the header begins {','.join(head.columns[:3])!r}")
-    schema = csv_schema(head.columns, first_text_columns(head.columns, head.first_row))
+    unknown = tuple(column for column in head.columns if kind_of(column) is ColumnKind.UNKNOWN)
+    seen = {}
+    if unknown and head.has_rows and table.name != images.IMAGE_LABEL.lower():
+        # Image metadata beside objects: nothing but all of the values tells what it is.
+        said = csv.read_text(path, head.columns, unknown)
+        seen = {column: inferred(said[column]).type for column in unknown}
+    odd = text_values(head.columns, head.first_row)
+    odd = {column: value for column, value in odd.items() if kind_of(column) is ColumnKind.MEASUREMENT}
+    schema = csv_schema(head.columns, seen)
     return SurveyedTable(
-        table.name, table.label, table.file.path, path, schema, head.has_rows, complete=head.ends_with_newline
-    )
+        table.name, table.label, table.file.path, path, schema, head.has_rows,
+        complete=head.ends_with_newline, first_text=odd,
+    )  # fmt: skip
+
+
+def settle_text_columns(heads: Sequence[Heads]) -> list[Heads]:
+    """Decides of each measurement that is text in the first row of some CSV file whether it is text on this plate.
+
+    It is if most exports have text there. Otherwise the few that do are unsound, and an export with numbers is named.
+    """
+    tables = [(head.export.path, table) for head in heads for table in head.tables.values() if table.has_rows]
+    result = list(heads)
+    for name, column in sorted({(table.name, column) for _, table in tables for column in table.first_text}):
+        own = [(path, table) for path, table in tables if table.name == name and column in table.schema.names]
+        numeric = [path for path, table in own if column not in table.first_text]
+        if 2 * len(numeric) < len(own):
+            result = [_with_text(head, name, column) for head in result]
+        else:
+            result = [_without_text(head, name, column, numeric) for head in result]
+    return result
+
+
+def _with_text(head: Heads, name: str, column: str) -> Heads:
+    table = head.tables.get(name)
+    if table is None or column not in table.schema.names:
+        return head
+    place = table.schema.names.index(column)
+    schema = table.schema.set(place, pa.field(column, pa.string()))
+    return replace(head, tables={**head.tables, name: replace(table, schema=schema)})
+
+
+def _without_text(head: Heads, name: str, column: str, numeric: Sequence[str]) -> Heads:
+    table = head.tables.get(name)
+    if table is None or column not in table.first_text:
+        return head
+    value = table.first_text[column]
+    return head.without(name, f"text in numeric column {column!r}: {value!r}, where {numeric[0]} has a number")
 
 
 def sqlite_heads(export: Export, staged: Mapping[str, Path], engine: Engine) -> Heads:

@@ -1,7 +1,7 @@
 """What a survey finds, as frozen values."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +20,8 @@ class SurveyedTable:
     """One table of one export: its name (`cells`), the name its columns get (`Cells`), and where it is.
 
     `source` is its file's path at the source, `path` the staged file, `sql_table` its name in a SQLite file; `schema`
-    has its own columns, typed; `complete` says whether its last line has its end.
+    has its own columns, typed; `complete` says whether its last line has its end; `first_text` are
+    the values of measurements in its first row that are no numbers.
     """
 
     name: str
@@ -31,6 +32,7 @@ class SurveyedTable:
     has_rows: bool
     sql_table: str | None = None
     complete: bool = True
+    first_text: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown_name(self) -> str:
