@@ -9,7 +9,7 @@ import pytest
 
 from cytobatch import __version__
 from cytobatch.cli import main
-from cytobatch.errors import CytobatchError, ExitCode
+from cytobatch.errors import ExitCode
 from cytobatch.layouts import PresetName
 from plates import cytominer_tables, site_tables, write_sites, write_sqlite
 
@@ -191,15 +191,6 @@ def test_a_command_line_that_does_not_hold_is_told(arguments: list[str], words: 
     assert code in (ExitCode.CONFIGURATION, ExitCode.STORAGE)
     assert all(word in err for word in words)
     assert "Traceback" not in err
-
-
-def test_every_class_of_error_has_a_documented_exit_code() -> None:
-    def all_below(kind: type[CytobatchError]) -> set[type[CytobatchError]]:
-        return {kind}.union(*(all_below(child) for child in kind.__subclasses__()))
-
-    documented = (Path(__file__).parents[1] / "README.md").read_text()
-    for kind in all_below(CytobatchError):
-        assert f"| {int(kind.exit_code)} |" in documented, kind
 
 
 def test_an_unexpected_fault_is_told_without_a_traceback(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,55 @@
+"""What the documents say is what the program has."""
+
+from pathlib import Path
+
+import pytest
+
+from cytobatch.errors import CytobatchError
+from cytobatch.layouts import PresetName
+from cytobatch.report import (
+    Counts,
+    LedgerEntry,
+    Outcome,
+    OutputFile,
+    ReportWarning,
+    RunReport,
+    SchemaDifference,
+    ValueRepair,
+)
+from cytobatch.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+REPORT = (ROOT / "docs" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("option", sorted(Settings.model_fields))
+def test_every_option_is_in_the_readme(option: str) -> None:
+    assert f"`{PREFIX}{option.upper()}`" in README
+
+
+def test_the_readme_names_no_option_that_is_not_there() -> None:
+    named = {word.split("`")[0].split("=")[0] for word in README.split(PREFIX)[1:]}
+    known = {option.upper() for option in Settings.model_fields}
+    assert {word.split()[0] for word in named if word and word[0].isalpha()} <= known
+
+
+@pytest.mark.parametrize("preset", list(PresetName))
+def test_every_preset_is_in_the_readme(preset: PresetName) -> None:
+    assert f"| `{preset.value}` |" in README
+
+
+def test_every_class_of_error_has_a_documented_exit_code() -> None:
+    def all_below(kind: type[CytobatchError]) -> set[type[CytobatchError]]:
+        return {kind}.union(*(all_below(child) for child in kind.__subclasses__()))
+
+    for kind in all_below(CytobatchError):
+        assert f"| {int(kind.exit_code)} |" in README, kind
+
+
+def test_every_part_of_a_report_is_documented() -> None:
+    models = (RunReport, Counts, LedgerEntry, OutputFile, ReportWarning, SchemaDifference, ValueRepair)
+    for name in {name for model in models for name in model.model_fields} - {"first_exports"}:
+        assert f"`{name}`" in REPORT, name
+    for outcome in Outcome:
+        assert f"| `{outcome.value}` |" in REPORT
