@@ -142,7 +142,7 @@ ERRORS: list[tuple[Callable[[Path], Path], dict[str, Any], ExitCode, list[str]]]
     (zero_bytes, {}, ExitCode.INPUT_DATA, ["p.sqlite", "empty file", "0 bytes"]),
     (write_one, {"joins": "SELECT * FROM ghosts"}, ExitCode.CONFIGURATION, ["joins names ghosts", "cells, cytoplasm"]),
     (write_one, {"joins": "SELECT 1"}, ExitCode.CONFIGURATION, ["joins names no table"]),
-    (write_one, {"data-type-cast-map": '{"float": "flot"}'}, ExitCode.CONFIGURATION, ["unknown type 'flot'"]),
+    (write_one, {"data-type-cast-map": '{"float": "flot"}'}, ExitCode.CONFIGURATION, ["data_type_cast_map", "'flot'"]),
     (write_one, {"destination": "s3://no-such-bucket-at-all/x"}, ExitCode.STORAGE, ["s3://no-such-bucket-at-all/x"]),
     (write_one, {"source": "s3://no-such-bucket-at-all/x"}, ExitCode.STORAGE, ["s3://no-such-bucket-at-all/x"]),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from cytobatch.errors import ExitCode, JobSpecError
 from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs
 from cytobatch.layouts import PresetName
 
+CAST = "plates: [{source: /a, destination: /b, data_type_cast_map: %s}]"
 TWO = """
 version: 1
 defaults: {preset: cellprofiler_csv, max_failed_exports: 3, destination: "s3://out/{plate}/"}
@@ -56,6 +57,12 @@ def test_json_is_read_as_well() -> None:
         ("plates: [{source: /a, destination: /b.parquet, join: false}]", "bad value for 'destination'", "schema"),
         ("plates: [{source: /a, destination: /b, joins: SELECT 1, join: false}]", "bad value for 'joins'", "schema"),
         ("plates: [{source: /a, destination: /b, cache_mode: persistent}]", "bad value for 'cache_mode'", "schema"),
+        ("plates: [{source: /a, source: /b, destination: /c}]", "job spec is neither JSON nor YAML", "mend"),
+        ("plates: [{source: /a, destination: '/b/{plat}'}]", "destination names {plat}", "only {plate} is known"),
+        (CAST % "{flot: float32}", "data_type_cast_map", "schema"),
+        (CAST % "{float: float31}", "data_type_cast_map", "schema"),
+        (CAST % "{string: int32}", "data_type_cast_map", "schema"),
+        (CAST % "float32", "data_type_cast_map", "schema"),
         ("plates: [{source: /a, destination: '/b/{plate}'}]", "destination names {plate}", "give the plate its name"),
         ("plates: [{source: /a, destination: /b}, {source: /c, destination: /b/}]", "plates 0 and 1 share", "own"),
     ],

@@ -43,6 +43,16 @@ def test_one_file_is_a_source(tmp_path: Path) -> None:
     assert source.stage([SourceFile("Cells.csv", 1)]) == {"Cells.csv": path}
 
 
+@pytest.mark.parametrize("here", [".", "./", "./in/..", "in/."])
+def test_a_relative_source_is_listed(here: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sites(tmp_path / "in", 1)
+    monkeypatch.chdir(tmp_path)
+    source = Source(job(here), tmp_path / "cache")
+    staged = source.stage(list(source.inventory().files))
+    assert len(staged) == 4
+    assert all(path.read_bytes() for path in staged.values())
+
+
 def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError) as caught:
         Source(job(tmp_path / "nowhere"), tmp_path).inventory()
@@ -191,6 +201,12 @@ def test_a_single_file_has_its_report_beside_it_under_its_own_name(tmp_path: Pat
     assert destination.report_uri == str(tmp_path / "BR1.run-report.json")
 
 
+def test_a_single_file_where_a_folder_is_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out.parquet").mkdir()
+    with pytest.raises(StorageError, match="a folder where a file should be"):
+        Destination(job(destination=tmp_path / "out.parquet")).check()
+
+
 def test_a_destination_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="destination is not a folder"):
@@ -277,8 +293,8 @@ def test_files_of_an_earlier_run_that_are_not_made_again_are_taken_away(
     local.write_bytes(b"rows")
     target = f"s3://{bucket}/out" if place == "bucket" else str(tmp_path / "out")
     destination = Destination(job(destination=target))
-    destination.publish({"a.parquet": local, "b.parquet": local})
-    outputs = [{"path": destination.uri_of(name)} for name in ("a.parquet", "b.parquet")]
+    destination.publish({"cells/a.parquet": local, "b.parquet": local})
+    outputs = [{"path": destination.uri_of(name)} for name in ("cells/a.parquet", "b.parquet")]
     foreign = {"path": str(tmp_path / "x.parquet")}
     destination.publish_report(json.dumps({"outputs": [*outputs, foreign]}), tmp_path)
     destination.publish({"b.parquet": local, "c.parquet": local})

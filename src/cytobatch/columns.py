@@ -21,6 +21,7 @@ _INTEGER = re.compile(
     r"(.*_)?(ImageNumber|ObjectNumber|TableNumber|Number_Object_Number|Parent_[^_].*|Children_.+_Count"
     r"|(First|Second)ClosestObjectNumber_.+|NumberOfNeighbors_.+)|(Image_)?Count_.+"
 )
+_KEY = re.compile(r"(.*_)?(ImageNumber|ObjectNumber|Number_Object_Number|Parent_[^_].*)")
 _TEXT = re.compile(r"(Image_)?(FileName|PathName|URL|MD5Digest)_.+")
 
 
@@ -42,6 +43,11 @@ def kind_of(column: str) -> ColumnKind:
     if "Metadata_" in column:
         return ColumnKind.UNKNOWN
     return ColumnKind.MEASUREMENT
+
+
+def is_key(column: str) -> bool:
+    """Whether a column numbers images or objects, and so must be an integer to be joined."""
+    return _KEY.fullmatch(column) is not None
 
 
 def profile_name(column: str, label: str, identifying: Collection[str], metadata: Iterable[str]) -> str:

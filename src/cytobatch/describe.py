@@ -1,5 +1,6 @@
 """Plans and reports for people."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,4 +131,4 @@ def _report_lines(report: RunReport) -> Iterator[str]:
     yield f"  report   {report.report}{noted}"
     if report.outputs:
         first = report.outputs[0].path
-        yield f"  read it  python -c \"import pyarrow.parquet as pq; print(pq.read_table('{first}'))\""
+        yield f"  read it  {sys.executable} -c \"import pyarrow.parquet as pq; print(pq.read_table('{first}'))\""

@@ -79,6 +79,21 @@ class Engine:
         with _unsound(path, table):
             yield from self._connection.execute(sql.scan_sqlite(str(path), table, columns)).to_arrow_reader(rows)
 
+    def sqlite_has_fractions(self, path: Path, table: str, columns: list[str]) -> bool:
+        """Whether one of these columns, declared as integers, holds a fraction; may run beside a scan.
+
+        Asks SQLite within DuckDB: a second SQLite in one process must not open the same write-ahead log.
+        Raises UnsoundTableError where the file cannot be read.
+        """
+        if not columns:
+            return False
+        with _unsound(path, table), self._connection.cursor() as beside:
+            beside.execute(sql.attach_sqlite(str(path)))
+            try:
+                return beside.execute(sql.through_sqlite(sql.any_real(table, columns))).fetchone() is not None
+            finally:
+                beside.execute(sql.detach_sqlite())
+
     def check_join(self, text: str, tables: set[str]) -> str:
         """A user's join, ready to run: CytoTable's `read_parquet('cells.parquet')` made the table `cells`.
 
@@ -133,8 +148,9 @@ def _common_tables(tree: object) -> set[str]:
 def _unsound(path: Path, table: str) -> Iterator[None]:
     try:
         yield
-    except duckdb.TypeMismatchException as error:
-        raise MixedTypesError(str(error)) from error
+    except (duckdb.TypeMismatchException, UnicodeDecodeError) as error:
+        # DuckDB quotes the value that it refuses, which may be no text at all.
+        raise MixedTypesError(f"{table} in {path.name}") from error
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(
             "too little memory", where=path.name, why=str(error).splitlines()[0], remedy="raise CYTOBATCH_MEMORY"

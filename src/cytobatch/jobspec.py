@@ -6,11 +6,13 @@ these that says something wins. All are fields of `PlateOptions`, so that names,
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Self
 
+import pyarrow as pa
 import yaml
 from pydantic import (
     AfterValidator,
@@ -45,6 +47,25 @@ class CastGroup(StrEnum):
     STRING = "string"
 
 
+_CAST_TARGETS = {
+    CastGroup.FLOAT: (pa.types.is_floating,),
+    CastGroup.INTEGER: (pa.types.is_integer, pa.types.is_floating),
+    CastGroup.STRING: (pa.types.is_string, pa.types.is_large_string),
+}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without repeated keys, of which the plain loader keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping. Raises a YAMLError for a repeated key."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        repeated = [key for key in keys if keys.count(key) > 1]
+        if repeated:
+            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _as_list(value: object) -> object:
     if isinstance(value, str):
         text = value.strip()
@@ -57,19 +78,30 @@ def _as_mapping(value: object) -> object:
         text = value.strip()
         if text.startswith("{"):
             return json.loads(text)
-        return dict(pair.split("=", 1) for pair in text.split(",") if "=" in pair)
+        pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+        if not all(equals for _, equals, _ in pairs):
+            raise ValueError(f"{text!r} is neither JSON nor name=value,name=value")
+        return {name.strip(): value.strip() for name, _, value in pairs}
     return value
 
 
-def _known_groups(value: dict[str, str]) -> dict[str, str]:
-    for group in value:
+def _known_casts(value: dict[str, str]) -> dict[str, str]:
+    for group, name in value.items():
         if group not in set(CastGroup):
             raise ValueError(f"no group of types is called {group!r}; groups are {', '.join(CastGroup)}")
+        try:
+            kind = pa.type_for_alias(name)
+        except ValueError:
+            kind = pa.null()
+        if not any(test(kind) for test in _CAST_TARGETS[CastGroup(group)]):
+            raise ValueError(
+                f"{group!r} cannot be cast to {name!r}; Arrow has types such as float32, int32, large_string"
+            )
     return value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Casts = Annotated[dict[str, str], BeforeValidator(_as_mapping), AfterValidator(_known_groups)]
+Casts = Annotated[dict[str, str], BeforeValidator(_as_mapping), AfterValidator(_known_casts)]
 Arguments = Annotated[dict[str, Any], BeforeValidator(_as_mapping)]
 
 
@@ -254,7 +286,7 @@ def spec_error(error: ValidationError, where: str) -> JobSpecError:
 def parse_spec(text: str, where: str) -> JobSpec:
     """A job spec from JSON or YAML text. Raises JobSpecError, naming what is wrong and `where` it came from."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, _StrictLoader)
     except yaml.YAMLError as error:
         raise JobSpecError(
             "job spec is neither JSON nor YAML", where=where, why=str(error).replace("\n", " "),
@@ -289,6 +321,11 @@ def _one_job(layers: Iterable[Mapping[str, Any]], where: str) -> PlateJob:
 
 
 def _with_plate_name(text: str, plate: str | None, option: str, where: str) -> str:
+    unknown = sorted(set(re.findall(r"\{(\w+)\}", text)) - {"plate"})
+    if unknown:
+        raise JobSpecError(
+            f"{option} names {{{unknown[0]}}}", where=where, why=f"{option} is {text!r}", remedy="only {plate} is known"
+        )
     if "{plate}" not in text:
         return text
     if plate is None:

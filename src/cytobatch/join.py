@@ -164,14 +164,14 @@ class Joiner:
         with self._engine.tables(_registered(keys, images)):
             faults += self._repeated(keys)
             dangling_faults, loose = self._dangling(keys)
-        faults += dangling_faults
+        faults += dangling_faults + self._short(keys)
         bad = pa.array(sorted({fault.export for fault in faults}), pa.int64())
         good = {name: table.filter(pc.invert(pc.is_in(table["e"], bad))) for name, table in keys.items()}
         with self._engine.tables(_registered(good, images)):
             rows = self._engine.query(
                 sql.key_join(self._plan, by_table=self._by_table, image_keys=self._image_keys, sort=self._sort)
             )
-        loose += self._unused(good, rows)
+        loose += self._unused(good, rows) + self._without_image(rows)
         failed = set(bad.to_pylist())
         return JoinedRows(rows, tuple(faults), tuple(item for item in loose if item.export not in failed))
 
@@ -214,6 +214,36 @@ class Joiner:
                     loose.append(Loose(export, child, f"objects whose parent is not in {parents}", count))
         return faults, loose
 
+    def _short(self, keys: Mapping[str, pa.Table]) -> list[Fault]:
+        """CSV tables with fewer objects than the image table counts, where another table agrees with it.
+
+        Where none agrees, the image table speaks of another set of objects, and that is a warning of the account.
+        """
+        if self._survey.plan.kind is not SourceKind.CSV:
+            return []
+        rows = {name: _by_export(table["e"]) for name, table in keys.items()}
+        here = set().union(*rows.values())
+        faults = []
+        for export, counted in self._survey.counted.items():
+            if export not in here:
+                continue
+            found = {name: (rows[name].get(export, 0), counted[name]) for name in rows if name in counted}
+            if any(have == count > 0 for have, count in found.values()):
+                faults += [
+                    Fault(export, name, f"cut short: the image table counts {count} objects, the table has {have}")
+                    for name, (have, count) in found.items()
+                    if have < count
+                ]
+        return faults
+
+    def _without_image(self, rows: pa.Table) -> list[Loose]:
+        """Base objects whose image is not in the image table."""
+        if sql.IMAGE_ROW not in rows.column_names:
+            return []
+        lost = rows.filter(pc.is_null(rows[sql.IMAGE_ROW]))[sql.EXPORT]
+        what = "objects whose image is not in the image table"
+        return [Loose(export, self._plan.base, what, count) for export, count in _by_export(lost).items()]
+
     def _unused(self, keys: Mapping[str, pa.Table], rows: pa.Table) -> list[Loose]:
         """Objects of the joined compartments that no row of the profile holds."""
         loose = []
@@ -221,14 +251,18 @@ class Joiner:
             table = keys[link.compartment]
             used = pc.unique(rows[link.compartment].drop_null())
             unused = table.filter(pc.invert(pc.is_in(table["r"], used)))
-            for count in pc.value_counts(unused["e"]).to_pylist():
-                what = f"objects that no object of {self._plan.base} belongs to"
-                loose.append(Loose(count["values"], link.compartment, what, count["counts"]))
+            what = f"objects that no object of {self._plan.base} belongs to"
+            loose += [Loose(export, link.compartment, what, count) for export, count in _by_export(unused["e"]).items()]
         return loose
 
 
 def _registered(keys: Mapping[str, pa.Table], images: pa.Table) -> dict[str, pa.Table]:
     return {sql.keys_of(name): table for name, table in keys.items()} | {sql.IMAGE_KEYS: images}
+
+
+def _by_export(owners: pa.ChunkedArray) -> dict[int, int]:
+    """How many rows each export has among these."""
+    return {count["values"]: count["counts"] for count in pc.value_counts(owners).to_pylist()}
 
 
 def _null_keys(keys: Mapping[str, pa.Table]) -> list[Fault]:
@@ -237,8 +271,8 @@ def _null_keys(keys: Mapping[str, pa.Table]) -> list[Fault]:
         if not (table["i"].null_count or table["o"].null_count):
             continue
         blank = table.filter(pc.or_(pc.is_null(table["i"]), pc.is_null(table["o"])))
-        for count in pc.value_counts(blank["e"]).to_pylist():
-            faults.append(Fault(count["values"], name, f"{count['counts']} row(s) without image or object number"))
+        for export, count in _by_export(blank["e"]).items():
+            faults.append(Fault(export, name, f"{count} row(s) without image or object number"))
     return faults
 
 

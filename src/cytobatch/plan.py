@@ -213,6 +213,13 @@ def _compartments(
             why=f"none of {len(exports)} export(s) has one; found: {', '.join(sorted(found)) or 'none'}",
             remedy="name the compartments that are there with 'compartments', or use preset 'auto'",
         )  # fmt: skip
+    tables = {table for export in exports for table in export.tables}
+    if job.metadata and not tables & set(preset.metadata):
+        raise LayoutError(
+            f"no table for metadata {', '.join(preset.metadata)}", where=job.source,
+            why=f"none of {len(exports)} export(s) has one; found: {', '.join(sorted(tables))}",
+            remedy="name the image tables that are there with 'metadata'",
+        )  # fmt: skip
     if not found:
         raise LayoutError(
             "no compartment tables", where=job.source, why=f"only {', '.join(sorted(set(names.values())))} is there",

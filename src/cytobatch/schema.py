@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cytobatch.columns import ColumnKind, kind_of
-from cytobatch.errors import ConfigurationError, LayoutError
+from cytobatch.columns import ColumnKind, is_key, kind_of
+from cytobatch.errors import LayoutError
 from cytobatch.jobspec import CastGroup
 
 _KINDS = {ColumnKind.INTEGER: pa.int64(), ColumnKind.TEXT: pa.string()}
@@ -35,13 +35,18 @@ def csv_schema(columns: Sequence[str], seen: Mapping[str, pa.DataType]) -> pa.Sc
 
 
 def sqlite_schema(declared: pa.Schema) -> pa.Schema:
-    """A SQLite table's types: whole numbers as int64, fractions as float64, the rest as DuckDB reads it."""
-    return pa.schema([(field.name, _widest(field.type)) for field in declared])
+    """A SQLite table's types: keys as int64 whatever is declared, measurements as float64, the rest as declared.
+
+    A measurement may be declared as an integer because the rows that its writer saw happened to be whole.
+    """
+    return pa.schema([(field.name, _sqlite_type(field.name, field.type)) for field in declared])
 
 
-def _widest(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_integer(kind):
+def _sqlite_type(column: str, kind: pa.DataType) -> pa.DataType:
+    if is_key(column):
         return pa.int64()
+    if pa.types.is_integer(kind):
+        return pa.float64() if kind_of(column) is ColumnKind.MEASUREMENT else pa.int64()
     return pa.float64() if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else kind
 
 
@@ -107,20 +112,10 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def cast_groups(schema: pa.Schema, casts: Mapping[str, str]) -> pa.Schema:
     """The schema with whole groups of types cast, `{"float": "float32"}` as CytoTable has it.
 
-    Raises ConfigurationError for a type that Arrow does not know.
+    The types are those that a job spec may name.
     """
-    targets = {CastGroup(group): _arrow_type(group, name) for group, name in casts.items()}
+    targets = {CastGroup(group): pa.type_for_alias(name) for group, name in casts.items()}
     return pa.schema([field.with_type(_cast_type(field.type, targets)) for field in schema])
-
-
-def _arrow_type(group: str, name: str) -> pa.DataType:
-    try:
-        return pa.type_for_alias(name)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"unknown type {name!r} for {group!r}", where="data_type_cast_map", why="Arrow has no such type",
-            remedy="name an Arrow type such as float32, int32 or large_string",
-        ) from error  # fmt: skip
 
 
 def _cast_type(kind: pa.DataType, targets: dict[CastGroup, pa.DataType]) -> pa.DataType:

@@ -45,6 +45,33 @@ def select(table: str, columns: Iterable[str]) -> str:
     return f"SELECT {', '.join(identifier(column) for column in columns)} FROM {identifier(table)}"
 
 
+def any_real(table: str, columns: Iterable[str]) -> str:
+    """A row if any of the columns of a SQLite table holds a number with a fraction, in SQLite's own SQL.
+
+    SQLite stores a whole number in a column declared as an integer as one, so what it calls real has a fraction.
+    """
+    kinds = ", ".join(f"typeof({identifier(column)})" for column in columns)
+    return f"SELECT 1 FROM {identifier(table)} WHERE 'real' IN ({kinds}) LIMIT 1"
+
+
+_ATTACHED = "beside a scan"
+
+
+def attach_sqlite(path: str) -> str:
+    """Attaches a SQLite file, to ask it in its own SQL; one at a time."""
+    return f"ATTACH {literal(path)} AS {identifier(_ATTACHED)} (TYPE sqlite, READ_ONLY)"
+
+
+def through_sqlite(text: str) -> str:
+    """A query of the attached SQLite file in SQLite's own SQL."""
+    return f"FROM sqlite_query({literal(_ATTACHED)}, {literal(text)})"
+
+
+def detach_sqlite() -> str:
+    """Lets go of the attached SQLite file."""
+    return f"DETACH {identifier(_ATTACHED)}"
+
+
 def own_sqlite_tables() -> str:
     """The names of a SQLite database's tables, without SQLite's own."""
     return (

@@ -96,6 +96,10 @@ def faults(where: str) -> Iterator[None]:
         ) from error  # fmt: skip
     except FileNotFoundError as error:
         raise StorageError("no such file", where=where, why=str(error), remedy="check the path") from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise StorageError(
+            "a folder where a file should be, or the reverse", where=where, why=str(error), remedy="check the path"
+        ) from error
     except PermissionError as error:
         raise StorageError(
             "no permission", where=where, why=str(error), remedy="check the owner and mode of the path"
@@ -234,10 +238,11 @@ def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
         return
     if not root.exists():
         return
-    start = len(str(root).rstrip("/")) + 1
     for path in root.rglob("*"):
         if path.is_file():
-            yield SourceFile(str(path)[start:].replace("\\", "/"), path.stat().st_size)
+            # Both kinds of path have parts; those of the root are a path's first.
+            below = path.parts[len(root.parts) :]
+            yield SourceFile("/".join(below), path.stat().st_size)
 
 
 class Destination:
@@ -266,6 +271,8 @@ class Destination:
                 _check_s3(report)
             elif isinstance(self._folder, Path):
                 _check_local(self._folder)
+                if self._job.single_file and Path(str(self._target)).is_dir():
+                    raise IsADirectoryError(str(self._target))
 
     def uri_of(self, name: str) -> str:
         """The full path of an output by its name below the destination."""
@@ -294,7 +301,10 @@ class Destination:
                 self._remove(target)
             raise
         for uri in set(earlier or ()) - {str(target) for target in done}:
-            self._remove(self._folder / uri.removeprefix(f"{self._folder}/"))
+            path = self._folder / uri.removeprefix(f"{self._folder}/")
+            self._remove(path)
+            if isinstance(path, Path) and path.parent != self._folder and not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
     def _earlier_outputs(self) -> list[str] | None:
         """The paths below the destination that an earlier run's report names; None if there is no such report."""

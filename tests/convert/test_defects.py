@@ -278,11 +278,102 @@ def test_nan_as_text_in_a_numeric_sqlite_column_becomes_null_and_is_counted(tmp_
     assert len(report.repairs) == 1
 
 
-def test_objects_that_the_image_table_counts_and_a_table_lacks_are_warned_of(tmp_path: Path) -> None:
+def test_a_table_with_fewer_objects_than_are_counted_is_cut_short_where_another_agrees(tmp_path: Path) -> None:
+    tables = site_tables(5)
+    tables["Image"] = tables["Image"].append_column("Count_Cytoplasm", pa.array([5.0]))
+    tables["Cytoplasm"] = tables["Cytoplasm"].slice(0, 1)
+    write_site(tmp_path / "in" / "bad", tables)
+    write_site(tmp_path / "in" / "good", site_tables(2))
+    table, report = convert(tmp_path / "in", tmp_path, max_failed_exports=1)
+    assert table.num_rows == 2
+    assert failed(report)[0].path == "bad/Cytoplasm.csv"
+    assert failed(report)[0].reason == "cut short: the image table counts 5 objects, the table has 1"
+
+
+def test_a_table_with_fewer_objects_than_are_counted_is_warned_of_where_none_agrees(tmp_path: Path) -> None:
     tables = site_tables(3)
-    tables["Image"] = with_column(tables["Image"], "Count_Cells", pa.array([5.0]))
+    for name in ("Count_Cells", "Count_Nuclei"):
+        tables["Image"] = with_column(tables["Image"], name, pa.array([500.0]))
     table, report = convert(write_site(tmp_path / "in", tables), tmp_path)
     assert table.num_rows == 3
     assert [(w.table, w.count, w.what) for w in report.warnings if "counts" in w.what] == [
-        ("cells", 2, "objects that the image table counts and the table lacks")
+        ("cells", 497, "objects that the image table counts and the table lacks"),
+        ("nuclei", 496, "objects that the image table counts and the table lacks"),
     ]
+
+
+def test_objects_whose_image_is_not_there_are_warned_of(tmp_path: Path) -> None:
+    tables = site_tables(3)
+    tables["Image"] = with_column(tables["Image"], "ImageNumber", pa.array([7]))
+    table, report = convert(write_site(tmp_path / "in", tables), tmp_path)
+    assert table.num_rows == 3
+    assert [w.count for w in report.warnings if w.what == "objects whose image is not in the image table"] == [3]
+
+
+@pytest.mark.parametrize("number", ["1.5", "abc", "", "99999999999999999999999"])
+@pytest.mark.parametrize("table", ["Image", "Cells"])
+def test_a_number_of_an_image_that_is_none_fails_the_export(tmp_path: Path, table: str, number: str) -> None:
+    source = write_sites(tmp_path / "in", 2, 3)
+    path = source / "P1-A01-2" / f"{table}.csv"
+    header, row, *rest = path.read_text().splitlines()
+    values = row.split(",")
+    values[header.split(",").index("ImageNumber")] = number
+    path.write_text("\n".join([header, ",".join(values), *rest]) + "\n")
+    found, report = convert(source, tmp_path, max_failed_exports=1)
+    assert found.num_rows == 3
+    assert failed(report)[0].path == f"P1-A01-2/{table}.csv"
+
+
+@pytest.mark.parametrize("content", [b"a\rb,c\r1,2\r", b'ImageNumber,ObjectNumber\n1,"x\ry"\n'])
+def test_carriage_returns_inside_lines_fail_the_export(tmp_path: Path, content: bytes) -> None:
+    source = write_sites(tmp_path / "in", 2, 3)
+    (source / "P1-A01-2" / "Cells.csv").write_bytes(content)
+    found, report = convert(source, tmp_path, max_failed_exports=1)
+    assert found.num_rows == 3
+    assert failed(report)[0].path == "P1-A01-2/Cells.csv"
+
+
+def test_a_long_field_in_an_image_table_is_no_defect(tmp_path: Path) -> None:
+    tables = site_tables(3)
+    tables["Image"] = tables["Image"].append_column("Metadata_Pipeline", pa.array(["x" * 300_000]))
+    assert convert(write_site(tmp_path / "in", tables), tmp_path)[0].num_rows == 3
+
+
+def test_one_odd_value_in_the_first_row_fails_the_export_and_makes_no_text_column(tmp_path: Path) -> None:
+    tables = site_tables(3)
+    tables["Cells"] = with_column(tables["Cells"], "AreaShape_Area", pa.array(["12x4", "2", "3"]))
+    with pytest.raises(TooManyFailedExportsError) as caught:
+        convert(write_site(tmp_path / "in", tables), tmp_path / "out")
+    assert "Cells.csv (cells): text in numeric column 'AreaShape_Area': row 1 holds '12x4'" in caught.value.why
+
+
+def test_when_all_exports_fail_while_they_are_read_there_is_no_empty_profile(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 1, 3)
+    cut_in_a_row(source / "P1-A01-1" / "Cells.csv")
+    with pytest.raises(InputDataError, match="nothing could be converted"):
+        convert(source, tmp_path / "out", max_failed_exports=5)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sqlite_table_that_numbers_no_images_is_named(tmp_path: Path) -> None:
+    tables = cytominer_tables(site_tables(3), 1)
+    tables["Cells"] = tables["Cells"].rename_columns(
+        ["X" if name == "ImageNumber" else name for name in tables["Cells"].column_names]
+    )
+    with pytest.raises(TooManyFailedExportsError, match="no ImageNumber column"):
+        convert(write_sqlite(tmp_path / "in" / "p.sqlite", tables), tmp_path / "out")
+
+
+def test_a_sqlite_table_that_is_not_read_is_named(tmp_path: Path) -> None:
+    tables = cytominer_tables(site_tables(3), 1) | {"Experiment": pa.table({"name": ["x"]})}
+    _, report = convert(write_sqlite(tmp_path / "in" / "p.sqlite", tables), tmp_path)
+    assert [entry.table for entry in report.ledger if entry.outcome is Outcome.IGNORED] == ["Experiment"]
+
+
+def test_sqlite_keys_declared_as_text_join_all_the_same(tmp_path: Path) -> None:
+    tables = cytominer_tables(site_tables(3), 1)
+    for name, column in (("Cytoplasm", "Cytoplasm_Parent_Cells"), ("Cells", "ImageNumber"), ("Nuclei", "ObjectNumber")):
+        tables[name] = with_column(tables[name], column, tables[name][column].cast(pa.string()))
+    table, _ = convert(write_sqlite(tmp_path / "in" / "p.sqlite", tables), tmp_path)
+    assert table["Cells_AreaShape_Area"].to_pylist() == [1.0, 2.0, 3.0]
+    assert table["Nuclei_AreaShape_Area"].to_pylist() == [100.0, 200.0, 300.0]

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cytobatch import __version__
-from cytobatch.errors import JoinSqlError
+from cytobatch.errors import ConfigurationError, JoinSqlError, LayoutError
 from cytobatch.jobspec import PlateJob
 from cytobatch.pipeline import run_plate
 from plates import (
@@ -162,6 +162,16 @@ def test_types_are_cast_by_group(tmp_path: Path) -> None:
     table, _ = convert(write_sites(tmp_path / "in", 1, 2), tmp_path, data_type_cast_map=casts)
     kinds = {str(field.type) for field in table.schema}
     assert kinds == {"float", "int32", "string"}
+
+
+def test_values_that_do_not_fit_the_type_asked_for_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="values do not fit"):
+        convert(write_sites(tmp_path / "in", 2, 200), tmp_path, data_type_cast_map={"integer": "int8"})
+
+
+def test_a_metadata_table_that_is_nowhere_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="no table for metadata nope"):
+        convert(write_sites(tmp_path / "in", 1, 2), tmp_path, metadata=("nope",))
 
 
 def test_rows_with_nulls_are_dropped_on_request_and_counted(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -38,23 +39,46 @@ def test_a_clean_table_takes_the_fast_lane(engine: Engine, tmp_path: Path) -> No
 
 
 def test_mixed_values_take_the_other_and_are_told(engine: Engine, tmp_path: Path) -> None:
-    values = [(1, "nan", "a"), (2, 0.1, 5), ("3", "nan", "c"), (4.0, "inf", "d"), ("x", "odd", "e"), (2.5, 1, None)]
+    values = [
+        (1, "nan", "a"),
+        (2, 0.1, 5),
+        ("3", "nan", "c"),
+        (4.0, "inf", "d"),
+        ("x", "odd", b"\xffe"),
+        (5, b"\xff", None),
+    ]
     path = database(tmp_path / "a.sqlite", *values)
     repairs: list[Repair] = []
     fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, repairs)
     with pytest.raises(MixedTypesError):
         list(fast())
     table = pa.Table.from_batches(mixed(), SCHEMA)
-    assert table["n"].to_pylist() == [1, 2, 3, 4, None, None]
-    assert table["x"].to_pylist() == [None, 0.1, None, float("inf"), None, 1.0]
-    assert table["s"].to_pylist() == ["a", "5", "c", "d", "e", None]
+    assert table["n"].to_pylist() == [1, 2, 3, 4, None, 5]
+    assert table["x"].to_pylist() == [None, 0.1, None, float("inf"), None, None]
+    assert table["s"].to_pylist() == ["a", "5", "c", "d", "\ufffde", None]
     told = {(repair.column, repair.text): (repair.became, repair.count) for repair in repairs}
     assert told == {
-        ("x", "nan"): ("null", 2),
-        ("x", "odd"): ("null", 1),
-        ("n", "x"): ("null", 1),
-        ("n", "2.5"): ("null", 1),
-    }
+        ("x", "nan"): ("null", 2), ("x", "odd"): ("null", 1), ("x", "b'\\xff'"): ("null", 1), ("n", "x"): ("null", 1),
+        ("s", "bytes that are not UTF-8"): ("\ufffde", 1),
+    }  # fmt: skip
+
+
+def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engine, tmp_path: Path) -> None:
+    path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
+    schema = pa.schema([("n", pa.float64())])
+    fast, mixed = sqlite.lanes(engine, path, "Cells", schema, [])
+    with pytest.raises(MixedTypesError):
+        list(fast())
+    assert pa.Table.from_batches(mixed(), schema)["n"].to_pylist() == [1.0, 2.75]
+
+
+def test_a_fraction_in_a_key_is_refused(engine: Engine, tmp_path: Path) -> None:
+    path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
+    fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
+    with pytest.raises(MixedTypesError):
+        list(fast())
+    with pytest.raises(UnsoundTableError, match="no integer in integer column 'n'"):
+        list(mixed())
 
 
 def test_doubles_keep_every_bit_in_the_mixed_lane(engine: Engine, tmp_path: Path) -> None:
@@ -97,7 +121,9 @@ def test_rows_that_are_still_in_the_write_ahead_log_are_read(engine: Engine, tmp
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("INSERT INTO Cells VALUES (2, 1.5, 'b')")
         writer.commit()
-        assert (tmp_path / "a.sqlite-wal").stat().st_size
-        fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
-        for lane in (fast, mixed):
-            assert pa.Table.from_batches(lane(), SCHEMA)["n"].to_pylist() == [1, 2]
+        (tmp_path / "staged").mkdir()
+        for name in ("a.sqlite", "a.sqlite-wal"):
+            shutil.copy(tmp_path / name, tmp_path / "staged" / name)
+    fast, mixed = sqlite.lanes(engine, tmp_path / "staged" / "a.sqlite", "Cells", SCHEMA, [])
+    for lane in (fast, mixed):
+        assert pa.Table.from_batches(lane(), SCHEMA)["n"].to_pylist() == [1, 2]

@@ -14,7 +14,6 @@ from cytobatch.convert.tables import write_tables
 from cytobatch.convert.units import UnitReader
 from cytobatch.convert.user_join import write_user_join
 from cytobatch.engine import Engine
-from cytobatch.errors import InputDataError
 from cytobatch.parquet import WrittenFile
 from cytobatch.report import FORMAT_VERSION
 from cytobatch.staging import Stager
@@ -54,10 +53,7 @@ def convert(survey: Survey, engine: Engine, out: Path, scratch: Path) -> Convert
     job = survey.plan.job
     account = Account(survey)
     account.check()
-    if not survey.exports:
-        raise InputDataError(
-            "nothing could be converted", where=job.source, why=account.failures(), remedy="mend the exports named"
-        )
+    account.check_something_is_left(survey.exports)
     unit_bytes = int(job.memory) // _UNIT_SHARE
     reader = UnitReader(survey, Stager(engine, scratch, unit_bytes), account, unit_bytes)
     sink = Sink(job, out, account, parquet_metadata(survey))
@@ -69,6 +65,7 @@ def convert(survey: Survey, engine: Engine, out: Path, scratch: Path) -> Convert
     else:
         write_profile(run)
     account.check()
+    account.check_something_is_left(account.settled)
     return ConvertedPlate(survey, sink.files, account)
 
 

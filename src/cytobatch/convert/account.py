@@ -1,12 +1,12 @@
 """The account that is kept while a plate is converted: what became of each table, and what was met on the way."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 import pyarrow as pa
 
 from cytobatch.columns import PLATE, SITE, WELL
-from cytobatch.errors import TooManyFailedExportsError
+from cytobatch.errors import InputDataError, TooManyFailedExportsError
 from cytobatch.join import Loose
 from cytobatch.readers.values import Repair
 from cytobatch.report import LedgerEntry, Outcome, ReportWarning, ValueRepair
@@ -61,6 +61,19 @@ class Account:
             f"{failed} of {len(self._paths)} export(s) failed", where=self._job.source, why=self.failures(),
             remedy=f"mend or remove them, or allow them with max_failed_exports (now {self._job.max_failed_exports})",
         )  # fmt: skip
+
+    @property
+    def settled(self) -> list[LedgerEntry]:
+        """The entries of tables that are in the output, or are sound and have no object."""
+        return [entry for entry in self.ledger if entry.outcome in (Outcome.CONVERTED, Outcome.EMPTY)]
+
+    def check_something_is_left(self, what: Sized) -> None:
+        """Raises InputDataError where nothing is left that could be converted, whatever the job allows to fail."""
+        if not what:
+            raise InputDataError(
+                "nothing could be converted", where=self._job.source, why=self.failures(),
+                remedy="mend the exports named",
+            )  # fmt: skip
 
     def failures(self) -> str:
         """The failed tables, a line each, each with its reason."""

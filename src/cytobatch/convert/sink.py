@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.convert.account import Account
+from cytobatch.errors import ConfigurationError
 from cytobatch.jobspec import PARQUET, PlateJob
 from cytobatch.parquet import ParquetFile, WrittenFile
 from cytobatch.schema import cast_groups
@@ -17,6 +18,16 @@ def file_name(export: str) -> str:
     """A file name for an export: its path, flattened, with what a file system or a URI may mind replaced."""
     flat = re.sub(r"[^\w.=+-]+", "-", export.strip("./")).strip("-")
     return f"{flat or 'export'}{PARQUET}"
+
+
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    try:
+        return table.cast(schema)
+    except pa.ArrowInvalid as error:
+        raise ConfigurationError(
+            "values do not fit the types asked for", where="data_type_cast_map", why=str(error),
+            remedy="ask for wider types",
+        ) from error  # fmt: skip
 
 
 class Sink:
@@ -40,7 +51,7 @@ class Sink:
             for table in tables:
                 kept = self._without_nulls(table, may_be_null) if self._job.drop_null else table
                 self._account.note_places(kept)
-                file.write(kept if kept.schema.equals(final) else kept.cast(final))
+                file.write(kept if kept.schema.equals(final) else _cast(kept, final))
         self.files[name] = file.written()
 
     def _free_name(self, name: str) -> str:

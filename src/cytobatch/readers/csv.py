@@ -14,8 +14,11 @@ from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.values import Repair, numbers_from_text
 
 _BLOCK = 16 * 2**20
-_HEAD = 256 * 2**10
+_LINE = 16 * 2**20
 _REMEDY = "export or copy it again"
+
+# The standard library refuses fields beyond 128 KiB, which image tables with a pipeline in them have.
+csv.field_size_limit(_LINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,11 @@ def unsound(path: Path, what: str, why: str) -> UnsoundTableError:
 
 
 def parse_header(text: str) -> tuple[str, ...]:
-    """Column names from the first line of a CSV file."""
-    line = next(csv.reader(io.StringIO(text)), [])
+    """Column names from the first line of a CSV file; none if it cannot be read as one."""
+    try:
+        line = next(csv.reader(io.StringIO(text, newline="")), [])
+    except csv.Error:
+        return ()
     return tuple(name.strip() for name in line)
 
 
@@ -58,16 +64,28 @@ def read_head(path: Path) -> CsvHead:
         raise unsound(path, "header is not UTF-8", str(error)) from error
     columns = parse_header(header)
     _check_header(path, columns)
-    return CsvHead(columns, tuple(next(csv.reader([row]), [])), complete)
+    return CsvHead(columns, _first_row(path, row), complete)
+
+
+def _first_row(path: Path, line: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader([line]), []))
+    except csv.Error as error:
+        raise unsound(path, "first row cannot be read", str(error)) from error
 
 
 def _first_lines(stream: io.BufferedReader) -> tuple[bytes, bytes]:
-    return stream.readline(64 * _HEAD), stream.readline(64 * _HEAD)
+    """The header, and the first line below it that is not blank."""
+    header = stream.readline(_LINE)
+    row = stream.readline(_LINE)
+    while row and not row.strip():
+        row = stream.readline(_LINE)
+    return header, row
 
 
 def _check_header(path: Path, columns: tuple[str, ...]) -> None:
     if not any(columns):
-        raise unsound(path, "no header", "the first line is blank")
+        raise unsound(path, "no header", "the first line is blank or no CSV")
     repeated = sorted({name for name in columns if columns.count(name) > 1}) if len(set(columns)) < len(columns) else []
     if repeated:
         raise unsound(path, "duplicate columns", f"the header names {', '.join(repeated)} more than once")

@@ -8,18 +8,20 @@ import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 
 from cytobatch import sql
-from cytobatch.engine import Engine
+from cytobatch.engine import Engine, MixedTypesError
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.values import Repair, parse_number
 
 _MAGIC = b"SQLite format 3\x00"
 _BATCH_BYTES = 32 * 2**20
+_BEYOND_INT64 = 2.0**63
 
 
 def check_file(path: Path) -> None:
@@ -58,19 +60,34 @@ def lanes(
 ) -> tuple[Callable[[], Iterator[pa.RecordBatch]], ...]:
     """Two ways to stream the columns of `schema`: the fast one, and the one to start anew with if types are mixed.
 
-    The first raises MixedTypesError. In the second, text in a numeric column becomes null or its number, and is told
-    in `repairs`. Both raise UnsoundTableError where the file is damaged.
+    The first raises MixedTypesError, at its end at the latest. In the second, text in a numeric column becomes null or
+    its number, and is told in `repairs`. Both raise UnsoundTableError where the file is damaged, or a key is no
+    integer.
     """
     rows = max(1, _BATCH_BYTES // (8 * len(schema)))
 
     def fast() -> Iterator[pa.RecordBatch]:
-        for batch in engine.scan_sqlite(path, table, schema.names, rows):
-            yield batch.cast(schema)
+        declared = engine.sqlite_schema(path, table)
+        whole = [name for name in schema.names if pa.types.is_integer(declared.field(name).type)]
+        # DuckDB cuts fractions off where a column is declared as an integer; SQLite tells whether there are any.
+        with ThreadPoolExecutor(1) as beside:
+            fractions = beside.submit(engine.sqlite_has_fractions, path, table, whole)
+            for batch in engine.scan_sqlite(path, table, schema.names, rows):
+                yield _typed(batch, schema)
+            if fractions.result():
+                raise MixedTypesError(f"{table} has fractions in columns declared as integers")
 
     def mixed() -> Iterator[pa.RecordBatch]:
         return _mixed(path, table, schema, rows, repairs)
 
     return fast, mixed
+
+
+def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    try:
+        return batch.cast(schema)
+    except pa.ArrowInvalid as error:
+        raise MixedTypesError(str(error)) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -84,43 +101,84 @@ def _damaged(path: Path, what: str, error: sqlite3.DatabaseError) -> UnsoundTabl
     )  # fmt: skip
 
 
-def _mixed(path: Path, table: str, schema: pa.Schema, rows: int, repairs: list[Repair]) -> Iterator[pa.RecordBatch]:
-    met = Counter[tuple[str, str]]()
+@contextmanager
+def _reading(path: Path, table: str) -> Iterator[sqlite3.Connection]:
     try:
         with closing(_connect(path)) as connection:
-            cursor = connection.execute(sql.select(table, schema.names))
-            while chunk := cursor.fetchmany(rows):
-                columns_of_chunk = zip(*chunk, strict=True)
-                arrays = [_array(values, field, met) for values, field in zip(columns_of_chunk, schema, strict=True)]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            # Text that is not UTF-8 is kept as far as it can be, and told.
+            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            yield connection
     except sqlite3.DatabaseError as error:
         raise _damaged(path, f"table {table!r}", error) from error
-    repairs.extend(Repair(column, text, "null", count) for (column, text), count in met.items())
 
 
-def _array(values: Sequence[object], field: pa.Field, met: Counter[tuple[str, str]]) -> pa.Array:
+def _mixed(path: Path, table: str, schema: pa.Schema, rows: int, repairs: list[Repair]) -> Iterator[pa.RecordBatch]:
+    met = Counter[tuple[str, str, str]]()
+    with _reading(path, table) as connection:
+        cursor = connection.execute(sql.select(table, schema.names))
+        while chunk := cursor.fetchmany(rows):
+            columns = zip(*chunk, strict=True)
+            arrays = [_array(values, field, met, path) for values, field in zip(columns, schema, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+    repairs.extend(Repair(column, text, became, count) for (column, text, became), count in met.items())
+
+
+def _array(values: Sequence[object], field: pa.Field, met: Counter[tuple[str, str, str]], path: Path) -> pa.Array:
     if pa.types.is_string(field.type):
-        return pa.array([value if value is None or isinstance(value, str) else str(value) for value in values])
+        return pa.array([_text(value, field.name, met) for value in values], pa.string())
+    whole = pa.types.is_integer(field.type)
+    if not (whole or pa.types.is_floating(field.type)):
+        return _other(values, field, met)
+    # Arrow makes integers of floats without a word, so those are looked at one by one.
+    if not (whole and any(isinstance(value, float) for value in values)):
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            return pa.array(values, field.type)
+    return pa.array([_number(value, whole, field.name, met, path) for value in values], field.type)
+
+
+def _other(values: Sequence[object], field: pa.Field, met: Counter[tuple[str, str, str]]) -> pa.Array:
+    """Dates and the like, which SQLite has as text; what cannot be read as such becomes null."""
     try:
-        return pa.array(values, field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        whole = pa.types.is_integer(field.type)
-        return pa.array([_number(value, whole, field.name, met) for value in values], field.type)
+        return pa.array(values, pa.string()).cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        met[field.name, "text that is no " + str(field.type), "null"] += len(values)
+        return pa.nulls(len(values), field.type)
 
 
-def _number(value: object, whole: bool, column: str, met: Counter[tuple[str, str]]) -> float | int | None:
-    """A value of a mixed column as a number; text that is none, NaN and fractions in integer columns become null."""
-    if value is None or isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        number: float | None = value
-    else:
-        try:
-            number = parse_number(str(value))
-        except ValueError:
-            number = None
-    kept = number is not None and not math.isnan(number) and (not whole or number.is_integer())
-    if not kept:
-        met[column, str(value)] += 1
+def _text(value: object, column: str, met: Counter[tuple[str, str, str]]) -> str | None:
+    if value is None:
         return None
-    return int(number) if whole and number is not None else number
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if "\ufffd" in text:
+        met[column, "bytes that are not UTF-8", text] += 1
+    return text
+
+
+def _number(
+    value: object, whole: bool, column: str, met: Counter[tuple[str, str, str]], path: Path
+) -> float | int | None:
+    """A value of a mixed column as a number; text that is none, NaN and blobs become null.
+
+    Raises UnsoundTableError for a fraction or too large a number in an integer column.
+    """
+    if value is None or (isinstance(value, int) and not whole):
+        return value
+    number = float(value) if isinstance(value, int | float) else _meaning(str(value))
+    if number is None or math.isnan(number):
+        met[column, str(value), "null"] += 1
+        return None
+    if not whole:
+        return number
+    if not number.is_integer() or abs(number) >= _BEYOND_INT64:
+        raise UnsoundTableError(
+            f"no integer in integer column {column!r}", where=path.name, why=f"the value is {value!r}",
+            remedy="mend the file, or leave the export out",
+        )  # fmt: skip
+    return value if isinstance(value, int) else int(number)
+
+
+def _meaning(text: str) -> float | None:
+    try:
+        return parse_number(text)
+    except ValueError:
+        return None

@@ -83,6 +83,11 @@ def _as_kind(number: float | None, kind: pa.DataType, item: str | None, column: 
             f"a fraction in integer column {column!r}", where=where, why=f"the value is {item!r}",
             remedy="mend the file, or leave the export out",
         )  # fmt: skip
+    if abs(number) >= 2.0**63:
+        raise UnsoundTableError(
+            f"too large a number in integer column {column!r}", where=where, why=f"the value is {item!r}",
+            remedy="mend the file, or leave the export out",
+        )  # fmt: skip
     return int(item) if item is not None and re.fullmatch(r"\s*[+-]?[0-9]+\s*", item) else int(number)
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch import images
+from cytobatch.columns import IMAGE_NUMBER
 from cytobatch.engine import Engine, MixedTypesError
 from cytobatch.errors import InternalError, LayoutError, UnsoundTableError
 from cytobatch.layouts import Place, Preset, PresetName, SourceKind
 from cytobatch.links import JoinPlan, find_keys, plan_joins
 from cytobatch.plan import ConversionPlan
 from cytobatch.readers import csv, sqlite
+from cytobatch.readers.values import numbers_from_text
 from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import ExportColumns, MissingColumn, missing_columns, unify
 from cytobatch.survey.heads import (
@@ -88,7 +90,7 @@ def _image_rows(
 def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) -> pa.Table:
     """An image table's columns, CSV as text, SQLite as declared."""
     if table.sql_table is None:
-        return csv.read_text(table.path, tuple(table.schema.names), wanted)
+        return _with_whole_image_numbers(csv.read_text(table.path, tuple(table.schema.names), wanted), table.source)
     schema = pa.schema([table.schema.field(column) for column in wanted])
     for lane in sqlite.lanes(engine, table.path, table.sql_table, schema, []):
         try:
@@ -96,6 +98,14 @@ def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) 
         except MixedTypesError:
             continue
     raise InternalError("no way to read an image table", where=table.source)
+
+
+def _with_whole_image_numbers(rows: pa.Table, where: str) -> pa.Table:
+    """Image rows as text, but for their ImageNumber. Raises UnsoundTableError where it is no integer."""
+    numbers, _ = numbers_from_text(IMAGE_NUMBER, rows[IMAGE_NUMBER], pa.int64(), where)
+    if numbers.null_count:
+        raise UnsoundTableError("rows without ImageNumber", where=where, why=f"{numbers.null_count} of them")
+    return rows.set_column(rows.column_names.index(IMAGE_NUMBER), IMAGE_NUMBER, numbers)
 
 
 def _together(exports: Sequence[SurveyedExport], rows: Mapping[int, pa.Table]) -> pa.Table | None:
@@ -158,7 +168,7 @@ def _missing(exports: Sequence[SurveyedExport], tables: Mapping[str, TableSchema
 def _ledger(plan: ConversionPlan, heads: Sequence[Heads], sound: Sequence[bool]) -> tuple[LedgerEntry, ...]:
     entries: list[LedgerEntry] = []
     for head, ok in zip(heads, sound, strict=True):
-        entries += [*head.faults, *head.empty]
+        entries += [*head.faults, *head.empty, *head.ignored]
         if not ok:
             entries += left_out(head.export.path, head.tables.values())
     files = {file.path: file for file in plan.inventory.files}

@@ -8,30 +8,32 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch import images
-from cytobatch.columns import IMAGE_NUMBER, ColumnKind, kind_of
+from cytobatch.columns import IMAGE_NUMBER, ColumnKind, is_key, kind_of
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
 from cytobatch.layouts import PRESETS, Preset, PresetName
 from cytobatch.links import find_keys
 from cytobatch.plan import MISSING, ConversionPlan, CsvTable, Export, with_overrides
 from cytobatch.readers import csv, sqlite
-from cytobatch.readers.values import inferred, text_values
+from cytobatch.readers.values import inferred, is_number, text_values
 from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import csv_schema, sqlite_schema
 from cytobatch.survey.model import SurveyedTable
 
 _PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
 _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
+_ALWAYS_TABLES = frozenset({"cells", "cytoplasm", "nuclei", "image"})
 
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """One export while it is looked at: tables so far sound, what is wrong with the others, which hold no object."""
+    """One export while it is looked at: tables so far sound, what is wrong with the others, and what is not read."""
 
     export: Export
     tables: Mapping[str, SurveyedTable]
     faults: tuple[LedgerEntry, ...]
     empty: tuple[LedgerEntry, ...] = ()
+    ignored: tuple[LedgerEntry, ...] = ()
 
     def without(self, name: str, reason: str) -> "Heads":
         """The same, one of its tables being unsound."""
@@ -70,11 +72,22 @@ def _csv_table(table: CsvTable, path: Path) -> SurveyedTable:
         seen = {column: inferred(said[column]).type for column in unknown}
     odd = text_values(head.columns, head.first_row)
     odd = {column: value for column, value in odd.items() if kind_of(column) is ColumnKind.MEASUREMENT}
+    if odd and table.name != images.IMAGE_LABEL.lower():
+        _refuse_odd_values(path, head.columns, odd)
     schema = csv_schema(head.columns, seen)
     return SurveyedTable(
         table.name, table.label, table.file.path, path, schema, head.has_rows,
         complete=head.ends_with_newline, first_text=odd,
     )  # fmt: skip
+
+
+def _refuse_odd_values(path: Path, columns: tuple[str, ...], odd: Mapping[str, str]) -> None:
+    """Raises UnsoundTableError where a first row's text stands in a column that otherwise holds numbers."""
+    said = csv.read_text(path, columns, tuple(odd))
+    for column, value in odd.items():
+        values = [text for text in said[column].to_pylist() if text]
+        if 2 * sum(is_number(text) for text in values) >= len(values):
+            raise csv.unsound(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")
 
 
 def settle_text_columns(heads: Sequence[Heads]) -> list[Heads]:
@@ -112,21 +125,33 @@ def _without_text(head: Heads, name: str, column: str, numeric: Sequence[str]) -
 
 
 def sqlite_heads(export: Export, staged: Mapping[str, Path], engine: Engine) -> Heads:
-    """The tables of a SQLite file that number images."""
+    """The tables of a SQLite file that number images; one that numbers objects but no images is unsound."""
     file = export.files[0]
     path = staged[file.path]
     tables: dict[str, SurveyedTable] = {}
+    faults: list[LedgerEntry] = []
+    ignored: list[LedgerEntry] = []
     try:
         for sql_table in sqlite.list_tables(path):
+            label = _label_of(sql_table)
             schema = sqlite_schema(engine.sqlite_schema(path, sql_table))
+            name = label.lower()
             if IMAGE_NUMBER in schema.names:
-                label = _label_of(sql_table)
                 has_rows = sqlite.approximate_rows(path, sql_table) > 0
-                name = label.lower()
                 tables[name] = SurveyedTable(name, label, file.path, path, schema, has_rows, sql_table)
+            elif name in _ALWAYS_TABLES or any(is_key(column) for column in schema.names):
+                faults.append(_fault(export, file.path, sql_table, "no ImageNumber column"))
+            else:
+                ignored.append(_not_read(export, file.path, sql_table))
     except UnsoundTableError as error:
         return Heads(export, {}, (_fault(export, file.path, None, error.reason),))
-    return Heads(export, tables, ())
+    return Heads(export, tables, tuple(faults), ignored=tuple(ignored))
+
+
+def _not_read(export: Export, path: str, table: str) -> LedgerEntry:
+    return LedgerEntry(
+        path=path, outcome=Outcome.IGNORED, export=export.path, table=table, reason="no table of this layout"
+    )
 
 
 def _label_of(sql_table: str) -> str:
@@ -175,10 +200,12 @@ def choose_tables(plan: ConversionPlan, preset: Preset, heads: Sequence[Heads]) 
 
 def _chosen(head: Heads, wanted: Sequence[str]) -> Heads:
     tables = {name: head.tables[name] for name in wanted if name in head.tables}
+    others = [table for name, table in head.tables.items() if name not in tables]
+    ignored = (*head.ignored, *(_not_read(head.export, table.source, table.shown_name) for table in others))
     if head.faults:
-        return replace(head, tables=tables)
+        return replace(head, tables=tables, ignored=ignored)
     faults = [_fault(head.export, head.export.path, name, MISSING) for name in wanted if name not in tables]
-    return replace(head, tables=tables, faults=tuple(faults))
+    return replace(head, tables=tables, faults=tuple(faults), ignored=ignored)
 
 
 def refuse_cut_ends(heads: Sequence[Heads]) -> list[Heads]:
