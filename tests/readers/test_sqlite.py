@@ -81,6 +81,19 @@ def test_a_fraction_in_a_key_is_refused(engine: Engine, tmp_path: Path) -> None:
         list(mixed())
 
 
+def test_text_that_is_not_utf8_is_kept_as_far_as_it_can_be_and_told(engine: Engine, tmp_path: Path) -> None:
+    path = database(tmp_path / "a.sqlite", (1, 0.5, "a"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE Cells SET s = CAST(x'41ff42' AS TEXT)")
+        connection.commit()
+    repairs: list[Repair] = []
+    fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, repairs)
+    with pytest.raises(MixedTypesError):
+        list(fast())
+    assert pa.Table.from_batches(mixed(), SCHEMA)["s"].to_pylist() == ["A\ufffdB"]
+    assert repairs == [Repair("s", "bytes that are not UTF-8", "A\ufffdB", 1)]
+
+
 def test_doubles_keep_every_bit_in_the_mixed_lane(engine: Engine, tmp_path: Path) -> None:
     exact = 0.1 + 0.2
     path = database(tmp_path / "a.sqlite", (1, exact, "a"), (2, "nan", "b"))

@@ -4,8 +4,10 @@ SQLite stores any value in any column. cytominer-database, for one, wrote missin
 columns declared as FLOAT, which DuckDB refuses to read.
 """
 
+import io
 import math
 import sqlite3
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,20 +22,42 @@ from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.values import Repair, parse_number
 
 _MAGIC = b"SQLite format 3\x00"
+_HEADER = 100
 _BATCH_BYTES = 32 * 2**20
 _BEYOND_INT64 = 2.0**63
 
 
 def check_file(path: Path) -> None:
-    """Raises UnsoundTableError if a file is empty or no SQLite database."""
+    """Raises UnsoundTableError if a file is empty, no SQLite database, or shorter than its header says.
+
+    SQLite itself reads a database whose last pages are gone until it needs one of them, and may never.
+    The header's fields: https://www.sqlite.org/fileformat2.html#the_database_header
+    """
     with path.open("rb") as stream:
-        start = stream.read(len(_MAGIC))
-    if start != _MAGIC:
+        header = stream.read(_HEADER)
+        size = stream.seek(0, io.SEEK_END)
+    if not header.startswith(_MAGIC):
         raise UnsoundTableError(
-            "empty file" if not start else "not a SQLite database", where=path.name,
-            why="it has 0 bytes" if not start else "it does not begin as SQLite files do",
+            "empty file" if not header else "not a SQLite database", where=path.name,
+            why="it has 0 bytes" if not header else "it does not begin as SQLite files do",
             remedy="copy it again; check that the export finished",
         )  # fmt: skip
+    expected = _size_by_header(header)
+    if size < expected:
+        raise UnsoundTableError(
+            "cut short", where=path.name, why=f"it has {size} of the {expected} bytes that its header tells",
+            remedy="copy it again",
+        )  # fmt: skip
+
+
+def _size_by_header(header: bytes) -> int:
+    """The size in bytes that a database's header tells; 0 where old software left that out."""
+    if len(header) < _HEADER:
+        return _HEADER
+    page_size, changes, pages = struct.unpack_from(">H", header, 16)[0], header[24:28], header[28:32]
+    if header[92:96] != changes:
+        return 0
+    return int.from_bytes(pages, "big") * (65536 if page_size == 1 else page_size)
 
 
 def list_tables(path: Path) -> list[str]:
@@ -84,7 +108,11 @@ def lanes(
 
 
 def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch under the schema. Raises MixedTypesError where a value does not fit, or text is not UTF-8."""
     try:
+        for column in batch.columns:
+            if pa.types.is_string(column.type):
+                column.validate(full=True)
         return batch.cast(schema)
     except pa.ArrowInvalid as error:
         raise MixedTypesError(str(error)) from error
