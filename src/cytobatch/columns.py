@@ -4,6 +4,7 @@ Naming and order are CytoTable 1.2.6's (`_prepend_column_name` and `_column_sort
 same columns; types follow the meaning of CellProfiler's names, so that they do not change with the rows seen.
 """
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 from enum import StrEnum
@@ -34,8 +35,12 @@ class ColumnKind(StrEnum):
     UNKNOWN = "unknown"
 
 
+@functools.cache
 def kind_of(column: str) -> ColumnKind:
-    """The kind of a column from its name at the source: keys, parents and counts are integers."""
+    """The kind of a column from its name at the source: keys, parents and counts are integers.
+
+    Cached: thousands of files have the same few thousand names.
+    """
     if _INTEGER.fullmatch(column):
         return ColumnKind.INTEGER
     if _TEXT.fullmatch(column):

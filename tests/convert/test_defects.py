@@ -333,6 +333,16 @@ def test_carriage_returns_inside_lines_fail_the_export(tmp_path: Path, content: 
     assert failed(report)[0].path == "P1-A01-2/Cells.csv"
 
 
+def test_text_in_an_image_table_is_no_defect(tmp_path: Path) -> None:
+    for site, channel in enumerate(("1", "2", "DAPI")):
+        tables = site_tables(2)
+        tables["Image"] = tables["Image"].append_column("Channel_DNA", pa.array([channel]))
+        write_site(tmp_path / "in" / f"s{site}", tables)
+    assert convert(tmp_path / "in", tmp_path)[0].num_rows == 6
+    found, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False)
+    assert found["image.parquet"]["Image_Channel_DNA"].to_pylist() == ["1", "2", "DAPI"]
+
+
 def test_a_long_field_in_an_image_table_is_no_defect(tmp_path: Path) -> None:
     tables = site_tables(3)
     tables["Image"] = tables["Image"].append_column("Metadata_Pipeline", pa.array(["x" * 300_000]))

@@ -44,6 +44,13 @@ def parse_number(text: str) -> float | None:
 def is_number(text: str) -> bool:
     """Whether text can stand in a numeric column."""
     try:
+        # Python reads nearly all of it, but takes 1_000 for a number too.
+        float(text)
+    except ValueError:
+        pass
+    else:
+        return "_" not in text
+    try:
         parse_number(text)
     except ValueError:
         return False

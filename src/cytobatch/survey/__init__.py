@@ -60,7 +60,7 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
 
 def _heads(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> tuple[Preset, list[Heads]]:
     if plan.kind is SourceKind.CSV and plan.preset is not None:
-        heads = refuse_cut_ends([csv_heads(export, staged) for export in plan.exports])
+        heads = refuse_cut_ends([csv_heads(export, staged, plan.preset.metadata) for export in plan.exports])
         return plan.preset, settle_text_columns(heads)
     heads = [sqlite_heads(export, staged, engine) for export in plan.exports]
     preset = plan.preset or sqlite_preset(plan, heads)

@@ -1,13 +1,12 @@
 """Each export's tables as their first lines or declarations show them, and which of them are unsound."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from cytobatch import images
 from cytobatch.columns import IMAGE_NUMBER, ColumnKind, is_key, kind_of
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
@@ -47,38 +46,45 @@ def _fault(export: Export, path: str, table: str | None, reason: str) -> LedgerE
     return LedgerEntry(path=path, outcome=Outcome.FAILED, export=export.path, table=table, reason=reason)
 
 
-def csv_heads(export: Export, staged: Mapping[str, Path]) -> Heads:
-    """The CSV tables of an export."""
+def csv_heads(export: Export, staged: Mapping[str, Path], metadata: Collection[str]) -> Heads:
+    """The CSV tables of an export; those in `metadata` are image tables."""
     tables = {}
     faults = []
     for name, table in export.tables.items():
         try:
-            tables[name] = _csv_table(table, staged[table.file.path])
+            tables[name] = _csv_table(table, staged[table.file.path], is_metadata=name in metadata)
         except UnsoundTableError as error:
             faults.append(_fault(export, table.file.path, name, error.reason))
     faults += [_fault(export, export.path, name, MISSING) for name in export.missing]
     return Heads(export, tables, tuple(faults))
 
 
-def _csv_table(table: CsvTable, path: Path) -> SurveyedTable:
+def _csv_table(table: CsvTable, path: Path, *, is_metadata: bool) -> SurveyedTable:
     head = csv.read_head(path)
     if IMAGE_NUMBER not in head.columns:
         raise csv.unsound(path, "no ImageNumber column", f"the header begins {','.join(head.columns[:3])!r}")
-    unknown = tuple(column for column in head.columns if kind_of(column) is ColumnKind.UNKNOWN)
-    seen = {}
-    if unknown and head.has_rows and table.name != images.IMAGE_LABEL.lower():
-        # Image metadata beside objects: nothing but all of the values tells what it is.
-        said = csv.read_text(path, head.columns, unknown)
-        seen = {column: inferred(said[column]).type for column in unknown}
-    odd = text_values(head.columns, head.first_row)
-    odd = {column: value for column, value in odd.items() if kind_of(column) is ColumnKind.MEASUREMENT}
-    if odd and table.name != images.IMAGE_LABEL.lower():
-        _refuse_odd_values(path, head.columns, odd)
+    # Image tables are typed later, by all of the plate's rows.
+    seen, odd = _learn_from_values(path, head) if head.has_rows and not is_metadata else ({}, {})
     schema = csv_schema(head.columns, seen)
     return SurveyedTable(
         table.name, table.label, table.file.path, path, schema, head.has_rows,
         complete=head.ends_with_newline, first_text=odd,
     )  # fmt: skip
+
+
+def _learn_from_values(path: Path, head: csv.CsvHead) -> tuple[dict[str, pa.DataType], dict[str, str]]:
+    """Types of the columns whose names do not tell, and the text in the first row's measurements."""
+    unknown = tuple(column for column in head.columns if kind_of(column) is ColumnKind.UNKNOWN)
+    said = csv.read_text(path, head.columns, unknown) if unknown else None
+    seen = {column: inferred(said[column]).type for column in unknown} if said is not None else {}
+    odd = {
+        column: value
+        for column, value in text_values(head.columns, head.first_row).items()
+        if kind_of(column) is ColumnKind.MEASUREMENT
+    }
+    if odd:
+        _refuse_odd_values(path, head.columns, odd)
+    return seen, odd
 
 
 def _refuse_odd_values(path: Path, columns: tuple[str, ...], odd: Mapping[str, str]) -> None:
