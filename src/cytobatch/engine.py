@@ -158,5 +158,5 @@ def _unsound(path: Path, table: str) -> Iterator[None]:
     except duckdb.Error as error:
         raise UnsoundTableError(
             f"SQLite table {table!r} cannot be read", where=path.name, why=str(error).splitlines()[0],
-            remedy="check the file with `PRAGMA integrity_check`, or copy it again",
+            remedy="check it with `PRAGMA integrity_check` or copy it again; in WAL mode its folder must be writable",
         ) from error  # fmt: skip

@@ -125,7 +125,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _damaged(path: Path, what: str, error: sqlite3.DatabaseError) -> UnsoundTableError:
     return UnsoundTableError(
         f"SQLite {what} cannot be read", where=path.name, why=str(error),
-        remedy="check the file with `PRAGMA integrity_check`, or copy it again",
+        remedy="check it with `PRAGMA integrity_check` or copy it again; in WAL mode its folder must be writable",
     )  # fmt: skip
 
 
