@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +48,27 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
     raise AssertionError(f"no answer from {url}")
 
 
+@contextmanager
+def running(command: list[str], environment: Mapping[str, str], log: Path, url: str) -> Iterator[None]:
+    """Within it, a server process answers at the URL."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            wait_for(url, process)
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
 @pytest.fixture(scope="session")
 def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 API over HTTP."""
-    port = free_port()
-    log = (tmp_path_factory.mktemp("ministack") / "log").open("wb")
-    command = [str(Path(sys.executable).parent / "ministack")]
+    url = f"http://127.0.0.1:{(port := free_port())}"
     environment = {**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
+    log = tmp_path_factory.mktemp("ministack") / "log"
+    with running([str(Path(sys.executable).parent / "ministack")], environment, log, f"{url}/"):
+        yield url
 
 
 @pytest.fixture
@@ -118,14 +125,9 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         str(port),
         "--no-ui",
     ]
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            wait_for(f"http://127.0.0.1:{port}/api/health", process)
-            yield f"http://127.0.0.1:{port}/api"
-        finally:
-            process.terminate()
-            process.wait(30)
+    url = f"http://127.0.0.1:{port}/api"
+    with running(command, environment, home / "log", f"{url}/health"):
+        yield url
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

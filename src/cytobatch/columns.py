@@ -35,6 +35,11 @@ class ColumnKind(StrEnum):
     UNKNOWN = "unknown"
 
 
+def table_label(name: str) -> str:
+    """The name that a table's columns get in front: its own, with a capital; the rest stays as it is (`PH3`)."""
+    return name[:1].upper() + name[1:]
+
+
 @functools.cache
 def kind_of(column: str) -> ColumnKind:
     """The kind of a column from its name at the source: keys, parents and counts are integers.

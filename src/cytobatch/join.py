@@ -151,6 +151,7 @@ class Joiner:
         self._plan = plan
         self._engine = engine
         self._by_table = survey.by_table_number
+        self._images = survey.images.keys
         present = set(survey.images.table.column_names) if survey.images.table.num_rows else set()
         wanted = ("e", "t", "i") if self._by_table else ("e", "i")
         self._image_keys = tuple(key for key in wanted if key in present)
@@ -176,9 +177,8 @@ class Joiner:
         return JoinedRows(rows, tuple(faults), tuple(item for item in loose if item.export not in failed))
 
     def _images_of(self, unit: Unit) -> pa.Table:
-        keys = self._survey.images.keys
         mine = pa.array([export.index for export in unit.exports], pa.int64())
-        return keys.filter(pc.is_in(keys["e"], mine))
+        return self._images.filter(pc.is_in(self._images["e"], mine))
 
     def _repeated(self, keys: Mapping[str, pa.Table]) -> list[Fault]:
         faults = []
@@ -221,7 +221,7 @@ class Joiner:
         """
         if self._survey.plan.kind is not SourceKind.CSV:
             return []
-        rows = {name: _by_export(table["e"]) for name, table in keys.items()}
+        rows = {name: count_by_export(table["e"]) for name, table in keys.items()}
         here = set().union(*rows.values())
         faults = []
         for export, counted in self._survey.counted.items():
@@ -242,7 +242,7 @@ class Joiner:
             return []
         lost = rows.filter(pc.is_null(rows[sql.IMAGE_ROW]))[sql.EXPORT]
         what = "objects whose image is not in the image table"
-        return [Loose(export, self._plan.base, what, count) for export, count in _by_export(lost).items()]
+        return [Loose(export, self._plan.base, what, count) for export, count in count_by_export(lost).items()]
 
     def _unused(self, keys: Mapping[str, pa.Table], rows: pa.Table) -> list[Loose]:
         """Objects of the joined compartments that no row of the profile holds."""
@@ -252,7 +252,9 @@ class Joiner:
             used = pc.unique(rows[link.compartment].drop_null())
             unused = table.filter(pc.invert(pc.is_in(table["r"], used)))
             what = f"objects that no object of {self._plan.base} belongs to"
-            loose += [Loose(export, link.compartment, what, count) for export, count in _by_export(unused["e"]).items()]
+            loose += [
+                Loose(export, link.compartment, what, count) for export, count in count_by_export(unused["e"]).items()
+            ]
         return loose
 
 
@@ -260,7 +262,7 @@ def _registered(keys: Mapping[str, pa.Table], images: pa.Table) -> dict[str, pa.
     return {sql.keys_of(name): table for name, table in keys.items()} | {sql.IMAGE_KEYS: images}
 
 
-def _by_export(owners: pa.ChunkedArray) -> dict[int, int]:
+def count_by_export(owners: pa.ChunkedArray) -> dict[int, int]:
     """How many rows each export has among these."""
     return {count["values"]: count["counts"] for count in pc.value_counts(owners).to_pylist()}
 
@@ -271,7 +273,7 @@ def _null_keys(keys: Mapping[str, pa.Table]) -> list[Fault]:
         if not (table["i"].null_count or table["o"].null_count):
             continue
         blank = table.filter(pc.or_(pc.is_null(table["i"]), pc.is_null(table["o"])))
-        for export, count in _by_export(blank["e"]).items():
+        for export, count in count_by_export(blank["e"]).items():
             faults.append(Fault(export, name, f"{count} row(s) without image or object number"))
     return faults
 

@@ -19,7 +19,7 @@ from cytobatch.convert import ConvertedPlate, convert
 from cytobatch.engine import Engine
 from cytobatch.inventory import Inventory
 from cytobatch.jobspec import CacheMode, PlateJob
-from cytobatch.layouts import PRESETS, PresetName
+from cytobatch.layouts import USUAL_TABLES, PresetName
 from cytobatch.plan import ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunReport, SchemaDifference
@@ -85,10 +85,9 @@ def plan_plate(job: PlateJob, source: Source) -> ConversionPlan:
 
 def _headers(job: PlateJob, inventory: Inventory, source: Source) -> dict[str, tuple[str, ...]]:
     """Column names of one CSV file for each distinct name; read only where `auto` cannot tell a table by its name."""
-    known = {*PRESETS[PresetName.CELLPROFILER_CSV].compartments, *PRESETS[PresetName.CELLPROFILER_CSV].metadata}
     headers: dict[str, tuple[str, ...]] = {}
     for stem, file in csv_stems(inventory).items():
-        unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in known
+        unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in USUAL_TABLES
         text = source.head(file, _HEADER_BYTES).decode("utf-8-sig", "replace") if unknown and file.size else ""
         headers[stem] = parse_header(text)
     return headers

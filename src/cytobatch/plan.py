@@ -5,11 +5,11 @@ SQLite file.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER
+from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
 from cytobatch.errors import LayoutError
 from cytobatch.inventory import Inventory, SourceFile
 from cytobatch.jobspec import PlateJob
@@ -21,6 +21,7 @@ _COMPANIONS = ("-wal", "-journal")
 _IMAGE = "image"
 _NO_COMPARTMENTS = frozenset({"experiment", "object", _IMAGE})
 _FILES_NAMED_IN_A_MESSAGE = 5
+NOT_READ = "no table of this layout"
 MISSING = "missing: other exports have this table, this one does not"
 
 
@@ -91,7 +92,7 @@ def csv_stems(inventory: Inventory) -> dict[str, SourceFile]:
     return stems
 
 
-def export_prefix(stems: Mapping[str, SourceFile]) -> str:
+def export_prefix(stems: Collection[str]) -> str:
     """The prefix that CellProfiler put before every table's name (`myexpt_` of `MyExpt_Image.csv`), or nothing."""
     if _IMAGE in stems:
         return ""
@@ -131,7 +132,7 @@ def _csv_preset(job: PlateJob) -> Preset:
 def _csv_names(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Lower-case stems of the CSV files to read, each with its table's lower-case name."""
     preset = _csv_preset(job)
-    prefix = export_prefix({stem: SourceFile(stem, 1) for stem in headers})
+    prefix = export_prefix(headers)
     by_table = {stem.removeprefix(prefix): stem for stem in headers if stem.startswith(prefix)}
     wanted = set(preset.compartments) | set(preset.metadata)
     if job.preset is PresetName.AUTO and job.compartments is None:
@@ -185,8 +186,7 @@ def _csv_exports(inventory: Inventory, csv: list[SourceFile], names: Mapping[str
 
 
 def _label(stem: str, table: str) -> str:
-    name = stem[len(stem) - len(table) :]
-    return name[:1].upper() + name[1:]
+    return table_label(stem[len(stem) - len(table) :])
 
 
 def _refuse_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[str, CsvTable]]) -> None:
@@ -247,4 +247,4 @@ def _place_of_sqlite(file: SourceFile) -> Place:
 
 def _ignored(inventory: Inventory, exports: tuple[Export, ...]) -> tuple[tuple[SourceFile, str], ...]:
     taken = {file.path for export in exports for file in export.files}
-    return tuple((file, "no table of this layout") for file in inventory.files if file.path not in taken)
+    return tuple((file, NOT_READ) for file in inventory.files if file.path not in taken)

@@ -1,20 +1,17 @@
 """One table of one export as Arrow: in memory if it is small, memory-mapped from the scratch folder if it is not."""
 
 import functools
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from cytobatch.engine import Engine, MixedTypesError
-from cytobatch.errors import InternalError
+from cytobatch.engine import Engine
 from cytobatch.readers import csv, sqlite
+from cytobatch.readers.lanes import Lane, take_first
 from cytobatch.readers.values import Repair
 from cytobatch.schema import conform
 from cytobatch.survey import SurveyedTable
-
-Lane = Callable[[], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +35,16 @@ class Stager:
         """The whole table. Raises UnsoundTableError where it cannot be read whole."""
         own = pa.schema([unified.field(name) for name in table.schema.names])
         repairs: list[Repair] = []
-        for lane in self._lanes(table, own, repairs):
-            repairs.clear()
-            try:
-                read = self._spill(lane, own) if table.path.stat().st_size > self._limit else _collect(lane, own)
-            except MixedTypesError:
-                continue
-            return StagedTable(conform(read, unified), tuple(repairs))
-        raise InternalError("no way to read a table", where=table.source)
+        take = self._spill if table.path.stat().st_size > self._limit else _collect
+        read = take_first(self._lanes(table, own, repairs), repairs, functools.partial(take, own))
+        return StagedTable(conform(read, unified), tuple(repairs))
 
     def _lanes(self, table: SurveyedTable, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
         if table.sql_table is not None:
             return sqlite.lanes(self._engine, table.path, table.sql_table, own, repairs)
         return (functools.partial(csv.stream, table.path, tuple(table.schema.names), own, repairs),)
 
-    def _spill(self, lane: Lane, schema: pa.Schema) -> pa.Table:
+    def _spill(self, schema: pa.Schema, lane: Lane) -> pa.Table:
         self._files += 1
         path = self._scratch / f"table-{self._files}.arrow"
         with pa.ipc.new_file(path, schema) as writer:
@@ -64,5 +56,5 @@ class Stager:
         return pa.ipc.open_file(mapped).read_all()
 
 
-def _collect(lane: Lane, schema: pa.Schema) -> pa.Table:
+def _collect(schema: pa.Schema, lane: Lane) -> pa.Table:
     return pa.Table.from_batches(lane(), schema)

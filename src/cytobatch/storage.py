@@ -35,6 +35,7 @@ from cytobatch.jobspec import PlateJob
 from cytobatch.report import output_paths
 
 _ATTEMPTS = 5
+_WORKERS = 8
 _DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 _ABSENT = frozenset({"NoSuchBucket", "NoSuchKey", "404", "NotFound"})
 _PART = ".cytobatch-part"
@@ -48,13 +49,13 @@ class Access:
     endpoint_url: str | None = None
     no_sign_request: bool = False
     extra_args: tuple[tuple[str, Any], ...] = ()
-    workers: int = 8
+    workers: int = _WORKERS
 
     @classmethod
     def to_source(cls, job: PlateJob) -> "Access":
         """As the job says for its source."""
         extra = dict(job.extra_args) | ({"RequestPayer": "requester"} if job.requester_pays else {})
-        return cls(job.profile, job.endpoint_url, job.no_sign_request, tuple(extra.items()), job.workers or 8)
+        return cls(job.profile, job.endpoint_url, job.no_sign_request, tuple(extra.items()), job.workers or _WORKERS)
 
     @classmethod
     def to_destination(cls, job: PlateJob) -> "Access":
@@ -62,7 +63,7 @@ class Access:
         return cls(
             job.destination_profile or job.profile,
             job.destination_endpoint_url or job.endpoint_url,
-            workers=job.workers or 8,
+            workers=job.workers or _WORKERS,
         )
 
 
@@ -168,8 +169,9 @@ class Source:
 
     def __init__(self, job: PlateJob, cache: Path) -> None:
         self._uri = job.source
-        self._workers = job.workers or 8
-        self._open = functools.partial(open_path, access=Access.to_source(job), cache=cache)
+        access = Access.to_source(job)
+        self._workers = access.workers
+        self._open = functools.partial(open_path, access=access, cache=cache)
         self._root = self._open(job.source)
         self._threads = threading.local()
 

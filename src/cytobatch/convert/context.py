@@ -1,14 +1,14 @@
 """What every way of converting a plate works with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cytobatch.convert.account import Account
-from cytobatch.convert.sink import Sink
+from cytobatch.convert.sink import Sink, file_name
 from cytobatch.convert.units import UnitReader
 from cytobatch.engine import Engine
 from cytobatch.jobspec import PlateJob
-from cytobatch.survey import Survey
+from cytobatch.survey import Survey, SurveyedExport
 
 SINGLE_CELLS = "single_cells.parquet"
 
@@ -28,3 +28,10 @@ class Conversion:
     def job(self) -> PlateJob:
         """The job."""
         return self.survey.plan.job
+
+    @property
+    def outputs(self) -> list[tuple[str, Sequence[SurveyedExport]]]:
+        """The files of joined rows, each with its exports: one of all, or one for each."""
+        if self.job.concat:
+            return [(SINGLE_CELLS, self.survey.exports)]
+        return [(file_name(export.path), (export,)) for export in self.survey.exports]

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from cytobatch.convert.context import SINGLE_CELLS, Conversion
-from cytobatch.convert.sink import file_name
+from cytobatch.convert.context import Conversion
 from cytobatch.errors import InputDataError
-from cytobatch.join import Gatherer, JoinedRows, Joiner, Origin, ProfileColumn, Unit, profile_columns
+from cytobatch.join import Gatherer, JoinedRows, Joiner, Origin, ProfileColumn, Unit, count_by_export, profile_columns
 from cytobatch.links import JoinPlan
 from cytobatch.survey import SurveyedExport
 
@@ -25,13 +23,8 @@ def write_profile(run: Conversion) -> None:
     places = {column.name for column in columns if column.table == Origin.PLACE}
     for compartment in plan.unlinked:
         run.account.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
-    exports = run.survey.exports
-    if run.job.concat:
-        run.sink.write(SINGLE_CELLS, schema, _rows(run, plan, columns, exports), may_be_null=places)
-        return
-    for export in exports:
-        rows = _rows(run, plan, columns, (export,))
-        run.sink.write(file_name(export.path), schema, rows, may_be_null=places)
+    for name, exports in run.outputs:
+        run.sink.write(name, schema, _rows(run, plan, columns, exports), may_be_null=places)
 
 
 def _rows(
@@ -51,10 +44,7 @@ def _settle(run: Conversion, unit: Unit, joined: JoinedRows) -> None:
     by_index = {export.index: export for export in unit.exports}
     for index, fault in faulty.items():
         run.account.fail(by_index[index], fault.table, fault.reason, whole_export=True)
-    counts = {
-        name: {row["values"]: row["counts"] for row in pc.value_counts(owners).to_pylist()}
-        for name, owners in unit.owners.items()
-    }
+    counts = {name: count_by_export(owners) for name, owners in unit.owners.items()}
     for export in unit.exports:
         if export.index in faulty:
             continue

@@ -16,70 +16,82 @@ from cytobatch.survey import SurveyedExport
 
 def write_tables(run: Conversion) -> None:
     """Writes each table of all exports as one file, or as a file for each export in a folder of the table's name."""
+    named = NamedTables(run)
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
-        schema = named_schema(run, name)
         if run.job.concat:
-            run.sink.write(f"{name}{PARQUET}", schema, _rows(run, exports, name))
+            run.sink.write(f"{name}{PARQUET}", named.schema(name), _rows(run, named, exports, name))
             continue
         for export in exports:
-            run.sink.write(f"{name}/{file_name(export.path)}", schema, _rows(run, (export,), name))
+            rows = _rows(run, named, (export,), name)
+            run.sink.write(f"{name}/{file_name(export.path)}", named.schema(name), rows)
 
 
-def _rows(run: Conversion, exports: Sequence[SurveyedExport], name: str) -> Iterator[pa.Table]:
+def _rows(run: Conversion, named: "NamedTables", exports: Sequence[SurveyedExport], name: str) -> Iterator[pa.Table]:
+    order = named.order(name) if run.job.sort_output else []
     for export in exports:
         try:
-            table = named_table(run, export, name)
+            table = named.table(export, name)
         except UnsoundTableError as error:
             run.account.fail(export, name, error.reason, whole_export=False)
             continue
         run.account.converted(export, name, table.num_rows)
-        yield _sorted(run, table, name) if run.job.sort_output else table
+        yield table.sort_by(order) if order else table
 
 
-def _raw_schema(run: Conversion, name: str) -> pa.Schema:
-    """A table's columns under their source names; an image table's types are those of the whole plate's rows."""
-    rows = run.survey.image_rows
-    if name in run.survey.preset.metadata and rows is not None:
-        return rows.drop_columns(["e"]).schema
-    return run.survey.schemas[name].schema
+class NamedTables:
+    """A plate's tables under their profile names, with Metadata_TableNumber in front where exports are numbered."""
 
+    def __init__(self, run: Conversion) -> None:
+        self._run = run
+        rows = run.survey.image_rows
+        self._images = None if rows is None else rows.drop_columns(["e"])
+        self._image_owners = None if rows is None else rows["e"]
+        self._names = {name: self._profile_names(name) for name in run.survey.schemas}
 
-def named_schema(run: Conversion, name: str) -> pa.Schema:
-    """A table's schema under its profile names, with Metadata_TableNumber in front where exports are numbered."""
-    preset = run.survey.preset
-    label = run.survey.schemas[name].label
-    raw = _raw_schema(run, name)
-    names = distinct_names(
-        profile_name(column, label, preset.identifying_columns, preset.metadata) for column in raw.names
-    )
-    schema = pa.schema(list(zip(names, raw.types, strict=True)))
-    if run.numbers and PROFILE_TABLE_NUMBER not in names:
-        return schema.insert(0, pa.field(PROFILE_TABLE_NUMBER, pa.int64()))
-    return schema
+    def schema(self, name: str) -> pa.Schema:
+        """A table's schema; an image table's types are those of the whole plate's rows."""
+        schema = pa.schema(list(zip(self._names[name], self._raw_schema(name).types, strict=True)))
+        if self._run.numbers and PROFILE_TABLE_NUMBER not in schema.names:
+            return schema.insert(0, pa.field(PROFILE_TABLE_NUMBER, pa.int64()))
+        return schema
 
+    def table(self, export: SurveyedExport, name: str) -> pa.Table:
+        """One table of one export under its `schema`. Raises UnsoundTableError."""
+        images = self._images_of(name)
+        table = self._run.reader.table(export, name) if images is None else self._rows_of(export, images)
+        schema = self.schema(name)
+        columns = table.columns
+        if len(schema) > len(columns):
+            number = pa.scalar(self._run.numbers[export.index], pa.int64())
+            columns = [pa.chunked_array([pa.repeat(number, table.num_rows)]), *columns]
+        return pa.table(columns, schema=schema)
 
-def named_table(run: Conversion, export: SurveyedExport, name: str) -> pa.Table:
-    """One table of one export under `named_schema`. Raises UnsoundTableError."""
-    rows = run.survey.image_rows
-    if name in run.survey.preset.metadata and rows is not None:
-        table = rows.filter(pc.equal(rows["e"], export.index)).drop_columns(["e"])
-    else:
-        table = run.reader.table(export, name)
-    schema = named_schema(run, name)
-    columns = table.columns
-    if len(schema) > len(columns):
-        number = pa.scalar(run.numbers[export.index], pa.int64())
-        columns = [pa.chunked_array([pa.repeat(number, table.num_rows)]), *columns]
-    return pa.table(columns, schema=schema)
+    def order(self, name: str) -> list[tuple[str, str]]:
+        """What to sort a table by: TableNumber, image and object, as far as it has them."""
+        keys = self._run.survey.schemas[name].keys
+        wanted = (keys.table_number, IMAGE_NUMBER, keys.object_number) if keys else (IMAGE_NUMBER,)
+        by_source = dict(zip(self._raw_schema(name).names, self._names[name], strict=True))
+        return [(by_source[key], "ascending") for key in wanted if key in by_source]
 
+    def _images_of(self, name: str) -> pa.Table | None:
+        """All image rows, if the table is the image table and was read already."""
+        return self._images if name in self._run.survey.preset.metadata else None
 
-def _sorted(run: Conversion, table: pa.Table, name: str) -> pa.Table:
-    """By TableNumber, image and object, as far as the table has them."""
-    schema = run.survey.schemas[name]
-    keys = schema.keys
-    wanted = (keys.table_number, IMAGE_NUMBER, keys.object_number) if keys else (IMAGE_NUMBER,)
-    offset = len(table.column_names) - len(_raw_schema(run, name))
-    raw = _raw_schema(run, name).names
-    by = [(table.column_names[offset + raw.index(key)], "ascending") for key in wanted if key in raw]
-    return table.sort_by(by) if by else table
+    def _raw_schema(self, name: str) -> pa.Schema:
+        images = self._images_of(name)
+        return self._run.survey.schemas[name].schema if images is None else images.schema
+
+    def _profile_names(self, name: str) -> list[str]:
+        preset = self._run.survey.preset
+        label = self._run.survey.schemas[name].label
+        return distinct_names(
+            profile_name(column, label, preset.identifying_columns, preset.metadata)
+            for column in self._raw_schema(name).names
+        )
+
+    def _rows_of(self, export: SurveyedExport, images: pa.Table) -> pa.Table:
+        """The image rows of an export, which lie together."""
+        count = pc.sum(pc.equal(self._image_owners, export.index)).as_py() or 0
+        start = pc.index(self._image_owners, export.index).as_py()
+        return images.slice(max(start, 0), count)

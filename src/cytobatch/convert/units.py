@@ -1,6 +1,6 @@
 """Exports cut into units of bounded size, each read whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -9,6 +9,8 @@ from cytobatch.errors import UnsoundTableError
 from cytobatch.join import Unit
 from cytobatch.staging import Stager
 from cytobatch.survey import Survey, SurveyedExport
+
+Read = Callable[[SurveyedExport, str], pa.Table]
 
 
 class UnitReader:
@@ -32,13 +34,13 @@ class UnitReader:
         self._account.repaired(export, table.shown_name, staged.repairs)
         return staged.table
 
-    def tables(self, export: SurveyedExport, names: Sequence[str]) -> dict[str, pa.Table] | None:
-        """Tables of one export; None, and an entry in the account, if one of them is unsound."""
+    def tables(self, export: SurveyedExport, names: Iterable[str], read: Read) -> dict[str, pa.Table] | None:
+        """Tables of one export, each read by `read`; None, and an entry in the account, if one of them is unsound."""
         tables = {}
         for name in names:
             if name in export.tables:
                 try:
-                    tables[name] = self.table(export, name)
+                    tables[name] = read(export, name)
                 except UnsoundTableError as error:
                     self._account.fail(export, name, error.reason, whole_export=True)
                     return None
@@ -57,7 +59,9 @@ class UnitReader:
             yield waiting
 
     def _unit(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> Unit:
-        read = [(export, tables) for export in exports if (tables := self.tables(export, names)) is not None]
+        read = [
+            (export, tables) for export in exports if (tables := self.tables(export, names, self.table)) is not None
+        ]
         together, owners = {}, {}
         for name in names:
             parts = [(export.index, tables[name]) for export, tables in read if name in tables]

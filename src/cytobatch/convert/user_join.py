@@ -8,10 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.columns import order_key
-from cytobatch.convert.context import SINGLE_CELLS, Conversion
-from cytobatch.convert.sink import file_name
-from cytobatch.convert.tables import named_table
-from cytobatch.errors import UnsoundTableError
+from cytobatch.convert.context import Conversion
+from cytobatch.convert.tables import NamedTables
 from cytobatch.join import PROFILE_TABLE_NUMBER
 from cytobatch.sql import sorted_join
 from cytobatch.survey import SurveyedExport
@@ -24,10 +22,7 @@ def write_user_join(run: Conversion, text: str) -> None:
     tables = {table.full_name for export in run.survey.exports for table in export.tables.values()}
     query = run.engine.check_join(text, tables | set(run.survey.schemas))
     places = set(run.survey.images.places.column_names)
-    groups: list[tuple[str, Sequence[SurveyedExport]]] = [(SINGLE_CELLS, run.survey.exports)]
-    if not run.job.concat:
-        groups = [(file_name(export.path), (export,)) for export in run.survey.exports]
-    for name, exports in groups:
+    for name, exports in run.outputs:
         rows = _rows(run, query, exports)
         first = next(rows, None)
         if first is not None:
@@ -35,17 +30,10 @@ def write_user_join(run: Conversion, text: str) -> None:
 
 
 def _rows(run: Conversion, query: str, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
+    named = NamedTables(run)
     for export in exports:
-        tables: dict[str, pa.Table] = {}
-        fault = None
-        for name in export.tables:
-            try:
-                tables[name] = named_table(run, export, name)
-            except UnsoundTableError as error:
-                fault = (name, error.reason)
-                break
-        if fault:
-            run.account.fail(export, *fault, whole_export=True)
+        tables = run.reader.tables(export, export.tables, named.table)
+        if tables is None:
             continue
         for name, table in tables.items():
             run.account.converted(export, name, table.num_rows)
@@ -71,7 +59,8 @@ def _with_places(run: Conversion, export: SurveyedExport, table: pa.Table) -> pa
     own = {"i": "Metadata_ImageNumber", "t": PROFILE_TABLE_NUMBER}
     keys = [key for key in own if key in sets.table.column_names]
     if sets.table.num_rows and all(own[key] in table.column_names for key in keys):
-        mine = sets.keys.filter(pc.equal(sets.keys["e"], export.index))
+        image_keys = sets.keys
+        mine = image_keys.filter(pc.equal(image_keys["e"], export.index))
         images = _as_one([mine[key] for key in keys]).combine_chunks()
         found = pc.index_in(_as_one([table[own[key]] for key in keys]), images)
         rows = pc.coalesce(mine["r"].take(found), rows)

@@ -27,6 +27,12 @@ class PresetName(StrEnum):
     CELL_HEALTH = "cell-health-cellprofiler-to-cytominer-database"
 
 
+_USUAL_COMPARTMENTS = ("cells", "nuclei", "cytoplasm")
+_USUAL_METADATA = ("image",)
+USUAL_TABLES = frozenset({*_USUAL_COMPARTMENTS, *_USUAL_METADATA})
+"""The tables that are known by their names, in lower case."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """How one kind of source is read and named.
@@ -42,8 +48,8 @@ class Preset:
     identifying_columns: tuple[str, ...]
     image_columns: str
     dropped_keys: frozenset[str]
-    compartments: tuple[str, ...] = ("cells", "nuclei", "cytoplasm")
-    metadata: tuple[str, ...] = ("image",)
+    compartments: tuple[str, ...] = _USUAL_COMPARTMENTS
+    metadata: tuple[str, ...] = _USUAL_METADATA
 
 
 _IMAGE = "Metadata_ImageNumber"

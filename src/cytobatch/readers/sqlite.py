@@ -9,7 +9,7 @@ import math
 import sqlite3
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow as pa
 from cytobatch import sql
 from cytobatch.engine import Engine, MixedTypesError
 from cytobatch.errors import UnsoundTableError
+from cytobatch.readers.lanes import Lane
 from cytobatch.readers.values import Repair, parse_number
 
 _MAGIC = b"SQLite format 3\x00"
@@ -79,9 +80,7 @@ def approximate_rows(path: Path, table: str) -> int:
         raise _damaged(path, f"table {table!r}", error) from error
 
 
-def lanes(
-    engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: list[Repair]
-) -> tuple[Callable[[], Iterator[pa.RecordBatch]], ...]:
+def lanes(engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
     """Two ways to stream the columns of `schema`: the fast one, and the one to start anew with if types are mixed.
 
     The first raises MixedTypesError, at its end at the latest. In the second, text in a numeric column becomes null or

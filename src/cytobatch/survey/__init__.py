@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from cytobatch import images
 from cytobatch.columns import IMAGE_NUMBER
-from cytobatch.engine import Engine, MixedTypesError
-from cytobatch.errors import InternalError, LayoutError, UnsoundTableError
+from cytobatch.engine import Engine
+from cytobatch.errors import LayoutError, UnsoundTableError
 from cytobatch.layouts import Place, Preset, PresetName, SourceKind
 from cytobatch.links import JoinPlan, find_keys, plan_joins
 from cytobatch.plan import ConversionPlan
 from cytobatch.readers import csv, sqlite
-from cytobatch.readers.values import numbers_from_text
+from cytobatch.readers.lanes import take_first
+from cytobatch.readers.values import Repair, numbers_from_text
 from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import ExportColumns, MissingColumn, missing_columns, unify
 from cytobatch.survey.heads import (
@@ -92,12 +93,9 @@ def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) 
     if table.sql_table is None:
         return _with_whole_image_numbers(csv.read_text(table.path, tuple(table.schema.names), wanted), table.source)
     schema = pa.schema([table.schema.field(column) for column in wanted])
-    for lane in sqlite.lanes(engine, table.path, table.sql_table, schema, []):
-        try:
-            return pa.Table.from_batches(list(lane()), schema)
-        except MixedTypesError:
-            continue
-    raise InternalError("no way to read an image table", where=table.source)
+    repairs: list[Repair] = []
+    lanes = sqlite.lanes(engine, table.path, table.sql_table, schema, repairs)
+    return take_first(lanes, repairs, lambda lane: pa.Table.from_batches(lane(), schema))
 
 
 def _with_whole_image_numbers(rows: pa.Table, where: str) -> pa.Table:

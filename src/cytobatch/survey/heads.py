@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cytobatch.columns import IMAGE_NUMBER, ColumnKind, is_key, kind_of
+from cytobatch.columns import IMAGE_NUMBER, ColumnKind, is_key, kind_of, table_label
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
-from cytobatch.layouts import PRESETS, Preset, PresetName
+from cytobatch.layouts import PRESETS, USUAL_TABLES, Preset, PresetName
 from cytobatch.links import find_keys
-from cytobatch.plan import MISSING, ConversionPlan, CsvTable, Export, with_overrides
+from cytobatch.plan import MISSING, NOT_READ, ConversionPlan, CsvTable, Export, with_overrides
 from cytobatch.readers import csv, sqlite
 from cytobatch.readers.values import inferred, is_number, text_values
 from cytobatch.report import LedgerEntry, Outcome
@@ -21,7 +21,6 @@ from cytobatch.survey.model import SurveyedTable
 
 _PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
 _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
-_ALWAYS_TABLES = frozenset({"cells", "cytoplasm", "nuclei", "image"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +73,21 @@ def _csv_table(table: CsvTable, path: Path, *, is_metadata: bool) -> SurveyedTab
 
 def _learn_from_values(path: Path, head: csv.CsvHead) -> tuple[dict[str, pa.DataType], dict[str, str]]:
     """Types of the columns whose names do not tell, and the text in the first row's measurements."""
-    unknown = tuple(column for column in head.columns if kind_of(column) is ColumnKind.UNKNOWN)
-    said = csv.read_text(path, head.columns, unknown) if unknown else None
-    seen = {column: inferred(said[column]).type for column in unknown} if said is not None else {}
+    unknown = [column for column in head.columns if kind_of(column) is ColumnKind.UNKNOWN]
     odd = {
         column: value
         for column, value in text_values(head.columns, head.first_row).items()
         if kind_of(column) is ColumnKind.MEASUREMENT
     }
-    if odd:
-        _refuse_odd_values(path, head.columns, odd)
-    return seen, odd
+    if not unknown and not odd:
+        return {}, {}
+    said = csv.read_text(path, head.columns, (*unknown, *odd))
+    _refuse_odd_values(path, said, odd)
+    return {column: inferred(said[column]).type for column in unknown}, odd
 
 
-def _refuse_odd_values(path: Path, columns: tuple[str, ...], odd: Mapping[str, str]) -> None:
+def _refuse_odd_values(path: Path, said: pa.Table, odd: Mapping[str, str]) -> None:
     """Raises UnsoundTableError where a first row's text stands in a column that otherwise holds numbers."""
-    said = csv.read_text(path, columns, tuple(odd))
     for column, value in odd.items():
         values = [text for text in said[column].to_pylist() if text]
         if 2 * sum(is_number(text) for text in values) >= len(values):
@@ -145,7 +143,7 @@ def sqlite_heads(export: Export, staged: Mapping[str, Path], engine: Engine) -> 
             if IMAGE_NUMBER in schema.names:
                 has_rows = sqlite.approximate_rows(path, sql_table) > 0
                 tables[name] = SurveyedTable(name, label, file.path, path, schema, has_rows, sql_table)
-            elif name in _ALWAYS_TABLES or any(is_key(column) for column in schema.names):
+            elif name in USUAL_TABLES or any(is_key(column) for column in schema.names):
                 faults.append(_fault(export, file.path, sql_table, "no ImageNumber column"))
             else:
                 ignored.append(_not_read(export, file.path, sql_table))
@@ -155,16 +153,13 @@ def sqlite_heads(export: Export, staged: Mapping[str, Path], engine: Engine) -> 
 
 
 def _not_read(export: Export, path: str, table: str) -> LedgerEntry:
-    return LedgerEntry(
-        path=path, outcome=Outcome.IGNORED, export=export.path, table=table, reason="no table of this layout"
-    )
+    return LedgerEntry(path=path, outcome=Outcome.IGNORED, export=export.path, table=table, reason=NOT_READ)
 
 
 def _label_of(sql_table: str) -> str:
     """`Cells` for `Per_Cells` and `MyExpt_Per_Cells`, as CellProfiler's ExportToDatabase names its tables."""
     match = _PER.fullmatch(sql_table)
-    name = match[1] if match else sql_table
-    return name[:1].upper() + name[1:]
+    return table_label(match[1] if match else sql_table)
 
 
 def sqlite_preset(plan: ConversionPlan, heads: Sequence[Heads]) -> Preset:
