@@ -387,3 +387,16 @@ def test_sqlite_keys_declared_as_text_join_all_the_same(tmp_path: Path) -> None:
     table, _ = convert(write_sqlite(tmp_path / "in" / "p.sqlite", tables), tmp_path)
     assert table["Cells_AreaShape_Area"].to_pylist() == [1.0, 2.0, 3.0]
     assert table["Nuclei_AreaShape_Area"].to_pylist() == [100.0, 200.0, 300.0]
+
+
+@pytest.mark.parametrize("join", [True, False])
+def test_text_in_a_numeric_column_of_a_sqlite_image_table_is_counted_too(tmp_path: Path, join: bool) -> None:
+    tables = cytominer_tables(site_tables(3), 1)
+    tables["Image"] = with_column(tables["Image"], "Image_Count_Nuclei", pa.array([4.0]))
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", tables)
+    tables["Image"] = with_column(tables["Image"], "Image_Count_Nuclei", pa.array(["nan"]))
+    tables["Image"] = with_column(tables["Image"], "ImageNumber", pa.array([2]))
+    write_sqlite(path, {"Image": tables["Image"]})
+    _, report = convert_to_folder(path, tmp_path / "out", join=join)
+    told = [(repair.table, repair.column, repair.text, repair.count) for repair in report.repairs]
+    assert told == [("Image", "Image_Count_Nuclei", "nan", 1)]

@@ -10,7 +10,7 @@ from cytobatch.errors import InputDataError, TooManyFailedExportsError
 from cytobatch.join import Loose
 from cytobatch.readers.values import Repair
 from cytobatch.report import LedgerEntry, Outcome, ReportWarning, ValueRepair
-from cytobatch.survey import Survey, SurveyedExport, left_out, with_file
+from cytobatch.survey import Survey, SurveyedExport, left_out, value_repairs, with_file
 
 _FAILURES_SHOWN = 50
 _EXPORTS_NAMED = 10
@@ -25,7 +25,7 @@ class Account:
         self._paths = {export.index: export.path for export in survey.plan.exports}
         self._counted = survey.counted
         self.ledger: list[LedgerEntry] = list(survey.ledger)
-        self.repairs: list[ValueRepair] = []
+        self.repairs: list[ValueRepair] = list(survey.repairs)
         self._warnings: list[ReportWarning] = []
         self._loose: list[Loose] = []
         self.objects: Counter[str] = Counter()
@@ -112,11 +112,7 @@ class Account:
 
     def repaired(self, export: SurveyedExport, table: str, repairs: Iterable[Repair]) -> None:
         """Values of a table were taken for what they mean."""
-        self.repairs += [
-            ValueRepair(export=export.path, table=table, column=repair.column, text=repair.text,
-                        became=repair.became, count=repair.count)
-            for repair in repairs
-        ]  # fmt: skip
+        self.repairs += value_repairs(export.path, table, repairs)
 
     def warn(self, what: str, *, table: str | None = None) -> None:
         """Something that a reader of the profile should know."""

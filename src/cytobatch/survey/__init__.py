@@ -18,7 +18,7 @@ from cytobatch.plan import ConversionPlan
 from cytobatch.readers import csv, sqlite
 from cytobatch.readers.lanes import take_first
 from cytobatch.readers.values import Repair, numbers_from_text
-from cytobatch.report import LedgerEntry, Outcome
+from cytobatch.report import LedgerEntry, Outcome, ValueRepair
 from cytobatch.schema import ExportColumns, MissingColumn, missing_columns, unify
 from cytobatch.survey.heads import (
     Heads,
@@ -30,14 +30,23 @@ from cytobatch.survey.heads import (
     sqlite_heads,
     sqlite_preset,
 )
-from cytobatch.survey.model import Survey, SurveyedExport, SurveyedTable, TableSchema, left_out, with_file
+from cytobatch.survey.model import (
+    Survey,
+    SurveyedExport,
+    SurveyedTable,
+    TableSchema,
+    left_out,
+    value_repairs,
+    with_file,
+)
 
 
 def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
     """Looks into every staged file. Raises LayoutError where the tables cannot make what the job asks for."""
     preset, heads = _heads(plan, staged, engine)
     joins = plan.job.join and plan.job.joins is None
-    rows, heads = _image_rows(preset, heads, engine, everything=not joins)
+    repairs: list[ValueRepair] = []
+    rows, heads = _image_rows(preset, heads, engine, repairs, everything=not joins)
     counted = {index: images.counts_of(table) for index, table in rows.items() if table.num_rows}
     heads = [settle_empty_tables(head, preset, counted.get(head.export.index, {})) for head in heads]
     sound = [_sound(head, joined=plan.job.join) for head in heads]
@@ -56,6 +65,7 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
         ledger=_ledger(plan, heads, sound),
         missing=_missing(exports, tables),
         counted=counted,
+        repairs=tuple(repairs),
     )
 
 
@@ -69,7 +79,7 @@ def _heads(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
 
 
 def _image_rows(
-    preset: Preset, heads: Sequence[Heads], engine: Engine, *, everything: bool
+    preset: Preset, heads: Sequence[Heads], engine: Engine, repairs: list[ValueRepair], *, everything: bool
 ) -> tuple[dict[int, pa.Table], list[Heads]]:
     """The image rows of each export, by its index; and the exports, an unsound image table being a fault."""
     rows: dict[int, pa.Table] = {}
@@ -81,21 +91,23 @@ def _image_rows(
             columns = tuple(table.schema.names)
             wanted = columns if everything else images.wanted_columns(columns, preset)
             try:
-                rows[head.export.index] = _read_images(table, wanted, engine)
+                rows[head.export.index], found = _read_images(table, wanted, engine)
+                repairs += value_repairs(head.export.path, table.shown_name, found)
             except UnsoundTableError as error:
                 result = head.without(table.name, error.reason)
         checked.append(result)
     return rows, checked
 
 
-def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) -> pa.Table:
-    """An image table's columns, CSV as text, SQLite as declared."""
+def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) -> tuple[pa.Table, Sequence[Repair]]:
+    """An image table's columns, CSV as text, SQLite as declared; and what was repaired on the way."""
     if table.sql_table is None:
-        return _with_whole_image_numbers(csv.read_text(table.path, tuple(table.schema.names), wanted), table.source)
+        said = csv.read_text(table.path, tuple(table.schema.names), wanted)
+        return _with_whole_image_numbers(said, table.source), ()
     schema = pa.schema([table.schema.field(column) for column in wanted])
     repairs: list[Repair] = []
     lanes = sqlite.lanes(engine, table.path, table.sql_table, schema, repairs)
-    return take_first(lanes, repairs, lambda lane: pa.Table.from_batches(lane(), schema))
+    return take_first(lanes, repairs, lambda lane: pa.Table.from_batches(lane(), schema)), repairs
 
 
 def _with_whole_image_numbers(rows: pa.Table, where: str) -> pa.Table:
@@ -174,4 +186,13 @@ def _ledger(plan: ConversionPlan, heads: Sequence[Heads], sound: Sequence[bool])
     return tuple(with_file(entry, files) for entry in [*entries, *ignored])
 
 
-__all__ = ["Survey", "SurveyedExport", "SurveyedTable", "TableSchema", "left_out", "survey", "with_file"]
+__all__ = [
+    "Survey",
+    "SurveyedExport",
+    "SurveyedTable",
+    "TableSchema",
+    "left_out",
+    "survey",
+    "value_repairs",
+    "with_file",
+]

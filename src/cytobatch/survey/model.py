@@ -11,7 +11,8 @@ from cytobatch.inventory import SourceFile
 from cytobatch.layouts import Preset
 from cytobatch.links import CompartmentKeys, JoinPlan
 from cytobatch.plan import ConversionPlan, Export
-from cytobatch.report import LedgerEntry, Outcome
+from cytobatch.readers.values import Repair
+from cytobatch.report import LedgerEntry, Outcome, ValueRepair
 from cytobatch.schema import MissingColumn
 
 
@@ -82,7 +83,8 @@ class Survey:
 
     `image_rows` are all rows of the image tables under their source names, with `e`, the export's index; they have all
     columns where the tables themselves are wanted. `join` is None where nothing is joined. `ledger` holds the inputs
-    that are settled already. `counted` has for each export how many objects of each compartment its image table counts.
+    that are settled already. `counted` has for each export how many objects of each compartment its image table counts;
+    `repairs` are those of the image tables.
     """
 
     plan: ConversionPlan
@@ -95,6 +97,7 @@ class Survey:
     ledger: tuple[LedgerEntry, ...]
     missing: tuple[MissingColumn, ...]
     counted: Mapping[int, Mapping[str, int]]
+    repairs: tuple[ValueRepair, ...]
 
     @property
     def by_table_number(self) -> bool:
@@ -114,6 +117,21 @@ def left_out(export: str, tables: Iterable[SurveyedTable]) -> list[LedgerEntry]:
             reason="another table of its export failed",
         )
         for table in tables
+    ]
+
+
+def value_repairs(export: str, table: str, repairs: Iterable[Repair]) -> list[ValueRepair]:
+    """Repairs of one table as a report tells them."""
+    return [
+        ValueRepair(
+            export=export,
+            table=table,
+            column=repair.column,
+            text=repair.text,
+            became=repair.became,
+            count=repair.count,
+        )
+        for repair in repairs
     ]
 
 
