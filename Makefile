@@ -1,7 +1,6 @@
 # `make demo` and `make test` need Python 3.11+ and make; all else they install into .venv from the hash-pinned locks.
 PYTHON ?= python3
 BIN := .venv/bin
-LOCKS := requirements/runtime.lock requirements/dev.lock requirements/build.lock
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
 .PHONY: help venv demo test check format lock bench clean
@@ -42,7 +41,8 @@ bench: venv  ## wall, CPU and memory of a conversion against the floor of readin
 lock:  ## resolve the locks anew (needs uv)
 	$(UV_COMPILE) --group build -o requirements/build.lock
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.lock
-	$(UV_COMPILE) pyproject.toml --group dev -c requirements/runtime.lock -c requirements/build.lock -o requirements/dev.lock
+	$(UV_COMPILE) pyproject.toml --extra anndata -c requirements/runtime.lock -o requirements/anndata.lock
+	$(UV_COMPILE) pyproject.toml --extra anndata --group dev -c requirements/anndata.lock -c requirements/build.lock -o requirements/dev.lock
 
 clean:  ## remove what the targets above made
 	rm -rf .venv demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
