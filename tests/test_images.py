@@ -1,6 +1,8 @@
 import pyarrow as pa
+import pytest
 
 from cytobatch import images
+from cytobatch.errors import LayoutError
 from cytobatch.layouts import PRESETS, Place, PresetName
 
 CSV = PRESETS[PresetName.CELLPROFILER_CSV]
@@ -45,16 +47,47 @@ def test_sites_are_integers_where_all_are() -> None:
 
 def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
     table = images.typed(
-        pa.table({"a": ["1", "2"], "b": ["1", "x"], "FileName_DNA": ["1", "2"], "Count_Cells": ["1.0", "2.0"]})
-    )
-    assert table.schema.types == [pa.int64(), pa.string(), pa.string(), pa.int64()]
+        pa.table(
+            {
+                "a": ["1", "2"], "Metadata_b": ["1", "x"], "FileName_DNA": ["1", "2"], "Count_Cells": ["1.0", "2.0"],
+                "c": ["0,5", "-nan(ind)"], "d": ["x", "y"], "e": pa.array([0, 1]),
+            }
+        ),
+        {},
+        {},
+    )  # fmt: skip
+    assert table.schema.types == [
+        pa.int64(),
+        pa.string(),
+        pa.string(),
+        pa.int64(),
+        pa.float64(),
+        pa.string(),
+        pa.int64(),
+    ]
 
 
 def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
     said = pa.table(
         {"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"], "e": pa.array([0], pa.int64())}
     )
-    sets = images.image_sets(said, images.typed(said), CSV, [Place()])
+    sets = images.image_sets(said, images.typed(said, {}, {0: "."}), CSV, [Place()])
     assert sets.places["Metadata_Plate"].to_pylist() == ["001", None]
     assert sets.columns == ("Image_FileName_DNA",)
     assert sets.keys.to_pylist() == [{"e": 0, "i": 1, "r": 0}]
+
+
+def test_text_and_numbers_in_one_column_are_refused_naming_both_exports() -> None:
+    table = pa.table({"ImageQuality": ["1.5", "2", "low"], "e": pa.array([0, 0, 1])})
+    with pytest.raises(LayoutError) as caught:
+        images.typed(table, {}, {0: "site1", 1: "site2"})
+    assert caught.value.where == "site2 and site1"
+    assert "column_types ImageQuality=text" in caught.value.remedy
+    asked = images.typed(table, {"ImageQuality": pa.float64()}, {})
+    assert asked["ImageQuality"].to_pylist() == [1.5, 2.0, None]
+    assert images.typed(table, {"ImageQuality": pa.string()}, {})["ImageQuality"].to_pylist() == ["1.5", "2", "low"]
+
+
+def test_counts_are_metadata() -> None:
+    said = pa.table({"ImageNumber": pa.array([1]), "Image_Count_Cells": pa.array([7]), "e": pa.array([0])})
+    assert images.image_sets(said, said, CSV, [Place()]).table["Metadata_Count_Cells"].to_pylist() == [7]

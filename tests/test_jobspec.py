@@ -1,10 +1,11 @@
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from cytobatch.errors import ExitCode, JobSpecError
-from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs
+from cytobatch.errors import ExitCode, JobSpecError, LayoutError, SourceNotFoundError
+from cytobatch.jobspec import ColumnNaming, JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs
 from cytobatch.layouts import PresetName
 
 CAST = "plates: [{source: /a, destination: /b, data_type_cast_map: %s}]"
@@ -17,8 +18,12 @@ plates:
 """
 
 
-def jobs(text: str, index: int | None = None, **overrides: Any) -> list[PlateJob]:
-    return plate_jobs(parse_spec(text, "spec.yaml"), PlateOptions(**overrides), index, "spec.yaml")
+def jobs(
+    text: str, index: int | None = None, folders: Mapping[str, list[str]] | None = None, **overrides: Any
+) -> list[PlateJob]:
+    found = folders or {}
+    spec = parse_spec(text, "spec.yaml")
+    return plate_jobs(spec, PlateOptions(**overrides), index, "spec.yaml", lambda _, uri: found.get(uri, []))
 
 
 def test_plates_take_what_they_do_not_say_from_the_defaults() -> None:
@@ -58,12 +63,20 @@ def test_json_is_read_as_well() -> None:
         ("plates: [{source: /a, destination: /b, joins: SELECT 1, join: false}]", "bad value for 'joins'", "schema"),
         ("plates: [{source: /a, destination: /b, cache_mode: persistent}]", "bad value for 'cache_mode'", "schema"),
         ("plates: [{source: /a, source: /b, destination: /c}]", "job spec is neither JSON nor YAML", "mend"),
-        ("plates: [{source: /a, destination: '/b/{plat}'}]", "destination names {plat}", "only {plate} is known"),
+        ("plates: [{source: /a, destination: '/b/{plat}'}]", "destination names {plat}", "only {plate} and {batch}"),
         (CAST % "{flot: float32}", "data_type_cast_map", "schema"),
         (CAST % "{float: float31}", "data_type_cast_map", "schema"),
         (CAST % "{string: int32}", "data_type_cast_map", "schema"),
         (CAST % "float32", "data_type_cast_map", "schema"),
-        ("plates: [{source: /a, destination: '/b/{plate}'}]", "destination names {plate}", "give the plate its name"),
+        ("plates: [{source: /a, destination: /b, image_columns: '('}]", "image_columns", "schema"),
+        ("plates: [{source: /a, destination: /b, column_types: {x: real}}]", "column_types", "schema"),
+        ("plates: [{source: /a, destination: /b, anndata: h5}]", "anndata", "schema"),
+        ("plates: [{source: /a, destination: /b, well_profiles: mode}]", "well_profiles", "schema"),
+        ("plates: [{source: /a, destination: /b, well_profiles: mean, join: false}]", "well_profiles", "schema"),
+        ("plates: [{source: /a, destination: '/b/{batch}'}]", "destination names {batch}", "'batch'"),
+        ("plates: [{source: /a, destination: '/b/{plate}', plate: '*'}]", "nothing tells where plates are", "{plate}"),
+        ("plates: [{source: '/a/x{plate}', destination: '/b/{plate}', plate: '*'}]", "nothing tells", "{plate}"),
+        ("plates: [{source: /a, destination: '/b/{plate}'}]", "destination names {plate}", "which plate it is"),
         ("plates: [{source: /a, destination: /b}, {source: /c, destination: /b/}]", "plates 0 and 1 share", "own"),
     ],
 )  # fmt: skip
@@ -98,3 +111,48 @@ def test_the_schema_describes_every_option() -> None:
     assert set(properties) == set(PlateOptions.model_fields)
     assert all(option.get("description") for option in properties.values())
     assert set(PlateJob.model_fields) == set(PlateOptions.model_fields)
+
+
+GALLERY = "plates: [{source: s3://g/cpg/src/workspace, batch: B1, destination: '/out/{batch}/{plate}'%s}]"
+
+
+def test_a_batch_becomes_its_plates() -> None:
+    folders = {
+        "s3://g/cpg/src/workspace/analysis/B1": ["BR10", "BR2"],
+        "s3://g/cpg/src/workspace/backend/B1": ["BR2", "BR3"],
+    }
+    found = jobs(GALLERY % "", folders=folders)
+    assert [(job.plate, job.batch) for job in found] == [("BR2", "B1"), ("BR3", "B1"), ("BR10", "B1")]
+    assert found[0].destination == "/out/B1/BR2"
+    assert [job.plate for job in jobs(GALLERY % "", 2, folders=folders)] == ["BR10"]
+    assert [job.plate for job in jobs(GALLERY % ", plate: 'BR1*'", folders=folders)] == ["BR10"]
+    assert [job.plate for job in jobs(GALLERY % ", plate: BR7", folders=folders)] == ["BR7"]
+
+
+def test_a_pattern_becomes_the_folders_at_plate_in_the_source() -> None:
+    text = "plates: [{source: '/in/{batch}/{plate}/csv', batch: B1, destination: '/out/{plate}', plate: 'P*'}]"
+    found = jobs(text, folders={"/in/B1": ["P1", "P2", "x"]})
+    assert [job.source for job in found] == ["/in/B1/P1/csv", "/in/B1/P2/csv"]
+
+
+def test_a_batch_without_plates_is_told_with_where_it_was_looked_for() -> None:
+    with pytest.raises(SourceNotFoundError, match="workspace/analysis/B1"):
+        jobs(GALLERY % "")
+
+
+def test_a_workspace_of_embeddings_is_known_by_its_one_network() -> None:
+    text = "plates: [{source: s3://g/src/workspace_dl, batch: B1, destination: '/out/{plate}'}]"
+    folders = {
+        "s3://g/src/workspace_dl/embeddings": ["net_1"],
+        "s3://g/src/workspace_dl/embeddings/net_1/B1": ["P1"],
+    }
+    assert [job.source for job in jobs(text, folders=folders)] == ["s3://g/src/workspace_dl/embeddings/net_1"]
+    with pytest.raises(LayoutError, match="net_1, net_2"):
+        jobs(text, folders={"s3://g/src/workspace_dl/embeddings": ["net_1", "net_2"]})
+
+
+def test_columns_are_called_as_cytotable_does_with_its_own_presets() -> None:
+    names = {preset: PlateJob(source="/a", destination="/b", preset=preset).naming for preset in PresetName}
+    assert {preset for preset, naming in names.items() if naming is ColumnNaming.PYCYTOMINER} == {PresetName.AUTO}
+    asked = PlateJob(source="/a", destination="/b", column_names="cytotable")
+    assert asked.naming is ColumnNaming.CYTOTABLE

@@ -26,7 +26,7 @@ def test_csv_and_sqlite_of_one_plate_give_the_same_measurements(tmp_path: Path) 
     tables: list[pa.Table] = []
     for kind in PlateFormat:
         write_plate(PLATE, tmp_path / kind, kind)
-        table, report = convert(tmp_path / kind, tmp_path / f"out-{kind}")
+        table, report = convert(tmp_path / kind, tmp_path / f"out-{kind}", column_names="cytotable")
         assert table.num_rows == PLATE.cell_count()
         assert (report.counts.wells, report.counts.sites) == (2, 3)
         tables.append(table)

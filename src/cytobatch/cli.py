@@ -20,7 +20,7 @@ from cytobatch.errors import CytobatchError, ExitCode, InternalError
 from cytobatch.flow import environment
 from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, spec_error
 from cytobatch.settings import Settings, debugging, read_batch_settings, read_settings
-from cytobatch.storage import Access, read_text
+from cytobatch.storage import Access, list_folders, read_text
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 
 out = Console(soft_wrap=True)
@@ -53,7 +53,12 @@ def jobs_asked_for(options: PlateOptions, job_spec: str | None) -> list[PlateJob
     shown = (
         "command line and environment" if where is None else where if not where.lstrip().startswith("{") else "job spec"
     )
-    return plate_jobs(spec, overrides, read_batch_settings().job_array_index, shown)
+    return plate_jobs(spec, overrides, read_batch_settings().job_array_index, shown, folders_at)
+
+
+def folders_at(options: PlateOptions, uri: str) -> list[str]:
+    """The names of the folders in a folder that options tell how to reach."""
+    return list_folders(uri, Access.for_options(options))
 
 
 def load_spec(where: str, settings: Settings, options: PlateOptions) -> JobSpec:

@@ -23,6 +23,7 @@ _INTEGER = re.compile(
     r"|(First|Second)ClosestObjectNumber_.+|NumberOfNeighbors_.+)|(Image_)?Count_.+"
 )
 _KEY = re.compile(r"(.*_)?(ImageNumber|ObjectNumber|Number_Object_Number|Parent_[^_].*)")
+_NEIGHBOURS = re.compile(r"(.*_)?NumberOfNeighbors_.+")
 _TEXT = re.compile(r"(Image_)?(FileName|PathName|URL|MD5Digest)_.+")
 
 
@@ -55,6 +56,11 @@ def kind_of(column: str) -> ColumnKind:
     return ColumnKind.MEASUREMENT
 
 
+def is_measurement(column: str) -> bool:
+    """Whether a column measures objects, by its name at the source or in a profile; a number of neighbours does."""
+    return kind_of(column) is ColumnKind.MEASUREMENT or _NEIGHBOURS.fullmatch(column) is not None
+
+
 def is_key(column: str) -> bool:
     """Whether a column numbers images or objects, and so must be an integer to be joined."""
     return _KEY.fullmatch(column) is not None
@@ -76,6 +82,11 @@ def profile_name(column: str, label: str, identifying: Collection[str], metadata
     if shared or OBJECT_NUMBER in column or TABLE_NUMBER in column:
         return f"{METADATA}{column}"
     return f"{METADATA}{label}_{column}"
+
+
+def under_metadata(name: str) -> str:
+    """The name with `Metadata_` in front, if it has not that already."""
+    return name if name.startswith(METADATA) else f"{METADATA}{name}"
 
 
 def order_key(name: str) -> tuple[int, str]:

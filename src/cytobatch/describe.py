@@ -8,15 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.filesize import decimal
 
-from cytobatch.convert.context import SINGLE_CELLS
-from cytobatch.jobspec import PlateJob
+from cytobatch.jobspec import PARQUET, SINGLE_CELLS, PlateJob
 from cytobatch.layouts import SourceKind
-from cytobatch.pipeline import engine_for, folders_for, plan_plate, stage_plate
+from cytobatch.pipeline import engine_for, folders_for, plan_plate, stage_plate, survey_plate
 from cytobatch.plan import ConversionPlan
-from cytobatch.readers import sqlite
+from cytobatch.readers import npz, sqlite
 from cytobatch.report import Outcome, RunReport
-from cytobatch.storage import Destination, Source, is_remote
-from cytobatch.survey import Survey, survey
+from cytobatch.storage import Destination, is_remote
+from cytobatch.survey import Survey, SurveyedTable
 
 _EXPORTS_SHOWN = 10
 _COUNTED_BYTES = 256 * 2**20
@@ -36,31 +35,34 @@ class PlanDescription:
 def describe_job(job: PlateJob) -> PlanDescription:
     """Plans a job. A local source is looked into, a bucket only listed. Converts nothing."""
     with folders_for(job) as folders:
-        source = Source(job, folders.cache)
-        plan = plan_plate(job, source)
+        source, plan = plan_plate(job, folders.cache)
         destination = Destination(job)
-        target = (
-            job.destination if job.single_file else destination.uri_of(SINGLE_CELLS if job.join else "<table>.parquet")
-        )
-        if is_remote(job.source):
+        joined = job.join or plan.kind.is_flat
+        target = destination.uri_of(f"{SINGLE_CELLS}{PARQUET}" if joined else f"<table>{PARQUET}")
+        if is_remote(plan.job.source):
             return PlanDescription(plan, None, {}, target, destination.report_uri)
         with engine_for(job, folders) as engine:
-            found = survey(plan, stage_plate(plan, source), engine)
+            found = survey_plate(plan, stage_plate(plan, source), engine)
         return PlanDescription(plan, found, _cheap_rows(found), target, destination.report_uri)
 
 
 def _cheap_rows(found: Survey) -> dict[str, int]:
     """Rows by table: from SQLite's own row numbers, or by counting lines of small plates."""
     rows = dict.fromkeys(found.schemas, 0)
-    if found.plan.kind is SourceKind.CSV and found.plan.size > _COUNTED_BYTES:
+    if found.plan.kind is not SourceKind.SQLITE and found.plan.size > _COUNTED_BYTES:
         return {}
     for export in found.exports:
         for name, table in export.tables.items():
-            if table.sql_table:
-                rows[name] += sqlite.approximate_rows(table.path, table.sql_table)
-            else:
-                rows[name] += max(0, _lines(table.path) - 1)
+            rows[name] += _rows(table)
     return rows
+
+
+def _rows(table: SurveyedTable) -> int:
+    if table.sql_table is not None:
+        return sqlite.approximate_rows(table.path, table.sql_table)
+    if table.shape is not None:
+        return max(0, _lines(table.path) - table.shape.header_lines)
+    return npz.read_head(table.path).rows
 
 
 def _lines(path: Path) -> int:

@@ -7,6 +7,7 @@
     +-- InputDataError                   3   the source is not what it should be; a retry cannot help
     |   +-- SourceNotFoundError              nothing there to convert
     |   +-- LayoutError                      no layout fits the source, or more than one does
+    |   +-- AnnotationError                  a platemap or LoadData file that cannot be joined
     |   +-- UnsoundTableError                one table that cannot be read, caught per export
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   reading or writing an object store or disk; a retry may help
@@ -74,6 +75,10 @@ class SourceNotFoundError(InputDataError):
 
 class LayoutError(InputDataError):
     """No layout fits what is at the source, or more than one does."""
+
+
+class AnnotationError(InputDataError):
+    """A platemap or LoadData file that cannot be joined to the plate."""
 
 
 class UnsoundTableError(InputDataError):

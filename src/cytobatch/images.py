@@ -5,7 +5,7 @@ the plate's rows and not by the first file's.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -22,11 +22,13 @@ from cytobatch.columns import (
     kind_of,
     profile_name,
 )
+from cytobatch.errors import LayoutError
 from cytobatch.layouts import Place, Preset, normalise_well, site_number, well_of_row_and_column
-from cytobatch.readers.values import inferred
+from cytobatch.readers.values import inferred, is_number, read_numbers
 
 IMAGE_LABEL = "Image"
-KEYS = ("e", "t", "i")
+COUNT = "Metadata_Count_"
+KEYS = ("e", "t", "i", "k")
 
 # Names that CellProfiler's Metadata and LoadData modules are commonly told to use, most telling first.
 _PLATE_COLUMNS = ("Metadata_Plate", "Metadata_PlateID", "Metadata_Plate_Name", "Metadata_Barcode")
@@ -45,13 +47,15 @@ class ImageSets:
     """All image sets of a plate, and where they and the plate's exports are.
 
     `table` has one row for each image set: the keys `e` (export), `t` (TableNumber as text, where the source has one)
-    and `i` (ImageNumber), then the preset's image columns under their profile names. `places` has the columns
-    Metadata_Plate, Metadata_Well and Metadata_Site that are known, with one row for each image set and then one for
-    each export, for objects whose image set is not there.
+    and `i` (ImageNumber), or `k` (a text key) where a source does not number images; then the preset's image columns
+    under their profile names. `places` has the columns Metadata_Plate, Metadata_Well and Metadata_Site that are known,
+    with one row for each image set and then one for each export, for objects whose image set is not there; columns
+    joined from elsewhere may follow, of which `of_wells` are the same throughout a well.
     """
 
     table: pa.Table
     places: pa.Table
+    of_wells: tuple[str, ...] = ()
 
     @property
     def keys(self) -> pa.Table:
@@ -111,18 +115,59 @@ def _whole(text: str | None) -> int:
         return 0
 
 
-def typed(table: pa.Table) -> pa.Table:
-    """Text columns as what all of their values are; names and paths stay text."""
+def typed(table: pa.Table, asked: Mapping[str, pa.DataType], exports: Mapping[int, str]) -> pa.Table:
+    """Text columns of all image rows as what all of their values are; names and paths stay text.
+
+    `asked` are types that the job gives, `exports` the paths of exports by `e`. Raises LayoutError where a measurement
+    is text in one export and a number in another, naming both.
+    """
     arrays = []
     for name in table.column_names:
         column = table[name]
-        if pa.types.is_string(column.type) and kind_of(name) is not ColumnKind.TEXT:
-            column = inferred(column)
-            column = column.cast(pa.string()) if pa.types.is_null(column.type) else column
-            if kind_of(name) is ColumnKind.INTEGER and pa.types.is_floating(column.type):
-                column = _integers_if_whole(column)
+        if pa.types.is_string(column.type) and name in asked:
+            column = _as_asked(name, column, asked[name])
+        elif pa.types.is_string(column.type) and kind_of(name) is not ColumnKind.TEXT:
+            column = _as_inferred(name, column, table["e"], exports)
         arrays.append(column)
     return pa.table(arrays, table.column_names)
+
+
+def _as_asked(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_string(kind):
+        return column
+    return read_numbers(name, column, kind, "image tables", otherwise_null=True)[0]
+
+
+def _as_inferred(
+    name: str, column: pa.ChunkedArray, owners: pa.ChunkedArray, exports: Mapping[int, str]
+) -> pa.ChunkedArray:
+    found = inferred(column)
+    if pa.types.is_null(found.type):
+        return found.cast(pa.string())
+    if kind_of(name) is ColumnKind.INTEGER and pa.types.is_floating(found.type):
+        return _integers_if_whole(found)
+    if pa.types.is_string(found.type) and kind_of(name) is ColumnKind.MEASUREMENT:
+        return _numbers_if_any(name, found, owners, exports)
+    return found
+
+
+def _numbers_if_any(
+    name: str, column: pa.ChunkedArray, owners: pa.ChunkedArray, exports: Mapping[int, str]
+) -> pa.ChunkedArray:
+    """A measurement that is not plain numbers throughout: numbers oddly written, or text in all exports."""
+    words = [(export, text) for export, text in zip(owners.to_pylist(), column.to_pylist(), strict=True) if text]
+    text = {export: word for export, word in words if not is_number(word)}
+    numeric = [export for export, _ in words if export not in text]
+    if not text:
+        return read_numbers(name, column, pa.float64(), "image tables")[0]
+    if not numeric:
+        return column
+    export, word = next(iter(text.items()))
+    raise LayoutError(
+        f"column {name!r} of the image tables has two types", where=f"{exports[export]} and {exports[numeric[0]]}",
+        why=f"it is text in the first ({word!r}) and a number in the second",
+        remedy=f"mend one of the two, or say what it is: column_types {name}=text or {name}=number",
+    )  # fmt: skip
 
 
 def _integers_if_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -207,11 +252,21 @@ def image_sets(said: pa.Table | None, values: pa.Table | None, preset: Preset, e
     keys = {"e": values["e"], "i": values[IMAGE_NUMBER].cast(pa.int64())}
     if TABLE_NUMBER in values.column_names:
         keys["t"] = values[TABLE_NUMBER].cast(pa.string())
+    return ImageSets(pa.table(keys | _kept(values, preset) | _counts(values)), place_table([*found, *exports]))
+
+
+def _kept(values: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:
+    """The columns that the preset keeps, under their profile names."""
     raw = [name for name in values.column_names if name not in ("e", IMAGE_NUMBER)]
     named = [profile_name(name, IMAGE_LABEL, preset.identifying_columns, preset.metadata) for name in raw]
-    kept = {
+    return {
         name: values[column]
         for name, column in zip(distinct_names(named), raw, strict=True)
         if re.fullmatch(preset.image_columns, name)
     }
-    return ImageSets(pa.table(keys | kept), place_table([*found, *exports]))
+
+
+def _counts(values: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """The objects that each image set counts, as metadata: `Metadata_Count_Cells`."""
+    matches = [(match[1], name) for name in values.column_names if (match := _COUNT.fullmatch(name))]
+    return {f"{COUNT}{label}": values[name] for label, name in matches}

@@ -6,15 +6,24 @@ Every join uses all of these, so that exports which each count their images from
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch import sql
-from cytobatch.columns import IMAGE_NUMBER, METADATA, TABLE_NUMBER, distinct_names, order_key, profile_name
+from cytobatch.columns import (
+    IMAGE_NUMBER,
+    METADATA,
+    TABLE_NUMBER,
+    distinct_names,
+    order_key,
+    profile_name,
+    under_metadata,
+)
 from cytobatch.engine import Engine
+from cytobatch.jobspec import ColumnNaming
 from cytobatch.layouts import SourceKind
 from cytobatch.links import JoinPlan, LinkKind
 from cytobatch.survey import Survey, SurveyedExport, TableSchema
@@ -32,12 +41,16 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProfileColumn:
-    """One column of the profile: its name and type, and the table and column that it is taken from."""
+    """One column of the profile: its name and type, and the table and column that it is taken from.
+
+    `feature` says whether it measures objects.
+    """
 
     name: str
     kind: pa.DataType
     table: str
     column: str
+    feature: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +94,11 @@ class JoinedRows:
 
 
 def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> tuple[ProfileColumn, ...]:
-    """The profile's columns in order, keys first. Names are CytoTable's; a repeated one is numbered as DuckDB does."""
+    """The profile's columns in order, keys first.
+
+    Names are CytoTable's, but that those which measure nothing go under Metadata_ if the job wants that; a repeated one
+    is numbered as DuckDB does.
+    """
     found: list[ProfileColumn] = []
     if number_exports:
         found.append(ProfileColumn(PROFILE_TABLE_NUMBER, pa.int64(), Origin.TABLE_NUMBER, TABLE_NUMBER))
@@ -101,22 +118,26 @@ def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> 
             if column.name not in taken and (name == plan.base or column.name not in survey.preset.dropped_keys)
         ]
     names = distinct_names(column.name for column in found)
-    named = (ProfileColumn(name, c.kind, c.table, c.column) for name, c in zip(names, found, strict=True))
+    named = (replace(column, name=name) for name, column in zip(names, found, strict=True))
     return tuple(sorted(named, key=lambda column: order_key(column.name)))
 
 
 def _compartment_columns(survey: Survey, table: TableSchema) -> list[ProfileColumn]:
-    names = source_names(survey, table)
-    return [ProfileColumn(names[f.name], f.type, table.name, f.name) for f in table.schema]
+    names = source_names(survey, table, survey.plan.job.naming)
+    return [ProfileColumn(names[f.name], f.type, table.name, f.name, f.name in table.features) for f in table.schema]
 
 
-def source_names(survey: Survey, table: TableSchema) -> dict[str, str]:
+def source_names(survey: Survey, table: TableSchema, naming: ColumnNaming) -> dict[str, str]:
     """The profile's name for each column of a table, by its name at the source."""
     preset = survey.preset
-    return {
+    names = {
         name: profile_name(name, table.label, preset.identifying_columns, preset.metadata)
         for name in table.schema.names
     }
+    # An image table has no features; what it measures is under Image_.
+    if naming is ColumnNaming.CYTOTABLE or table.keys is None:
+        return names
+    return {name: named if name in table.features else under_metadata(named) for name, named in names.items()}
 
 
 def row_numbers(count: int, start: int = 0) -> pa.Array:

@@ -1,8 +1,9 @@
-"""The only writer of Parquet: row groups of a bounded size, fixed encodings, the same bytes for the same rows."""
+"""The only writer of Parquet: row groups of a bounded size, fixed encodings, the same bytes for the same rows.
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+What was written is read back here too, by column or row group.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,18 +11,9 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cytobatch.files import WrittenFile, written
+
 _ZSTD_LEVEL = 3
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """One Parquet file on disk."""
-
-    path: Path
-    rows: int
-    columns: int
-    bytes: int
-    sha256: str
 
 
 def _encodings(schema: pa.Schema) -> dict[str, object]:
@@ -85,6 +77,21 @@ class ParquetFile:
 
     def written(self) -> WrittenFile:
         """The finished file."""
-        with self.path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return WrittenFile(self.path, self._rows, len(self.schema), self.path.stat().st_size, digest)
+        return written(self.path, self._rows, len(self.schema))
+
+
+def read_columns(paths: Sequence[Path], names: Sequence[str]) -> pa.Table:
+    """Some columns of files of one schema, their rows one after the other."""
+    return pa.concat_tables(pq.ParquetFile(path).read(columns=list(names)).select(list(names)) for path in paths)
+
+
+def read_pieces(path: Path) -> Iterator[pa.Table]:
+    """A file's row groups in order."""
+    file = pq.ParquetFile(path)
+    for number in range(file.num_row_groups):
+        yield file.read_row_group(number)
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """A file's columns."""
+    return pq.read_schema(path)

@@ -15,16 +15,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from cytobatch import __version__
-from cytobatch.convert import ConvertedPlate, convert
+from cytobatch.annotations import annotate
+from cytobatch.convert import ConvertedPlate, check_anndata, convert
 from cytobatch.engine import Engine
+from cytobatch.errors import SourceNotFoundError
+from cytobatch.files import files_below
 from cytobatch.inventory import Inventory
 from cytobatch.jobspec import CacheMode, PlateJob
-from cytobatch.layouts import USUAL_TABLES, PresetName
-from cytobatch.plan import ConversionPlan, csv_stems, make_plan
+from cytobatch.layouts import PRESETS, USUAL_TABLES, PresetName, SourceKind
+from cytobatch.layouts.gallery import plate_sources
+from cytobatch.plan import COMBINED, ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunReport, SchemaDifference
-from cytobatch.storage import Destination, Source, faults
-from cytobatch.survey import survey
+from cytobatch.storage import Access, Destination, Source, faults, read_text
+from cytobatch.survey import Survey, survey
 
 _HEADER_BYTES = 2**20
 
@@ -77,17 +81,41 @@ def folders_for(job: PlateJob) -> Iterator[Folders]:
         yield folders
 
 
-def plan_plate(job: PlateJob, source: Source) -> ConversionPlan:
-    """Lists the source once and plans its conversion."""
-    inventory = source.inventory()
-    return make_plan(job, inventory, _headers(job, inventory, source))
+def plan_plate(job: PlateJob, cache: Path) -> tuple[Source, ConversionPlan]:
+    """Finds the source, lists it once and plans its conversion."""
+    source, inventory = _located(job, cache)
+    return source, make_plan(source.job, inventory, _headers(source, inventory))
 
 
-def _headers(job: PlateJob, inventory: Inventory, source: Source) -> dict[str, tuple[str, ...]]:
-    """Column names of one CSV file for each distinct name; read only where `auto` cannot tell a table by its name."""
+def _located(job: PlateJob, cache: Path) -> tuple[Source, Inventory]:
+    """The source with its files: the job's own, or with a batch the folder of its workspace that has the plate."""
+    if job.batch is None or job.plate is None:
+        source = Source(job, cache)
+        return source, source.inventory()
+    kinds = frozenset(SourceKind) if job.preset is PresetName.AUTO else PRESETS[job.preset].kinds
+    places = plate_sources(job.source, job.batch, job.plate, kinds)
+    for place in places:
+        source = Source(job.model_copy(update={"source": place.folder}), cache)
+        try:
+            inventory = source.inventory()
+        except SourceNotFoundError:
+            continue
+        if any(file.suffix in place.suffixes for file in inventory.files):
+            return source, inventory
+    raise SourceNotFoundError(
+        f"plate {job.plate!r} of batch {job.batch!r} is not there", where=job.source,
+        why=f"no measurements are in {' or '.join(place.folder for place in places) or 'any folder of this preset'}",
+        remedy="check source, batch, plate and preset",
+    )  # fmt: skip
+
+
+def _headers(source: Source, inventory: Inventory) -> dict[str, tuple[str, ...]]:
+    """First rows of one CSV file for each distinct name; read only where a name does not tell what is in a file."""
     headers: dict[str, tuple[str, ...]] = {}
+    job = source.job
     for stem, file in csv_stems(inventory).items():
         unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in USUAL_TABLES
+        unknown = unknown or stem.endswith(COMBINED)
         text = source.head(file, _HEADER_BYTES).decode("utf-8-sig", "replace") if unknown and file.size else ""
         headers[stem] = parse_header(text)
     return headers
@@ -101,7 +129,13 @@ def stage_plate(plan: ConversionPlan, source: Source) -> dict[str, Path]:
 def convert_plate(plan: ConversionPlan, staged: Mapping[str, Path], folders: Folders) -> ConvertedPlate:
     """Surveys and converts the staged files."""
     with faults(f"scratch folder {folders.scratch.parent}"), engine_for(plan.job, folders) as engine:
-        return convert(survey(plan, staged, engine), engine, folders.out, folders.scratch)
+        return convert(survey_plate(plan, staged, engine), engine, folders.out, folders.scratch)
+
+
+def survey_plate(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
+    """Looks into the staged files, and joins what the job names beside them."""
+    access = Access.to_source(plan.job)
+    return annotate(survey(plan, staged, engine), lambda uri: read_text(uri, access))
 
 
 def engine_for(job: PlateJob, folders: Folders) -> Engine:
@@ -114,7 +148,7 @@ def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[O
     destination.publish({name: file.path for name, file in converted.files.items()})
     return [
         OutputFile(path=destination.uri_of(name), rows=file.rows, columns=file.columns, bytes=file.bytes,
-                   sha256=file.sha256)
+                   sha256=file.sha256, files=sorted(files_below(file.path)) if file.path.is_dir() else [])
         for name, file in converted.files.items()
     ]  # fmt: skip
 
@@ -149,9 +183,9 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
             exports=len(found.plan.exports),
             failed_exports=len(account.failed_exports),
             objects={name: account.objects[name] for name in found.schemas if name not in found.preset.metadata},
-            rows=sum(output.rows for output in outputs),
+            rows=account.rows,
             rows_dropped_as_null=account.rows_dropped,
-            columns=max((output.columns for output in outputs), default=0),
+            columns=max((file.columns for file in converted.files.values()), default=0),
             plates=account.plates, wells=account.wells, sites=account.sites,
         ),
         outputs=outputs,
@@ -160,6 +194,7 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
             SchemaDifference(export=item.export, table=item.table, column=item.column) for item in found.missing
         ],
         repairs=account.repairs,
+        odd_values=account.odd,
         ledger=account.ledger,
     )  # fmt: skip
 
@@ -185,9 +220,10 @@ def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: igno
 
     with folders_for(job) as folders:
         destination = Destination(job)
-        source = Source(job, folders.cache)
         destination.check()
-        plan = timed("plan", lambda: plan_plate(job, source))
+        if job.anndata:
+            check_anndata()
+        source, plan = timed("plan", lambda: plan_plate(job, folders.cache))
         staged = timed("stage", lambda: stage_plate(plan, source))
         converted = timed("convert", lambda: convert_plate(plan, staged, folders))
         outputs = timed("publish", lambda: publish_plate(converted, destination))

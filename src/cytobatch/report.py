@@ -48,14 +48,27 @@ class SchemaDifference(_Model):
 
 
 class ValueRepair(_Model):
-    """Text met in a numeric column of one table, how often, and what it became."""
+    """Text met in a numeric column of one table, how often, and what it became.
 
-    export: str
+    `count` values in `exports` exports; `first_exports` are some of them.
+    """
+
     table: str
     column: str
     text: str
     became: str
     count: int
+    exports: int
+    first_exports: list[str]
+
+
+class OddValues(_Model):
+    """How many values of an output column of floats are null, NaN or infinite."""
+
+    column: str
+    nulls: int
+    nans: int
+    infinities: int
 
 
 class ReportWarning(_Model):
@@ -72,13 +85,17 @@ class ReportWarning(_Model):
 
 
 class OutputFile(_Model):
-    """One published Parquet file."""
+    """One published output: a file, or a folder that holds one store.
+
+    `files` are the paths of a folder's files below it; its `sha256` is that of a list of their names and checksums.
+    """
 
     path: str
     rows: int
     columns: int
     bytes: int
     sha256: str
+    files: list[str] = []
 
 
 class Counts(_Model):
@@ -116,6 +133,7 @@ class RunReport(_Model):
     warnings: list[ReportWarning]
     schema_differences: list[SchemaDifference]
     repairs: list[ValueRepair]
+    odd_values: list[OddValues]
     ledger: list[LedgerEntry]
 
     def to_json(self) -> str:
@@ -130,6 +148,7 @@ class _Outputs(BaseModel):
         """One of them."""
 
         path: str
+        files: list[str] = []
 
     outputs: list[File]
 
@@ -137,6 +156,7 @@ class _Outputs(BaseModel):
 def output_paths(text: str | bytes) -> list[str]:
     """The paths of the files that a report names, whatever its version; none if it is no report."""
     try:
-        return [file.path for file in _Outputs.model_validate_json(text).outputs]
+        outputs = _Outputs.model_validate_json(text).outputs
     except ValidationError:
         return []
+    return [path for out in outputs for path in ([f"{out.path}/{name}" for name in out.files] or [out.path])]

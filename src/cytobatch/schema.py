@@ -1,13 +1,13 @@
 """Unifying what exports say of the same table: every column that any of them has, null where one lacks it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from cytobatch.columns import ColumnKind, is_key, kind_of
-from cytobatch.errors import LayoutError
-from cytobatch.jobspec import CastGroup
+from cytobatch.errors import ConfigurationError, LayoutError
+from cytobatch.jobspec import CastGroup, ColumnType
 
 _KINDS = {ColumnKind.INTEGER: pa.int64(), ColumnKind.TEXT: pa.string()}
 
@@ -27,6 +27,29 @@ class MissingColumn:
     export: str
     table: str
     column: str
+
+
+_TYPES = {ColumnType.NUMBER: pa.float64(), ColumnType.INTEGER: pa.int64(), ColumnType.TEXT: pa.string()}
+
+
+def asked_types(table: str, columns: Iterable[str], types: Mapping[str, ColumnType]) -> dict[str, pa.DataType]:
+    """The types that the job gives to columns of a table, by `column` or `table.column`.
+
+    Raises ConfigurationError where a key, by which objects are joined, is to be anything but an integer.
+    """
+    asked = {column: types.get(f"{table}.{column}", types.get(column)) for column in columns} if types else {}
+    for column, kind in asked.items():
+        if kind not in (None, ColumnType.INTEGER) and is_key(column):
+            raise ConfigurationError(
+                f"column {column!r} of table {table!r} cannot be {kind}", where="column_types",
+                why="it numbers images or objects, by which tables are joined", remedy="leave it out",
+            )  # fmt: skip
+    return {column: _TYPES[kind] for column, kind in asked.items() if kind is not None}
+
+
+def with_types(schema: pa.Schema, types: Mapping[str, pa.DataType]) -> pa.Schema:
+    """The schema with other types for some columns."""
+    return pa.schema([field.with_type(types.get(field.name, field.type)) for field in schema]) if types else schema
 
 
 def csv_schema(columns: Sequence[str], seen: Mapping[str, pa.DataType]) -> pa.Schema:
@@ -51,26 +74,31 @@ def _sqlite_type(column: str, kind: pa.DataType) -> pa.DataType:
 
 
 def unify(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
-    """One schema for a table of several exports: all columns, in the order in which they are first met.
+    """One schema for a table of several exports, whatever their order: all columns, those of the widest export first.
 
     An integer and a float make a float, a column without values takes the others' type, and one under Metadata_ that
     is text anywhere is text. Raises LayoutError where another column is text in one export and a number in another,
     naming both.
     """
+    shapes: dict[tuple[tuple[str, str], ...], ExportColumns] = {}
+    for part in parts:
+        shapes.setdefault(tuple((field.name, str(field.type)) for field in part.schema), part)
     types: dict[str, pa.DataType] = {}
     first: dict[str, str] = {}
-    seen: set[tuple[tuple[str, str], ...]] = set()
-    for part in parts:
-        shape = tuple((field.name, str(field.type)) for field in part.schema)
-        if shape in seen:
-            continue
-        seen.add(shape)
+    for part in shapes.values():
         for field in part.schema:
             known = types.setdefault(field.name, field.type)
             origin = first.setdefault(field.name, part.export)
             if not known.equals(field.type):
                 types[field.name] = _common(table, field.name, (origin, known), (part.export, field.type))
-    return pa.schema([(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in types.items()])
+    names = _in_order({tuple(name for name, _ in shape) for shape in shapes})
+    return pa.schema([(name, pa.string() if pa.types.is_null(types[name]) else types[name]) for name in names])
+
+
+def _in_order(headers: Collection[tuple[str, ...]]) -> list[str]:
+    """All names: those of the longest header in its order, then those that only others have."""
+    longest = max(headers, key=lambda header: (len(header), header), default=())
+    return [*longest, *sorted({name for header in headers for name in header} - set(longest))]
 
 
 def _common(table: str, column: str, one: tuple[str, pa.DataType], other: tuple[str, pa.DataType]) -> pa.DataType:
@@ -85,7 +113,7 @@ def _common(table: str, column: str, one: tuple[str, pa.DataType], other: tuple[
     raise LayoutError(
         f"column {column!r} of table {table!r} has two types", where=f"{one[0]} and {other[0]}",
         why=f"it is {kinds[0]} in the first and {kinds[1]} in the second",
-        remedy="mend one of the two, or leave it out",
+        remedy=f"mend one of the two, leave it out, or say what it is: column_types {column}=text or {column}=number",
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cytobatch.errors import JoinSqlError
+from cytobatch.jobspec import Aggregation
 from cytobatch.links import JoinPlan, Link, LinkKind
 
 # Names that no table of a plate can have.
@@ -168,6 +169,20 @@ def dangling_parents(link: Link, *, by_table: bool) -> str:
         f"WHERE c.{column} > 0 AND NOT EXISTS (SELECT 1 FROM {table} AS p "
         f"WHERE {_same_image('p', 'c', by_table)} AND p.o = c.{column}) GROUP BY c.e"
     )
+
+
+ROWS, WELL = "rows", "well"
+
+
+def nth(number: int) -> str:
+    """The name of one of many columns whose own names are kept elsewhere."""
+    return f"c{number}"
+
+
+def aggregate(how: Aggregation, columns: int) -> str:
+    """The median or mean of so many columns of `rows` for each `well`, in order; null and NaN do not count."""
+    values = (f"{how}({nth(n)}::DOUBLE) FILTER (NOT isnan({nth(n)}::DOUBLE)) AS {nth(n)}" for n in range(columns))
+    return f"SELECT {WELL}, {', '.join(values)} FROM {identifier(ROWS)} GROUP BY {WELL} ORDER BY {WELL}"
 
 
 _SORT_KEYS = re.compile(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.engine import Engine
-from cytobatch.readers import csv, sqlite
+from cytobatch.readers import csv, npz, sqlite
 from cytobatch.readers.lanes import Lane, take_first
 from cytobatch.readers.values import Repair
 from cytobatch.schema import conform
@@ -42,7 +42,9 @@ class Stager:
     def _lanes(self, table: SurveyedTable, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
         if table.sql_table is not None:
             return sqlite.lanes(self._engine, table.path, table.sql_table, own, repairs)
-        return (functools.partial(csv.stream, table.path, tuple(table.schema.names), own, repairs),)
+        if table.shape is not None:
+            return (functools.partial(csv.stream, table.path, table.shape, own, repairs, table.forced),)
+        return (functools.partial(npz.stream, table.path, own),)
 
     def _spill(self, schema: pa.Schema, lane: Lane) -> pa.Table:
         self._files += 1

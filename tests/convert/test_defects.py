@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cytobatch.errors import ExitCode, InputDataError, TooManyFailedExportsError
+from cytobatch.errors import ExitCode, InputDataError, LayoutError, TooManyFailedExportsError
 from cytobatch.report import LedgerEntry, Outcome, RunReport
 from plates import (
     convert,
@@ -81,7 +81,7 @@ DEFECTS: list[tuple[Callable[[Path], None], str, str]] = [
     (header_twice, "Cytoplasm", "text in numeric column"),
     (rows_twice, "Nuclei", "repeated objects"),
     (rows_twice, "Image", "repeated images"),
-    (wrong_delimiter, "Cells", "no ImageNumber column"),
+    (wrong_delimiter, "Cells", "wrong delimiter"),
 ]
 
 
@@ -211,12 +211,30 @@ def test_text_in_one_site_and_numbers_in_the_others_fails_that_site_naming_both(
 
 
 def test_a_column_that_is_text_in_most_sites_is_text(tmp_path: Path) -> None:
-    for site, values in enumerate((["big", "small"], ["tiny", "big"], ["1.50", "2"]), start=1):
+    for site, values in enumerate((["big", "small"], ["tiny", "big"], ["1.50", "big"]), start=1):
         tables = site_tables(2)
         tables["Cells"] = tables["Cells"].append_column("Classify_Size", pa.array(values))
         write_site(tmp_path / "in" / f"P1-A01-{site}", tables)
     table, _ = convert(tmp_path / "in", tmp_path)
-    assert table["Cells_Classify_Size"].to_pylist() == ["big", "small", "tiny", "big", "1.50", "2"]
+    assert table["Metadata_Cells_Classify_Size"].to_pylist() == ["big", "small", "tiny", "big", "1.50", "big"]
+
+
+def test_numbers_in_one_site_of_a_text_column_fail_it_unless_the_job_says_what_they_are(tmp_path: Path) -> None:
+    for site, values in enumerate((["big", "small"], ["tiny", "big"], ["1.50", "2"]), start=1):
+        tables = site_tables(2)
+        tables["Cells"] = tables["Cells"].append_column("Classify_Size", pa.array(values))
+        write_site(tmp_path / "in" / f"P1-A01-{site}", tables)
+    with pytest.raises(TooManyFailedExportsError, match="numbers in text column 'Classify_Size'") as caught:
+        convert(tmp_path / "in", tmp_path)
+    assert "P1-A01-3/Cells.csv" in caught.value.why
+    assert "P1-A01-1 has 'big'" in caught.value.why
+    table, _ = convert(tmp_path / "in", tmp_path, column_types={"cells.Classify_Size": "text"})
+    assert table["Metadata_Cells_Classify_Size"].to_pylist() == ["big", "small", "tiny", "big", "1.50", "2"]
+    table, report = convert(tmp_path / "in", tmp_path, column_types={"Classify_Size": "number"})
+    assert table["Cells_Classify_Size"].to_pylist() == [None, None, None, None, 1.5, 2.0]
+    assert {(r.text, r.became, r.count, r.exports) for r in report.repairs} == {
+        ("big", "null", 2, 2), ("small", "null", 1, 1), ("tiny", "null", 1, 1),
+    }  # fmt: skip
 
 
 def test_image_metadata_beside_objects_is_what_all_of_its_values_are(tmp_path: Path) -> None:
@@ -233,7 +251,7 @@ def test_image_metadata_beside_objects_is_what_all_of_its_values_are(tmp_path: P
         for name, values in rows.items():
             tables["Cells"] = tables["Cells"].append_column(name, pa.array(values[site]))
         write_site(tmp_path / "in" / f"s{site}", tables)
-    found, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False)
+    found, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False, column_names="cytotable")
     cells = found["cells.parquet"]
     kinds = {name: values[2] for name, values in rows.items()}
     names = {name: name if name in ("Metadata_Plate", "Metadata_Well") else f"Cells_{name}" for name in rows}
@@ -333,13 +351,17 @@ def test_carriage_returns_inside_lines_fail_the_export(tmp_path: Path, content: 
     assert failed(report)[0].path == "P1-A01-2/Cells.csv"
 
 
-def test_text_in_an_image_table_is_no_defect(tmp_path: Path) -> None:
+def test_text_and_numbers_in_an_image_column_are_refused_unless_the_job_says_which(tmp_path: Path) -> None:
     for site, channel in enumerate(("1", "2", "DAPI")):
         tables = site_tables(2)
         tables["Image"] = tables["Image"].append_column("Channel_DNA", pa.array([channel]))
         write_site(tmp_path / "in" / f"s{site}", tables)
     assert convert(tmp_path / "in", tmp_path)[0].num_rows == 6
-    found, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False)
+    with pytest.raises(LayoutError) as caught:
+        convert_to_folder(tmp_path / "in", tmp_path / "out", join=False)
+    assert caught.value.where == "s2 and s0"
+    types = {"Channel_DNA": "text"}
+    found, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False, column_types=types)
     assert found["image.parquet"]["Image_Channel_DNA"].to_pylist() == ["1", "2", "DAPI"]
 
 

@@ -40,8 +40,9 @@ CYTOTABLE_JOIN = """
 def test_a_profile_has_cytotables_columns_and_plate_well_and_site(tmp_path: Path) -> None:
     table, report = convert(write_sites(tmp_path / "in", 1, 2), tmp_path)
     assert table.column_names == [
-        "Metadata_ImageNumber", "Metadata_Cells_Parent_Nuclei", "Metadata_Cytoplasm_Parent_Cells",
-        "Metadata_Cytoplasm_Parent_Nuclei", "Metadata_ObjectNumber", "Metadata_Plate", "Metadata_Site", "Metadata_Well",
+        "Metadata_ImageNumber", "Metadata_Cells_Parent_Nuclei", "Metadata_Count_Cells", "Metadata_Count_Nuclei",
+        "Metadata_Cytoplasm_Parent_Cells", "Metadata_Cytoplasm_Parent_Nuclei", "Metadata_ObjectNumber",
+        "Metadata_Plate", "Metadata_Site", "Metadata_Well",
         "Image_FileName_OrigDNA", "Cytoplasm_AreaShape_Area", "Cells_AreaShape_Area", "Nuclei_AreaShape_Area",
     ]  # fmt: skip
     assert table.select(["Metadata_Plate", "Metadata_Well", "Metadata_Site"]).to_pylist()[0] == {
@@ -106,7 +107,8 @@ def test_a_join_written_for_cytotable_gives_the_rows_of_our_own(tmp_path: Path, 
     ours, _ = convert(source, tmp_path / "one", preset=name)
     theirs, report = convert(source, tmp_path / "two", preset=name, joins=CYTOTABLE_JOIN)
     assert theirs.num_rows == 12
-    assert theirs.equals(ours)
+    assert theirs.equals(ours.select(theirs.column_names))
+    assert set(ours.column_names) - set(theirs.column_names) == {"Metadata_Count_Cells", "Metadata_Count_Nuclei"}
     assert report.joins == [CYTOTABLE_JOIN]
 
 
@@ -145,7 +147,9 @@ def test_compartments_narrow_the_profile(tmp_path: Path) -> None:
 
 def test_identifying_columns_go_under_metadata(tmp_path: Path) -> None:
     identifying = ("ImageNumber", "ObjectNumber", "AreaShape_Area")
-    table, _ = convert(write_sites(tmp_path / "in", 1, 2), tmp_path, identifying_columns=identifying)
+    table, _ = convert(
+        write_sites(tmp_path / "in", 1, 2), tmp_path, identifying_columns=identifying, column_names="cytotable"
+    )
     assert "Metadata_Cells_AreaShape_Area" in table.column_names
     assert "Cells_Parent_Nuclei" in table.column_names
 
@@ -266,17 +270,20 @@ def jump_tables(objects: int) -> Tables:
     return tables
 
 
+ADDED = {"Metadata_Site", "Metadata_Count_Cells", "Metadata_Count_Nuclei"}
+
+
 def test_a_jump_sqlite_has_the_columns_that_cytotable_writes_for_it(tmp_path: Path) -> None:
     path = write_sqlite(tmp_path / "in" / "p.sqlite", jump_tables(4))
     table, _ = convert(path, tmp_path, preset="cellprofiler_sqlite_cpg0016_jump")
-    assert [name for name in table.column_names if name != "Metadata_Site"] == CPG0016
+    assert [name for name in table.column_names if name not in ADDED] == CPG0016
     assert table.num_rows == 4
 
 
 def test_pycytominers_preset_has_the_columns_that_cytotable_writes_for_it(tmp_path: Path) -> None:
     path = write_sqlite(tmp_path / "in" / "p.sqlite", per_tables(site_tables(4)))
     table, _ = convert(path, tmp_path, preset="cellprofiler_sqlite_pycytominer")
-    added = {"Metadata_Plate", "Metadata_Well", "Metadata_Site"}
+    added = {*ADDED, "Metadata_Plate", "Metadata_Well"}
     assert [name for name in table.column_names if name not in added] == PYCYTOMINER
     assert table.num_rows == 4
 

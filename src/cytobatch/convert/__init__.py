@@ -7,14 +7,17 @@ from pathlib import Path
 from cytobatch import __version__
 from cytobatch.convert.account import Account
 from cytobatch.convert.context import Conversion
+from cytobatch.convert.flat import write_flat
 from cytobatch.convert.numbers import export_numbers
 from cytobatch.convert.profile import write_profile
 from cytobatch.convert.sink import Sink
+from cytobatch.convert.stores import check_anndata, write_anndata
 from cytobatch.convert.tables import write_tables
 from cytobatch.convert.units import UnitReader
 from cytobatch.convert.user_join import write_user_join
+from cytobatch.convert.wells import check_wells, write_wells
 from cytobatch.engine import Engine
-from cytobatch.parquet import WrittenFile
+from cytobatch.files import WrittenFile
 from cytobatch.report import FORMAT_VERSION
 from cytobatch.staging import Stager
 from cytobatch.survey import Survey
@@ -58,15 +61,27 @@ def convert(survey: Survey, engine: Engine, out: Path, scratch: Path) -> Convert
     reader = UnitReader(survey, Stager(engine, scratch, unit_bytes), account, unit_bytes)
     sink = Sink(job, out, account, parquet_metadata(survey))
     run = Conversion(survey, engine, reader, account, sink, export_numbers(survey))
-    if not job.join:
-        write_tables(run)
-    elif job.joins is not None:
-        write_user_join(run, job.joins)
-    else:
-        write_profile(run)
+    if job.well_profiles:
+        check_wells(run)
+    _write_rows(run)
     account.check()
     account.check_something_is_left(account.settled)
+    if job.well_profiles:
+        write_wells(run, job.well_profiles)
+    if job.anndata:
+        write_anndata(run, job.anndata)
     return ConvertedPlate(survey, sink.files, account)
 
 
-__all__ = ["ConvertedPlate", "convert", "parquet_metadata"]
+def _write_rows(run: Conversion) -> None:
+    if run.survey.plan.kind.is_flat:
+        write_flat(run)
+    elif not run.job.join:
+        write_tables(run)
+    elif run.job.joins is not None:
+        write_user_join(run, run.job.joins)
+    else:
+        write_profile(run)
+
+
+__all__ = ["ConvertedPlate", "check_anndata", "convert", "parquet_metadata"]

@@ -1,16 +1,19 @@
 """The account that is kept while a plate is converted: what became of each table, and what was met on the way."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cytobatch.columns import PLATE, SITE, WELL
 from cytobatch.errors import InputDataError, TooManyFailedExportsError
 from cytobatch.join import Loose
+from cytobatch.layouts import SourceKind
 from cytobatch.readers.values import Repair
-from cytobatch.report import LedgerEntry, Outcome, ReportWarning, ValueRepair
-from cytobatch.survey import Survey, SurveyedExport, left_out, value_repairs, with_file
+from cytobatch.report import LedgerEntry, OddValues, Outcome, ReportWarning, ValueRepair
+from cytobatch.survey import Survey, SurveyedExport, TableRepair, left_out, with_file
 
 _FAILURES_SHOWN = 50
 _EXPORTS_NAMED = 10
@@ -25,11 +28,13 @@ class Account:
         self._paths = {export.index: export.path for export in survey.plan.exports}
         self._counted = survey.counted
         self.ledger: list[LedgerEntry] = list(survey.ledger)
-        self.repairs: list[ValueRepair] = list(survey.repairs)
-        self._warnings: list[ReportWarning] = []
+        self._repairs: list[TableRepair] = list(survey.repairs)
+        self._warnings: list[ReportWarning] = list(survey.warnings)
         self._loose: list[Loose] = []
+        self._odd: dict[str, Counter[str]] = defaultdict(Counter)
         self.objects: Counter[str] = Counter()
         self.places: set[tuple[object, object, object]] = set()
+        self.rows = 0
         self.rows_dropped = 0
 
     @property
@@ -97,7 +102,7 @@ class Account:
     def converted(self, export: SurveyedExport, name: str, rows: int | None) -> None:
         """A table of an export was converted, with so many rows; None where they were not counted."""
         table = export.tables[name]
-        if not table.has_rows and table.sql_table is None:
+        if not table.has_rows and table.kind is not SourceKind.SQLITE:
             return
         self.objects[name] += rows or 0
         counted = self._counted.get(export.index, {}).get(name)
@@ -112,7 +117,37 @@ class Account:
 
     def repaired(self, export: SurveyedExport, table: str, repairs: Iterable[Repair]) -> None:
         """Values of a table were taken for what they mean."""
-        self.repairs += value_repairs(export.path, table, repairs)
+        self._repairs += [TableRepair(export.path, table, repair) for repair in repairs]
+
+    @property
+    def repairs(self) -> list[ValueRepair]:
+        """What was made of odd text, added up over exports for each column."""
+        groups: dict[tuple[str, str, str, str], list[TableRepair]] = defaultdict(list)
+        for item in self._repairs:
+            groups[item.table, item.repair.column, item.repair.text, item.repair.became].append(item)
+        return [
+            ValueRepair(
+                table=table, column=column, text=text, became=became, count=sum(item.repair.count for item in items),
+                exports=len(items), first_exports=[item.export for item in items[:_EXPORTS_NAMED]],
+            )
+            for (table, column, text, became), items in groups.items()
+        ]  # fmt: skip
+
+    def odd_values(self, table: pa.Table) -> None:
+        """Counts the nulls, NaN and infinities in a table's columns of floats."""
+        for name in table.column_names:
+            column = table[name]
+            if pa.types.is_floating(column.type):
+                self._odd[name].update(_odd_values(column))
+
+    @property
+    def odd(self) -> list[OddValues]:
+        """The columns of floats in the output that hold anything but finite numbers."""
+        return [
+            OddValues(column=name, nulls=found["nulls"], nans=found["nans"], infinities=found["infinities"])
+            for name, found in self._odd.items()
+            if found.total()
+        ]
 
     def warn(self, what: str, *, table: str | None = None) -> None:
         """Something that a reader of the profile should know."""
@@ -148,3 +183,12 @@ class Account:
 
     def _add(self, entry: LedgerEntry) -> None:
         self.ledger.append(with_file(entry, self._files))
+
+
+def _odd_values(column: pa.ChunkedArray) -> dict[str, int]:
+    nulls = column.null_count
+    # A sum is finite if all values are: one pass where there is nothing to count, as nearly everywhere.
+    if math.isfinite(pc.sum(column).as_py() or 0.0):
+        return {"nulls": nulls}
+    nans, infinities = (int(pc.sum(test(column)).as_py() or 0) for test in (pc.is_nan, pc.is_inf))
+    return {"nulls": nulls, "nans": nans, "infinities": infinities}

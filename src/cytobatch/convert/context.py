@@ -7,10 +7,8 @@ from cytobatch.convert.account import Account
 from cytobatch.convert.sink import Sink, file_name
 from cytobatch.convert.units import UnitReader
 from cytobatch.engine import Engine
-from cytobatch.jobspec import PlateJob
+from cytobatch.jobspec import PARQUET, SINGLE_CELLS, PlateJob
 from cytobatch.survey import Survey, SurveyedExport
-
-SINGLE_CELLS = "single_cells.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +31,5 @@ class Conversion:
     def outputs(self) -> list[tuple[str, Sequence[SurveyedExport]]]:
         """The files of joined rows, each with its exports: one of all, or one for each."""
         if self.job.concat:
-            return [(SINGLE_CELLS, self.survey.exports)]
+            return [(f"{SINGLE_CELLS}{PARQUET}", self.survey.exports)]
         return [(file_name(export.path), (export,)) for export in self.survey.exports]

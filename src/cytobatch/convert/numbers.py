@@ -2,7 +2,8 @@
 
 import zlib
 
-from cytobatch.survey import Survey, SurveyedExport
+from cytobatch.layouts import SourceKind
+from cytobatch.survey import OBJECTS, Survey, SurveyedExport
 
 _CHUNK = 2**20
 
@@ -10,13 +11,14 @@ _CHUNK = 2**20
 def export_numbers(survey: Survey) -> dict[int, int]:
     """The TableNumber of each export, by index: the CRC-32 of its image table's file, as cytominer-database has it.
 
-    For SQLite it is that of the whole file. Exports whose files are alike byte for byte, or that have no image table,
-    get the CRC-32 with their path added, so that no two exports share a number. Empty where none is wanted: by
-    default, where there is one export, or where the source has TableNumbers of its own.
+    For SQLite and IN Carta it is that of the whole file. Exports whose files are alike byte for byte, or that have no
+    image table, get the CRC-32 with their path added, so that no two exports share a number. Empty where none is
+    wanted: by default, where there is one export, where the source has TableNumbers of its own, or for DeepProfiler.
     """
     wanted = survey.plan.job.add_tablenumber
     if wanted is None:
-        wanted = len(survey.plan.exports) > 1 and not survey.by_table_number
+        numbers_itself = survey.by_table_number or survey.plan.kind is SourceKind.NPZ
+        wanted = len(survey.plan.exports) > 1 and not numbers_itself
     if not wanted:
         return {}
     numbers: dict[int, int] = {}
@@ -31,7 +33,8 @@ def export_numbers(survey: Survey) -> dict[int, int]:
 
 
 def _checksum(survey: Survey, export: SurveyedExport) -> int:
-    table = next((export.tables[name] for name in survey.preset.metadata if name in export.tables), None)
+    names = (OBJECTS,) if survey.plan.kind.is_flat else survey.preset.metadata
+    table = next((export.tables[name] for name in names if name in export.tables), None)
     if table is None:
         return zlib.crc32(export.path.encode())
     number = 0

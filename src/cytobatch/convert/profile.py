@@ -20,11 +20,12 @@ def write_profile(run: Conversion) -> None:
         )
     columns = profile_columns(run.survey, plan, number_exports=bool(run.numbers))
     schema = pa.schema([(column.name, column.kind) for column in columns])
+    features = [column.name for column in columns if column.feature]
     places = {column.name for column in columns if column.table == Origin.PLACE}
     for compartment in plan.unlinked:
         run.account.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
     for name, exports in run.outputs:
-        run.sink.write(name, schema, _rows(run, plan, columns, exports), may_be_null=places)
+        run.sink.write(name, schema, _rows(run, plan, columns, exports), features, may_be_null=places)
 
 
 def _rows(

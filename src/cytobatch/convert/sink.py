@@ -1,7 +1,8 @@
 """Where converted rows go: Parquet files on the scratch disk, cast, without nulls if asked for, and counted."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,8 +10,9 @@ import pyarrow.compute as pc
 
 from cytobatch.convert.account import Account
 from cytobatch.errors import ConfigurationError
+from cytobatch.files import WrittenFile
 from cytobatch.jobspec import PARQUET, PlateJob
-from cytobatch.parquet import ParquetFile, WrittenFile
+from cytobatch.parquet import ParquetFile
 from cytobatch.schema import cast_groups
 
 
@@ -30,8 +32,19 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
         ) from error  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenProfile:
+    """A written file of profile rows, and which of its columns measure objects."""
+
+    file: WrittenFile
+    features: tuple[str, ...]
+
+
 class Sink:
-    """Writes Parquet files below `out`; `files` has them by their name there, once they are complete."""
+    """Writes Parquet files below `out`; `files` has them by their name there, once they are complete.
+
+    `profiles` are those with features: of joined rows.
+    """
 
     def __init__(self, job: PlateJob, out: Path, account: Account, metadata: Mapping[str, str]) -> None:
         self._job = job
@@ -39,20 +52,43 @@ class Sink:
         self._account = account
         self._metadata = metadata
         self.files: dict[str, WrittenFile] = {}
+        self.profiles: dict[str, WrittenProfile] = {}
 
     def write(
-        self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], *, may_be_null: Collection[str] = ()
+        self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None, *,
+        may_be_null: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """One file from tables of one schema; of profile rows, if its features are named. Its rows are counted.
+
+        Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
+        """
+        self.store(name, schema, self._counted(tables, may_be_null), features)
+
+    def store(
+        self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None
     ) -> None:
-        """One file from tables of one schema. Rows with nulls are dropped if the job says so, but for `may_be_null`."""
+        """One file from tables of one schema, as they are but for the types that the job casts to."""
         name = self._free_name(name)
         final = cast_groups(schema, self._job.data_type_cast_map)
-        path = self._out / name
-        with ParquetFile(path, final, self._job.row_group_rows(len(schema)), self._metadata) as file:
+        rows = self._job.row_group_rows(len(schema))
+        with ParquetFile(self._out / name, final, rows, self._metadata) as file:
             for table in tables:
-                kept = self._without_nulls(table, may_be_null) if self._job.drop_null else table
-                self._account.note_places(kept)
-                file.write(kept if kept.schema.equals(final) else _cast(kept, final))
+                file.write(table if table.schema.equals(final) else _cast(table, final))
         self.files[name] = file.written()
+        if features is not None:
+            self.profiles[name] = WrittenProfile(self.files[name], tuple(features))
+
+    def _counted(self, tables: Iterable[pa.Table], may_be_null: Collection[str]) -> Iterator[pa.Table]:
+        for table in tables:
+            kept = self._without_nulls(table, may_be_null) if self._job.drop_null else table
+            self._account.rows += kept.num_rows
+            self._account.note_places(kept)
+            self._account.odd_values(kept)
+            yield kept
+
+    def path_of(self, name: str) -> Path:
+        """Where a file goes by its name below the destination."""
+        return self._out / name
 
     def _free_name(self, name: str) -> str:
         """The name, numbered if two exports would share it: `a/b` and `a-b` are both `a-b.parquet`."""

@@ -1,22 +1,23 @@
 """Tables as they are, under their profile names: what `join` off writes, and what a user's own SQL reads."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.columns import IMAGE_NUMBER, distinct_names, profile_name
+from cytobatch.columns import IMAGE_NUMBER, distinct_names
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.sink import file_name
 from cytobatch.errors import UnsoundTableError
-from cytobatch.jobspec import PARQUET
-from cytobatch.join import PROFILE_TABLE_NUMBER
+from cytobatch.jobspec import PARQUET, ColumnNaming
+from cytobatch.join import PROFILE_TABLE_NUMBER, source_names
 from cytobatch.survey import SurveyedExport
 
 
 def write_tables(run: Conversion) -> None:
     """Writes each table of all exports as one file, or as a file for each export in a folder of the table's name."""
-    named = NamedTables(run)
+    named = NamedTables(run, run.job.naming)
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
         if run.job.concat:
@@ -42,8 +43,9 @@ def _rows(run: Conversion, named: "NamedTables", exports: Sequence[SurveyedExpor
 class NamedTables:
     """A plate's tables under their profile names, with Metadata_TableNumber in front where exports are numbered."""
 
-    def __init__(self, run: Conversion) -> None:
+    def __init__(self, run: Conversion, naming: ColumnNaming) -> None:
         self._run = run
+        self._naming = naming
         rows = run.survey.image_rows
         self._images = None if rows is None else rows.drop_columns(["e"])
         self._image_owners = None if rows is None else rows["e"]
@@ -83,12 +85,10 @@ class NamedTables:
         return self._run.survey.schemas[name].schema if images is None else images.schema
 
     def _profile_names(self, name: str) -> list[str]:
-        preset = self._run.survey.preset
-        label = self._run.survey.schemas[name].label
-        return distinct_names(
-            profile_name(column, label, preset.identifying_columns, preset.metadata)
-            for column in self._raw_schema(name).names
-        )
+        table = self._run.survey.schemas[name]
+        schema = self._raw_schema(name)
+        names = source_names(self._run.survey, replace(table, schema=schema), self._naming)
+        return distinct_names(names[column] for column in schema.names)
 
     def _rows_of(self, export: SurveyedExport, images: pa.Table) -> pa.Table:
         """The image rows of an export, which lie together."""

@@ -20,7 +20,7 @@ class UnitReader:
         self._survey = survey
         self._stager = stager
         self._account = account
-        self._unit_bytes = unit_bytes
+        self.unit_bytes = unit_bytes
 
     def units(self, names: Sequence[str], exports: Sequence[SurveyedExport]) -> Iterator[Unit]:
         """The tables `names` of exports in order, as many together as stay below the size of a unit."""
@@ -50,7 +50,7 @@ class UnitReader:
         waiting: list[SurveyedExport] = []
         size = 0
         for export in exports:
-            if waiting and size + export.export.size > self._unit_bytes:
+            if waiting and size + export.export.size > self.unit_bytes:
                 yield waiting
                 waiting, size = [], 0
             waiting.append(export)

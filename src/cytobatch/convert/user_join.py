@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.columns import order_key
+from cytobatch.columns import is_measurement, order_key
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.tables import NamedTables
+from cytobatch.jobspec import ColumnNaming
 from cytobatch.join import PROFILE_TABLE_NUMBER
 from cytobatch.sql import sorted_join
 from cytobatch.survey import SurveyedExport
@@ -26,11 +27,20 @@ def write_user_join(run: Conversion, text: str) -> None:
         rows = _rows(run, query, exports)
         first = next(rows, None)
         if first is not None:
-            run.sink.write(name, first.schema, itertools.chain([first], rows), may_be_null=places)
+            features = _features(run, first.schema)
+            run.sink.write(name, first.schema, itertools.chain([first], rows), features, may_be_null=places)
+
+
+def _features(run: Conversion, schema: pa.Schema) -> list[str]:
+    """Which columns of a result are measurements, by their names: those of compartments that keep them."""
+    labels = tuple(f"{table.label}_" for table in run.survey.schemas.values() if table.keys)
+    numeric = (f.name for f in schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type))
+    return [name for name in numeric if name.startswith(labels) and is_measurement(name)]
 
 
 def _rows(run: Conversion, query: str, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
-    named = NamedTables(run)
+    # A user's SQL is written for CytoTable's names.
+    named = NamedTables(run, ColumnNaming.CYTOTABLE)
     for export in exports:
         tables = run.reader.tables(export, export.tables, named.table)
         if tables is None:

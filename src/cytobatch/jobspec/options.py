@@ -1,108 +1,33 @@
-"""What to convert: the job spec as its author wrote it, and the one plate that a process converts.
+"""Everything that can be said of one plate, and the plate with every option decided.
 
 Every option may come from a flag, the environment, the spec's plate, the spec's defaults or the preset; the first of
 these that says something wins. All are fields of `PlateOptions`, so that names, types and help are written once.
 """
 
-import difflib
-import json
-import re
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-import pyarrow as pa
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
+
+from cytobatch.jobspec.values import (
+    Aggregation,
+    AnnDataFormat,
+    Arguments,
+    CacheMode,
+    Casts,
+    ColumnNaming,
+    ColumnType,
+    ColumnTypes,
+    Names,
+    Pattern,
+    Stores,
 )
-
-from cytobatch.errors import JobSpecError
 from cytobatch.layouts import PresetName
 
 PARQUET = ".parquet"
+SINGLE_CELLS, PROFILES = "single_cells", "profiles"
+"""The outputs, by their names without suffix."""
 _DEFAULT_CHUNK_BYTES = 64 * 2**20
-
-
-class CacheMode(StrEnum):
-    """When cloudpathlib drops a fetched file from its cache; its own names."""
-
-    TMP_DIR = "tmp_dir"
-    PERSISTENT = "persistent"
-
-
-class CastGroup(StrEnum):
-    """The groups of types that `data_type_cast_map` may cast."""
-
-    FLOAT = "float"
-    INTEGER = "integer"
-    STRING = "string"
-
-
-_CAST_TARGETS = {
-    CastGroup.FLOAT: (pa.types.is_floating,),
-    CastGroup.INTEGER: (pa.types.is_integer, pa.types.is_floating),
-    CastGroup.STRING: (pa.types.is_string, pa.types.is_large_string),
-}
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without repeated keys, of which the plain loader keeps the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping. Raises a YAMLError for a repeated key."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        repeated = [key for key in keys if keys.count(key) > 1]
-        if repeated:
-            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _as_list(value: object) -> object:
-    if isinstance(value, str):
-        text = value.strip()
-        return json.loads(text) if text.startswith("[") else [item.strip() for item in text.split(",") if item.strip()]
-    return value
-
-
-def _as_mapping(value: object) -> object:
-    if isinstance(value, str):
-        text = value.strip()
-        if text.startswith("{"):
-            return json.loads(text)
-        pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
-        if not all(equals for _, equals, _ in pairs):
-            raise ValueError(f"{text!r} is neither JSON nor name=value,name=value")
-        return {name.strip(): value.strip() for name, _, value in pairs}
-    return value
-
-
-def _known_casts(value: dict[str, str]) -> dict[str, str]:
-    for group, name in value.items():
-        if group not in set(CastGroup):
-            raise ValueError(f"no group of types is called {group!r}; groups are {', '.join(CastGroup)}")
-        try:
-            kind = pa.type_for_alias(name)
-        except ValueError:
-            kind = pa.null()
-        if not any(test(kind) for test in _CAST_TARGETS[CastGroup(group)]):
-            raise ValueError(
-                f"{group!r} cannot be cast to {name!r}; Arrow has types such as float32, int32, large_string"
-            )
-    return value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Casts = Annotated[dict[str, str], BeforeValidator(_as_mapping), AfterValidator(_known_casts)]
-Arguments = Annotated[dict[str, Any], BeforeValidator(_as_mapping)]
 
 
 class PlateOptions(BaseModel):
@@ -111,31 +36,53 @@ class PlateOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     source: str | None = Field(None, min_length=1)
-    """Where the measurements are: a folder or file, local, s3://, gs:// or az://; `{plate}` is the plate's name."""
+    """Where the measurements are: a folder or file, local, s3://, gs:// or az://; `{plate}` and `{batch}` are their
+    names. With a batch: a workspace laid out as the Cell Painting Gallery's."""
     destination: str | None = Field(None, min_length=1)
     """Where the profile goes: a folder, or one file that ends in .parquet, local or in a bucket; `{plate}` as above."""
     plate: str | None = Field(None, min_length=1)
-    """The plate's name, for runs and reports, and for Metadata_Plate where the source does not know it."""
+    """The plate's name, for runs and reports, and for Metadata_Plate where the source does not know it. A pattern such
+    as * stands for every plate that is there: folders at `{plate}` in the source, or of the batch."""
+    batch: str | None = Field(None, min_length=1)
+    """The batch of plates, by which plates are found in a workspace; without a plate, every plate of the batch."""
     well: str | None = Field(None, min_length=1)
     """The well, for Metadata_Well where the source does not know it."""
     site: str | None = Field(None, min_length=1)
     """The site, for Metadata_Site where the source does not know it."""
     preset: PresetName | None = None
     """How the source is laid out and named: auto, cellprofiler_csv, cellprofiler_sqlite,
-    cellprofiler_sqlite_pycytominer, cellprofiler_sqlite_cpg0016_jump or
-    cell-health-cellprofiler-to-cytominer-database; auto, the default, finds out."""
+    cellprofiler_sqlite_pycytominer, cellprofiler_sqlite_cpg0016_jump,
+    cell-health-cellprofiler-to-cytominer-database, in-carta or deepprofiler; auto, the default, finds out."""
     compartments: Names | None = None
     """The compartment tables to take, such as cells,cytoplasm,nuclei."""
     metadata: Names | None = None
     """The image-level tables to take, such as image."""
     identifying_columns: Names | None = None
     """Source columns that identify rather than measure, and go under Metadata_."""
+    image_columns: Pattern | None = None
+    """Columns of the image table to keep: a regular expression over their names with Image_ in front, such as
+    Image_(FileName|PathName|ImageQuality)_.*; by default the preset's."""
+    column_names: ColumnNaming | None = None
+    """cytotable or pycytominer: whether columns that are no measurements, such as Cells_Number_Object_Number, go under
+    Metadata_; by default they do with preset auto, and keep CytoTable's names with its own presets."""
+    column_types: ColumnTypes | None = None
+    """Types for columns by their names at the source, `AreaShape_Area` or `cells.AreaShape_Area`: number, integer or
+    text. Text that is no number becomes null and is counted."""
+    platemap: str | None = Field(None, min_length=1)
+    """A platemap to join by well: a text file with well_position, or the batch's folder with barcode_platemap.csv and
+    platemap/; `{plate}` and `{batch}` as above."""
+    load_data: str | None = Field(None, min_length=1)
+    """A LoadData CSV to join by plate, well and site, or the folder that has it; `{plate}` and `{batch}` as above."""
     joins: str | None = Field(None, min_length=1)
     """DuckDB SQL that joins the tables of one export by name, in place of the joins that cytobatch finds."""
     join: bool | None = None
     """One joined profile; --no-join writes a Parquet for each table."""
     concat: bool | None = None
     """All exports in one; --no-concat writes a Parquet for each export."""
+    well_profiles: Aggregation | None = None
+    """median or mean: also write profiles.parquet, the well-level profile."""
+    anndata: Stores | None = None
+    """h5ad, zarr or both: also write the profiles as AnnData; needs cytobatch[anndata]."""
     data_type_cast_map: Casts | None = None
     """Types to cast the groups float, integer and string to, such as {"float": "float32"}."""
     drop_null: bool | None = None
@@ -178,19 +125,6 @@ class PlateOptions(BaseModel):
         return {name: value for name, value in self if value is not None and name in PlateOptions.model_fields}
 
 
-class JobSpec(BaseModel):
-    """One or many plates and what they share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    version: int = Field(1, ge=1, le=1)
-    """The job spec's format."""
-    defaults: PlateOptions = PlateOptions()
-    """Options that hold for every plate that does not say otherwise."""
-    plates: tuple[PlateOptions, ...] = Field(min_length=1)
-    """The plates; AWS_BATCH_JOB_ARRAY_INDEX counts them from 0."""
-
-
 class PlateJob(BaseModel):
     """One plate, every option decided. Made by `plate_jobs`."""
 
@@ -201,13 +135,21 @@ class PlateJob(BaseModel):
     plate: str | None = None
     well: str | None = None
     site: str | None = None
+    batch: str | None = None
     preset: PresetName = PresetName.AUTO
     compartments: tuple[str, ...] | None = None
     metadata: tuple[str, ...] | None = None
     identifying_columns: tuple[str, ...] | None = None
+    image_columns: str | None = None
+    column_names: ColumnNaming | None = None
+    column_types: dict[str, ColumnType] = Field(default_factory=dict)
+    platemap: str | None = None
+    load_data: str | None = None
     joins: str | None = None
     join: bool = True
     concat: bool = True
+    well_profiles: Aggregation | None = None
+    anndata: tuple[AnnDataFormat, ...] = ()
     data_type_cast_map: dict[str, str] = Field(default_factory=dict)
     drop_null: bool = False
     sort_output: bool = True
@@ -237,6 +179,13 @@ class PlateJob(BaseModel):
         """Whether the destination is one Parquet file."""
         return self.destination.endswith(PARQUET)
 
+    @property
+    def naming(self) -> ColumnNaming:
+        """How columns are called: as asked for, else as CytoTable does with its own presets."""
+        return self.column_names or (
+            ColumnNaming.PYCYTOMINER if self.preset is PresetName.AUTO else ColumnNaming.CYTOTABLE
+        )
+
     def row_group_rows(self, columns: int) -> int:
         """Rows of one Parquet row group for a table of so many columns: as asked for, or about 64 MiB of doubles."""
         return self.chunk_size or max(1, min(2**20, _DEFAULT_CHUNK_BYTES // (8 * max(1, columns))))
@@ -247,129 +196,13 @@ class PlateJob(BaseModel):
             raise ValueError(
                 "destination: a single .parquet file holds one joined profile; with join or concat off, name a folder"
             )
+        if self.batch is not None and self.plate is None:
+            raise ValueError("batch: it says where a plate is, but no plate is named")
         if self.joins is not None and not self.join:
             raise ValueError("joins: SQL is given, but join is off; drop one of the two")
+        if not self.join and (self.well_profiles or self.anndata):
+            wanted = "well_profiles" if self.well_profiles else "anndata"
+            raise ValueError(f"{wanted}: it is made from the joined profile, but join is off; drop one of the two")
         if self.cache_mode is CacheMode.PERSISTENT and self.cache_dir is None:
             raise ValueError("cache_mode: persistent needs a cache_dir to persist in")
         return self
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` with the known name nearest to a wrong one, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {str(close[0])!r}?" if close else ""
-
-
-def spec_error(error: ValidationError, where: str) -> JobSpecError:
-    """The first thing wrong with a spec, an environment or a set of flags, as one message."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    name = str(first["loc"][-1]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        known = JobSpec.model_fields if len(first["loc"]) == 1 else PlateOptions.model_fields
-        return JobSpecError(
-            f"unknown key {path!r}", where=where, why="no such option",
-            remedy=nearest(name, known) or f"known keys: {', '.join(known)}",
-        )  # fmt: skip
-    if name == "preset":
-        return JobSpecError(
-            f"unknown preset {first['input']!r}", where=where, why="no preset has that name",
-            remedy=nearest(str(first["input"]), PresetName) or f"presets: {', '.join(PresetName)}",
-        )  # fmt: skip
-    message = str(first.get("ctx", {}).get("error", first["msg"]))
-    option, _, why = (path, "", message) if path else message.partition(": ")
-    return JobSpecError(
-        f"bad value for {option!r}", where=where, why=why, remedy="see `cytobatch schema` for what it takes"
-    )
-
-
-def parse_spec(text: str, where: str) -> JobSpec:
-    """A job spec from JSON or YAML text. Raises JobSpecError, naming what is wrong and `where` it came from."""
-    try:
-        document = yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
-        raise JobSpecError(
-            "job spec is neither JSON nor YAML", where=where, why=str(error).replace("\n", " "),
-            remedy="mend it at the place named; `cytobatch validate` checks it again",
-        ) from error  # fmt: skip
-    if not isinstance(document, dict):
-        raise JobSpecError(
-            "job spec is no mapping", where=where, why=f"it holds a {type(document).__name__}",
-            remedy="write {\"plates\": [{\"source\": …, \"destination\": …}]}",
-        )  # fmt: skip
-    try:
-        return JobSpec.model_validate(document)
-    except ValidationError as error:
-        raise spec_error(error, where) from error
-
-
-def _one_job(layers: Iterable[Mapping[str, Any]], where: str) -> PlateJob:
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged |= layer
-    for name in ("source", "destination"):
-        if name not in merged:
-            raise JobSpecError(
-                f"no {name} given", where=where, why="there is nothing to work on without it",
-                remedy=f"set CYTOBATCH_{name.upper()}, --{name}, or {name!r} in the job spec",
-            )  # fmt: skip
-        merged[name] = _with_plate_name(merged[name], merged.get("plate"), name, where)
-    try:
-        return PlateJob.model_validate(merged)
-    except ValidationError as error:
-        raise spec_error(error, where) from error
-
-
-def _with_plate_name(text: str, plate: str | None, option: str, where: str) -> str:
-    unknown = sorted(set(re.findall(r"\{(\w+)\}", text)) - {"plate"})
-    if unknown:
-        raise JobSpecError(
-            f"{option} names {{{unknown[0]}}}", where=where, why=f"{option} is {text!r}", remedy="only {plate} is known"
-        )
-    if "{plate}" not in text:
-        return text
-    if plate is None:
-        raise JobSpecError(
-            f"{option} names {{plate}}, but the plate has no name", where=where, why=f"{option} is {text!r}",
-            remedy="give the plate its name with 'plate'",
-        )  # fmt: skip
-    return text.replace("{plate}", plate)
-
-
-def plate_jobs(spec: JobSpec | None, overrides: PlateOptions, array_index: int | None, where: str) -> list[PlateJob]:
-    """The plates that this process converts.
-
-    `overrides` are the flags and environment variables, which win over the spec. `array_index` picks one plate,
-    counted from 0. Raises JobSpecError where a plate is incomplete, the index is out of range, one override would
-    send several plates to one place, or two plates share a destination.
-    """
-    single = overrides.said()
-    plates = spec.plates if spec else (PlateOptions(),)
-    defaults = spec.defaults.said() if spec else {}
-    jobs = [_one_job((defaults, plate.said(), single), _plate_place(where, number, plates))
-            for number, plate in enumerate(plates)]  # fmt: skip
-    _refuse_shared_destinations(jobs, where)
-    if array_index is None:
-        return jobs
-    if array_index >= len(jobs):
-        raise JobSpecError(
-            f"no plate has array index {array_index}", where=where, why=f"the spec has {len(jobs)} plate(s), from 0",
-            remedy="submit an array of the spec's size",
-        )  # fmt: skip
-    return [jobs[array_index]]
-
-
-def _plate_place(where: str, number: int, plates: tuple[PlateOptions, ...]) -> str:
-    return where if len(plates) == 1 else f"{where}, plates.{number}"
-
-
-def _refuse_shared_destinations(jobs: list[PlateJob], where: str) -> None:
-    seen: dict[str, int] = {}
-    for number, job in enumerate(jobs):
-        key = job.destination.rstrip("/")
-        if key in seen:
-            raise JobSpecError(
-                f"plates {seen[key]} and {number} share a destination", where=where, why=job.destination,
-                remedy="give each its own, for example by {plate} in the destination",
-            )  # fmt: skip
-        seen[key] = number

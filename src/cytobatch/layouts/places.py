@@ -5,12 +5,13 @@ pycytominer and the Cell Painting Gallery's platemaps use. Site folders follow t
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 ROWS_OF_1536 = 32
 COLUMNS_OF_1536 = 48
 
-_WELL = re.compile(r"([A-Za-z]{1,2})[-_ ]?0*([0-9]{1,2})")
+_WELL = re.compile(r"([A-Za-z]{1,2})\s*[-_]?\s*0*([0-9]{1,2})")
 _SITE = re.compile(r"(?:s|f|site|field|fov)?[-_ ]?0*([0-9]{1,9})", re.IGNORECASE)
 _WITH_SITE = re.compile(
     r"(?:(?P<plate>.+)[-_])?(?P<well>[A-Za-z]{1,2}[0-9]{1,2})[-_](?:s|f|site)?(?P<site>[0-9]{1,9})", re.IGNORECASE
@@ -57,7 +58,7 @@ def _well(text: str) -> str | None:
 
 
 def normalise_well(text: str) -> str | None:
-    """`a1`, `A-01` and `A001` as `A01`; text that is no well of a 1536-well plate as it is; blank text as None."""
+    """`a1`, `A - 01` and `A001` as `A01`; text that is no well of a 1536-well plate as it is; blank text as None."""
     text = text.strip()
     return _well(text) or text or None
 
@@ -78,6 +79,24 @@ def site_number(text: str) -> int | None:
     """The number in `3`, `s3`, `site_03`; None for any other text."""
     match = _SITE.fullmatch(text.strip())
     return int(match[1]) if match else None
+
+
+def place_of_file(path: str) -> Place:
+    """Plate, well and site from where a file of one image set lies, as far as its path tells.
+
+    `<plate>/<well>_<site>.npz` and `<plate>/<well>/<site>.npz` are DeepProfiler's own; `<plate>/<well>/<site>/<any>`
+    and `<plate>/<well>-<site>/<any>` the Cell Painting Gallery's; `<plate>-<well>-<site>` is known everywhere.
+    """
+    parts = PurePosixPath(path).with_suffix("").parts
+    for end in (len(parts), len(parts) - 1):
+        own = place_of_folder(parts[end - 1]) if end > 0 else Place()
+        above = parts[: end - 1]
+        if own.site is None and end > 1 and parts[end - 1].isdecimal():
+            own = replace(place_of_folder(parts[end - 2]), site=str(int(parts[end - 1])))
+            above = parts[: end - 2]
+        if own.well is not None and own.site is not None:
+            return own.or_else(Place(plate=above[-1] if above else None))
+    return Place()
 
 
 def place_of_folder(name: str) -> Place:

@@ -14,6 +14,22 @@ class SourceKind(StrEnum):
 
     CSV = "csv"
     SQLITE = "sqlite"
+    IN_CARTA = "in-carta"
+    NPZ = "npz"
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether a file's rows are whole, one for each object, so that there is nothing to join."""
+        return self in (SourceKind.IN_CARTA, SourceKind.NPZ)
+
+
+SUFFIXES = {
+    SourceKind.CSV: frozenset({".csv"}),
+    SourceKind.SQLITE: frozenset({".sqlite", ".sqlite3", ".db", ".db3"}),
+    SourceKind.IN_CARTA: frozenset({".csv"}),
+    SourceKind.NPZ: frozenset({".npz"}),
+}
+"""The suffixes, in lower case, of files of each kind."""
 
 
 class PresetName(StrEnum):
@@ -25,6 +41,8 @@ class PresetName(StrEnum):
     CELLPROFILER_SQLITE_PYCYTOMINER = "cellprofiler_sqlite_pycytominer"
     CELLPROFILER_SQLITE_CPG0016_JUMP = "cellprofiler_sqlite_cpg0016_jump"
     CELL_HEALTH = "cell-health-cellprofiler-to-cytominer-database"
+    IN_CARTA = "in-carta"
+    DEEPPROFILER = "deepprofiler"
 
 
 _USUAL_COMPARTMENTS = ("cells", "nuclei", "cytoplasm")
@@ -52,6 +70,12 @@ class Preset:
     metadata: tuple[str, ...] = _USUAL_METADATA
 
 
+def _flat(name: PresetName, kind: SourceKind) -> Preset:
+    """A preset for files of whole rows: no compartments, and columns keep their names."""
+    return Preset(name, frozenset({kind}), (), _NOTHING, frozenset(), (), ())
+
+
+_NOTHING = r"(?!)"
 _IMAGE = "Metadata_ImageNumber"
 _TABLE = "Metadata_TableNumber"
 _OBJECT = "Metadata_ObjectNumber"
@@ -128,5 +152,7 @@ PRESETS: dict[PresetName, Preset] = {
             image_columns=rf"{_FILES}|Image_Metadata_(Well|Plate)",
             dropped_keys=frozenset({_IMAGE, _TABLE}),
         ),
+        _flat(PresetName.IN_CARTA, SourceKind.IN_CARTA),
+        _flat(PresetName.DEEPPROFILER, SourceKind.NPZ),
     )
 }

@@ -1,12 +1,7 @@
-"""Inventory to ConversionPlan: which exports there are and which tables they hold. Pure; nothing is read here.
-
-An export is one analysis output that numbers its own images: a site, well or whole-plate folder of CSV files, or one
-SQLite file.
-"""
+"""CellProfiler's CSV files as exports: which file is which table, and which folder is an export."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
@@ -14,73 +9,15 @@ from cytobatch.errors import LayoutError
 from cytobatch.inventory import Inventory, SourceFile
 from cytobatch.jobspec import PlateJob
 from cytobatch.layouts import PRESETS, Place, Preset, PresetName, SourceKind, place_of_folder
+from cytobatch.plan.model import CsvTable, Export, with_overrides
 
-SQLITE_SUFFIXES = frozenset({".sqlite", ".sqlite3", ".db", ".db3"})
 CSV_SUFFIX = ".csv"
-_COMPANIONS = ("-wal", "-journal")
+COMBINED = "object"
+"""The file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
 _IMAGE = "image"
-_NO_COMPARTMENTS = frozenset({"experiment", "object", _IMAGE})
-_FILES_NAMED_IN_A_MESSAGE = 5
-NOT_READ = "no table of this layout"
-MISSING = "missing: other exports have this table, this one does not"
+_NO_COMPARTMENTS = frozenset({"experiment", COMBINED, _IMAGE})
 
-
-@dataclass(frozen=True, slots=True)
-class CsvTable:
-    """One CSV file as a table: its lower-case name (`cells`) and the name that its columns get (`Cells`)."""
-
-    name: str
-    label: str
-    file: SourceFile
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """One export: its path below the source, its files, its CSV tables by name, and the tables that it lacks."""
-
-    index: int
-    path: str
-    files: tuple[SourceFile, ...]
-    place: Place
-    tables: Mapping[str, CsvTable] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
-
-
-@dataclass(frozen=True, slots=True)
-class ConversionPlan:
-    """What will be read, and as what.
-
-    `preset` is None where `auto` has to look into the SQLite files first. `compartments` are those of a CSV source,
-    by lower-case name. `ignored` are files that no table is read from, each with the reason.
-    """
-
-    job: PlateJob
-    inventory: Inventory
-    kind: SourceKind
-    preset: Preset | None
-    compartments: tuple[str, ...]
-    exports: tuple[Export, ...]
-    ignored: tuple[tuple[SourceFile, str], ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes to read."""
-        return sum(export.size for export in self.exports)
-
-
-def with_overrides(preset: Preset, job: PlateJob) -> Preset:
-    """The preset with what the job says in its place."""
-    return replace(
-        preset,
-        compartments=tuple(name.lower() for name in job.compartments or preset.compartments),
-        metadata=tuple(name.lower() for name in job.metadata or preset.metadata),
-        identifying_columns=job.identifying_columns or preset.identifying_columns,
-    )
+Tables = dict[str, CsvTable]
 
 
 def csv_stems(inventory: Inventory) -> dict[str, SourceFile]:
@@ -100,38 +37,24 @@ def export_prefix(stems: Collection[str]) -> str:
     return prefixes.pop() if len(prefixes) == 1 else ""
 
 
-def make_plan(job: PlateJob, inventory: Inventory, headers: Mapping[str, tuple[str, ...]]) -> ConversionPlan:
-    """The plan for one plate.
-
-    `headers` holds the column names of a CSV file for each distinct lower-case stem; those that `auto` does not know
-    by name are compartments if they have ImageNumber and ObjectNumber. Raises LayoutError where nothing fits, or
-    where two layouts or two levels of folders do.
-    """
-    names = _csv_names(job, headers)
-    csv = [file for file in inventory.files if file.suffix == CSV_SUFFIX and file.stem.lower() in names]
-    sqlite = [file for file in inventory.files if file.suffix in SQLITE_SUFFIXES]
-    kind = _kind(job, inventory, csv, sqlite)
-    if kind is SourceKind.SQLITE:
-        exports = tuple(
-            Export(index, file.path, (file, *_companions(file, inventory)), _place_of_sqlite(file))
-            for index, file in enumerate(sqlite)
-        )
-        preset = None if job.preset is PresetName.AUTO else with_overrides(PRESETS[job.preset], job)
-        return ConversionPlan(job, inventory, kind, preset, (), exports, _ignored(inventory, exports))
-    preset = _csv_preset(job)
-    exports = _csv_exports(inventory, csv, names)
-    compartments = _compartments(job, preset, exports, names)
-    return ConversionPlan(job, inventory, kind, preset, compartments, exports, _ignored(inventory, exports))
+def combined_parts(header: Collection[str]) -> tuple[str, ...]:
+    """The compartments whose names are the first of a header's two rows; none if it is no such header."""
+    if "Image" not in header or IMAGE_NUMBER in header:
+        return ()
+    return tuple(sorted(set(header) - {"Image", ""}))
 
 
-def _csv_preset(job: PlateJob) -> Preset:
+def csv_preset(job: PlateJob) -> Preset:
+    """The preset for CellProfiler's CSV files."""
     name = PresetName.CELLPROFILER_CSV if job.preset is PresetName.AUTO else job.preset
     return with_overrides(PRESETS[name], job)
 
 
-def _csv_names(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def csv_names(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Lower-case stems of the CSV files to read, each with its table's lower-case name."""
-    preset = _csv_preset(job)
+    if job.preset is not PresetName.AUTO and SourceKind.CSV not in PRESETS[job.preset].kinds:
+        return {}
+    preset = csv_preset(job)
     prefix = export_prefix(headers)
     by_table = {stem.removeprefix(prefix): stem for stem in headers if stem.startswith(prefix)}
     wanted = set(preset.compartments) | set(preset.metadata)
@@ -141,31 +64,34 @@ def _csv_names(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[st
             for table, stem in by_table.items()
             if {IMAGE_NUMBER, OBJECT_NUMBER} <= set(headers[stem]) and table not in _NO_COMPARTMENTS
         }
+    if COMBINED in by_table and combined_parts(headers[by_table[COMBINED]]):
+        wanted.add(COMBINED)
     return {stem: table for table, stem in by_table.items() if table in wanted}
 
 
-def _kind(job: PlateJob, inventory: Inventory, csv: list[SourceFile], sqlite: list[SourceFile]) -> SourceKind:
-    allowed = set(SourceKind) if job.preset is PresetName.AUTO else PRESETS[job.preset].kinds
-    found = [kind for kind, files in ((SourceKind.CSV, csv), (SourceKind.SQLITE, sqlite)) if files and kind in allowed]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise LayoutError(
-            "ambiguous layout", where=inventory.root,
-            why=f"both CSV tables ({csv[0].path}) and SQLite files ({sqlite[0].path}) are there",
-            remedy="name the preset of the one to convert, or point the source at it alone",
-        )  # fmt: skip
-    shown = ", ".join(file.path for file in inventory.files[:_FILES_NAMED_IN_A_MESSAGE])
-    raise LayoutError(
-        f"nothing here fits preset {job.preset.value!r}", where=inventory.root,
-        why=f"of {len(inventory.files)} file(s) none is a table it knows, such as {shown}",
-        remedy="check the source and the preset; tables are Image.csv, Cells.csv, … in folders, or .sqlite files",
+def csv_exports(
+    job: PlateJob, inventory: Inventory, files: Collection[SourceFile], names: Mapping[str, str],
+    headers: Mapping[str, tuple[str, ...]],
+) -> tuple[Export, ...]:  # fmt: skip
+    """An export for each folder with tables. Raises LayoutError where a folder, or two levels, hold a table twice."""
+    folders = _tables_by_folder(inventory, files, names)
+    _split_combined(job, folders, headers)
+    _refuse_nested_exports(inventory, folders)
+    every = sorted({table for tables in folders.values() for table in tables})
+    return tuple(
+        Export(
+            index, folder, tuple({table.file.path: table.file for table in tables.values()}.values()),
+            _place_of_folder(inventory.root, folder), tables, tuple(table for table in every if table not in tables),
+        )
+        for index, (folder, tables) in enumerate(folders.items())
     )  # fmt: skip
 
 
-def _csv_exports(inventory: Inventory, csv: list[SourceFile], names: Mapping[str, str]) -> tuple[Export, ...]:
-    folders: dict[str, dict[str, CsvTable]] = defaultdict(dict)
-    for file in csv:
+def _tables_by_folder(
+    inventory: Inventory, files: Collection[SourceFile], names: Mapping[str, str]
+) -> dict[str, Tables]:
+    folders: dict[str, Tables] = defaultdict(dict)
+    for file in files:
         table = names[file.stem.lower()]
         if table in folders[file.folder]:
             raise LayoutError(
@@ -174,15 +100,21 @@ def _csv_exports(inventory: Inventory, csv: list[SourceFile], names: Mapping[str
                 remedy="remove one of the two",
             )  # fmt: skip
         folders[file.folder][table] = CsvTable(table, _label(file.stem, table), file)
-    _refuse_nested_exports(inventory, folders)
-    every = sorted({table for tables in folders.values() for table in tables})
-    return tuple(
-        Export(
-            index, folder, tuple(table.file for table in tables.values()), _place_of_folder(inventory.root, folder),
-            tables, tuple(table for table in every if table not in tables),
-        )
-        for index, (folder, tables) in enumerate(folders.items())
-    )  # fmt: skip
+    return folders
+
+
+def _split_combined(job: PlateJob, folders: dict[str, Tables], headers: Mapping[str, tuple[str, ...]]) -> None:
+    """Puts a combined file's compartments in its place, where a folder has no files of theirs."""
+    preset = csv_preset(job)
+    everything = job.preset is PresetName.AUTO and job.compartments is None
+    for tables in folders.values():
+        combined = tables.pop(COMBINED, None)
+        if combined is None or set(tables) - set(preset.metadata):
+            continue
+        for label in combined_parts(headers[combined.file.stem.lower()]):
+            name = label.lower()
+            if everything or name in preset.compartments:
+                tables[name] = CsvTable(name, table_label(label), combined.file, combined=True)
 
 
 def _label(stem: str, table: str) -> str:
@@ -202,9 +134,9 @@ def _refuse_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[s
                 )  # fmt: skip
 
 
-def _compartments(
-    job: PlateJob, preset: Preset, exports: tuple[Export, ...], names: Mapping[str, str]
-) -> tuple[str, ...]:
+def csv_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping[str, str]) -> tuple[str, ...]:
+    """The compartments that are there. Raises LayoutError where one that is asked for, or every one, is not."""
+    preset = csv_preset(job)
     found = {table for export in exports for table in export.tables} - set(preset.metadata)
     absent = [table for table in preset.compartments if table not in found]
     if absent and (job.preset is not PresetName.AUTO or job.compartments):
@@ -229,22 +161,4 @@ def _compartments(
 
 
 def _place_of_folder(root: str, folder: str) -> Place:
-    if folder == ".":
-        return place_of_folder(PurePosixPath(root.rstrip("/")).name)
-    return place_of_folder(PurePosixPath(folder).name)
-
-
-def _companions(file: SourceFile, inventory: Inventory) -> list[SourceFile]:
-    """The write-ahead log or journal beside a SQLite file: rows may be there that the file itself has not yet."""
-    names = {f"{file.path}{suffix}" for suffix in _COMPANIONS}
-    return [other for other in inventory.files if other.path in names and other.size]
-
-
-def _place_of_sqlite(file: SourceFile) -> Place:
-    folder = PurePosixPath(file.path).parent.name
-    return Place(plate=file.stem) if folder == file.stem else Place()
-
-
-def _ignored(inventory: Inventory, exports: tuple[Export, ...]) -> tuple[tuple[SourceFile, str], ...]:
-    taken = {file.path for export in exports for file in export.files}
-    return tuple((file, NOT_READ) for file in inventory.files if file.path not in taken)
+    return place_of_folder(PurePosixPath(root.rstrip("/") if folder == "." else folder).name)

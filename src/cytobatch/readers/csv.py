@@ -2,31 +2,58 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER
 from cytobatch.errors import UnsoundTableError
-from cytobatch.readers.values import Repair, numbers_from_text
+from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numbers
 
 _BLOCK = 16 * 2**20
 _LINE = 16 * 2**20
 _REMEDY = "export or copy it again"
+_OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
 
 # The standard library refuses fields beyond 128 KiB, which image tables with a pipeline in them have.
 csv.field_size_limit(_LINE)
 
 
 @dataclass(frozen=True, slots=True)
-class CsvHead:
-    """The beginning and the end of a CSV file: column names, first row, and whether its last line is complete."""
+class CsvShape:
+    """How a CSV file's lines are to be read: the names of its columns, and the lines that they take.
+
+    `own` has those columns that make the table, by the table's names for them; all, where it is None. Rows without a
+    value in the column `filled` are of other tables in the same file.
+    """
 
     columns: tuple[str, ...]
-    first_row: tuple[str, ...]
+    header_lines: int = 1
+    own: Mapping[str, str] | None = None
+    filled: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The table's column names."""
+        return self.columns if self.own is None else tuple(self.own)
+
+    def in_file(self, name: str) -> str:
+        """A column's name in the file, by the table's name for it."""
+        return name if self.own is None else self.own[name]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvHead:
+    """The beginning and the end of a CSV file: its shape, the first row, and whether its last line is complete.
+
+    `first_row` has the values by the table's names; it is empty where there is no row.
+    """
+
+    shape: CsvShape
+    first_row: Mapping[str, str]
     ends_with_newline: bool
 
     @property
@@ -43,49 +70,90 @@ def unsound(path: Path, what: str, why: str) -> UnsoundTableError:
 def parse_header(text: str) -> tuple[str, ...]:
     """Column names from the first line of a CSV file; none if it cannot be read as one."""
     try:
-        line = next(csv.reader(io.StringIO(text, newline="")), [])
+        names = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
     except csv.Error:
         return ()
-    return tuple(name.strip() for name in line)
+    # A name may have blanks around it; where each has one in front, `, ` stands between them.
+    return tuple(name.strip() for name in names) if all(name.startswith(" ") for name in names[1:]) else names
 
 
 def read_head(path: Path) -> CsvHead:
     """A file's header and first row. Raises UnsoundTableError for an empty file or an unusable header."""
+    (header, row), complete = _ends(path, 1)
+    shape = CsvShape(_columns(path, header))
+    return CsvHead(shape, _first_row(path, row, shape), complete)
+
+
+def read_combined_head(path: Path, label: str) -> CsvHead:
+    """The head of one table among several that stand side by side under a header of two rows, table names above.
+
+    `label` is the table's name there. Rows are those with its ObjectNumber. Raises UnsoundTableError.
+    """
+    (above, below, row), complete = _ends(path, 2)
+    groups, names = _header(path, above), _header(path, below)
+    if len(groups) != len(names):
+        raise unsound(path, "ragged header", f"its rows have {len(groups)} and {len(names)} names")
+    columns = tuple(f"{group}/{name}" for group, name in zip(groups, names, strict=True))
+    _check_header(path, columns)
+    own = {IMAGE_NUMBER: f"Image/{IMAGE_NUMBER}"} | {
+        name: column for group, name, column in zip(groups, names, columns, strict=True) if group == label
+    }
+    if OBJECT_NUMBER not in own or own[IMAGE_NUMBER] not in columns:
+        raise unsound(path, f"no columns of {label}", f"its header has those of {', '.join(sorted(set(groups)))}")
+    shape = CsvShape(columns, 2, own, own[OBJECT_NUMBER])
+    return CsvHead(shape, _first_row(path, row, shape), complete)
+
+
+def _ends(path: Path, header_lines: int) -> tuple[tuple[str, ...], bool]:
+    """The header's lines and the first one below it that is not blank; and whether the last line is complete."""
     with path.open("rb") as stream:
-        lines = _first_lines(stream)
+        lines = _first_lines(stream, header_lines)
         size = stream.seek(0, io.SEEK_END)
         if not size:
             raise unsound(path, "empty file", "it has 0 bytes")
         stream.seek(size - 1)
         complete = stream.read(1) == b"\n"
     try:
-        header, row = (line.decode("utf-8-sig") for line in lines)
+        return tuple(line.decode("utf-8-sig") for line in lines), complete
     except UnicodeDecodeError as error:
         raise unsound(path, "header is not UTF-8", str(error)) from error
-    columns = parse_header(header)
-    _check_header(path, columns)
-    return CsvHead(columns, _first_row(path, row), complete)
 
 
-def _first_row(path: Path, line: str) -> tuple[str, ...]:
-    try:
-        return tuple(next(csv.reader([line]), []))
-    except csv.Error as error:
-        raise unsound(path, "first row cannot be read", str(error)) from error
-
-
-def _first_lines(stream: io.BufferedReader) -> tuple[bytes, bytes]:
-    """The header, and the first line below it that is not blank."""
-    header = stream.readline(_LINE)
+def _first_lines(stream: io.BufferedReader, header_lines: int) -> tuple[bytes, ...]:
+    header = [stream.readline(_LINE) for _ in range(header_lines)]
     row = stream.readline(_LINE)
     while row and not row.strip():
         row = stream.readline(_LINE)
-    return header, row
+    return (*header, row)
+
+
+def _first_row(path: Path, line: str, shape: CsvShape) -> dict[str, str]:
+    try:
+        values = next(csv.reader([line]), [])
+    except csv.Error as error:
+        raise unsound(path, "first row cannot be read", str(error)) from error
+    by_column = dict(zip(shape.columns, values, strict=False))
+    return {name: by_column[shape.in_file(name)] for name in shape.names if shape.in_file(name) in by_column}
+
+
+def _header(path: Path, line: str) -> tuple[str, ...]:
+    columns = parse_header(line)
+    if not any(name.strip() for name in columns):
+        raise unsound(path, "no header", "the first line is blank or no CSV")
+    if len(columns) == 1:
+        other = next((name for mark, name in _OTHER_DELIMITERS.items() if mark in line), None)
+        if other:
+            raise unsound(path, "wrong delimiter", f"values are separated by {other}s, not commas")
+    return columns
+
+
+def _columns(path: Path, line: str) -> tuple[str, ...]:
+    columns = _header(path, line)
+    _check_header(path, columns)
+    return columns
 
 
 def _check_header(path: Path, columns: tuple[str, ...]) -> None:
-    if not any(columns):
-        raise unsound(path, "no header", "the first line is blank or no CSV")
     repeated = sorted({name for name in columns if columns.count(name) > 1}) if len(set(columns)) < len(columns) else []
     if repeated:
         raise unsound(path, "duplicate columns", f"the header names {', '.join(repeated)} more than once")
@@ -111,21 +179,25 @@ class _RaggedRows:
 
 
 def _open(
-    path: Path, columns: tuple[str, ...], types: dict[str, pa.DataType], ragged: _RaggedRows
+    path: Path, shape: CsvShape, types: Mapping[str, pa.DataType], ragged: _RaggedRows
 ) -> Iterator[pa.RecordBatch]:
+    """Batches with the columns `types`, by the table's names."""
+    wanted = {shape.in_file(name): kind for name, kind in types.items()}
+    extra = {shape.filled: pa.string()} if shape.filled and shape.filled not in wanted else {}
     try:
         reader = pacsv.open_csv(
             path,
-            pacsv.ReadOptions(column_names=list(columns), skip_rows=1, block_size=_BLOCK),
+            pacsv.ReadOptions(column_names=list(shape.columns), skip_rows=shape.header_lines, block_size=_BLOCK),
             pacsv.ParseOptions(invalid_row_handler=ragged),
             pacsv.ConvertOptions(
-                column_types=types, include_columns=list(types), null_values=[""], strings_can_be_null=True
+                column_types=wanted | extra, include_columns=[*wanted, *extra], null_values=[""],
+                strings_can_be_null=True, true_values=list(YES), false_values=list(NO),
             ),
-        )
+        )  # fmt: skip
     except pa.ArrowInvalid as error:
         # Arrow reads the first block when it opens a file, and refuses one in which no whole row is left.
         ragged.check(path)
-        if _no_rows(path):
+        if _no_rows(path, shape):
             return
         raise _BadValueError(str(error)) from error
     while True:
@@ -135,62 +207,65 @@ def _open(
             return
         except pa.ArrowInvalid as error:
             raise _BadValueError(str(error)) from error
-        yield batch
+        if shape.filled:
+            batch = batch.filter(batch[shape.filled].is_valid()).select(list(wanted))
+        yield batch.rename_columns(list(types))
 
 
 class _BadValueError(Exception):
     """A value that Arrow cannot read as its column's type."""
 
 
-def _no_rows(path: Path) -> bool:
+def _no_rows(path: Path, shape: CsvShape) -> bool:
     with path.open("rb") as stream:
-        return not _first_lines(stream)[1].strip()
+        return not _first_lines(stream, shape.header_lines)[-1].strip()
 
 
-def read_text(path: Path, columns: tuple[str, ...], wanted: tuple[str, ...]) -> pa.Table:
+def read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...]) -> pa.Table:
     """The wanted columns as text; blank values are null. Raises UnsoundTableError for rows that are not whole."""
     types = {name: pa.string() for name in wanted}
     ragged = _RaggedRows()
     try:
-        batches = list(_open(path, columns, types, ragged))
+        batches = list(_open(path, shape, types, ragged))
     except _BadValueError as error:
         raise unsound(path, "not readable as CSV", str(error).splitlines()[0]) from error
     ragged.check(path)
     return pa.Table.from_batches(batches, pa.schema(list(types.items())))
 
 
-def stream(path: Path, columns: tuple[str, ...], schema: pa.Schema, repairs: list[Repair]) -> Iterator[pa.RecordBatch]:
+def stream(
+    path: Path, shape: CsvShape, schema: pa.Schema, repairs: list[Repair], forced: Collection[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """Streams the columns of `schema`, typed by it; repairs of odd values are added to `repairs`.
 
     Arrow reads the types directly. Where a value is not of its type, the rest of the file is read as text and each
-    value taken for what it means; what has no meaning raises UnsoundTableError, as do rows that are not whole.
+    value taken for what it means; what has no meaning raises UnsoundTableError, but becomes null in the columns
+    `forced`. Rows that are not whole raise it too.
     """
     ragged = _RaggedRows()
     done = 0
     try:
-        for batch in _open(path, columns, dict(zip(schema.names, schema.types, strict=True)), ragged):
+        for batch in _open(path, shape, dict(zip(schema.names, schema.types, strict=True)), ragged):
             done += batch.num_rows
             yield batch
     except _BadValueError:
-        yield from _mended(path, columns, schema, done, repairs)
+        table = read_text(path, shape, tuple(schema.names)).slice(done)
+        yield from _mended(path, table, schema, repairs, forced).to_batches()
         return
     ragged.check(path)
 
 
-def _mended(
-    path: Path, columns: tuple[str, ...], schema: pa.Schema, done: int, repairs: list[Repair]
-) -> Iterator[pa.RecordBatch]:
-    table = read_text(path, columns, tuple(schema.names)).slice(done)
+def _mended(path: Path, table: pa.Table, schema: pa.Schema, repairs: list[Repair], forced: Collection[str]) -> pa.Table:
+    """Text columns as the types of `schema`."""
     arrays = []
     for field in schema:
         text = table[field.name]
-        if pa.types.is_string(field.type):
+        if pa.types.is_boolean(field.type):
+            arrays.append(flags_from_text(field.name, text, path.name))
+        elif pa.types.is_string(field.type):
             arrays.append(text)
-            continue
-        try:
-            arrays.append(pc.cast(text, field.type))
-        except pa.ArrowInvalid:
-            numbers, found = numbers_from_text(field.name, text, field.type, path.name)
+        else:
+            numbers, found = read_numbers(field.name, text, field.type, path.name, otherwise_null=field.name in forced)
             repairs.extend(found)
             arrays.append(numbers)
-    yield from pa.table(arrays, schema).to_batches()
+    return pa.table(arrays, schema)

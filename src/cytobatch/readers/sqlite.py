@@ -20,12 +20,11 @@ from cytobatch import sql
 from cytobatch.engine import Engine, MixedTypesError
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.lanes import Lane
-from cytobatch.readers.values import Repair, parse_number
+from cytobatch.readers.values import Repair, as_integer, is_plain, parse_number
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER = 100
 _BATCH_BYTES = 32 * 2**20
-_BEYOND_INT64 = 2.0**63
 
 
 def check_file(path: Path) -> None:
@@ -186,7 +185,8 @@ def _number(
 ) -> float | int | None:
     """A value of a mixed column as a number; text that is none, NaN and blobs become null.
 
-    Raises UnsoundTableError for a fraction or too large a number in an integer column.
+    SQLite has null for what is missing, so NaN is text that some writer put in its place. Raises UnsoundTableError for
+    a fraction or too large a number in an integer column.
     """
     if value is None or (isinstance(value, int) and not whole):
         return value
@@ -194,14 +194,9 @@ def _number(
     if number is None or math.isnan(number):
         met[column, str(value), "null"] += 1
         return None
-    if not whole:
-        return number
-    if not number.is_integer() or abs(number) >= _BEYOND_INT64:
-        raise UnsoundTableError(
-            f"no integer in integer column {column!r}", where=path.name, why=f"the value is {value!r}",
-            remedy="mend the file, or leave the export out",
-        )  # fmt: skip
-    return value if isinstance(value, int) else int(number)
+    if isinstance(value, str) and not is_plain(value):
+        met[column, value, str(number)] += 1
+    return as_integer(number, value, column, path.name) if whole else number
 
 
 def _meaning(text: str) -> float | None:

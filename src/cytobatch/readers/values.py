@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,9 +11,17 @@ import pyarrow.compute as pc
 
 from cytobatch.errors import UnsoundTableError
 
+YES = ("Yes", "yes", "YES", "true", "True", "TRUE", "1")
+NO = ("No", "no", "NO", "false", "False", "FALSE", "0")
+
 _MISSING = frozenset({"", "na", "n/a", "#n/a", "null", "none", "nil"})
 _NOT_A_NUMBER = re.compile(r"[+-]?nan(\(.*\))?|-?1\.#(ind|qnan|snan)0*", re.IGNORECASE)
 _INFINITY = re.compile(r"([+-]?)(?:inf(?:inity)?|1\.#inf0*)", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
+_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
+_BEYOND_INT64 = 2.0**63
+_REMEDY = "mend the file, leave the export out, or give the column a type with column_types"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,10 @@ class Repair:
 
 
 def parse_number(text: str) -> float | None:
-    """The number that text means; NaN and infinities included; None for a missing value. Raises ValueError."""
+    """The number that text means; NaN and infinities included; None for a missing value. Raises ValueError.
+
+    `0,5` is a half, as some locales write it; `1,234` may be two things and so is no number.
+    """
     text = text.strip()
     if text.lower() in _MISSING:
         return None
@@ -36,6 +47,9 @@ def parse_number(text: str) -> float | None:
     infinity = _INFINITY.fullmatch(text)
     if infinity:
         return float(f"{infinity[1]}inf")
+    comma = _DECIMAL_COMMA.fullmatch(text)
+    if comma and not _THOUSANDS.fullmatch(text):
+        return float(f"{comma[1]}.{comma[2]}")
     if "_" in text:
         raise ValueError(f"{text!r} is no number")
     return float(text)
@@ -57,49 +71,76 @@ def is_number(text: str) -> bool:
     return True
 
 
-def numbers_from_text(
-    column: str, text: pa.ChunkedArray, kind: pa.DataType, where: str
-) -> tuple[pa.Array, list[Repair]]:
+def as_integer(number: float, said: object, column: str, where: str) -> int:
+    """A number as the integer it is; `said` is how it was written. Raises UnsoundTableError if it is none."""
+    if number.is_integer() and abs(number) < _BEYOND_INT64:
+        # Beyond 2**53 a float no longer tells neighbours apart, so the digits are read again.
+        exact = isinstance(said, int) or (isinstance(said, str) and _WHOLE.fullmatch(said))
+        return int(said) if exact and isinstance(said, int | str) else int(number)
+    what = "too large a number" if number.is_integer() else "a fraction"
+    raise UnsoundTableError(
+        f"{what} in integer column {column!r}", where=where, why=f"the value is {said!r}", remedy=_REMEDY
+    )
+
+
+def read_numbers(
+    column: str, text: pa.ChunkedArray, kind: pa.DataType, where: str, *, otherwise_null: bool = False
+) -> tuple[pa.ChunkedArray, list[Repair]]:
     """A text column as numbers of type `kind` (int64 or float64), and the repairs this took.
 
-    Raises UnsoundTableError where text is no number, or a fraction stands in an integer column.
+    Raises UnsoundTableError where text is no number, unless that is to become null, or a fraction stands in an integer
+    column.
     """
-    values, met = [], Counter[tuple[str, str]]()
+    try:
+        return pc.cast(text, kind), []
+    except pa.ArrowInvalid:
+        pass
+    whole = pa.types.is_integer(kind)
+    values: list[float | int | None] = []
+    met = Counter[tuple[str, str]]()
     for row, item in enumerate(text.to_pylist(), start=1):
-        try:
-            number = None if item is None else parse_number(item)
-        except ValueError as error:
-            raise UnsoundTableError(
-                f"text in numeric column {column!r}", where=where, why=f"row {row} holds {item!r}",
-                remedy="mend the file, or leave the export out",
-            ) from error  # fmt: skip
-        value = _as_kind(number, kind, item, column, where)
-        if item and not _plain(item):
+        number = None if item is None else _number_at(column, item, row, where, otherwise_null=otherwise_null)
+        if number is None or (whole and not math.isfinite(number)):
+            value = None
+        else:
+            value = as_integer(number, item, column, where) if whole else number
+        if item and not is_plain(item):
             met[item.strip(), "null" if value is None else str(value)] += 1
         values.append(value)
-    return pa.array(values, kind), [Repair(column, word, became, count) for (word, became), count in met.items()]
+    repairs = [Repair(column, word, became, count) for (word, became), count in met.items()]
+    return pa.chunked_array([pa.array(values, kind)]), repairs
 
 
-def _as_kind(number: float | None, kind: pa.DataType, item: str | None, column: str, where: str) -> float | int | None:
-    if number is None or not pa.types.is_integer(kind):
-        return number
-    if not math.isfinite(number):
-        return None
-    if number != int(number):
+def _number_at(column: str, item: str, row: int, where: str, *, otherwise_null: bool) -> float | None:
+    try:
+        return parse_number(item)
+    except ValueError as error:
+        if otherwise_null:
+            return None
         raise UnsoundTableError(
-            f"a fraction in integer column {column!r}", where=where, why=f"the value is {item!r}",
-            remedy="mend the file, or leave the export out",
-        )  # fmt: skip
-    if abs(number) >= 2.0**63:
+            f"text in numeric column {column!r}", where=where, why=f"row {row} holds {item!r}", remedy=_REMEDY
+        ) from error
+
+
+def is_plain(text: str) -> bool:
+    """Whether text is a number as every program writes it, so that reading it is no repair."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.strip()[-1] in "0123456789." and "_" not in text
+
+
+def flags_from_text(column: str, text: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """A column of Yes and No as booleans; blank is null. Raises UnsoundTableError for any other word."""
+    meanings: dict[str | None, bool | None] = {None: None} | dict.fromkeys(YES, True) | dict.fromkeys(NO, False)
+    words = text.to_pylist()
+    odd = next((word for word in words if word not in meanings), None)
+    if odd is not None:
         raise UnsoundTableError(
-            f"too large a number in integer column {column!r}", where=where, why=f"the value is {item!r}",
-            remedy="mend the file, or leave the export out",
-        )  # fmt: skip
-    return int(item) if item is not None and re.fullmatch(r"\s*[+-]?[0-9]+\s*", item) else int(number)
-
-
-def _plain(text: str) -> bool:
-    return text.strip().lower() not in _MISSING and text.strip()[-1] in "0123456789."
+            f"neither yes nor no in column {column!r}", where=where, why=f"it holds {odd!r}", remedy=_REMEDY
+        )
+    return pa.chunked_array([pa.array([meanings[word] for word in words], pa.bool_())])
 
 
 def inferred(text: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -119,6 +160,6 @@ def inferred(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return filled
 
 
-def text_values(columns: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+def text_values(row: Mapping[str, str]) -> dict[str, str]:
     """Those values of a row that are text rather than a number or nothing, by column."""
-    return {column: value for column, value in zip(columns, row, strict=False) if not is_number(value)}
+    return {column: value for column, value in row.items() if not is_number(value)}

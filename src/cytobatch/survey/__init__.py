@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch import images
-from cytobatch.columns import IMAGE_NUMBER
+from cytobatch.columns import IMAGE_NUMBER, is_measurement
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
 from cytobatch.layouts import Place, Preset, PresetName, SourceKind
@@ -17,16 +17,16 @@ from cytobatch.links import JoinPlan, find_keys, plan_joins
 from cytobatch.plan import ConversionPlan
 from cytobatch.readers import csv, sqlite
 from cytobatch.readers.lanes import take_first
-from cytobatch.readers.values import Repair, numbers_from_text
-from cytobatch.report import LedgerEntry, Outcome, ValueRepair
-from cytobatch.schema import ExportColumns, MissingColumn, missing_columns, unify
+from cytobatch.readers.values import Repair, read_numbers
+from cytobatch.report import LedgerEntry, Outcome, ReportWarning
+from cytobatch.schema import ExportColumns, MissingColumn, asked_types, missing_columns, unify
+from cytobatch.survey.flat import OBJECTS, flat_heads, place_keys
 from cytobatch.survey.heads import (
     Heads,
     choose_tables,
     csv_heads,
     refuse_cut_ends,
     settle_empty_tables,
-    settle_text_columns,
     sqlite_heads,
     sqlite_preset,
 )
@@ -34,18 +34,21 @@ from cytobatch.survey.model import (
     Survey,
     SurveyedExport,
     SurveyedTable,
+    TableRepair,
     TableSchema,
     left_out,
-    value_repairs,
     with_file,
 )
+from cytobatch.survey.texts import settle_text_columns
 
 
 def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
     """Looks into every staged file. Raises LayoutError where the tables cannot make what the job asks for."""
+    if plan.kind.is_flat and plan.preset is not None:
+        return _survey_flat(plan, plan.preset, staged)
     preset, heads = _heads(plan, staged, engine)
     joins = plan.job.join and plan.job.joins is None
-    repairs: list[ValueRepair] = []
+    repairs: list[TableRepair] = []
     rows, heads = _image_rows(preset, heads, engine, repairs, everything=not joins)
     counted = {index: images.counts_of(table) for index, table in rows.items() if table.num_rows}
     heads = [settle_empty_tables(head, preset, counted.get(head.export.index, {})) for head in heads]
@@ -53,33 +56,70 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
     exports = tuple(SurveyedExport(head.export, head.tables) for head, ok in zip(heads, sound, strict=True) if ok)
     tables = _schemas(plan, preset, exports)
     said = _together(exports, rows)
-    typed = images.typed(said) if said is not None and plan.kind is SourceKind.CSV else said
+    typed = _typed(plan, preset, said) if said is not None and plan.kind is SourceKind.CSV else said
+    sets = images.image_sets(said, typed, preset, _export_places(plan))
     return Survey(
         plan=plan,
         preset=preset,
         exports=exports,
         schemas=tables,
-        images=images.image_sets(said, typed, preset, _export_places(plan)),
+        images=sets,
         image_rows=typed,
         join=_join_plan(plan, tables) if joins and tables else None,
         ledger=_ledger(plan, heads, sound),
         missing=_missing(exports, tables),
         counted=counted,
         repairs=tuple(repairs),
+        warnings=_image_warnings(plan, sets) if joins else (),
+    )
+
+
+def _survey_flat(plan: ConversionPlan, preset: Preset, staged: Mapping[str, Path]) -> Survey:
+    found = flat_heads(plan, staged)
+    sound = [not head.faults for head in found.heads]
+    exports = tuple(SurveyedExport(head.export, head.tables) for head in found.heads if not head.faults)
+    parts = [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports]
+    schema = unify(OBJECTS, parts)
+    features = found.features.intersection(schema.names) - set(preset.identifying_columns)
+    tables = {OBJECTS: TableSchema(OBJECTS, "", schema, None, features)} if exports else {}
+    return Survey(
+        plan=plan,
+        preset=preset,
+        exports=exports,
+        schemas=tables,
+        images=found.images,
+        image_rows=None,
+        join=None,
+        ledger=_ledger(plan, found.heads, sound),
+        missing=_missing(exports, tables),
+        counted={},
+        repairs=(),
     )
 
 
 def _heads(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> tuple[Preset, list[Heads]]:
     if plan.kind is SourceKind.CSV and plan.preset is not None:
-        heads = refuse_cut_ends([csv_heads(export, staged, plan.preset.metadata) for export in plan.exports])
+        heads = refuse_cut_ends([csv_heads(plan, export, staged, plan.preset.metadata) for export in plan.exports])
         return plan.preset, settle_text_columns(heads)
-    heads = [sqlite_heads(export, staged, engine) for export in plan.exports]
+    heads = [sqlite_heads(plan, export, staged, engine) for export in plan.exports]
     preset = plan.preset or sqlite_preset(plan, heads)
     return preset, choose_tables(plan, preset, heads)
 
 
+def _typed(plan: ConversionPlan, preset: Preset, said: pa.Table) -> pa.Table:
+    asked = asked_types(preset.metadata[0], said.column_names, plan.job.column_types)
+    return images.typed(said, asked, {export.index: export.path for export in plan.exports})
+
+
+def _image_warnings(plan: ConversionPlan, sets: images.ImageSets) -> tuple[ReportWarning, ...]:
+    kept = [name for name in sets.columns if not name.startswith(images.COUNT)]
+    if plan.job.image_columns is None or kept:
+        return ()
+    return (ReportWarning(what=f"no column of the image table fits image_columns {plan.job.image_columns!r}"),)
+
+
 def _image_rows(
-    preset: Preset, heads: Sequence[Heads], engine: Engine, repairs: list[ValueRepair], *, everything: bool
+    preset: Preset, heads: Sequence[Heads], engine: Engine, repairs: list[TableRepair], *, everything: bool
 ) -> tuple[dict[int, pa.Table], list[Heads]]:
     """The image rows of each export, by its index; and the exports, an unsound image table being a fault."""
     rows: dict[int, pa.Table] = {}
@@ -92,7 +132,7 @@ def _image_rows(
             wanted = columns if everything else images.wanted_columns(columns, preset)
             try:
                 rows[head.export.index], found = _read_images(table, wanted, engine)
-                repairs += value_repairs(head.export.path, table.shown_name, found)
+                repairs += [TableRepair(head.export.path, table.shown_name, repair) for repair in found]
             except UnsoundTableError as error:
                 result = head.without(table.name, error.reason)
         checked.append(result)
@@ -101,18 +141,18 @@ def _image_rows(
 
 def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) -> tuple[pa.Table, Sequence[Repair]]:
     """An image table's columns, CSV as text, SQLite as declared; and what was repaired on the way."""
-    if table.sql_table is None:
-        said = csv.read_text(table.path, tuple(table.schema.names), wanted)
+    if table.shape is not None:
+        said = csv.read_text(table.path, table.shape, wanted)
         return _with_whole_image_numbers(said, table.source), ()
     schema = pa.schema([table.schema.field(column) for column in wanted])
     repairs: list[Repair] = []
-    lanes = sqlite.lanes(engine, table.path, table.sql_table, schema, repairs)
+    lanes = sqlite.lanes(engine, table.path, table.shown_name, schema, repairs)
     return take_first(lanes, repairs, lambda lane: pa.Table.from_batches(lane(), schema)), repairs
 
 
 def _with_whole_image_numbers(rows: pa.Table, where: str) -> pa.Table:
     """Image rows as text, but for their ImageNumber. Raises UnsoundTableError where it is no integer."""
-    numbers, _ = numbers_from_text(IMAGE_NUMBER, rows[IMAGE_NUMBER], pa.int64(), where)
+    numbers, _ = read_numbers(IMAGE_NUMBER, rows[IMAGE_NUMBER], pa.int64(), where)
     if numbers.null_count:
         raise UnsoundTableError("rows without ImageNumber", where=where, why=f"{numbers.null_count} of them")
     return rows.set_column(rows.column_names.index(IMAGE_NUMBER), IMAGE_NUMBER, numbers)
@@ -150,8 +190,15 @@ def _schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[SurveyedExp
                 why=f"there is no ObjectNumber among its {len(schema)} columns",
                 remedy="leave it out with 'compartments'",
             )  # fmt: skip
-        result[name] = TableSchema(name, label, schema, keys)
+        identifying = preset.identifying_columns
+        features = frozenset(f.name for f in schema if keys and _is_feature(f) and f.name not in identifying)
+        result[name] = TableSchema(name, label, schema, keys, features)
     return result
+
+
+def _is_feature(field: pa.Field) -> bool:
+    numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
+    return numeric and is_measurement(field.name)
 
 
 def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinPlan:
@@ -187,12 +234,14 @@ def _ledger(plan: ConversionPlan, heads: Sequence[Heads], sound: Sequence[bool])
 
 
 __all__ = [
+    "OBJECTS",
     "Survey",
     "SurveyedExport",
     "SurveyedTable",
+    "TableRepair",
     "TableSchema",
     "left_out",
+    "place_keys",
     "survey",
-    "value_repairs",
     "with_file",
 ]

@@ -10,13 +10,13 @@ import pyarrow as pa
 from cytobatch.columns import IMAGE_NUMBER, ColumnKind, is_key, kind_of, table_label
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
-from cytobatch.layouts import PRESETS, USUAL_TABLES, Preset, PresetName
+from cytobatch.layouts import PRESETS, USUAL_TABLES, Preset, PresetName, SourceKind
 from cytobatch.links import find_keys
 from cytobatch.plan import MISSING, NOT_READ, ConversionPlan, CsvTable, Export, with_overrides
 from cytobatch.readers import csv, sqlite
 from cytobatch.readers.values import inferred, is_number, text_values
 from cytobatch.report import LedgerEntry, Outcome
-from cytobatch.schema import csv_schema, sqlite_schema
+from cytobatch.schema import asked_types, csv_schema, sqlite_schema, with_types
 from cytobatch.survey.model import SurveyedTable
 
 _PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
@@ -37,51 +37,61 @@ class Heads:
         """The same, one of its tables being unsound."""
         table = self.tables[name]
         rest = {other: self.tables[other] for other in self.tables if other != name}
-        fault = _fault(self.export, table.source, table.shown_name, reason)
-        return replace(self, tables=rest, faults=(*self.faults, fault))
+        found = fault(self.export, table.source, table.shown_name, reason)
+        return replace(self, tables=rest, faults=(*self.faults, found))
 
 
-def _fault(export: Export, path: str, table: str | None, reason: str) -> LedgerEntry:
+def fault(export: Export, path: str, table: str | None, reason: str) -> LedgerEntry:
+    """The ledger's entry for a table that is unsound; without a table, for the whole file."""
     return LedgerEntry(path=path, outcome=Outcome.FAILED, export=export.path, table=table, reason=reason)
 
 
-def csv_heads(export: Export, staged: Mapping[str, Path], metadata: Collection[str]) -> Heads:
+def csv_heads(plan: ConversionPlan, export: Export, staged: Mapping[str, Path], metadata: Collection[str]) -> Heads:
     """The CSV tables of an export; those in `metadata` are image tables."""
     tables = {}
     faults = []
     for name, table in export.tables.items():
+        path = staged[table.file.path]
         try:
-            tables[name] = _csv_table(table, staged[table.file.path], is_metadata=name in metadata)
+            head = csv.read_combined_head(path, table.label) if table.combined else csv.read_head(path)
+            types = asked_types(name, head.shape.names, plan.job.column_types)
+            tables[name] = _csv_table(table, path, head, types, is_metadata=name in metadata)
         except UnsoundTableError as error:
-            faults.append(_fault(export, table.file.path, name, error.reason))
-    faults += [_fault(export, export.path, name, MISSING) for name in export.missing]
+            faults.append(fault(export, table.file.path, name, error.reason))
+    faults += [fault(export, export.path, name, MISSING) for name in export.missing]
     return Heads(export, tables, tuple(faults))
 
 
-def _csv_table(table: CsvTable, path: Path, *, is_metadata: bool) -> SurveyedTable:
-    head = csv.read_head(path)
-    if IMAGE_NUMBER not in head.columns:
-        raise csv.unsound(path, "no ImageNumber column", f"the header begins {','.join(head.columns[:3])!r}")
+def _csv_table(
+    table: CsvTable, path: Path, head: csv.CsvHead, types: Mapping[str, pa.DataType], *, is_metadata: bool
+) -> SurveyedTable:
+    if IMAGE_NUMBER not in head.shape.names:
+        raise csv.unsound(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
     # Image tables are typed later, by all of the plate's rows.
-    seen, odd = _learn_from_values(path, head) if head.has_rows and not is_metadata else ({}, {})
-    schema = csv_schema(head.columns, seen)
+    seen, odd = _learn_from_values(path, head, types) if head.has_rows and not is_metadata else ({}, {})
     return SurveyedTable(
-        table.name, table.label, table.file.path, path, schema, head.has_rows,
-        complete=head.ends_with_newline, first_text=odd,
+        table.name, table.label, table.file.path, path, SourceKind.CSV, csv_schema(head.shape.names, {**seen, **types}),
+        head.has_rows, shape=head.shape, complete=head.ends_with_newline, first_text=odd,
+        forced=frozenset(types),
     )  # fmt: skip
 
 
-def _learn_from_values(path: Path, head: csv.CsvHead) -> tuple[dict[str, pa.DataType], dict[str, str]]:
-    """Types of the columns whose names do not tell, and the text in the first row's measurements."""
-    unknown = [column for column in head.columns if kind_of(column) is ColumnKind.UNKNOWN]
+def _learn_from_values(
+    path: Path, head: csv.CsvHead, types: Mapping[str, pa.DataType]
+) -> tuple[dict[str, pa.DataType], dict[str, str]]:
+    """Types of the columns whose names do not tell, and the text in the first row's measurements.
+
+    `types` are those that need not be learnt.
+    """
+    unknown = [column for column in head.shape.names if column not in types and kind_of(column) is ColumnKind.UNKNOWN]
     odd = {
         column: value
-        for column, value in text_values(head.columns, head.first_row).items()
-        if kind_of(column) is ColumnKind.MEASUREMENT
+        for column, value in text_values(head.first_row).items()
+        if column not in types and kind_of(column) is ColumnKind.MEASUREMENT
     }
     if not unknown and not odd:
         return {}, {}
-    said = csv.read_text(path, head.columns, (*unknown, *odd))
+    said = csv.read_text(path, head.shape, (*unknown, *odd))
     _refuse_odd_values(path, said, odd)
     return {column: inferred(said[column]).type for column in unknown}, odd
 
@@ -94,41 +104,7 @@ def _refuse_odd_values(path: Path, said: pa.Table, odd: Mapping[str, str]) -> No
             raise csv.unsound(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")
 
 
-def settle_text_columns(heads: Sequence[Heads]) -> list[Heads]:
-    """Decides of each measurement that is text in the first row of some CSV file whether it is text on this plate.
-
-    It is if most exports have text there. Otherwise the few that do are unsound, and an export with numbers is named.
-    """
-    tables = [(head.export.path, table) for head in heads for table in head.tables.values() if table.has_rows]
-    result = list(heads)
-    for name, column in sorted({(table.name, column) for _, table in tables for column in table.first_text}):
-        own = [(path, table) for path, table in tables if table.name == name and column in table.schema.names]
-        numeric = [path for path, table in own if column not in table.first_text]
-        if 2 * len(numeric) < len(own):
-            result = [_with_text(head, name, column) for head in result]
-        else:
-            result = [_without_text(head, name, column, numeric) for head in result]
-    return result
-
-
-def _with_text(head: Heads, name: str, column: str) -> Heads:
-    table = head.tables.get(name)
-    if table is None or column not in table.schema.names:
-        return head
-    place = table.schema.names.index(column)
-    schema = table.schema.set(place, pa.field(column, pa.string()))
-    return replace(head, tables={**head.tables, name: replace(table, schema=schema)})
-
-
-def _without_text(head: Heads, name: str, column: str, numeric: Sequence[str]) -> Heads:
-    table = head.tables.get(name)
-    if table is None or column not in table.first_text:
-        return head
-    value = table.first_text[column]
-    return head.without(name, f"text in numeric column {column!r}: {value!r}, where {numeric[0]} has a number")
-
-
-def sqlite_heads(export: Export, staged: Mapping[str, Path], engine: Engine) -> Heads:
+def sqlite_heads(plan: ConversionPlan, export: Export, staged: Mapping[str, Path], engine: Engine) -> Heads:
     """The tables of a SQLite file that number images; one that numbers objects but no images is unsound."""
     file = export.files[0]
     path = staged[file.path]
@@ -138,17 +114,21 @@ def sqlite_heads(export: Export, staged: Mapping[str, Path], engine: Engine) -> 
     try:
         for sql_table in sqlite.list_tables(path):
             label = _label_of(sql_table)
-            schema = sqlite_schema(engine.sqlite_schema(path, sql_table))
             name = label.lower()
+            declared = engine.sqlite_schema(path, sql_table)
+            types = asked_types(name, declared.names, plan.job.column_types)
+            schema = with_types(sqlite_schema(declared), types)
             if IMAGE_NUMBER in schema.names:
                 has_rows = sqlite.approximate_rows(path, sql_table) > 0
-                tables[name] = SurveyedTable(name, label, file.path, path, schema, has_rows, sql_table)
+                tables[name] = SurveyedTable(
+                    name, label, file.path, path, SourceKind.SQLITE, schema, has_rows, sql_table
+                )
             elif name in USUAL_TABLES or any(is_key(column) for column in schema.names):
-                faults.append(_fault(export, file.path, sql_table, "no ImageNumber column"))
+                faults.append(fault(export, file.path, sql_table, "no ImageNumber column"))
             else:
                 ignored.append(_not_read(export, file.path, sql_table))
     except UnsoundTableError as error:
-        return Heads(export, {}, (_fault(export, file.path, None, error.reason),))
+        return Heads(export, {}, (fault(export, file.path, None, error.reason),))
     return Heads(export, tables, tuple(faults), ignored=tuple(ignored))
 
 
@@ -205,7 +185,7 @@ def _chosen(head: Heads, wanted: Sequence[str]) -> Heads:
     ignored = (*head.ignored, *(_not_read(head.export, table.source, table.shown_name) for table in others))
     if head.faults:
         return replace(head, tables=tables, ignored=ignored)
-    faults = [_fault(head.export, head.export.path, name, MISSING) for name in wanted if name not in tables]
+    faults = [fault(head.export, head.export.path, name, MISSING) for name in wanted if name not in tables]
     return replace(head, tables=tables, faults=tuple(faults), ignored=ignored)
 
 
@@ -228,7 +208,7 @@ def settle_empty_tables(head: Heads, preset: Preset, counts: Mapping[str, int]) 
 
     `counts` are the objects of each compartment that the image table counts.
     """
-    bare = [name for name, table in head.tables.items() if not table.has_rows and table.sql_table is None]
+    bare = [name for name, table in head.tables.items() if not table.has_rows and table.kind is SourceKind.CSV]
     compartments = [name for name in head.tables if name not in preset.metadata]
     all_bare = bool(compartments) and all(name in bare for name in compartments)
     for name in bare:

@@ -8,11 +8,12 @@ import pyarrow as pa
 
 from cytobatch.images import ImageSets
 from cytobatch.inventory import SourceFile
-from cytobatch.layouts import Preset
+from cytobatch.layouts import Preset, SourceKind
 from cytobatch.links import CompartmentKeys, JoinPlan
 from cytobatch.plan import ConversionPlan, Export
+from cytobatch.readers.csv import CsvShape
 from cytobatch.readers.values import Repair
-from cytobatch.report import LedgerEntry, Outcome, ValueRepair
+from cytobatch.report import LedgerEntry, Outcome, ReportWarning
 from cytobatch.schema import MissingColumn
 
 
@@ -20,20 +21,24 @@ from cytobatch.schema import MissingColumn
 class SurveyedTable:
     """One table of one export: its name (`cells`), the name its columns get (`Cells`), and where it is.
 
-    `source` is its file's path at the source, `path` the staged file, `sql_table` its name in a SQLite file; `schema`
-    has its own columns, typed; `complete` says whether its last line has its end; `first_text` are
-    the values of measurements in its first row that are no numbers.
+    `source` is its file's path at the source, `path` the staged file, `kind` what that is: `sql_table` is its name in a
+    SQLite file, `shape` how a CSV file's lines are read; `schema` has its own columns, typed; `complete` says whether
+    its last line has its end; `first_text` are the values of measurements in its first row that are no numbers;
+    `forced` the columns in which text becomes null because the job says that they are numbers.
     """
 
     name: str
     label: str
     source: str
     path: Path
+    kind: SourceKind
     schema: pa.Schema
     has_rows: bool
     sql_table: str | None = None
+    shape: CsvShape | None = None
     complete: bool = True
     first_text: Mapping[str, str] = field(default_factory=dict)
+    forced: frozenset[str] = frozenset()
 
     @property
     def shown_name(self) -> str:
@@ -44,6 +49,15 @@ class SurveyedTable:
     def full_name(self) -> str:
         """What a user's SQL calls it: its name at the source in lower case, such as `per_cells`."""
         return self.shown_name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class TableRepair:
+    """A repair, and the export and table in which it was made."""
+
+    export: str
+    table: str
+    repair: Repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +82,15 @@ class SurveyedExport:
 class TableSchema:
     """One table over all exports: its label, and the union of its columns under their source names.
 
-    `keys` are those of a compartment; an image table has none.
+    `keys` are those of a compartment; an image table has none. `features` are the columns that measure objects, by
+    their source names.
     """
 
     name: str
     label: str
     schema: pa.Schema
     keys: CompartmentKeys | None
+    features: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +100,7 @@ class Survey:
     `image_rows` are all rows of the image tables under their source names, with `e`, the export's index; they have all
     columns where the tables themselves are wanted. `join` is None where nothing is joined. `ledger` holds the inputs
     that are settled already. `counted` has for each export how many objects of each compartment its image table counts;
-    `repairs` are those of the image tables.
+    `repairs` are those of the image tables, `warnings` what a reader of the profile should know already.
     """
 
     plan: ConversionPlan
@@ -97,7 +113,8 @@ class Survey:
     ledger: tuple[LedgerEntry, ...]
     missing: tuple[MissingColumn, ...]
     counted: Mapping[int, Mapping[str, int]]
-    repairs: tuple[ValueRepair, ...]
+    repairs: tuple[TableRepair, ...]
+    warnings: tuple[ReportWarning, ...] = ()
 
     @property
     def by_table_number(self) -> bool:
@@ -117,21 +134,6 @@ def left_out(export: str, tables: Iterable[SurveyedTable]) -> list[LedgerEntry]:
             reason="another table of its export failed",
         )
         for table in tables
-    ]
-
-
-def value_repairs(export: str, table: str, repairs: Iterable[Repair]) -> list[ValueRepair]:
-    """Repairs of one table as a report tells them."""
-    return [
-        ValueRepair(
-            export=export,
-            table=table,
-            column=repair.column,
-            text=repair.text,
-            became=repair.became,
-            count=repair.count,
-        )
-        for repair in repairs
     ]
 
 

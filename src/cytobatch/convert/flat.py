@@ -1,0 +1,80 @@
+"""Files of whole rows, one after the other under one schema, with plate, well and site beside what they say."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cytobatch.columns import under_metadata
+from cytobatch.convert.context import Conversion
+from cytobatch.errors import UnsoundTableError
+from cytobatch.join import PROFILE_TABLE_NUMBER
+from cytobatch.layouts import SourceKind, incarta
+from cytobatch.survey import OBJECTS, SurveyedExport, place_keys
+
+
+def write_flat(run: Conversion) -> None:
+    """Writes the rows of all files as one file, or as a file for each of them. Columns keep their names and order."""
+    table = run.survey.schemas[OBJECTS]
+    places = run.survey.images.places.schema
+    named = {name: _name(run, name) for name in table.schema.names if name not in places.names}
+    # CytoTable's profiles of DeepProfiler have a TableNumber, which is null unless it is asked for.
+    numbered = run.numbers or run.survey.plan.kind is SourceKind.NPZ
+    schema = pa.schema(
+        [
+            *([(PROFILE_TABLE_NUMBER, pa.int64())] if numbered else []),
+            *places,
+            *((new, table.schema.field(name).type) for name, new in named.items()),
+        ]
+    )
+    features = [new for name, new in named.items() if name in table.features]
+    for name, exports in run.outputs:
+        rows = _rows(run, named, schema, exports)
+        run.sink.write(name, schema, rows, features, may_be_null={*places.names, PROFILE_TABLE_NUMBER})
+
+
+def _name(run: Conversion, column: str) -> str:
+    return under_metadata(column) if column in run.survey.preset.identifying_columns else column
+
+
+def _rows(
+    run: Conversion, named: Mapping[str, str], schema: pa.Schema, exports: Sequence[SurveyedExport]
+) -> Iterator[pa.Table]:
+    size = run.job.row_group_rows(len(schema))
+    for export in exports:
+        try:
+            table = run.reader.table(export, OBJECTS)
+        except UnsoundTableError as error:
+            run.account.fail(export, OBJECTS, error.reason, whole_export=True)
+            continue
+        run.account.converted(export, OBJECTS, table.num_rows)
+        if run.job.sort_output:
+            table = _sorted(table)
+        for start in range(0, table.num_rows, size):
+            yield _profile(run, export, table.slice(start, size), named).select(schema.names)
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    keys = [(name, "ascending") for name in incarta.SORT_KEYS if name in table.column_names]
+    return table.sort_by(keys) if keys else table
+
+
+def _profile(run: Conversion, export: SurveyedExport, rows: pa.Table, named: Mapping[str, str]) -> pa.Table:
+    places = run.survey.images.places.take(_place_rows(run, export, rows))
+    number = pa.scalar(run.numbers.get(export.index), pa.int64())
+    columns = {PROFILE_TABLE_NUMBER: pa.repeat(number, rows.num_rows)}
+    columns |= {name: places[name] for name in places.column_names}
+    columns |= {new: rows[name] for name, new in named.items()}
+    return pa.table(columns)
+
+
+def _place_rows(run: Conversion, export: SurveyedExport, rows: pa.Table) -> pa.Array | pa.ChunkedArray:
+    """For each row, the row of its image set, or else of its export, among the plate's places."""
+    sets = run.survey.images
+    otherwise = pa.repeat(pa.scalar(sets.table.num_rows + export.index, pa.int64()), rows.num_rows)
+    if run.survey.plan.kind is not SourceKind.IN_CARTA:
+        return otherwise
+    keys = sets.keys
+    mine = keys.filter(pc.equal(keys["e"], export.index))
+    found = pc.index_in(place_keys(rows), mine["k"].combine_chunks())
+    return pc.coalesce(mine["r"].take(found), otherwise)

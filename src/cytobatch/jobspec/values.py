@@ -1,0 +1,112 @@
+"""The kinds of value that options take, and how they are written as text."""
+
+import json
+import re
+from enum import StrEnum
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import AfterValidator, BeforeValidator
+
+
+class CacheMode(StrEnum):
+    """When cloudpathlib drops a fetched file from its cache; its own names."""
+
+    TMP_DIR = "tmp_dir"
+    PERSISTENT = "persistent"
+
+
+class ColumnNaming(StrEnum):
+    """How the columns of a joined profile are called."""
+
+    CYTOTABLE = "cytotable"
+    """As CytoTable calls them."""
+    PYCYTOMINER = "pycytominer"
+    """The same, but whatever is no measurement goes under Metadata_, so that pycytominer takes it for no feature."""
+
+
+class Aggregation(StrEnum):
+    """How objects make a well-level profile."""
+
+    MEDIAN = "median"
+    MEAN = "mean"
+
+
+class AnnDataFormat(StrEnum):
+    """The stores that AnnData is written to; also their suffixes."""
+
+    H5AD = "h5ad"
+    ZARR = "zarr"
+
+
+class ColumnType(StrEnum):
+    """What `column_types` may say that a column is."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    TEXT = "text"
+
+
+class CastGroup(StrEnum):
+    """The groups of types that `data_type_cast_map` may cast."""
+
+    FLOAT = "float"
+    INTEGER = "integer"
+    STRING = "string"
+
+
+_CAST_TARGETS = {
+    CastGroup.FLOAT: (pa.types.is_floating,),
+    CastGroup.INTEGER: (pa.types.is_integer, pa.types.is_floating),
+    CastGroup.STRING: (pa.types.is_string, pa.types.is_large_string),
+}
+
+
+def _as_list(value: object) -> object:
+    if isinstance(value, str):
+        text = value.strip()
+        return json.loads(text) if text.startswith("[") else [item.strip() for item in text.split(",") if item.strip()]
+    return value
+
+
+def _as_mapping(value: object) -> object:
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("{"):
+            return json.loads(text)
+        pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+        if not all(equals for _, equals, _ in pairs):
+            raise ValueError(f"{text!r} is neither JSON nor name=value,name=value")
+        return {name.strip(): value.strip() for name, _, value in pairs}
+    return value
+
+
+def _known_casts(value: dict[str, str]) -> dict[str, str]:
+    for group, name in value.items():
+        if group not in set(CastGroup):
+            raise ValueError(f"no group of types is called {group!r}; groups are {', '.join(CastGroup)}")
+        try:
+            kind = pa.type_for_alias(name)
+        except ValueError:
+            kind = pa.null()
+        if not any(test(kind) for test in _CAST_TARGETS[CastGroup(group)]):
+            raise ValueError(
+                f"{group!r} cannot be cast to {name!r}; Arrow has types such as float32, int32, large_string"
+            )
+    return value
+
+
+def _regular_expression(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Stores = Annotated[tuple[AnnDataFormat, ...], BeforeValidator(_as_list)]
+Casts = Annotated[dict[str, str], BeforeValidator(_as_mapping), AfterValidator(_known_casts)]
+ColumnTypes = Annotated[dict[str, ColumnType], BeforeValidator(_as_mapping)]
+Arguments = Annotated[dict[str, Any], BeforeValidator(_as_mapping)]
+Pattern = Annotated[str, AfterValidator(_regular_expression)]

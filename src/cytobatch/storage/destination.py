@@ -1,0 +1,177 @@
+"""Where profiles go: files appear whole or not at all, and the report comes last."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+from cloudpathlib import CloudPath, S3Path
+
+from cytobatch.errors import StorageError
+from cytobatch.files import files_below
+from cytobatch.jobspec import SINGLE_CELLS, PlateJob
+from cytobatch.report import output_paths
+from cytobatch.storage.access import ABSENT, DENIED, Access, faults, open_path
+
+_PART = ".cytobatch-part"
+
+
+class Destination:
+    """Where a plate's profile goes: files appear whole or not at all, and the report comes last."""
+
+    def __init__(self, job: PlateJob) -> None:
+        self._job = job
+        uri = job.destination
+        self._target = open_path(uri, Access.to_destination(job))
+        self._folder = self._target.parent if job.single_file else self._target
+
+    @property
+    def report_uri(self) -> str:
+        """Where the report goes: `run-report.json` in the folder, `<name>.run-report.json` beside a single file."""
+        return str(self._report())
+
+    def _report(self) -> Path | CloudPath:
+        name = f"{self._target.stem}.run-report.json" if self._job.single_file else "run-report.json"
+        return self._folder / name
+
+    def check(self) -> None:
+        """Raises StorageError now, before anything is spent, if the destination may not be written."""
+        with faults(self._job.destination):
+            report = self._report()
+            if isinstance(report, S3Path):
+                _check_s3(report)
+            elif isinstance(self._folder, Path):
+                _check_local(self._folder)
+                if self._job.single_file and Path(str(self._target)).is_dir():
+                    raise IsADirectoryError(str(self._target))
+
+    def uri_of(self, name: str) -> str:
+        """The full path of an output by its name below the destination."""
+        return str(self._path_of(name))
+
+    def _path_of(self, name: str) -> Path | CloudPath:
+        if not self._job.single_file:
+            return self._folder / name
+        # The joined profile is the target itself; what is beside it has its name in front.
+        output, _, below = name.partition("/")
+        stem = self._target.stem
+        own = output.removeprefix(SINGLE_CELLS) if output.startswith(f"{SINGLE_CELLS}.") else f".{output}"
+        path = self._target.with_name(f"{stem}{own}")
+        return path / below if below else path
+
+    def publish(self, outputs: Mapping[str, Path]) -> None:
+        """Puts files, and folders' files, in place under their names; takes away those of an earlier run, its report
+        first.
+
+        On a fault takes back those that it put, and raises StorageError.
+        """
+        files = dict(_each_file(outputs))
+        earlier = self._earlier_outputs()
+        if earlier is not None:
+            self._remove(self._report())
+        done: list[Path | CloudPath] = []
+        try:
+            for name, local in files.items():
+                target = self._path_of(name)
+                with faults(str(target)):
+                    done.append(target)
+                    _put(local, target)
+        except StorageError:
+            for target in done:
+                self._remove(target)
+            raise
+        for uri in set(earlier or ()) - {str(target) for target in done}:
+            path = self._folder / uri.removeprefix(f"{self._folder}/")
+            self._remove(path)
+            if isinstance(path, Path) and isinstance(self._folder, Path):
+                _remove_empty(path.parent, self._folder)
+
+    def _earlier_outputs(self) -> list[str] | None:
+        """The paths below the destination that an earlier run's report names; None if there is no such report."""
+        report = self._report()
+        with faults(str(report)):
+            try:
+                text = report.read_bytes() if isinstance(report, Path) else _read_object(report)
+            except FileNotFoundError:
+                return None
+        named = output_paths(text) if text is not None else None
+        return named and [path for path in named if path.startswith(f"{self._folder}/")]
+
+    def publish_report(self, text: str, scratch: Path) -> None:
+        """Puts the report in place."""
+        local = scratch / "run-report.json"
+        local.write_text(text, encoding="utf-8")
+        target = self._report()
+        with faults(str(target)):
+            _put(local, target)
+
+    def _remove(self, target: Path | CloudPath) -> None:
+        with faults(str(target)):
+            if isinstance(target, S3Path):
+                target.client.client.delete_object(Bucket=target.bucket, Key=target.key)
+            else:
+                target.unlink(missing_ok=True)
+
+
+def _each_file(outputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
+    for name, path in outputs.items():
+        if path.is_dir():
+            yield from ((f"{name}/{below}", path / below) for below in sorted(files_below(path)))
+        else:
+            yield name, path
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Removes a folder, and those above it, that an earlier run's files have left empty."""
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _check_s3(target: S3Path) -> None:
+    """Begins an upload and drops it: shows that the bucket is there and may be written, and leaves nothing."""
+    client = target.client.client
+    begun = client.create_multipart_upload(Bucket=target.bucket, Key=target.key)
+    client.abort_multipart_upload(Bucket=target.bucket, Key=target.key, UploadId=begun["UploadId"])
+
+
+def _read_object(path: CloudPath) -> bytes | None:
+    """An object's content; None if there is none, or none that this role may see."""
+    if not isinstance(path, S3Path):
+        return bytes(path.read_bytes()) if path.exists() else None
+    try:
+        return bytes(path.client.client.get_object(Bucket=path.bucket, Key=path.key)["Body"].read())
+    except ClientError as error:
+        # To a role that may not list a bucket, an object that is not there is forbidden.
+        if str(error.response.get("Error", {}).get("Code", "")) in ABSENT | DENIED:
+            return None
+        raise
+
+
+def _check_local(folder: Path) -> None:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise StorageError(
+            "destination is not a folder", where=str(folder), why=f"{existing} is a file",
+            remedy="name a folder, or a file that ends in .parquet",
+        )  # fmt: skip
+    probe = existing / _PART
+    probe.touch()
+    probe.unlink()
+
+
+def _put(local: Path, target: Path | CloudPath) -> None:
+    if isinstance(target, S3Path):
+        # cloudpathlib's upload_from asks the bucket about the target first, which a write-only role may not.
+        target.client.client.upload_file(str(local), target.bucket, target.key)
+        return
+    if isinstance(target, CloudPath):
+        target.upload_from(local, force_overwrite_to_cloud=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}{_PART}")
+    try:
+        shutil.copyfile(local, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

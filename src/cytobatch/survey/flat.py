@@ -1,0 +1,211 @@
+"""Files of whole rows, one for each object: IN Carta's CSV and DeepProfiler's NPZ. Nothing is joined."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cytobatch.columns import PLATE, SITE, WELL
+from cytobatch.errors import UnsoundTableError
+from cytobatch.images import ImageSets, place_table
+from cytobatch.layouts import Place, SourceKind, incarta, normalise_well, well_of_row_and_column
+from cytobatch.plan import ConversionPlan, Export
+from cytobatch.readers import csv, npz
+from cytobatch.readers.values import inferred, text_values
+from cytobatch.report import LedgerEntry, Outcome
+from cytobatch.schema import asked_types, with_types
+from cytobatch.survey.heads import Heads, fault, refuse_cut_ends
+from cytobatch.survey.model import SurveyedTable
+from cytobatch.survey.texts import settle_text_columns
+
+OBJECTS = "objects"
+"""What the one table of such a file is called."""
+
+_PLACE_COLUMNS = ("Plate ID", "WELL LABEL", "Row", "Column", "FOV")
+_OPTIONAL_MEMBERS = ("metadata", "locations")
+_PLACE_KEY = "k"
+
+
+@dataclass(frozen=True, slots=True)
+class FlatHeads:
+    """All files as their heads show them; their image sets; and which of their columns are measurements."""
+
+    heads: tuple[Heads, ...]
+    images: ImageSets
+    features: frozenset[str]
+
+
+def flat_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
+    """Looks into the head of every file, and into the few columns that tell where objects were seen."""
+    return _incarta_heads(plan, staged) if plan.kind is SourceKind.IN_CARTA else _npz_heads(plan, staged)
+
+
+def _said(plan: ConversionPlan) -> Place:
+    return Place(plan.job.plate, plan.job.well, plan.job.site)
+
+
+def _found(export: Export, table: SurveyedTable) -> Heads:
+    return Heads(export, {OBJECTS: table}, ())
+
+
+def _unsound(export: Export, error: UnsoundTableError) -> Heads:
+    return Heads(export, {}, (fault(export, export.path, OBJECTS, error.reason),))
+
+
+def _settle_empty(head: Heads) -> Heads:
+    table = head.tables.get(OBJECTS)
+    if table is None or table.has_rows:
+        return head
+    entry = LedgerEntry(
+        path=table.source, outcome=Outcome.EMPTY, export=head.export.path, table=OBJECTS, rows=0,
+        reason="a file without objects",
+    )  # fmt: skip
+    return replace(head, empty=(entry,))
+
+
+# IN Carta
+
+
+def _incarta_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
+    heads = []
+    for export in plan.exports:
+        try:
+            heads.append(_found(export, _incarta_table(plan, export, staged[export.path])))
+        except UnsoundTableError as error:
+            heads.append(_unsound(export, error))
+    heads = settle_text_columns(refuse_cut_ends(heads))
+    keys: list[pa.Table] = []
+    places: list[Place] = []
+    for number, head in enumerate(heads):
+        table = head.tables.get(OBJECTS)
+        if table is not None and table.has_rows:
+            try:
+                own, where = _incarta_places(table, head.export.index, head.export.place.or_else(_said(plan)))
+                keys.append(own)
+                places += where
+            except UnsoundTableError as error:
+                heads[number] = head.without(OBJECTS, error.reason)
+    sets = pa.concat_tables(keys) if keys else pa.table({"e": pa.array([], pa.int64())})
+    exports = [export.place.or_else(_said(plan)) for export in plan.exports]
+    names = {name for head in heads for table in head.tables.values() for name in table.schema.names}
+    features = frozenset(name for name in names if incarta.is_measurement(name))
+    return FlatHeads(
+        tuple(_settle_empty(head) for head in heads), ImageSets(sets, place_table([*places, *exports])), features
+    )
+
+
+def _incarta_table(plan: ConversionPlan, export: Export, path: Path) -> SurveyedTable:
+    head = csv.read_head(path)
+    if not incarta.is_incarta(head.shape.names):
+        lacking = ", ".join(sorted(incarta.SIGNATURE - set(head.shape.names)))
+        raise csv.unsound(path, f"no {lacking} column", f"the header begins {','.join(head.shape.names[:3])!r}")
+    types = asked_types(OBJECTS, head.shape.names, plan.job.column_types)
+    schema = with_types(_incarta_schema(path, head), types)
+    odd = {
+        column: value
+        for column, value in text_values(head.first_row).items()
+        if column not in types and pa.types.is_floating(schema.field(column).type)
+    }
+    return SurveyedTable(
+        OBJECTS, "", export.path, path, SourceKind.IN_CARTA, schema, head.has_rows, shape=head.shape,
+        complete=head.ends_with_newline, first_text=odd, forced=frozenset(types),
+    )  # fmt: skip
+
+
+def _incarta_schema(path: Path, head: csv.CsvHead) -> pa.Schema:
+    """Types by the meaning of IN Carta's names; of counts, and of names that tell nothing, by all of their values."""
+    known = {name: kind for name in head.shape.names if (kind := _incarta_type(name)) is not None}
+    unknown = tuple(name for name in head.shape.names if name not in known)
+    said = csv.read_text(path, head.shape, unknown) if unknown and head.has_rows else None
+    learnt = {name: inferred(said[name]).type if said is not None else pa.null() for name in unknown}
+    return pa.schema([(name, known[name] if name in known else learnt[name]) for name in head.shape.names])
+
+
+def _incarta_type(name: str) -> pa.DataType | None:
+    if name in incarta.INTEGERS:
+        return pa.int64()
+    if name in incarta.TEXTS:
+        return pa.string()
+    if name in incarta.FLAGS:
+        return pa.bool_()
+    return pa.float64() if incarta.is_measurement(name) and not incarta.is_count(name) else None
+
+
+def _incarta_places(table: SurveyedTable, export: int, otherwise: Place) -> tuple[pa.Table, list[Place]]:
+    """The image sets of one file: `e` and the text key of each, and where it was taken. Raises UnsoundTableError."""
+    if table.shape is None:
+        raise ValueError(f"{table.source} is no CSV file")
+    schema = pa.schema([table.schema.field(name) for name in _PLACE_COLUMNS if name in table.schema.names])
+    rows = pa.Table.from_batches(csv.stream(table.path, table.shape, schema, []), schema)
+    sets = rows.append_column(_PLACE_KEY, place_keys(rows)).group_by([_PLACE_KEY, *schema.names]).aggregate([])
+    keys = pa.table({"e": pa.repeat(pa.scalar(export, pa.int64()), sets.num_rows), _PLACE_KEY: sets[_PLACE_KEY]})
+    return keys, [_incarta_place(row).or_else(otherwise) for row in sets.select(schema.names).to_pylist()]
+
+
+def _incarta_place(row: Mapping[str, object]) -> Place:
+    text = {name: str(value).strip() for name, value in row.items() if value is not None}
+    well = normalise_well(text.get("WELL LABEL", "")) or well_of_row_and_column(
+        text.get("Row", ""), text.get("Column", "")
+    )
+    return Place(text.get("Plate ID") or None, well, text.get("FOV"))
+
+
+def place_keys(rows: pa.Table) -> pa.ChunkedArray:
+    """For rows of an IN Carta table: one text that tells image sets of a file apart."""
+    parts = [rows[name].cast(pa.string()) for name in _PLACE_COLUMNS if name in rows.column_names]
+    return pc.binary_join_element_wise(*parts, "\x1f", null_handling="replace", null_replacement="")
+
+
+# DeepProfiler
+
+
+def _npz_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
+    heads: list[Heads] = []
+    read: list[npz.NpzHead | None] = []
+    for export in plan.exports:
+        try:
+            head = npz.read_head(staged[export.path])
+            heads.append(_found(export, _npz_table(plan, export, staged[export.path], head)))
+            read.append(head)
+        except UnsoundTableError as error:
+            heads.append(_unsound(export, error))
+            read.append(None)
+    heads = _refuse_missing_members(heads, read)
+    places = [
+        _npz_place(head).or_else(export.place).or_else(_said(plan))
+        for export, head in zip(plan.exports, read, strict=True)
+    ]
+    none = pa.table({"e": pa.array([], pa.int64())})
+    features = frozenset(name for head in read if head for name in _feature_names(head))
+    return FlatHeads(tuple(_settle_empty(head) for head in heads), ImageSets(none, place_table(places)), features)
+
+
+def _npz_table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHead) -> SurveyedTable:
+    types = asked_types(OBJECTS, head.schema.names, plan.job.column_types)
+    schema = with_types(head.schema, types)
+    return SurveyedTable(OBJECTS, "", export.path, path, SourceKind.NPZ, schema, head.rows > 0, forced=frozenset(types))
+
+
+def _feature_names(head: npz.NpzHead) -> list[str]:
+    names: list[str] = head.schema.names
+    return names[len(names) - head.features :]
+
+
+def _npz_place(head: npz.NpzHead | None) -> Place:
+    said = {} if head is None else head.metadata
+    plate, well, site = (said.get(name) for name in (PLATE, WELL, SITE))
+    texts = [None if isinstance(value, pa.Array) or value is None else str(value) for value in (plate, well, site)]
+    return Place(texts[0] or None, normalise_well(texts[1]) if texts[1] else None, texts[2] or None)
+
+
+def _refuse_missing_members(heads: Sequence[Heads], read: Sequence[npz.NpzHead | None]) -> list[Heads]:
+    """A file without metadata or locations is unsound, unless no file of the plate has them."""
+    everywhere = {name for head in read if head for name in _OPTIONAL_MEMBERS if name in head.members}
+    result = []
+    for head, found in zip(heads, read, strict=True):
+        lacking = sorted(everywhere - found.members) if found else []
+        reason = f"missing member {', '.join(lacking)}: other files of the plate have it"
+        result.append(head.without(OBJECTS, reason) if lacking else head)
+    return result

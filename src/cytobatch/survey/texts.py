@@ -1,0 +1,67 @@
+"""Columns that should measure, but hold text in the first row of some CSV file: text on this plate, or a fault."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from cytobatch.errors import UnsoundTableError
+from cytobatch.readers import csv
+from cytobatch.readers.values import is_number
+from cytobatch.survey.heads import Heads
+from cytobatch.survey.model import SurveyedTable
+
+_Found = tuple[str, SurveyedTable]
+
+
+def settle_text_columns(heads: Sequence[Heads]) -> list[Heads]:
+    """Decides of each such column whether it is text on this plate: it is if most exports have text there.
+
+    The exports that are of the other kind are unsound, and one that disagrees with them is named.
+    """
+    tables = [(head.export.path, table) for head in heads for table in head.tables.values() if table.has_rows]
+    result = list(heads)
+    for name, column in sorted({(table.name, column) for _, table in tables for column in table.first_text}):
+        own = [(path, table) for path, table in tables if table.name == name and column in table.schema.names]
+        text = [(path, table) for path, table in own if column in table.first_text]
+        others = [(path, table) for path, table in own if column not in table.first_text]
+        if 2 * len(others) < len(own):
+            numeric = {path for path, table in others if _holds_numbers(table, column)}
+            result = [_as_text(head, name, column, numeric, text[0]) for head in result]
+        else:
+            other = next((path for path, table in others if _holds_numbers(table, column)), others[0][0])
+            result = [_as_number(head, name, column, other) for head in result]
+    return result
+
+
+def _holds_numbers(table: SurveyedTable, column: str) -> bool:
+    """Whether there are values in a column, and all of them are numbers."""
+    if table.shape is None:
+        return False
+    try:
+        said = csv.read_text(table.path, table.shape, (column,))[column].to_pylist()
+    except UnsoundTableError:
+        # It is told when the rows are read.
+        return False
+    values = [value for value in said if value]
+    return bool(values) and all(is_number(value) for value in values)
+
+
+def _as_text(head: Heads, name: str, column: str, numeric: set[str], text: _Found) -> Heads:
+    table = head.tables.get(name)
+    if table is None or column not in table.schema.names:
+        return head
+    if head.export.path in numeric:
+        path, other = text
+        return head.without(name, f"numbers in text column {column!r}, where {path} has {other.first_text[column]!r}")
+    place = table.schema.names.index(column)
+    schema = table.schema.set(place, pa.field(column, pa.string()))
+    return replace(head, tables={**head.tables, name: replace(table, schema=schema)})
+
+
+def _as_number(head: Heads, name: str, column: str, other: str) -> Heads:
+    table = head.tables.get(name)
+    if table is None or column not in table.first_text:
+        return head
+    value = table.first_text[column]
+    return head.without(name, f"text in numeric column {column!r}: {value!r}, where {other} has a number")
