@@ -5,7 +5,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from cytobatch.jobspec import PlateJob
@@ -100,6 +102,85 @@ def write_sqlite(path: Path, *exports: Tables) -> Path:
                 insert(connection, name, table)
         connection.commit()
     return path
+
+
+def incarta_table(wells: tuple[str, ...] = ("C - 3", "D - 4"), fields: int = 2, objects: int = 3) -> pa.Table:
+    """What IN Carta writes for one plate: columns with spaces, class columns empty, a mean of counts with fractions."""
+    places = [(well, fov, number) for well in wells for fov in range(1, fields + 1) for number in range(1, objects + 1)]
+    count = len(places)
+    rows = list(range(count))
+    return pa.table(
+        {
+            "OBJECT ID": [number for _, _, number in places],
+            "Row": [well[0] for well, _, _ in places],
+            "Column": [int(well.rpartition(" ")[2]) for well, _, _ in places],
+            "FOV": [fov for _, fov, _ in places],
+            "WELL LABEL": [well for well, _, _ in places],
+            "Z": [1] * count, "T": [1] * count,
+            "Class Name": pa.nulls(count, pa.string()), "Class Color": pa.nulls(count, pa.string()),
+            "Ancestry Path": pa.nulls(count, pa.string()),
+            "Primary Target Area wv1": [10.5 + row for row in rows],
+            "Primary Target Max Intensity wv1": [100 + row for row in rows],
+            "Primary Target Neighbor Count (SOI) wv1": [row % 4 for row in rows],
+            "Cells Area wv3": [7.25 * row for row in rows],
+            "F Actin Intensity/Global Bckg wv2": [row / 8 for row in rows],
+            "F Actin Neighbor Count wv2": [row / 2 for row in rows],
+            "Slice Algorithm": ["CurrentSlice"] * count, "Slice Indicator": ["Yes"] * count,
+            "Acquisition Time Stamp": [13.33 * row for row in rows], "Plate ID": ["2023 DAY0"] * count,
+        }
+    )  # fmt: skip
+
+
+def write_incarta(path: Path, table: pa.Table) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pacsv.write_csv(table, path, pacsv.WriteOptions(quoting_style="needed"))
+    return path
+
+
+def write_incarta_plate(root: Path, days: int = 3) -> Path:
+    for day in range(days):
+        write_incarta(root / f"Test {day} Day{day}_2024.csv", incarta_table())
+    return root
+
+
+def npz_members(objects: int = 3, features: int = 4, **metadata: object) -> dict[str, Any]:
+    """What DeepProfiler writes for one site."""
+    said = {"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": 1, "Treatment": "DMSO@NA"}
+    return {
+        "features": np.arange(objects * features, dtype=np.float32).reshape(objects, features) / 8,
+        "metadata": np.array({**said, "Metadata_Model": "net", **metadata}, dtype=object),
+        "locations": np.arange(objects * 2, dtype=np.float64).reshape(objects, 2),
+    }
+
+
+def write_npz(path: Path, members: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **members)
+    return path
+
+
+def write_npz_plate(root: Path, sites: int = 3) -> Path:
+    for site in range(1, sites + 1):
+        write_npz(root / "P1" / f"A01_{site}.npz", npz_members(2 + site, Metadata_Site=site))
+    return root
+
+
+def write_combined(folder: Path, tables: Tables) -> Path:
+    """A site as ExportToSpreadsheet writes it with its objects combined: image.csv and object.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(tables["Image"], folder / "image.csv")
+    compartments = {name: table for name, table in tables.items() if name != "Image"}
+    own = [(name, column) for name, table in compartments.items() for column in table.column_names
+           if column != "ImageNumber"]  # fmt: skip
+    image = tables["Image"]["ImageNumber"][0].as_py()
+    lines = [["Image", *(name for name, _ in own)], ["ImageNumber", *(column for _, column in own)]]
+    for row in range(max(table.num_rows for table in compartments.values())):
+        cells = [
+            compartments[name][column][row].as_py() if row < compartments[name].num_rows else "" for name, column in own
+        ]
+        lines.append([str(image), *map(str, cells)])
+    (folder / "object.csv").write_text("".join(",".join(line) + "\n" for line in lines))
+    return folder
 
 
 def convert(source: Path, destination: Path, **options: Any) -> tuple[pa.Table, RunReport]:
