@@ -166,19 +166,21 @@ def write_npz_plate(root: Path, sites: int = 3) -> Path:
 
 
 def write_combined(folder: Path, tables: Tables) -> Path:
-    """A site as ExportToSpreadsheet writes it with its objects combined: image.csv and object.csv."""
+    """A site as ExportToSpreadsheet writes it with its objects combined: image.csv, and object.csv with one number."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(tables["Image"], folder / "image.csv")
     compartments = {name: table for name, table in tables.items() if name != "Image"}
     own = [(name, column) for name, table in compartments.items() for column in table.column_names
-           if column != "ImageNumber"]  # fmt: skip
+           if column not in ("ImageNumber", "ObjectNumber")]  # fmt: skip
     image = tables["Image"]["ImageNumber"][0].as_py()
-    lines = [["Image", *(name for name, _ in own)], ["ImageNumber", *(column for _, column in own)]]
+    first = next(iter(compartments))
+    lines = [["Image", first, *(name for name, _ in own)], ["ImageNumber", "ObjectNumber", *(name for _, name in own)]]
     for row in range(max(table.num_rows for table in compartments.values())):
         cells = [
-            compartments[name][column][row].as_py() if row < compartments[name].num_rows else "" for name, column in own
+            compartments[name][column][row].as_py() if row < compartments[name].num_rows else "nan"
+            for name, column in own
         ]
-        lines.append([str(image), *map(str, cells)])
+        lines.append([str(image), str(row + 1), *map(str, cells)])
     (folder / "object.csv").write_text("".join(",".join(line) + "\n" for line in lines))
     return folder
 

@@ -1,6 +1,7 @@
 """Real measurements with expected answers, where they lie beside the project; the other tests have generated twins."""
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pycytominer.cyto_utils import infer_cp_features
 
 from conftest import SHARED_DATA
-from cytobatch.columns import ColumnKind, kind_of
+from cytobatch.columns import ColumnKind, is_measurement, kind_of
 from cytobatch.report import Outcome
 from plates import convert, convert_to_folder
 
@@ -55,6 +57,42 @@ def test_a_preset_gives_cytotables_answer(folder: str, preset: str, tmp_path: Pa
 def test_auto_gives_the_same_answer_under_the_same_names(folder: str, tmp_path: Path) -> None:
     found, _ = convert(SHARED_DATA / folder / "source", tmp_path, column_names="cytotable")
     assert_equal(found, pq.read_table(SHARED_DATA / folder / "expected.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "preset"),
+    [
+        ("incarta_csv", "in-carta"), ("incarta_csv", "auto"), ("deepprofiler_npz", "deepprofiler"),
+        ("deepprofiler_npz", "auto"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("join", [True, False])
+def test_files_of_whole_rows_give_cytotables_answer(folder: str, preset: str, join: bool, tmp_path: Path) -> None:
+    found, _ = convert_to_folder(SHARED_DATA / folder / "source", tmp_path, preset=preset, join=join)
+    assert_equal(found["single_cells.parquet"], pq.read_table(SHARED_DATA / folder / "expected.parquet"))
+
+
+def test_a_combined_file_gives_the_rows_of_the_compartments_own(tmp_path: Path) -> None:
+    source = SHARED_DATA / "cytominerdb_a_csv" / "source"
+    for site in ("1", "2"):
+        (tmp_path / "in" / site).mkdir(parents=True)
+        for name in ("image.csv", "object.csv"):
+            (tmp_path / "in" / site / name).write_bytes((source / site / name).read_bytes())
+    own, _ = convert(source, tmp_path / "one", preset=HEALTH)
+    combined, report = convert(tmp_path / "in", tmp_path / "two", preset=HEALTH)
+    assert_equal(combined, own)
+    assert {entry.table for entry in report.ledger} == {"image", "cells", "cytoplasm", "nuclei"}
+
+
+@pytest.mark.parametrize("folder", ["examplehuman_csv", "nf1_sqlite", "cellhealth_sqlite", "jump_site_csv"])
+def test_pycytominer_takes_exactly_the_measurements_for_features(folder: str, tmp_path: Path) -> None:
+    found, _ = convert(SHARED_DATA / folder / "source", tmp_path)
+    labels = ("Cells_", "Cytoplasm_", "Nuclei_")
+    measured = {name for name in found.column_names if name.startswith(labels) and is_measurement(name)}
+    assert set(infer_cp_features(found.to_pandas())) == measured
+    assert len(measured) > 150
+    identifying = re.compile(r".*(Object_?Number|Parent|Children|FileName|PathName).*")
+    assert not [name for name in measured if identifying.fullmatch(name)]
 
 
 def test_tables_of_sites_that_repeat_their_images(tmp_path: Path) -> None:

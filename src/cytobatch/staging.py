@@ -44,7 +44,7 @@ class Stager:
             return sqlite.lanes(self._engine, table.path, table.sql_table, own, repairs)
         if table.shape is not None:
             return (functools.partial(csv.stream, table.path, table.shape, own, repairs, table.forced),)
-        return (functools.partial(npz.stream, table.path, own),)
+        return (functools.partial(npz.stream, table.path, own, repairs, table.forced),)
 
     def _spill(self, schema: pa.Schema, lane: Lane) -> pa.Table:
         self._files += 1

@@ -101,7 +101,7 @@ def test_wanted_columns_are_read_as_text(tmp_path: Path) -> None:
     assert table.to_pylist() == [{"Plate": "001", "Area": None}]
 
 
-COMBINED = b"Image,Cells,Cells,Nuclei,Nuclei\nImageNumber,ObjectNumber,Area,ObjectNumber,Area\n1,1,2.5,1,7\n1,,,2,9\n"
+COMBINED = b"Image,Cells,Cells,Nuclei\nImageNumber,ObjectNumber,Area,Area\n1,1,2.5,7\n1,2,nan,9\n1,3,,8\n"
 
 
 def test_tables_side_by_side_are_told_apart_by_the_first_of_two_header_rows(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_tables_side_by_side_are_told_apart_by_the_first_of_two_header_rows(tmp_
         assert shape.names == tuple(schema.names)
         table = pa.Table.from_batches(csv.stream(path, shape, schema, []), schema)
         found[label] = [tuple(row.values()) for row in table.to_pylist()]
-    assert found == {"Cells": [(1, 1, 2.5)], "Nuclei": [(1, 1, 7.0), (1, 2, 9.0)]}
+    assert found == {"Cells": [(1, 1, 2.5)], "Nuclei": [(1, 1, 7.0), (1, 2, 9.0), (1, 3, 8.0)]}
     with pytest.raises(UnsoundTableError, match="no columns of Cytoplasm"):
         csv.read_combined_head(path, "Cytoplasm")
 

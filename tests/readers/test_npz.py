@@ -69,7 +69,7 @@ def with_metadata(tmp_path: Path, metadata: object, protocol: int = 4) -> Path:
 
 def table_of(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     schema = npz.read_head(path).schema if schema is None else schema
-    return pa.Table.from_batches(npz.stream(path, schema), schema)
+    return pa.Table.from_batches(npz.stream(path, schema, []), schema)
 
 
 def refused(path: Path) -> UnsoundTableError:
@@ -77,7 +77,7 @@ def refused(path: Path) -> UnsoundTableError:
     with pytest.raises(UnsoundTableError) as caught:
         npz.read_head(path)
     with pytest.raises(UnsoundTableError):
-        list(npz.stream(path, pa.schema([])))
+        list(npz.stream(path, pa.schema([]), []))
     assert caught.value.where == path.name
     assert caught.value.remedy
     return caught.value
@@ -120,7 +120,7 @@ def test_columns_come_as_they_are_wanted(tmp_path: Path) -> None:
     path = saved(tmp_path, MEMBERS)
     kinds = [("Lost", pa.string()), ("efficientnet_3", pa.float64()), ("Metadata_Site", pa.float64())]
     schema = pa.schema([*kinds, ("Dose", pa.string()), ("Metadata_Plate", pa.large_string())])
-    (batch,) = npz.stream(path, schema)
+    (batch,) = npz.stream(path, schema, [])
     assert batch.schema == schema
     wanted = {"Lost": None, "efficientnet_3": float(FEATURES[3, 2]), "Metadata_Site": 5.0}
     assert batch.to_pylist()[3] == {**wanted, "Dose": "0.5", "Metadata_Plate": "SQ1"}
@@ -137,12 +137,14 @@ def test_columns_come_as_they_are_wanted(tmp_path: Path) -> None:
 def test_columns_that_cannot_be_had_are_refused(tmp_path: Path, field: tuple[str, pa.DataType], what: str) -> None:
     path = saved(tmp_path, MEMBERS)
     with pytest.raises(UnsoundTableError) as caught:
-        list(npz.stream(path, pa.schema([field])))
+        list(npz.stream(path, pa.schema([field]), []))
     assert caught.value.what == what
 
 
 def test_columns_of_features_share_one_buffer(tmp_path: Path) -> None:
-    (batch,) = npz.stream(saved(tmp_path, MEMBERS), pa.schema([(f"efficientnet_{n}", pa.float64()) for n in (1, 2)]))
+    (batch,) = npz.stream(
+        saved(tmp_path, MEMBERS), pa.schema([(f"efficientnet_{n}", pa.float64()) for n in (1, 2)]), []
+    )
     first, second = (column.buffers()[1].address for column in batch.columns)
     assert second - first == 4 * 8
 
@@ -242,7 +244,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20) | st.samp
 def test_any_text_passes_through(tmp_path_factory: pytest.TempPathFactory, metadata: dict[str, object]) -> None:
     path = saved(tmp_path_factory.mktemp("text"), {"features": FEATURES, "metadata": np.array(metadata, object)})
     assert npz.read_head(path).metadata == metadata
-    (batch,) = npz.stream(path, npz.read_head(path).schema)
+    (batch,) = npz.stream(path, npz.read_head(path).schema, [])
     assert {key: batch[key][3].as_py() for key in metadata} == metadata
 
 
@@ -490,7 +492,7 @@ def test_damaged_data_is_refused_with_its_rows(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(features.tobytes(), features[::-1].tobytes()))
     schema = npz.read_head(path).schema
     with pytest.raises(UnsoundTableError) as caught:
-        list(npz.stream(path, schema))
+        list(npz.stream(path, schema, []))
     assert caught.value.what == "damaged"
 
 

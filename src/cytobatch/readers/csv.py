@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER
@@ -16,6 +17,7 @@ from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numb
 _BLOCK = 16 * 2**20
 _LINE = 16 * 2**20
 _REMEDY = "export or copy it again"
+_IMAGE_GROUP, _NUMBER_OBJECT_NUMBER = "Image", "Number_Object_Number"
 _OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
 
 # The standard library refuses fields beyond 128 KiB, which image tables with a pipeline in them have.
@@ -27,7 +29,7 @@ class CsvShape:
     """How a CSV file's lines are to be read: the names of its columns, and the lines that they take.
 
     `own` has those columns that make the table, by the table's names for them; all, where it is None. Rows without a
-    value in the column `filled` are of other tables in the same file.
+    number in the column `filled` are of other tables in the same file.
     """
 
     columns: tuple[str, ...]
@@ -87,20 +89,25 @@ def read_head(path: Path) -> CsvHead:
 def read_combined_head(path: Path, label: str) -> CsvHead:
     """The head of one table among several that stand side by side under a header of two rows, table names above.
 
-    `label` is the table's name there. Rows are those with its ObjectNumber. Raises UnsoundTableError.
+    `label` is the table's name there. As CellProfiler's ExportToSpreadsheet has it, all share the ObjectNumber that
+    stands below the first, and columns of the image; where a table has fewer objects than others, it is NaN or blank.
+    Raises UnsoundTableError.
     """
     (above, below, row), complete = _ends(path, 2)
     groups, names = _header(path, above), _header(path, below)
     if len(groups) != len(names):
         raise unsound(path, "ragged header", f"its rows have {len(groups)} and {len(names)} names")
-    columns = tuple(f"{group}/{name}" for group, name in zip(groups, names, strict=True))
+    pairs = list(zip(groups, names, strict=True))
+    columns = tuple(f"{group}/{name}" for group, name in pairs)
     _check_header(path, columns)
-    own = {IMAGE_NUMBER: f"Image/{IMAGE_NUMBER}"} | {
-        name: column for group, name, column in zip(groups, names, columns, strict=True) if group == label
-    }
-    if OBJECT_NUMBER not in own or own[IMAGE_NUMBER] not in columns:
+    number = next((f"{group}/{name}" for group, name in pairs if name == OBJECT_NUMBER), None)
+    measured = {name: f"{group}/{name}" for group, name in pairs if group == label and name != OBJECT_NUMBER}
+    shared = {name: f"{group}/{name}" for group, name in pairs if group == _IMAGE_GROUP}
+    if not measured or number is None or IMAGE_NUMBER not in shared:
         raise unsound(path, f"no columns of {label}", f"its header has those of {', '.join(sorted(set(groups)))}")
-    shape = CsvShape(columns, 2, own, own[OBJECT_NUMBER])
+    own = {IMAGE_NUMBER: shared[IMAGE_NUMBER], OBJECT_NUMBER: number} | shared | measured
+    filled = measured.get(_NUMBER_OBJECT_NUMBER, next(iter(measured.values())))
+    shape = CsvShape(columns, 2, own, filled)
     return CsvHead(shape, _first_row(path, row, shape), complete)
 
 
@@ -208,8 +215,16 @@ def _open(
         except pa.ArrowInvalid as error:
             raise _BadValueError(str(error)) from error
         if shape.filled:
-            batch = batch.filter(batch[shape.filled].is_valid()).select(list(wanted))
+            batch = batch.filter(_is_filled(batch[shape.filled])).select(list(wanted))
         yield batch.rename_columns(list(types))
+
+
+def _is_filled(column: pa.Array) -> pa.Array:
+    if pa.types.is_string(column.type):
+        number = pc.not_equal(pc.utf8_lower(pc.utf8_trim_whitespace(column)), "nan")
+    else:
+        number = pc.invert(pc.is_nan(column.cast(pa.float64())))
+    return pc.fill_null(number, fill_value=False)
 
 
 class _BadValueError(Exception):

@@ -7,7 +7,7 @@ import tokenize
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.pickles import NotPlainError, Scalar, in_short, read_dictionary
+from cytobatch.readers.values import Repair, read_numbers
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _LONGEST_HEADER = 12 + 10_000
@@ -76,10 +77,13 @@ def read_head(path: Path) -> NpzHead:
         return _head(archive)
 
 
-def stream(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def stream(
+    path: Path, schema: pa.Schema, repairs: list[Repair], forced: Collection[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """The columns of `schema`, typed by it, as one batch; they are columns of the head's, of its types or wider ones.
 
-    Raises UnsoundTableError as `read_head` does, and for data that is not whole, or does not fit the schema.
+    In the columns `forced` text that is no number becomes null, which is added to `repairs`. Raises UnsoundTableError
+    as `read_head` does, and for data that is not whole, or does not fit the schema.
     """
     with _opened(path) as archive:
         head = _head(archive)
@@ -87,7 +91,18 @@ def stream(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     arrays = [_column(value, head.rows) for value in (path.name, *head.metadata.values())]
     arrays.extend(pa.array(numbers) for matrix in matrices for numbers in matrix)
     columns = dict(zip(head.schema.names, arrays, strict=True))
+    numbers = [field for field in schema if field.name in forced and not pa.types.is_string(field.type)]
+    columns |= {field.name: _numbers(path, columns[field.name], field, repairs) for field in numbers}
     yield pa.RecordBatch.from_arrays([_typed(path, columns, field) for field in schema], schema=schema)
+
+
+def _numbers(path: Path, column: pa.Array, field: pa.Field, repairs: list[Repair]) -> pa.Array:
+    if not pa.types.is_string(column.type):
+        return column
+    text = pa.chunked_array([column])
+    numbers, found = read_numbers(field.name, text, field.type, path.name, otherwise_null=True)
+    repairs.extend(found)
+    return numbers.combine_chunks()
 
 
 def _column(value: Scalar | pa.Array, rows: int) -> pa.Array:
