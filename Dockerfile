@@ -2,10 +2,12 @@
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
+# `--build-arg LOCK=anndata.lock` makes an image that writes AnnData too.
+ARG LOCK=runtime.lock
 WORKDIR /build
 RUN python -m venv /opt/cytobatch
-COPY requirements/build.lock requirements/runtime.lock requirements/
-RUN /opt/cytobatch/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/runtime.lock \
+COPY requirements/build.lock requirements/${LOCK} requirements/
+RUN /opt/cytobatch/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/${LOCK} \
  && python -m venv /opt/build \
  && /opt/build/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./

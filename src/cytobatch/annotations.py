@@ -61,9 +61,10 @@ def _with_platemap(survey: Survey, where: str, read: Read) -> Survey:
     places = _places(survey)
     if not any(well for _, well, _ in places):
         raise _error("platemap without wells", where, "no well of the plate is known", "give it with 'well'")
-    maps = _platemaps({plate for plate, _, _ in places}, survey.plan.job.plate, where, read)
-    keys = [(well,) for _, well, _ in places]
-    rows = [maps[plate].by_key.get(key) for (plate, _, _), key in zip(places, keys, strict=True)]
+    # Objects without an image set may have no plate either, and then no row.
+    plates = {plate for plate, _, _ in _seen(survey, places)}
+    maps = _platemaps(plates, survey.plan.job.plate, where, read)
+    rows = [maps[plate].by_key.get((well,)) if plate in maps else None for plate, well, _ in places]
     columns = list(dict.fromkeys(name for found in maps.values() for name in found.columns))
     named = {column: _free(under_metadata(column), survey.images.places.column_names) for column in columns}
     lost = {well for (_, well, _), row in zip(_seen(survey, places), rows, strict=False) if row is None}
@@ -79,13 +80,11 @@ def _platemaps(plates: Iterable[str | None], otherwise: str | None, where: str, 
     listing = f"{where.rstrip('/')}/{_BARCODES}"
     names = {key[0]: row[_MAP_NAME] for key, row in _keyed(read(listing), listing, (_BARCODE,), (_MAP_NAME,)).items()}
     known = {plate: plate if plate in names else otherwise for plate in plates}
-    absent = sorted({str(plate) for plate, name in known.items() if name not in names})
+    absent = sorted({plate or "a plate of unknown name" for plate, name in known.items() if name not in names})
     if absent:
         shown = ", ".join(sorted(str(name) for name in names)[:_SHOWN])
-        raise _error(
-            "plate without a platemap", listing, f"it lists {shown or 'no plate'}, but not {', '.join(absent)}",
-            "add the plate, or give it the listed name with 'plate'",
-        )  # fmt: skip
+        why = f"it lists {shown or 'no plate'}, but not {', '.join(absent)}"
+        raise _error("plate without a platemap", listing, why, "add the plate, or say its listed name with 'plate'")
     files = {
         name: f"{where.rstrip('/')}/{_MAPS}/{name if _is_file(name) else f'{name}.txt'}" for name in names.values()
     }

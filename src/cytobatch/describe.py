@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.filesize import decimal
 
-from cytobatch.jobspec import PARQUET, SINGLE_CELLS, PlateJob
+from cytobatch.jobspec import PARQUET, PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.layouts import SourceKind
 from cytobatch.pipeline import engine_for, folders_for, plan_plate, stage_plate, survey_plate
 from cytobatch.plan import ConversionPlan
@@ -28,7 +28,7 @@ class PlanDescription:
     plan: ConversionPlan
     survey: Survey | None
     rows: Mapping[str, int]
-    destination: str
+    outputs: tuple[str, ...]
     report: str
 
 
@@ -37,13 +37,23 @@ def describe_job(job: PlateJob) -> PlanDescription:
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
         destination = Destination(job)
-        joined = job.join or plan.kind.is_flat
-        target = destination.uri_of(f"{SINGLE_CELLS}{PARQUET}" if joined else f"<table>{PARQUET}")
+        outputs = tuple(destination.uri_of(name) for name in _outputs(plan))
         if is_remote(plan.job.source):
-            return PlanDescription(plan, None, {}, target, destination.report_uri)
+            return PlanDescription(plan, None, {}, outputs, destination.report_uri)
         with engine_for(job, folders) as engine:
             found = survey_plate(plan, stage_plate(plan, source), engine)
-        return PlanDescription(plan, found, _cheap_rows(found), target, destination.report_uri)
+        return PlanDescription(plan, found, _cheap_rows(found), outputs, destination.report_uri)
+
+
+def _outputs(plan: ConversionPlan) -> Iterator[str]:
+    """The names of the outputs below the destination."""
+    job = plan.job
+    rows = SINGLE_CELLS if job.concat else "<export>"
+    if not (job.join or plan.kind.is_flat):
+        rows = "<table>" if job.concat else "<table>/<export>"
+    for stem in (rows, PROFILES) if job.well_profiles else (rows,):
+        yield f"{stem}{PARQUET}"
+        yield from (f"{stem}.{kind}" for kind in job.anndata)
 
 
 def _cheap_rows(found: Survey) -> dict[str, int]:
@@ -89,7 +99,8 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
         yield "compartments", ", ".join(plan.compartments)
     if found:
         yield from _survey_lines(description, found)
-    yield "output", description.destination
+    for output in description.outputs:
+        yield "output", output
     yield "report", description.report
 
 

@@ -293,3 +293,97 @@ def test_a_users_join_without_rows_is_an_empty_profile(tmp_path: Path) -> None:
     table, report = convert(source, tmp_path, joins="SELECT * FROM cells WHERE Cells_AreaShape_Area < 0")
     assert (table.num_rows, report.counts.rows) == (0, 0)
     assert "Cells_AreaShape_Area" in table.column_names
+
+
+def test_columns_of_the_image_table_are_kept_on_request(tmp_path: Path) -> None:
+    tables = site_tables(2)
+    tables["Image"] = (
+        tables["Image"]
+        .append_column("PathName_OrigDNA", pa.array(["/images"]))
+        .append_column("ImageQuality_PowerLogLogSlope_DNA", pa.array(["-2.5"]))
+        .append_column("ExecutionTime_01", pa.array([1.0]))
+    )
+    source = write_site(tmp_path / "in", tables)
+    table, report = convert(source, tmp_path, image_columns="Image_(FileName|PathName|ImageQuality)_.*")
+    kept = [name for name in table.column_names if name.startswith("Image_")]
+    assert kept == ["Image_FileName_OrigDNA", "Image_ImageQuality_PowerLogLogSlope_DNA", "Image_PathName_OrigDNA"]
+    assert table["Image_ImageQuality_PowerLogLogSlope_DNA"].to_pylist() == [-2.5, -2.5]
+    assert not report.warnings
+    table, report = convert(source, tmp_path, image_columns="ImageQuality_.*")
+    assert not [name for name in table.column_names if name.startswith("Image_")]
+    assert [warning.what for warning in report.warnings] == [
+        "no column of the image table fits image_columns 'ImageQuality_.*'"
+    ]
+
+
+def test_objects_that_an_image_set_counts_are_metadata(tmp_path: Path) -> None:
+    table, _ = convert(write_sites(tmp_path / "in", 2, 3), tmp_path, preset="cellprofiler_csv")
+    assert table["Metadata_Count_Cells"].to_pylist() == [3] * 6
+    assert table["Metadata_Count_Nuclei"].to_pylist() == [4] * 6
+
+
+def test_what_measures_nothing_goes_under_metadata_with_auto(tmp_path: Path) -> None:
+    tables = cytominer_tables(site_tables(3), 1)
+    for name in ("Cells", "Cytoplasm", "Nuclei"):
+        numbers = tables[name]["ObjectNumber"]
+        more = {
+            f"{name}_Number_Object_Number": numbers, f"{name}_Children_Spots_Count": numbers,
+            f"{name}_Neighbors_FirstClosestObjectNumber_5": numbers, f"{name}_Neighbors_NumberOfNeighbors_5": numbers,
+            f"{name}_Classify_Kind": pa.array(["a"] * tables[name].num_rows),
+        }  # fmt: skip
+        for column, values in more.items():
+            tables[name] = tables[name].append_column(column, values)
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", tables)
+    auto, _ = convert(path, tmp_path / "one")
+    ours, _ = convert(path, tmp_path / "two", column_names="cytotable")
+    moved = set(ours.column_names) - set(auto.column_names)
+    assert {f"Metadata_{name}" for name in moved} == set(auto.column_names) - set(ours.column_names)
+    left = {name for name in auto.column_names if name.startswith(("Cells_", "Cytoplasm_", "Nuclei_"))}
+    assert left == {
+        f"{name}_{column}"
+        for name in ("Cells", "Cytoplasm", "Nuclei")
+        for column in ("AreaShape_Area", "Neighbors_NumberOfNeighbors_5")
+    }
+    assert "Cells_Number_Object_Number" in ours.column_names
+    for name in moved:
+        assert auto[f"Metadata_{name}"].equals(ours[name])
+
+
+def test_values_that_are_no_finite_numbers_are_counted_for_each_column(tmp_path: Path) -> None:
+    for site, values in enumerate((["nan", "1", "-nan(ind)"], ["inf", "", "2"]), start=1):
+        tables = site_tables(3)
+        tables["Cells"] = with_column(tables["Cells"], "AreaShape_Area", pa.array(values))
+        write_site(tmp_path / "in" / f"P1-A01-{site}", tables)
+    _, report = convert(tmp_path / "in", tmp_path)
+    odd = {item.column: (item.nulls, item.nans, item.infinities) for item in report.odd_values}
+    assert odd == {"Cells_AreaShape_Area": (1, 2, 1)}
+    assert report.repairs == []
+
+
+@pytest.mark.parametrize("numbers", [("t1", "t2"), (1, 2), None])
+def test_a_sqlite_may_number_its_tables_by_text_by_integers_or_not_at_all(
+    tmp_path: Path, numbers: tuple[object, object] | None
+) -> None:
+    path = tmp_path / "in" / "p.sqlite"
+    for site, number in enumerate(numbers or (0, 0), start=1):
+        tables = cytominer_tables(site_tables(3, image=1 if numbers else site, offset=100.0 * site), number)
+        write_sqlite(
+            path, tables if numbers else {k: table.drop_columns(["TableNumber"]) for k, table in tables.items()}
+        )
+    table, _ = convert(path, tmp_path)
+    assert table["Cells_AreaShape_Area"].to_pylist() == [101.0, 102.0, 103.0, 201.0, 202.0, 203.0]
+    found = set(table["Metadata_TableNumber"].to_pylist()) if numbers else set()
+    assert found == set(numbers or ())
+
+
+def test_integers_that_one_site_writes_as_floats_unify(tmp_path: Path) -> None:
+    write_site(tmp_path / "in" / "s1", site_tables(2))
+    tables = site_tables(2)
+    for name, column in (("Cells", "Parent_Nuclei"), ("Cells", "ImageNumber"), ("Cytoplasm", "ObjectNumber")):
+        values = pa.array([f"{value}.0" for value in tables[name][column].to_pylist()])
+        tables[name] = with_column(tables[name], column, values)
+    write_site(tmp_path / "in" / "s2", tables)
+    table, report = convert(tmp_path / "in", tmp_path)
+    assert table.num_rows == 4
+    assert table.schema.field("Metadata_Cells_Parent_Nuclei").type == pa.int64()
+    assert report.repairs == []
