@@ -9,6 +9,7 @@ from cytobatch.layouts import PresetName
 from cytobatch.report import (
     Counts,
     LedgerEntry,
+    OddValues,
     Outcome,
     OutputFile,
     ReportWarning,
@@ -48,7 +49,7 @@ def test_every_class_of_error_has_a_documented_exit_code() -> None:
 
 
 def test_every_part_of_a_report_is_documented() -> None:
-    models = (RunReport, Counts, LedgerEntry, OutputFile, ReportWarning, SchemaDifference, ValueRepair)
+    models = (RunReport, Counts, LedgerEntry, OutputFile, ReportWarning, SchemaDifference, ValueRepair, OddValues)
     for name in {name for model in models for name in model.model_fields} - {"first_exports"}:
         assert f"`{name}`" in REPORT, name
     for outcome in Outcome:

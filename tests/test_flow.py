@@ -25,7 +25,7 @@ def test_a_run_needs_no_server_and_is_quiet(cytobatch: Run, tmp_path: Path, monk
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     done = cytobatch("run")
     assert done.returncode == 0, done.stderr
-    assert "in: 12 rows x 13 columns, 1 wells, 3 sites, from 3 export(s)" in done.stdout
+    assert "in: 12 rows x 15 columns, 1 wells, 3 sites, from 3 export(s)" in done.stdout
     assert done.stderr.splitlines() == [f"in: {step}" for step in ("plan", "stage", "convert", "publish", "report")]
     assert pq.read_table(tmp_path / "out" / "single_cells.parquet").num_rows == 12
     assert not (tmp_path / "home").exists()

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from cytobatch.columns import (
     IMAGE_NUMBER,
+    METADATA,
     PLATE,
     SITE,
     TABLE_NUMBER,
@@ -83,11 +84,18 @@ def place_columns(columns: Iterable[str]) -> tuple[str, ...]:
     return tuple(column for column in columns if column in telling)
 
 
+def _image_name(column: str, preset: Preset) -> str:
+    """The name of an image table's column in a joined profile: under Image_ or Metadata_.
+
+    CytoTable takes `ImageQuality_…` for a name that has its table in front already.
+    """
+    name = profile_name(column, IMAGE_LABEL, preset.identifying_columns, preset.metadata)
+    return name if name.startswith((f"{IMAGE_LABEL}_", METADATA)) else f"{IMAGE_LABEL}_{name}"
+
+
 def wanted_columns(columns: Sequence[str], preset: Preset) -> tuple[str, ...]:
     """Those of an image table's columns that a joined profile needs: keys, counts, places and the preset's own."""
-    names = {
-        column: profile_name(column, IMAGE_LABEL, preset.identifying_columns, preset.metadata) for column in columns
-    }
+    names = {column: _image_name(column, preset) for column in columns}
     telling = set(place_columns(columns)) | {IMAGE_NUMBER, TABLE_NUMBER}
     return tuple(
         column
@@ -258,7 +266,7 @@ def image_sets(said: pa.Table | None, values: pa.Table | None, preset: Preset, e
 def _kept(values: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:
     """The columns that the preset keeps, under their profile names."""
     raw = [name for name in values.column_names if name not in ("e", IMAGE_NUMBER)]
-    named = [profile_name(name, IMAGE_LABEL, preset.identifying_columns, preset.metadata) for name in raw]
+    named = [_image_name(name, preset) for name in raw]
     return {
         name: values[column]
         for name, column in zip(distinct_names(named), raw, strict=True)
