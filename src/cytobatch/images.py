@@ -277,4 +277,4 @@ def _kept(values: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:
 def _counts(values: pa.Table) -> dict[str, pa.ChunkedArray]:
     """The objects that each image set counts, as metadata: `Metadata_Count_Cells`."""
     matches = [(match[1], name) for name in values.column_names if (match := _COUNT.fullmatch(name))]
-    return {f"{COUNT}{label}": values[name] for label, name in matches}
+    return {f"{COUNT}{label}": _integers_if_whole(values[name]) for label, name in matches}

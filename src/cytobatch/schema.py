@@ -80,18 +80,20 @@ def unify(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
     is text anywhere is text. Raises LayoutError where another column is text in one export and a number in another,
     naming both.
     """
-    shapes: dict[tuple[tuple[str, str], ...], ExportColumns] = {}
+    # Thousands of exports have few schemas between them.
+    distinct: list[ExportColumns] = []
     for part in parts:
-        shapes.setdefault(tuple((field.name, str(field.type)) for field in part.schema), part)
+        if not any(part.schema.equals(known.schema) for known in reversed(distinct)):
+            distinct.append(part)
     types: dict[str, pa.DataType] = {}
     first: dict[str, str] = {}
-    for part in shapes.values():
+    for part in distinct:
         for field in part.schema:
             known = types.setdefault(field.name, field.type)
             origin = first.setdefault(field.name, part.export)
             if not known.equals(field.type):
                 types[field.name] = _common(table, field.name, (origin, known), (part.export, field.type))
-    names = _in_order({tuple(name for name, _ in shape) for shape in shapes})
+    names = _in_order({tuple(part.schema.names) for part in distinct})
     return pa.schema([(name, pa.string() if pa.types.is_null(types[name]) else types[name]) for name in names])
 
 

@@ -141,7 +141,9 @@ def test_wells_that_nothing_tells_cannot_be_profiled(tmp_path: Path) -> None:
 
 def test_casts_hold_for_profiles(tmp_path: Path) -> None:
     source = sites_of_wells(tmp_path / "in", "A1")
-    options: dict[str, Any] = {"data_type_cast_map": {"float": "float32"}, "well_profiles": "mean"}
+    casts = {"float": "float32", "string": "large_string"}
+    options: dict[str, Any] = {"data_type_cast_map": casts, "well_profiles": "mean"}
     found, _ = convert_to_folder(source, tmp_path / "out", **options)
     for table in found.values():
         assert table.schema.field("Cells_AreaShape_Area").type == pa.float32()
+        assert table.schema.field("Metadata_Well").type == pa.large_string()

@@ -48,15 +48,17 @@ def _rows(
             run.account.fail(export, OBJECTS, error.reason, whole_export=True)
             continue
         run.account.converted(export, OBJECTS, table.num_rows)
-        if run.job.sort_output:
-            table = _sorted(table)
-        for start in range(0, table.num_rows, size):
-            yield _profile(run, export, table.slice(start, size), named).select(schema.names)
+        for piece in _pieces(table, size, sort=run.job.sort_output):
+            yield _profile(run, export, piece, named).select(schema.names)
 
 
-def _sorted(table: pa.Table) -> pa.Table:
-    keys = [(name, "ascending") for name in incarta.SORT_KEYS if name in table.column_names]
-    return table.sort_by(keys) if keys else table
+def _pieces(table: pa.Table, size: int, *, sort: bool) -> Iterator[pa.Table]:
+    """A table in pieces of `size` rows, by place and object if it is to be sorted and has them."""
+    present = set(table.column_names)
+    keys = [(name, "ascending") for name in incarta.SORT_KEYS if name in present]
+    order = pc.sort_indices(table.select([name for name, _ in keys]), keys) if sort and keys else None
+    for start in range(0, table.num_rows, size):
+        yield table.slice(start, size) if order is None else table.take(order.slice(start, size))
 
 
 def _profile(run: Conversion, export: SurveyedExport, rows: pa.Table, named: Mapping[str, str]) -> pa.Table:

@@ -32,6 +32,18 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
         ) from error  # fmt: skip
 
 
+def _merged(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in pieces of at least `rows`: what is done for each of thousands of columns is not done often."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(piece.num_rows for piece in waiting) >= rows:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
 @dataclass(frozen=True, slots=True)
 class WrittenProfile:
     """A written file of profile rows, and which of its columns measure objects."""
@@ -62,7 +74,8 @@ class Sink:
 
         Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
         """
-        self.store(name, schema, self._counted(tables, may_be_null), features)
+        rows = self._job.row_group_rows(len(schema))
+        self.store(name, schema, self._counted(_merged(tables, rows), may_be_null), features)
 
     def store(
         self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None

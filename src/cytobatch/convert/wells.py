@@ -72,7 +72,7 @@ def _wells(paths: Sequence[Path], strata: Sequence[str], beside: Sequence[str]) 
 
 def _keys(rows: pa.Table, strata: Sequence[str]) -> pa.ChunkedArray:
     """One text for each row that tells wells apart; what is not known is a well of its own."""
-    parts = [pc.fill_null(rows[name], _UNKNOWN) for name in strata]
+    parts = [pc.fill_null(rows[name].cast(pa.string()), _UNKNOWN) for name in strata]
     return pc.binary_join_element_wise(*parts, _SEPARATOR)
 
 

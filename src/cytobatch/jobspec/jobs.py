@@ -18,7 +18,7 @@ Folders = Callable[[PlateOptions, str], list[str]]
 
 _PLATE = "{plate}"
 _TEMPLATES = ("source", "destination", "platemap", "load_data")
-_PATTERN = re.compile(r"[*?\[]")
+_PATTERN = re.compile(r"[*?]")
 
 
 def plate_jobs(

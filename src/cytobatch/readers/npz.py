@@ -1,5 +1,6 @@
 """DeepProfiler's NPZ files: a matrix of features, the objects' places, and metadata of the image they are of."""
 
+import functools
 import io
 import math
 import reprlib
@@ -37,6 +38,12 @@ _NO_HEADER = (
 )  # fmt: skip
 
 
+@functools.lru_cache(maxsize=8)
+def _numbered(model: str, count: int) -> tuple[pa.Field, ...]:
+    """Thousands of fields, alike in thousands of files."""
+    return tuple(pa.field(f"{model}_{number}", pa.float64()) for number in range(1, count + 1))
+
+
 @dataclass(frozen=True, slots=True)
 class NpzHead:
     """What an NPZ file holds: the size of its features, metadata by key, and its members' names without `.npy`."""
@@ -47,17 +54,25 @@ class NpzHead:
     members: frozenset[str]
 
     @property
-    def schema(self) -> pa.Schema:
-        """The file's columns: its name, metadata, places if it has them, and features, which are named by the model."""
+    def _model(self) -> str:
         model = self.metadata.get("Metadata_Model")
-        prefix = "DP" if model is None or isinstance(model, pa.Array) or model == "" else model
+        return "DP" if model is None or isinstance(model, pa.Array) or model == "" else str(model)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features' names: that of the model that made them, numbered."""
+        return tuple(field.name for field in _numbered(self._model, self.features))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The file's columns: its name, metadata, places if it has them, and features."""
         places = ("Location_Center_X", "Location_Center_Y") if "locations" in self.members else ()
-        features = (f"{prefix}_{number}" for number in range(1, self.features + 1))
         return pa.schema(
             [
-                ("Metadata_NPZSource", pa.string()),
-                *((key, _column(value, 0).type) for key, value in self.metadata.items()),
-                *((name, pa.float64()) for name in (*places, *features)),
+                pa.field("Metadata_NPZSource", pa.string()),
+                *(pa.field(key, _column(value, 0).type) for key, value in self.metadata.items()),
+                *(pa.field(name, pa.float64()) for name in places),
+                *_numbered(self._model, self.features),
             ]
         )
 
@@ -112,8 +127,9 @@ def _column(value: Scalar | pa.Array, rows: int) -> pa.Array:
 def _typed(path: Path, columns: Mapping[str, pa.Array], field: pa.Field) -> pa.Array:
     if field.name not in columns:
         raise unsound(path, f"no column {field.name!r}", "it is among the columns wanted")
+    column = columns[field.name]
     try:
-        return columns[field.name].cast(field.type)
+        return column if column.type.equals(field.type) else column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise unsound(path, f"column {field.name!r} cannot be {field.type}", in_short(error)) from error
 
@@ -178,8 +194,9 @@ def _head(archive: _Archive) -> NpzHead:
         why = f"locations are {places[0]} x {places[1]} where features have {rows} rows"
         raise unsound(path, "locations do not fit the features", why)
     head = NpzHead(rows, features, _metadata(archive, rows) if "metadata" in members else {}, frozenset(members))
-    repeated = [name for name, count in Counter(head.schema.names).items() if count > 1]
-    if repeated:
+    names = head.schema.names
+    if len(set(names)) < len(names):
+        repeated = [name for name, count in Counter(names).items() if count > 1]
         raise unsound(path, "duplicate columns", f"metadata repeats {', '.join(map(repr, repeated[:3]))}")
     return head
 

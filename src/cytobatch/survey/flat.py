@@ -164,10 +164,12 @@ def place_keys(rows: pa.Table) -> pa.ChunkedArray:
 def _npz_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
     heads: list[Heads] = []
     read: list[npz.NpzHead | None] = []
+    features: set[str] = set()
     for export in plan.exports:
         try:
             head = npz.read_head(staged[export.path])
             heads.append(_found(export, _npz_table(plan, export, staged[export.path], head)))
+            features |= set(head.feature_names)
             read.append(head)
         except UnsoundTableError as error:
             heads.append(_unsound(export, error))
@@ -178,19 +180,15 @@ def _npz_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
         for export, head in zip(plan.exports, read, strict=True)
     ]
     none = pa.table({"e": pa.array([], pa.int64())})
-    features = frozenset(name for head in read if head for name in _feature_names(head))
-    return FlatHeads(tuple(_settle_empty(head) for head in heads), ImageSets(none, place_table(places)), features)
+    sets = ImageSets(none, place_table(places))
+    return FlatHeads(tuple(_settle_empty(head) for head in heads), sets, frozenset(features))
 
 
 def _npz_table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHead) -> SurveyedTable:
-    types = asked_types(OBJECTS, head.schema.names, plan.job.column_types)
-    schema = with_types(head.schema, types)
+    own = head.schema
+    types = asked_types(OBJECTS, own.names, plan.job.column_types)
+    schema = with_types(own, types)
     return SurveyedTable(OBJECTS, "", export.path, path, SourceKind.NPZ, schema, head.rows > 0, forced=frozenset(types))
-
-
-def _feature_names(head: npz.NpzHead) -> list[str]:
-    names: list[str] = head.schema.names
-    return names[len(names) - head.features :]
 
 
 def _npz_place(head: npz.NpzHead | None) -> Place:
