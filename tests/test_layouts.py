@@ -2,13 +2,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.layouts import PRESETS, PresetName, normalise_well, place_of_folder, site_number, well_of_row_and_column
+from cytobatch.layouts import (
+    PRESETS,
+    PresetName,
+    SourceKind,
+    incarta,
+    normalise_well,
+    place_of_file,
+    place_of_folder,
+    site_number,
+    well_of_row_and_column,
+)
+from cytobatch.layouts.gallery import networks_folder, plate_sources
 from cytobatch.layouts.places import Place, row_letters
 
 
 @pytest.mark.parametrize(
     ("text", "well"),
-    [("A1", "A01"), ("a1", "A01"), ("P24", "P24"), ("A-01", "A01"), ("A001", "A01"), (" B 3 ", "B03"), ("AA1", "AA01"),
+    [("A1", "A01"), ("a1", "A01"), ("P24", "P24"), ("A-01", "A01"), ("A001", "A01"), (" B 3 ", "B03"), ("C - 3", "C03"), ("AA1", "AA01"),
      ("af48", "AF48"), ("", None), ("  ", None), ("AG01", "AG01"), ("A49", "A49"), ("control", "control"),
      ("A0", "A0")],
 )  # fmt: skip
@@ -50,6 +61,50 @@ def test_what_is_no_row_and_column_is_no_well(row: str, column: str) -> None:
 )
 def test_folders_tell_plate_well_and_site(folder: str, place: Place) -> None:
     assert place_of_folder(folder) == place
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/x/P1/A01_5.npz", Place("P1", "A01", "5")),
+        ("P1/a1-5.npz", Place("P1", "A01", "5")),
+        ("net/batch/P1/A01/05/embedding.npz", Place("P1", "A01", "5")),
+        ("P1/A01/5.npz", Place("P1", "A01", "5")),
+        ("P1/A01-5/embedding.npz", Place("P1", "A01", "5")),
+        ("P1-A01-5/x.npz", Place("P1", "A01", "5")),
+        ("A01_5.npz", Place(None, "A01", "5")),
+        ("2020/5/x.npz", Place()),
+        ("P1/A01/x.npz", Place()),
+        ("x.npz", Place()),
+    ],
+)
+def test_the_path_of_a_file_tells_plate_well_and_site(path: str, place: Place) -> None:
+    assert place_of_file(path) == place
+
+
+def test_a_workspace_has_a_plate_in_analysis_or_backend() -> None:
+    csv, sqlite, npz = (frozenset({kind}) for kind in (SourceKind.CSV, SourceKind.SQLITE, SourceKind.NPZ))
+    both = [place.folder for place in plate_sources("s3://b/w/", "B1", "P1", csv | sqlite)]
+    assert both == ["s3://b/w/analysis/B1/P1", "s3://b/w/backend/B1/P1"]
+    assert [place.folder for place in plate_sources("/w", "B1", "P1", sqlite)] == ["/w/backend/B1/P1"]
+    network = "/w_dl/embeddings/net"
+    assert [place.folder for place in plate_sources(network, "B1", "P1", npz)] == [f"{network}/B1/P1"]
+    assert plate_sources(network, "B1", "P1", csv) == ()
+    assert networks_folder("s3://b/workspace_dl/") == "s3://b/workspace_dl/embeddings"
+    assert networks_folder("/w/embeddings") == "/w/embeddings"
+    assert networks_folder(network) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "measured", "counted"),
+    [
+        ("Primary Target Area wv1", True, False), ("F Actin Intensity/Global Bckg wv12", True, False),
+        ("F Actin Neighbor Count wv2", True, True), ("Mitochondria Org per Cell wv3", True, True),
+        ("OBJECT ID", False, False), ("Acquisition Time Stamp", False, False), ("wv", False, False),
+    ],
+)  # fmt: skip
+def test_incartas_names_tell_what_is_measured(column: str, measured: bool, counted: bool) -> None:
+    assert (incarta.is_measurement(column), incarta.is_count(column)) == (measured, counted)
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,41 @@ def test_a_sqlite_file_is_staged_with_its_write_ahead_log() -> None:
         ["p.sqlite", "p.sqlite-wal"],
         ["q.sqlite"],
     ]
+
+
+INCARTA = ("OBJECT ID", "WELL LABEL", "Row")
+
+
+def test_auto_knows_incartas_files_by_their_headers_and_deepprofilers_by_their_names() -> None:
+    inventory = Inventory.of("/in", [SourceFile(path, 10) for path in ("day 0.csv", "day 1.csv", "notes.csv")])
+    headers = {"day 0": INCARTA, "day 1": INCARTA, "notes": ("a", "b")}
+    found = make_plan(PlateJob(source="/in", destination="/out"), inventory, headers)
+    assert (found.kind, [export.path for export in found.exports]) == (SourceKind.IN_CARTA, ["day 0.csv", "day 1.csv"])
+    assert [file.path for file, _ in found.ignored] == ["notes.csv"]
+    found = plan("P1/A01_1.npz", "P1/B02/3/embedding.npz", "log.txt")
+    assert found.kind is SourceKind.NPZ
+    assert [export.place for export in found.exports] == [Place("P1", "A01", "1"), Place("P1", "B02", "3")]
+
+
+def test_a_combined_file_stands_for_compartments_where_they_have_no_files() -> None:
+    groups = ("Image", "Cells", "Cells", "Nuclei")
+    headers = {"image": (), "object": groups, "cells": ()}
+    paths = ["1/image.csv", "1/object.csv", "2/image.csv", "2/object.csv", "2/cells.csv"]
+    inventory = Inventory.of("/in", [SourceFile(path, 10) for path in paths])
+    job = PlateJob(source="/in", destination="/out")
+    one, two = make_plan(job, inventory, headers).exports
+    assert {name: table.combined for name, table in one.tables.items()} == {
+        "image": False, "cells": True, "nuclei": True,
+    }  # fmt: skip
+    assert [file.path for file in one.files] == ["1/image.csv", "1/object.csv"]
+    assert {name: table.combined for name, table in two.tables.items()} == {"image": False, "cells": False}
+    assert two.missing == ("nuclei",)
+    only = PlateJob(source="/in", destination="/out", compartments=("cells",))
+    assert set(make_plan(only, inventory, headers).exports[0].tables) == {"image", "cells"}
+
+
+def test_two_kinds_at_once_are_told_apart_by_the_preset() -> None:
+    paths = [*site("1"), "P1/A01_1.npz"]
+    with pytest.raises(LayoutError, match="ambiguous layout"):
+        plan(*paths)
+    assert plan(*paths, preset=PresetName.DEEPPROFILER).kind is SourceKind.NPZ

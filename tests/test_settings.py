@@ -11,9 +11,15 @@ def test_every_option_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CYTOBATCH_JOIN", "false")
     monkeypatch.setenv("CYTOBATCH_DATA_TYPE_CAST_MAP", '{"float": "float32"}')
     monkeypatch.setenv("CYTOBATCH_MEMORY", "2GiB")
+    monkeypatch.setenv("CYTOBATCH_ANNDATA", "h5ad,zarr")
+    monkeypatch.setenv("CYTOBATCH_WELL_PROFILES", "median")
+    monkeypatch.setenv("CYTOBATCH_COLUMN_TYPES", "cells.Class=text,AreaShape_Area=number")
+    monkeypatch.setenv("CYTOBATCH_IMAGE_COLUMNS", "Image_(FileName|ImageQuality)_.*")
     assert read_settings().said() == {
         "source": "s3://in/P1", "compartments": ("cells", "nuclei"), "join": False,
-        "data_type_cast_map": {"float": "float32"}, "memory": 2 * 2**30,
+        "data_type_cast_map": {"float": "float32"}, "memory": 2 * 2**30, "anndata": ("h5ad", "zarr"),
+        "well_profiles": "median", "column_types": {"cells.Class": "text", "AreaShape_Area": "number"},
+        "image_columns": "Image_(FileName|ImageQuality)_.*",
     }  # fmt: skip
 
 
