@@ -19,9 +19,9 @@ from cytobatch.layouts.places import Place, row_letters
 
 @pytest.mark.parametrize(
     ("text", "well"),
-    [("A1", "A01"), ("a1", "A01"), ("P24", "P24"), ("A-01", "A01"), ("A001", "A01"), (" B 3 ", "B03"), ("C - 3", "C03"), ("AA1", "AA01"),
-     ("af48", "AF48"), ("", None), ("  ", None), ("AG01", "AG01"), ("A49", "A49"), ("control", "control"),
-     ("A0", "A0")],
+    [("A1", "A01"), ("a1", "A01"), ("P24", "P24"), ("A-01", "A01"), ("A001", "A01"), (" B 3 ", "B03"), ("C - 3", "C03"),
+     ("AA1", "AA01"), ("af48", "AF48"), ("", None), ("  ", None), ("AG01", "AG01"), ("A49", "A49"),
+     ("control", "control"), ("A0", "A0")],
 )  # fmt: skip
 def test_wells_are_normalised(text: str, well: str | None) -> None:
     assert normalise_well(text) == well
