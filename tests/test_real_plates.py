@@ -6,9 +6,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pycytominer import aggregate, annotate, feature_select, normalize
 from pycytominer.cyto_utils import infer_cp_features
 
 from conftest import SHARED_DATA
@@ -93,6 +95,19 @@ def test_pycytominer_takes_exactly_the_measurements_for_features(folder: str, tm
     assert len(measured) > 150
     identifying = re.compile(r".*(Object_?Number|Parent|Children|FileName|PathName).*")
     assert not [name for name in measured if identifying.fullmatch(name)]
+
+
+@pytest.mark.parametrize("folder", ["nf1_sqlite", "cellhealth_sqlite", "jump_site_csv", "cytominerdb_a_csv"])
+def test_pycytominer_aggregates_to_the_well_level_profiles(folder: str, tmp_path: Path) -> None:
+    found, _ = convert_to_folder(SHARED_DATA / folder / "source", tmp_path, well_profiles="median")
+    cells, ours = (found[f"{name}.parquet"].to_pandas() for name in ("single_cells", "profiles"))
+    strata = ["Metadata_Plate", "Metadata_Well"]
+    theirs = aggregate(cells, strata=strata, operation="median")
+    features = infer_cp_features(cells)
+    assert ours[strata].equals(theirs[strata])
+    assert np.allclose(ours[features], theirs[features], rtol=0, atol=1e-9, equal_nan=True)
+    normalized = normalize(annotate(ours, ours[["Metadata_Well"]], join_on=["Metadata_Well", "Metadata_Well"]))
+    assert infer_cp_features(feature_select(normalized, operation="drop_na_columns"))
 
 
 def test_tables_of_sites_that_repeat_their_images(tmp_path: Path) -> None:

@@ -180,8 +180,8 @@ def nth(number: int) -> str:
 
 
 def aggregate(how: Aggregation, columns: int) -> str:
-    """The median or mean of so many columns of `rows` for each `well`, in order; null and NaN do not count."""
-    values = (f"{how}({nth(n)}::DOUBLE) FILTER (NOT isnan({nth(n)}::DOUBLE)) AS {nth(n)}" for n in range(columns))
+    """The median or mean of so many columns of `rows` for each `well`, in order; null does not count."""
+    values = (f"{how}({nth(n)}) AS {nth(n)}" for n in range(columns))
     return f"SELECT {WELL}, {', '.join(values)} FROM {identifier(ROWS)} GROUP BY {WELL} ORDER BY {WELL}"
 
 

@@ -4,6 +4,7 @@ What pycytominer's `aggregate` gives for the same objects: NaN and null do not c
 at a time, so that a plate of any size fits.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,14 @@ def _aggregated(
         names = features[start : start + size]
         values = read_columns(paths, names)
         # Names of a plate may differ in case alone, which DuckDB does not tell apart.
-        numbered = values.rename_columns([sql.nth(number) for number in range(len(names))])
-        with run.engine.tables({sql.ROWS: numbered.append_column(sql.WELL, wells.of_row)}):
+        numbered = {sql.nth(number): _numbers(values[name]) for number, name in enumerate(names)}
+        with run.engine.tables({sql.ROWS: pa.table({**numbered, sql.WELL: wells.of_row})}):
             yield names, run.engine.query(sql.aggregate(how, len(names))).drop_columns([sql.WELL])
+
+
+def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A feature as doubles, null for NaN: a FILTER in SQL takes DuckDB ten times as long for hundreds of columns."""
+    numbers = column.cast(pa.float64())
+    if math.isfinite(pc.sum(numbers).as_py() or 0.0):
+        return numbers
+    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
