@@ -40,7 +40,7 @@ class Engine:
         if workers:
             config["threads"] = workers
         self._connection = duckdb.connect(config=config)
-        self._connection.load_extension(str(_extension()))
+        self._reads_sqlite = False
 
     def __enter__(self) -> Self:
         return self
@@ -65,8 +65,15 @@ class Engine:
         """The result of one of cytobatch's own queries."""
         return self._connection.execute(text).to_arrow_table()
 
+    def _load_sqlite(self) -> None:
+        # Loading takes longer than converting a small plate, and most plates have no SQLite.
+        if not self._reads_sqlite:
+            self._connection.load_extension(str(_extension()))
+            self._reads_sqlite = True
+
     def sqlite_schema(self, path: Path, table: str) -> pa.Schema:
         """The columns of a SQLite table, typed as declared. Raises UnsoundTableError."""
+        self._load_sqlite()
         with _unsound(path, table):
             return self._connection.execute(sql.describe_sqlite(str(path), table)).to_arrow_table().schema
 
@@ -76,6 +83,7 @@ class Engine:
         Raises MixedTypesError where a value is not of its column's declared type, UnsoundTableError where the file
         cannot be read.
         """
+        self._load_sqlite()
         with _unsound(path, table):
             yield from self._connection.execute(sql.scan_sqlite(str(path), table, columns)).to_arrow_reader(rows)
 
@@ -87,6 +95,7 @@ class Engine:
         """
         if not columns:
             return False
+        self._load_sqlite()
         with _unsound(path, table), self._connection.cursor() as beside:
             beside.execute(sql.attach_sqlite(str(path)))
             try:
