@@ -12,13 +12,16 @@ SIGNATURE = frozenset({OBJECT, "WELL LABEL"})
 """Columns by which a CSV file is known for IN Carta's."""
 
 SORT_KEYS = ("Row", "Column", "FOV", "Z", "T", OBJECT)
-"""What tells objects of one file apart, in the order of sorting."""
+"""What tells objects of one plate apart, in the order of sorting."""
+KEYS = ("Plate ID", "WELL LABEL", *SORT_KEYS)
+"""What tells objects of one file apart."""
 
 INTEGERS = frozenset({OBJECT, "Column", "FOV", "Z", "T"})
 TEXTS = frozenset({"Row", "WELL LABEL", "Class Name", "Class Color", "Ancestry Path", "Slice Algorithm", "Plate ID"})
 FLAGS = frozenset({"Slice Indicator"})
 """Columns that say Yes or No."""
 
+_WAVELENGTH = re.compile(r"\bwv[0-9]+\b")
 _MEASUREMENT = re.compile(r".*\bwv[0-9]+")
 _COUNT = re.compile(r".*\b(Count|Org per Cell)\b.*")
 
@@ -26,6 +29,12 @@ _COUNT = re.compile(r".*\b(Count|Org per Cell)\b.*")
 def is_incarta(columns: Collection[str]) -> bool:
     """Whether a CSV file with these columns is IN Carta's."""
     return set(columns) >= SIGNATURE
+
+
+def was_incarta(columns: Collection[str]) -> bool:
+    """Whether a CSV file with this header is IN Carta's, or was before it was damaged: it lacks a column, is parted by
+    other marks, or is cut."""
+    return any(column in SIGNATURE or _WAVELENGTH.search(column) for column in columns)
 
 
 def is_measurement(column: str) -> bool:

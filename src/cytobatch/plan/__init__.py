@@ -11,9 +11,9 @@ from cytobatch.errors import LayoutError
 from cytobatch.inventory import Inventory, SourceFile
 from cytobatch.jobspec import PlateJob
 from cytobatch.layouts import PRESETS, SUFFIXES, Place, PresetName, SourceKind, place_of_file
-from cytobatch.layouts.incarta import is_incarta
+from cytobatch.layouts.incarta import is_incarta, was_incarta
 from cytobatch.plan.csv import COMBINED, CSV_SUFFIX, csv_compartments, csv_exports, csv_names, csv_preset, csv_stems
-from cytobatch.plan.model import MISSING, NOT_READ, ConversionPlan, CsvTable, Export, with_overrides
+from cytobatch.plan.model import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable, Export, with_overrides
 
 _COMPANIONS = ("-wal", "-journal")
 _FILES_NAMED_IN_A_MESSAGE = 5
@@ -51,8 +51,11 @@ def _plan(  # noqa: PLR0913, PLR0917  all that a plan is made of
 ) -> ConversionPlan:  # fmt: skip
     preset = None if name is None else with_overrides(PRESETS[name], job)
     taken = {file.path for export in exports for file in export.files}
-    ignored = tuple((file, _why_ignored(file)) for file in inventory.files if file.path not in taken)
-    return ConversionPlan(job, inventory, kind, preset, compartments, exports, ignored)
+    ignored = [(file, _why_ignored(file)) for file in inventory.files if file.path not in taken]
+    if kind is SourceKind.SQLITE:
+        # Read by SQLite itself, with the database that comes first among an export's files.
+        ignored += [(file, f"read with {export.path}") for export in exports for file in export.files[1:]]
+    return ConversionPlan(job, inventory, kind, preset, compartments, exports, tuple(ignored))
 
 
 def _why_ignored(file: SourceFile) -> str:
@@ -65,9 +68,7 @@ def _files_by_kind(
     job: PlateJob, inventory: Inventory, names: Mapping[str, str], headers: Mapping[str, tuple[str, ...]]
 ) -> dict[SourceKind, list[SourceFile]]:
     """The files of each kind that the job's preset allows."""
-    named = job.preset is PresetName.IN_CARTA
-    incarta = {stem for stem, header in headers.items() if named or is_incarta(header)}
-    stems = {SourceKind.CSV: set(names), SourceKind.IN_CARTA: incarta}
+    stems = {SourceKind.CSV: set(names), SourceKind.IN_CARTA: _incarta_stems(job, headers)}
     allowed = set(SourceKind) if job.preset is PresetName.AUTO else PRESETS[job.preset].kinds
     return {
         kind: [
@@ -78,6 +79,15 @@ def _files_by_kind(
         for kind in SourceKind
         if kind in allowed
     }
+
+
+def _incarta_stems(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """The stems of IN Carta's files; where there is one, damaged and empty ones beside it are meant to be such, too."""
+    if job.preset is PresetName.IN_CARTA:
+        return set(headers)
+    if not any(is_incarta(header) for header in headers.values()):
+        return set()
+    return {stem for stem, header in headers.items() if not header or was_incarta(header)}
 
 
 def _kind(job: PlateJob, inventory: Inventory, files: Mapping[SourceKind, Sequence[SourceFile]]) -> SourceKind:
@@ -133,6 +143,6 @@ def _place_of_sqlite(file: SourceFile) -> Place:
 
 
 __all__ = [
-    "COMBINED", "MISSING", "NOT_READ", "ConversionPlan", "CsvTable", "Export", "csv_stems", "make_plan",
-    "with_overrides",
+    "COMBINED", "MISSING", "NOT_READ", "UNUSUAL", "ConversionPlan", "CsvTable", "Export", "csv_stems",
+    "make_plan", "with_overrides",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """CellProfiler's CSV files as exports: which file is which table, and which folder is an export."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
@@ -77,14 +77,23 @@ def csv_exports(
     folders = _tables_by_folder(inventory, files, names)
     _split_combined(job, folders, headers)
     _refuse_nested_exports(inventory, folders)
-    every = sorted({table for tables in folders.values() for table in tables})
+    every, unusual = _usual_tables(csv_preset(job), folders)
     return tuple(
         Export(
             index, folder, tuple({table.file.path: table.file for table in tables.values()}.values()),
             _place_of_folder(inventory.root, folder), tables, tuple(table for table in every if table not in tables),
+            tuple(table for table in tables if table in unusual),
         )
         for index, (folder, tables) in enumerate(folders.items())
     )  # fmt: skip
+
+
+def _usual_tables(preset: Preset, folders: Mapping[str, Tables]) -> tuple[list[str], set[str]]:
+    """The tables that every export should have, and those that most exports lack and nothing asks for."""
+    counts = Counter(table for tables in folders.values() for table in tables)
+    known = {*preset.compartments, *preset.metadata}
+    unusual = {table for table, count in counts.items() if table not in known and 2 * count < len(folders)}
+    return sorted(set(counts) - unusual), unusual
 
 
 def _tables_by_folder(

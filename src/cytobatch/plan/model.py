@@ -9,6 +9,7 @@ from cytobatch.layouts import Place, Preset, SourceKind
 
 NOT_READ = "no table of this layout"
 MISSING = "missing: other exports have this table, this one does not"
+UNUSUAL = "unknown table: most exports have none of this name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,10 @@ class CsvTable:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One export: its path below the source, its files, its CSV tables by name, and the tables that it lacks."""
+    """One export: its path below the source, its files, its CSV tables by name, and the tables that it lacks.
+
+    `unusual` are those of its tables that most other exports lack: misnamed, or of another analysis.
+    """
 
     index: int
     path: str
@@ -34,6 +38,7 @@ class Export:
     place: Place
     tables: Mapping[str, CsvTable] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    unusual: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -46,7 +51,7 @@ class ConversionPlan:
     """What will be read, and as what.
 
     `preset` is None where `auto` has to look into the SQLite files first. `compartments` are those of a CSV source,
-    by lower-case name. `ignored` are files that no table is read from, each with the reason.
+    by lower-case name. `ignored` are files that are no tables, each with the reason.
     """
 
     job: PlateJob

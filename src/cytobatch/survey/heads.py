@@ -1,6 +1,7 @@
 """Each export's tables as their first lines or declarations show them, and which of them are unsound."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
 from cytobatch.layouts import PRESETS, USUAL_TABLES, Preset, PresetName, SourceKind
 from cytobatch.links import find_keys
-from cytobatch.plan import MISSING, NOT_READ, ConversionPlan, CsvTable, Export, with_overrides
+from cytobatch.plan import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable, Export, with_overrides
 from cytobatch.readers import csv, sqlite
 from cytobatch.readers.values import inferred, is_number, text_values
 from cytobatch.report import LedgerEntry, Outcome
@@ -52,6 +53,9 @@ def csv_heads(plan: ConversionPlan, export: Export, staged: Mapping[str, Path], 
     faults = []
     for name, table in export.tables.items():
         path = staged[table.file.path]
+        if name in export.unusual:
+            faults.append(fault(export, table.file.path, name, UNUSUAL))
+            continue
         try:
             head = csv.read_combined_head(path, table.label) if table.combined else csv.read_head(path)
             types = asked_types(name, head.shape.names, plan.job.column_types)
@@ -149,16 +153,25 @@ def sqlite_preset(plan: ConversionPlan, heads: Sequence[Heads]) -> Preset:
     preset = with_overrides(PRESETS[found], plan.job)
     if plan.job.compartments:
         return preset
-    return replace(preset, compartments=tuple(sorted(_object_tables(heads))))
+    return replace(preset, compartments=tuple(sorted(_object_tables(heads) - _unusual_tables(plan, heads))))
 
 
 def _object_tables(heads: Iterable[Heads]) -> set[str]:
-    return {
-        name
-        for head in heads
-        for name, table in head.tables.items()
-        if name not in _NOT_OBJECTS and find_keys(name, table.label, table.schema.names, ())
-    }
+    return {name for head in heads for name in head.tables if _has_objects(head, name)}
+
+
+def _has_objects(head: Heads, name: str) -> bool:
+    table = head.tables[name]
+    return name not in _NOT_OBJECTS and find_keys(name, table.label, table.schema.names, ()) is not None
+
+
+def _unusual_tables(plan: ConversionPlan, heads: Sequence[Heads]) -> set[str]:
+    """Tables of objects that most files lack and nothing asks for: misnamed, or of another analysis."""
+    if plan.preset is not None or plan.job.compartments:
+        return set()
+    counts = Counter(name for head in heads for name in head.tables if _has_objects(head, name))
+    readable = sum(bool(head.tables) for head in heads)
+    return {name for name, count in counts.items() if name not in USUAL_TABLES and 2 * count < readable}
 
 
 def choose_tables(plan: ConversionPlan, preset: Preset, heads: Sequence[Heads]) -> list[Heads]:
@@ -176,12 +189,19 @@ def choose_tables(plan: ConversionPlan, preset: Preset, heads: Sequence[Heads]) 
             why=f"the SQLite file(s) hold {', '.join(held)}",
             remedy="name the compartments that are there with 'compartments', or use preset 'auto'",
         )  # fmt: skip
-    return [_chosen(head, wanted) for head in heads]
+    unusual = _unusual_tables(plan, heads)
+    return [_with_unusual(_chosen(head, wanted, unusual), head, unusual) for head in heads]
 
 
-def _chosen(head: Heads, wanted: Sequence[str]) -> Heads:
+def _with_unusual(chosen: Heads, head: Heads, unusual: Collection[str]) -> Heads:
+    odd = [table for name, table in head.tables.items() if name in unusual]
+    faults = (fault(head.export, table.source, table.shown_name, UNUSUAL) for table in odd)
+    return replace(chosen, faults=(*chosen.faults, *faults))
+
+
+def _chosen(head: Heads, wanted: Sequence[str], unusual: Collection[str]) -> Heads:
     tables = {name: head.tables[name] for name in wanted if name in head.tables}
-    others = [table for name, table in head.tables.items() if name not in tables]
+    others = [table for name, table in head.tables.items() if name not in tables and name not in unusual]
     ignored = (*head.ignored, *(_not_read(head.export, table.source, table.shown_name) for table in others))
     if head.faults:
         return replace(head, tables=tables, ignored=ignored)
