@@ -172,7 +172,7 @@ class Joiner:
         self._plan = plan
         self._engine = engine
         self._by_table = survey.by_table_number
-        self._images = survey.images.keys
+        self._images = _filled(survey.images.keys)
         present = set(survey.images.table.column_names) if survey.images.table.num_rows else set()
         wanted = ("e", "t", "i") if self._by_table else ("e", "i")
         self._image_keys = tuple(key for key in wanted if key in present)
@@ -182,11 +182,12 @@ class Joiner:
         """The profile rows, without those of exports whose keys are at fault."""
         keys = {name: key_table(unit, self._survey.schemas[name], by_table=self._by_table) for name in unit.tables}
         images = self._images_of(unit)
-        faults = _null_keys(keys)
+        faults = _null_keys(keys) + _null_table_numbers(keys)
+        keys = {name: _filled(table) for name, table in keys.items()}
         with self._engine.tables(_registered(keys, images)):
             faults += self._repeated(keys)
             dangling_faults, loose = self._dangling(keys)
-        faults += dangling_faults + self._short(keys)
+        faults += dangling_faults + self._short(unit, keys)
         bad = pa.array(sorted({fault.export for fault in faults}), pa.int64())
         good = {name: table.filter(pc.invert(pc.is_in(table["e"], bad))) for name, table in keys.items()}
         with self._engine.tables(_registered(good, images)):
@@ -235,26 +236,24 @@ class Joiner:
                     loose.append(Loose(export, child, f"objects whose parent is not in {parents}", count))
         return faults, loose
 
-    def _short(self, keys: Mapping[str, pa.Table]) -> list[Fault]:
-        """CSV tables with fewer objects than the image table counts, where another table agrees with it.
+    def _short(self, unit: Unit, keys: Mapping[str, pa.Table]) -> list[Fault]:
+        """Tables with fewer objects than the image table counts: CSV where another agrees with it, SQLite if empty.
 
-        Where none agrees, the image table speaks of another set of objects, and that is a warning of the account.
+        Where none agrees, the image table speaks of another set of objects, and that is a warning of the account. From
+        SQLite rows are not lost by accident, but deleted: all of them, where filling a table failed.
         """
-        if self._survey.plan.kind is not SourceKind.CSV:
-            return []
+        is_csv = self._survey.plan.kind is SourceKind.CSV
         rows = {name: count_by_export(table["e"]) for name, table in keys.items()}
-        here = set().union(*rows.values())
         faults = []
-        for export, counted in self._survey.counted.items():
-            if export not in here:
-                continue
+        for export in (export.index for export in unit.exports):
+            counted = self._survey.counted.get(export, {})
             found = {name: (rows[name].get(export, 0), counted[name]) for name in rows if name in counted}
-            if any(have == count > 0 for have, count in found.values()):
-                faults += [
-                    Fault(export, name, f"cut short: the image table counts {count} objects, the table has {have}")
-                    for name, (have, count) in found.items()
-                    if have < count
-                ]
+            agrees = any(have == count > 0 for have, count in found.values())
+            faults += [
+                Fault(export, name, f"cut short: the image table counts {count} objects, the table has {have}")
+                for name, (have, count) in found.items()
+                if have < count and (agrees if is_csv else not have)
+            ]
         return faults
 
     def _without_image(self, rows: pa.Table) -> list[Loose]:
@@ -297,6 +296,32 @@ def _null_keys(keys: Mapping[str, pa.Table]) -> list[Fault]:
         for export, count in count_by_export(blank["e"]).items():
             faults.append(Fault(export, name, f"{count} row(s) without image or object number"))
     return faults
+
+
+def _null_table_numbers(keys: Mapping[str, pa.Table]) -> list[Fault]:
+    """Rows without TableNumber, in exports in which others have one."""
+    numbered = {
+        export
+        for table in keys.values()
+        if "t" in table.column_names
+        for export in pc.unique(table.filter(pc.is_valid(table["t"]))["e"]).to_pylist()
+    }
+    blank = {
+        name: table.filter(pc.is_null(table["t"]))["e"] for name, table in keys.items() if "t" in table.column_names
+    }
+    return [
+        Fault(export, name, f"{count} row(s) without TableNumber")
+        for name, owners in blank.items()
+        for export, count in count_by_export(owners).items()
+        if export in numbered
+    ]
+
+
+def _filled(keys: pa.Table) -> pa.Table:
+    """A key table in which a TableNumber that an export does not have at all equals itself."""
+    if "t" not in keys.column_names:
+        return keys
+    return keys.set_column(keys.column_names.index("t"), "t", pc.fill_null(keys["t"], ""))
 
 
 def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:

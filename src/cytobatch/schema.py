@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cytobatch.columns import ColumnKind, is_key, kind_of
+from cytobatch.columns import TABLE_NUMBER, ColumnKind, is_key, kind_of
 from cytobatch.errors import ConfigurationError, LayoutError
 from cytobatch.jobspec import CastGroup, ColumnType
 
@@ -76,9 +76,9 @@ def _sqlite_type(column: str, kind: pa.DataType) -> pa.DataType:
 def unify(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
     """One schema for a table of several exports, whatever their order: all columns, those of the widest export first.
 
-    An integer and a float make a float, a column without values takes the others' type, and one under Metadata_ that
-    is text anywhere is text. Raises LayoutError where another column is text in one export and a number in another,
-    naming both.
+    An integer and a float make a float, a column without values takes the others' type, and a TableNumber, or one under
+    Metadata_, that is text anywhere is text. Raises LayoutError where another column is text in one export and a number
+    in another, naming both.
     """
     # Thousands of exports have few schemas between them.
     distinct: list[ExportColumns] = []
@@ -110,7 +110,7 @@ def _common(table: str, column: str, one: tuple[str, pa.DataType], other: tuple[
         return told[0]
     if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
         return pa.float64()
-    if kind_of(column) is ColumnKind.UNKNOWN:
+    if kind_of(column) is ColumnKind.UNKNOWN or column == TABLE_NUMBER:
         return pa.string()
     raise LayoutError(
         f"column {column!r} of table {table!r} has two types", where=f"{one[0]} and {other[0]}",

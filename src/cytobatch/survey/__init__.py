@@ -30,6 +30,7 @@ from cytobatch.survey.heads import (
     sqlite_heads,
     sqlite_preset,
 )
+from cytobatch.survey.keys import refuse_missing_keys
 from cytobatch.survey.model import (
     Survey,
     SurveyedExport,
@@ -39,7 +40,7 @@ from cytobatch.survey.model import (
     left_out,
     with_file,
 )
-from cytobatch.survey.texts import settle_text_columns
+from cytobatch.survey.texts import refuse_odd_text, settle_text_columns
 
 
 def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
@@ -49,6 +50,7 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
     preset, heads = _heads(plan, staged, engine)
     joins = plan.job.join and plan.job.joins is None
     repairs: list[TableRepair] = []
+    heads = refuse_missing_keys(heads, preset, joined=joins)
     rows, heads = _image_rows(preset, heads, engine, repairs, everything=not joins)
     counted = {index: images.counts_of(table) for index, table in rows.items() if table.num_rows}
     heads = [settle_empty_tables(head, preset, counted.get(head.export.index, {})) for head in heads]
@@ -103,7 +105,7 @@ def _heads(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
         return plan.preset, settle_text_columns(heads)
     heads = [sqlite_heads(plan, export, staged, engine) for export in plan.exports]
     preset = plan.preset or sqlite_preset(plan, heads)
-    return preset, choose_tables(plan, preset, heads)
+    return preset, refuse_odd_text(choose_tables(plan, preset, heads))
 
 
 def _typed(plan: ConversionPlan, preset: Preset, said: pa.Table) -> pa.Table:
@@ -147,27 +149,37 @@ def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) 
     schema = pa.schema([table.schema.field(column) for column in wanted])
     repairs: list[Repair] = []
     lanes = sqlite.lanes(engine, table.path, table.shown_name, schema, repairs)
-    return take_first(lanes, repairs, lambda lane: pa.Table.from_batches(lane(), schema)), repairs
+    rows = take_first(lanes, repairs, lambda lane: pa.Table.from_batches(lane(), schema))
+    _refuse_null_image_numbers(rows[IMAGE_NUMBER], table.source)
+    return rows, repairs
 
 
 def _with_whole_image_numbers(rows: pa.Table, where: str) -> pa.Table:
     """Image rows as text, but for their ImageNumber. Raises UnsoundTableError where it is no integer."""
     numbers, _ = read_numbers(IMAGE_NUMBER, rows[IMAGE_NUMBER], pa.int64(), where)
+    _refuse_null_image_numbers(numbers, where)
+    return rows.set_column(rows.column_names.index(IMAGE_NUMBER), IMAGE_NUMBER, numbers)
+
+
+def _refuse_null_image_numbers(numbers: pa.ChunkedArray, where: str) -> None:
     if numbers.null_count:
         raise UnsoundTableError("rows without ImageNumber", where=where, why=f"{numbers.null_count} of them")
-    return rows.set_column(rows.column_names.index(IMAGE_NUMBER), IMAGE_NUMBER, numbers)
 
 
 def _together(exports: Sequence[SurveyedExport], rows: Mapping[int, pa.Table]) -> pa.Table | None:
     """All image rows with `e`, the export's index, as they are: CSV as text."""
+    own = [export for export in exports if export.index in rows]
+    if not own:
+        return None
+    # A column may be text in one SQLite file and a number in another.
+    schema = unify("image", [ExportColumns(export.path, rows[export.index].schema) for export in own])
     parts = [
-        rows[export.index].append_column(
-            "e", pa.repeat(pa.scalar(export.index, pa.int64()), rows[export.index].num_rows)
-        )
-        for export in exports
-        if export.index in rows
+        rows[export.index]
+        .cast(pa.schema([schema.field(name) for name in rows[export.index].column_names]))
+        .append_column("e", pa.repeat(pa.scalar(export.index, pa.int64()), rows[export.index].num_rows))
+        for export in own
     ]
-    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+    return pa.concat_tables(parts, promote_options="permissive")
 
 
 def _sound(head: Heads, *, joined: bool) -> bool:

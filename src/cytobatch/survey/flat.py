@@ -18,7 +18,7 @@ from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import asked_types, with_types
 from cytobatch.survey.heads import Heads, fault, refuse_cut_ends
 from cytobatch.survey.model import SurveyedTable
-from cytobatch.survey.texts import settle_text_columns
+from cytobatch.survey.texts import refuse_odd_text, settle_text_columns
 
 OBJECTS = "objects"
 """What the one table of such a file is called."""
@@ -75,7 +75,7 @@ def _incarta_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHead
             heads.append(_found(export, _incarta_table(plan, export, staged[export.path])))
         except UnsoundTableError as error:
             heads.append(_unsound(export, error))
-    heads = settle_text_columns(refuse_cut_ends(heads))
+    heads = refuse_odd_text(settle_text_columns(refuse_cut_ends(heads)))
     keys: list[pa.Table] = []
     places: list[Place] = []
     for number, head in enumerate(heads):

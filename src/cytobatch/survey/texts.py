@@ -1,10 +1,12 @@
-"""Columns that should measure, but hold text in the first row of some CSV file: text on this plate, or a fault."""
+"""Columns that should measure, but hold text in some export: text on this plate, or a fault."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 
+from cytobatch.columns import TABLE_NUMBER, ColumnKind, kind_of
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers import csv
 from cytobatch.readers.values import is_number
@@ -65,3 +67,30 @@ def _as_number(head: Heads, name: str, column: str, other: str) -> Heads:
         return head
     value = table.first_text[column]
     return head.without(name, f"text in numeric column {column!r}: {value!r}, where {other} has a number")
+
+
+def refuse_odd_text(heads: Sequence[Heads]) -> list[Heads]:
+    """Tables with text, declared or found, in a column that has numbers in most other exports are unsound."""
+    text, numbers = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for head in heads:
+        for name, table in head.tables.items():
+            for field in table.schema:
+                text[name, field.name] += _is_odd_text(field)
+                numbers[name, field.name] += pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    odd = {column for column, count in text.items() if 0 < count < numbers[column]}
+    return [_without_text(head, odd) for head in heads]
+
+
+def _is_odd_text(field: pa.Field) -> bool:
+    # What stands under Metadata_, and a TableNumber, may be either.
+    either = kind_of(field.name) is ColumnKind.UNKNOWN or field.name == TABLE_NUMBER
+    return pa.types.is_string(field.type) and not either
+
+
+def _without_text(head: Heads, columns: Collection[tuple[str, str]]) -> Heads:
+    result = head
+    for name, table in head.tables.items():
+        mine = [field.name for field in table.schema if (name, field.name) in columns and _is_odd_text(field)]
+        if mine:
+            result = result.without(name, f"text in column {mine[0]!r}, where most exports have numbers")
+    return result
