@@ -44,6 +44,7 @@ def _rows(
     for export in exports:
         try:
             table = run.reader.table(export, OBJECTS)
+            _refuse_repeated_objects(export, table)
         except UnsoundTableError as error:
             run.account.fail(export, OBJECTS, error.reason, whole_export=True)
             continue
@@ -59,6 +60,20 @@ def _pieces(table: pa.Table, size: int, *, sort: bool) -> Iterator[pa.Table]:
     order = pc.sort_indices(table.select([name for name, _ in keys]), keys) if sort and keys else None
     for start in range(0, table.num_rows, size):
         yield table.slice(start, size) if order is None else table.take(order.slice(start, size))
+def _refuse_repeated_objects(export: SurveyedExport, table: pa.Table) -> None:
+    """Raises UnsoundTableError where IN Carta's objects have no number, or two of them the same."""
+    if table.schema.get_field_index(incarta.OBJECT) < 0:
+        return
+    blank = table[incarta.OBJECT].null_count
+    if blank:
+        raise UnsoundTableError(f"{blank} row(s) without {incarta.OBJECT}", where=export.path)
+    keys = table.select([name for name in incarta.KEYS if name in table.column_names])
+    again = keys.num_rows - keys.group_by(keys.column_names).aggregate([]).num_rows
+    if again:
+        why = f"{again} row(s) have the well, field and number of another"
+        raise UnsoundTableError("repeated objects", where=export.path, why=why)
+
+
 
 
 def _profile(run: Conversion, export: SurveyedExport, rows: pa.Table, named: Mapping[str, str]) -> pa.Table:
