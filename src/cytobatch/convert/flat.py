@@ -60,6 +60,8 @@ def _pieces(table: pa.Table, size: int, *, sort: bool) -> Iterator[pa.Table]:
     order = pc.sort_indices(table.select([name for name, _ in keys]), keys) if sort and keys else None
     for start in range(0, table.num_rows, size):
         yield table.slice(start, size) if order is None else table.take(order.slice(start, size))
+
+
 def _refuse_repeated_objects(export: SurveyedExport, table: pa.Table) -> None:
     """Raises UnsoundTableError where IN Carta's objects have no number, or two of them the same."""
     if table.schema.get_field_index(incarta.OBJECT) < 0:
@@ -72,8 +74,6 @@ def _refuse_repeated_objects(export: SurveyedExport, table: pa.Table) -> None:
     if again:
         why = f"{again} row(s) have the well, field and number of another"
         raise UnsoundTableError("repeated objects", where=export.path, why=why)
-
-
 
 
 def _profile(run: Conversion, export: SurveyedExport, rows: pa.Table, named: Mapping[str, str]) -> pa.Table:
