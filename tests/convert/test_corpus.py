@@ -538,7 +538,7 @@ def lines_below(path: Path) -> int:
     return sum(bool(line.strip()) for line in path.read_bytes().split(b"\n")[1:])
 
 
-BYTES = settings(max_examples=60, deadline=None, derandomize=True)
+BYTES = settings(max_examples=35, deadline=None, derandomize=True)
 
 
 @BYTES
