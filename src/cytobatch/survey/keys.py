@@ -65,5 +65,10 @@ def _add_parents(needed: Mapping[str, list[str]], keys: Mapping[str, Compartment
 
 
 def _usual_columns(tables: Sequence[SurveyedTable]) -> list[str]:
-    counts = Counter(column for table in tables for column in table.schema.names)
+    """The columns that at least half of the tables have."""
+    # Thousands of tables have few headers between them.
+    headers = Counter(tuple(table.schema.names) for table in tables)
+    counts = Counter[str]()
+    for header, count in headers.items():
+        counts.update(dict.fromkeys(header, count))
     return [column for column, count in counts.items() if 2 * count >= len(tables)]
