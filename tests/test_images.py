@@ -8,6 +8,10 @@ from cytobatch.layouts import PRESETS, Place, PresetName
 CSV = PRESETS[PresetName.CELLPROFILER_CSV]
 
 
+def image_rows(columns: dict[str, list[object]], owners: list[int]) -> images.ImageRows:
+    return images.ImageRows(pa.chunked_array([pa.array(owners, pa.int64())]), pa.table(columns))
+
+
 def test_only_what_a_profile_needs_is_wanted() -> None:
     columns = [
         "ImageNumber",
@@ -46,16 +50,11 @@ def test_sites_are_integers_where_all_are() -> None:
 
 
 def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
-    table = images.typed(
-        pa.table(
-            {
-                "a": ["1", "2"], "Metadata_b": ["1", "x"], "FileName_DNA": ["1", "2"], "Count_Cells": ["1.0", "2.0"],
-                "c": ["0,5", "-nan(ind)"], "d": ["x", "y"], "e": pa.array([0, 1]),
-            }
-        ),
-        {},
-        {},
-    )  # fmt: skip
+    said = {
+        "a": ["1", "2"], "Metadata_b": ["1", "x"], "FileName_DNA": ["1", "2"], "Count_Cells": ["1.0", "2.0"],
+        "c": ["0,5", "-nan(ind)"], "d": ["x", "y"],
+    }  # fmt: skip
+    table = images.typed(image_rows(said, [0, 1]), {}, {}).table
     assert table.schema.types == [
         pa.int64(),
         pa.string(),
@@ -63,14 +62,11 @@ def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
         pa.int64(),
         pa.float64(),
         pa.string(),
-        pa.int64(),
     ]
 
 
 def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
-    said = pa.table(
-        {"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"], "e": pa.array([0], pa.int64())}
-    )
+    said = image_rows({"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"]}, [0])
     sets = images.image_sets(said, images.typed(said, {}, {0: "."}), CSV, [Place()])
     assert sets.places["Metadata_Plate"].to_pylist() == ["001", None]
     assert sets.columns == ("Image_FileName_DNA",)
@@ -78,17 +74,20 @@ def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
 
 
 def test_text_and_numbers_in_one_column_are_refused_naming_both_exports() -> None:
-    table = pa.table({"ImageQuality": ["1.5", "2", "low"], "e": pa.array([0, 0, 1])})
+    rows = image_rows({"ImageQuality": ["1.5", "2", "low"]}, [0, 0, 1])
     with pytest.raises(LayoutError) as caught:
-        images.typed(table, {}, {0: "site1", 1: "site2"})
+        images.typed(rows, {}, {0: "site1", 1: "site2"})
     assert caught.value.where == "site2 and site1"
     assert "column_types ImageQuality=text" in caught.value.remedy
-    asked = images.typed(table, {"ImageQuality": pa.float64()}, {})
-    assert asked["ImageQuality"].to_pylist() == [1.5, 2.0, None]
-    assert images.typed(table, {"ImageQuality": pa.string()}, {})["ImageQuality"].to_pylist() == ["1.5", "2", "low"]
+    numbers = images.typed(rows, {"ImageQuality": pa.float64()}, {}).table
+    assert numbers["ImageQuality"].to_pylist() == [1.5, 2.0, None]
+    words = images.typed(rows, {"ImageQuality": pa.string()}, {}).table
+    assert words["ImageQuality"].to_pylist() == ["1.5", "2", "low"]
 
 
 def test_counts_are_metadata() -> None:
-    said = pa.table({"ImageNumber": pa.array([1]), "Image_Count_Cells": pa.array([7.0]), "e": pa.array([0])})
-    counts = images.image_sets(said, said, CSV, [Place()]).table["Metadata_Count_Cells"]
-    assert (counts.type, counts.to_pylist()) == (pa.int64(), [7])
+    said = image_rows({"ImageNumber": [1], "Image_Count_Cells": [7.0], "Count_Cells": [8]}, [0])
+    table = images.image_sets(said, said, CSV, [Place()]).table
+    assert table["Metadata_Count_Cells"].to_pylist() == [7]
+    assert table["Metadata_Count_Cells_1"].to_pylist() == [8]
+    assert table.schema.field("Metadata_Count_Cells").type == pa.int64()

@@ -70,6 +70,17 @@ class ImageSets:
         return tuple(name for name in self.table.column_names if name not in KEYS)
 
 
+@dataclass(frozen=True, slots=True)
+class ImageRows:
+    """All rows of the image tables under their source names, and beside them the index of each row's export.
+
+    The two are apart because a source's column may have any name.
+    """
+
+    owners: pa.ChunkedArray
+    table: pa.Table
+
+
 def _variants(name: str) -> tuple[str, str]:
     return name, f"Image_{name}"
 
@@ -123,21 +134,21 @@ def _whole(text: str | None) -> int:
         return 0
 
 
-def typed(table: pa.Table, asked: Mapping[str, pa.DataType], exports: Mapping[int, str]) -> pa.Table:
+def typed(rows: ImageRows, asked: Mapping[str, pa.DataType], exports: Mapping[int, str]) -> ImageRows:
     """Text columns of all image rows as what all of their values are; names and paths stay text.
 
-    `asked` are types that the job gives, `exports` the paths of exports by `e`. Raises LayoutError where a measurement
-    is text in one export and a number in another, naming both.
+    `asked` are types that the job gives, `exports` the paths of exports by index. Raises LayoutError where a
+    measurement is text in one export and a number in another, naming both.
     """
     arrays = []
-    for name in table.column_names:
-        column = table[name]
+    for name in rows.table.column_names:
+        column = rows.table[name]
         if pa.types.is_string(column.type) and name in asked:
             column = _as_asked(name, column, asked[name])
         elif pa.types.is_string(column.type) and kind_of(name) is not ColumnKind.TEXT:
-            column = _as_inferred(name, column, table["e"], exports)
+            column = _as_inferred(name, column, rows.owners, exports)
         arrays.append(column)
-    return pa.table(arrays, table.column_names)
+    return ImageRows(rows.owners, pa.table(arrays, rows.table.column_names))
 
 
 def _as_asked(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
@@ -246,8 +257,8 @@ def _sites(sites: Sequence[str | None]) -> pa.Array:
     return pa.array(numbers, pa.int64())
 
 
-def image_sets(said: pa.Table | None, values: pa.Table | None, preset: Preset, exports: Sequence[Place]) -> ImageSets:
-    """Image sets from all exports' image rows, which have `e` and the source's columns.
+def image_sets(said: ImageRows | None, values: ImageRows | None, preset: Preset, exports: Sequence[Place]) -> ImageSets:
+    """Image sets from all exports' image rows.
 
     `said` holds the rows as the source has them, so that plate `001` keeps its zeros; `values` the same, typed.
     `exports` are the places of the exports themselves, by index, as folder and job say. Without rows there are no
@@ -256,16 +267,17 @@ def image_sets(said: pa.Table | None, values: pa.Table | None, preset: Preset, e
     if said is None or values is None:
         none = pa.table({"e": pa.array([], pa.int64()), "i": pa.array([], pa.int64())})
         return ImageSets(none, place_table(exports))
-    found = places(said, [exports[export] for export in said["e"].to_pylist()])
-    keys = {"e": values["e"], "i": values[IMAGE_NUMBER].cast(pa.int64())}
-    if TABLE_NUMBER in values.column_names:
-        keys["t"] = values[TABLE_NUMBER].cast(pa.string())
-    return ImageSets(pa.table(keys | _kept(values, preset) | _counts(values)), place_table([*found, *exports]))
+    found = places(said.table, [exports[export] for export in said.owners.to_pylist()])
+    table = values.table
+    keys = {"e": values.owners, "i": table[IMAGE_NUMBER].cast(pa.int64())}
+    if TABLE_NUMBER in table.column_names:
+        keys["t"] = table[TABLE_NUMBER].cast(pa.string())
+    return ImageSets(pa.table(keys | _kept(table, preset) | _counts(table)), place_table([*found, *exports]))
 
 
 def _kept(values: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:
     """The columns that the preset keeps, under their profile names."""
-    raw = [name for name in values.column_names if name not in ("e", IMAGE_NUMBER)]
+    raw = [name for name in values.column_names if name != IMAGE_NUMBER]
     named = [_image_name(name, preset) for name in raw]
     return {
         name: values[column]
@@ -276,5 +288,6 @@ def _kept(values: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:
 
 def _counts(values: pa.Table) -> dict[str, pa.ChunkedArray]:
     """The objects that each image set counts, as metadata: `Metadata_Count_Cells`."""
-    matches = [(match[1], name) for name in values.column_names if (match := _COUNT.fullmatch(name))]
-    return {f"{COUNT}{label}": _integers_if_whole(values[name]) for label, name in matches}
+    matches = [(f"{COUNT}{match[1]}", name) for name in values.column_names if (match := _COUNT.fullmatch(name))]
+    names = distinct_names(name for name, _ in matches)
+    return {name: _integers_if_whole(values[column]) for name, (_, column) in zip(names, matches, strict=True)}

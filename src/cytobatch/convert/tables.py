@@ -47,8 +47,8 @@ class NamedTables:
         self._run = run
         self._naming = naming
         rows = run.survey.image_rows
-        self._images = None if rows is None else rows.drop_columns(["e"])
-        self._image_owners = None if rows is None else rows["e"]
+        self._images = None if rows is None else rows.table
+        self._image_owners = None if rows is None else rows.owners
         self._names = {name: self._profile_names(name) for name in run.survey.schemas}
 
     def schema(self, name: str) -> pa.Schema:

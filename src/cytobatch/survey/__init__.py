@@ -19,7 +19,7 @@ from cytobatch.readers import csv, sqlite
 from cytobatch.readers.lanes import take_first
 from cytobatch.readers.values import Repair, read_numbers
 from cytobatch.report import LedgerEntry, Outcome, ReportWarning
-from cytobatch.schema import ExportColumns, MissingColumn, asked_types, missing_columns, unify
+from cytobatch.schema import ExportColumns, MissingColumn, asked_types, conform, missing_columns, unify
 from cytobatch.survey.flat import OBJECTS, flat_heads, place_keys
 from cytobatch.survey.heads import (
     Heads,
@@ -57,7 +57,7 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
     sound = [_sound(head, joined=plan.job.join) for head in heads]
     exports = tuple(SurveyedExport(head.export, head.tables) for head, ok in zip(heads, sound, strict=True) if ok)
     tables = _schemas(plan, preset, exports)
-    said = _together(exports, rows)
+    said = _together(exports, rows, [tables[name].schema for name in preset.metadata if name in tables])
     typed = _typed(plan, preset, said) if said is not None and plan.kind is SourceKind.CSV else said
     sets = images.image_sets(said, typed, preset, _export_places(plan))
     return Survey(
@@ -108,8 +108,8 @@ def _heads(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
     return preset, refuse_odd_text(choose_tables(plan, preset, heads))
 
 
-def _typed(plan: ConversionPlan, preset: Preset, said: pa.Table) -> pa.Table:
-    asked = asked_types(preset.metadata[0], said.column_names, plan.job.column_types)
+def _typed(plan: ConversionPlan, preset: Preset, said: images.ImageRows) -> images.ImageRows:
+    asked = asked_types(preset.metadata[0], said.table.column_names, plan.job.column_types)
     return images.typed(said, asked, {export.index: export.path for export in plan.exports})
 
 
@@ -166,20 +166,21 @@ def _refuse_null_image_numbers(numbers: pa.ChunkedArray, where: str) -> None:
         raise UnsoundTableError("rows without ImageNumber", where=where, why=f"{numbers.null_count} of them")
 
 
-def _together(exports: Sequence[SurveyedExport], rows: Mapping[int, pa.Table]) -> pa.Table | None:
-    """All image rows with `e`, the export's index, as they are: CSV as text."""
-    own = [export for export in exports if export.index in rows]
-    if not own:
+def _together(
+    exports: Sequence[SurveyedExport], rows: Mapping[int, pa.Table], unified: Sequence[pa.Schema]
+) -> images.ImageRows | None:
+    """All image rows as they are, CSV as text, with the columns in the order of the image tables' `unified` schemas."""
+    parts = [(export.index, rows[export.index]) for export in exports if export.index in rows]
+    if not parts:
         return None
-    # A column may be text in one SQLite file and a number in another.
-    schema = unify("image", [ExportColumns(export.path, rows[export.index].schema) for export in own])
-    parts = [
-        rows[export.index]
-        .cast(pa.schema([schema.field(name) for name in rows[export.index].column_names]))
-        .append_column("e", pa.repeat(pa.scalar(export.index, pa.int64()), rows[export.index].num_rows))
-        for export in own
-    ]
-    return pa.concat_tables(parts, promote_options="permissive")
+    texts = {field.name for _, table in parts for field in table.schema if pa.types.is_string(field.type)}
+    read = {name for _, table in parts for name in table.column_names}
+    fields = {field.name: field for schema in unified for field in schema if field.name in read}
+    schema = pa.schema([f.with_type(pa.string()) if f.name in texts else f for f in fields.values()])
+    owners = [pa.repeat(pa.scalar(index, pa.int64()), table.num_rows) for index, table in parts]
+    return images.ImageRows(
+        pa.chunked_array(owners, pa.int64()), pa.concat_tables(conform(table, schema) for _, table in parts)
+    )
 
 
 def _sound(head: Heads, *, joined: bool) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cytobatch.images import ImageSets
+from cytobatch.images import ImageRows, ImageSets
 from cytobatch.inventory import SourceFile
 from cytobatch.layouts import Preset, SourceKind
 from cytobatch.links import CompartmentKeys, JoinPlan
@@ -97,10 +97,10 @@ class TableSchema:
 class Survey:
     """What will be converted: sound exports, each table's schema, how they join, and what was found wrong.
 
-    `image_rows` are all rows of the image tables under their source names, with `e`, the export's index; they have all
-    columns where the tables themselves are wanted. `join` is None where nothing is joined. `ledger` holds the inputs
-    that are settled already. `counted` has for each export how many objects of each compartment its image table counts;
-    `repairs` are those of the image tables, `warnings` what a reader of the profile should know already.
+    `image_rows` have all columns of the image tables where the tables themselves are wanted. `join` is None where
+    nothing is joined. `ledger` holds the inputs that are settled already. `counted` has for each export how many
+    objects of each compartment its image table counts; `repairs` are those of the image tables, `warnings` what a
+    reader of the profile should know already.
     """
 
     plan: ConversionPlan
@@ -108,7 +108,7 @@ class Survey:
     exports: tuple[SurveyedExport, ...]
     schemas: Mapping[str, TableSchema]
     images: ImageSets
-    image_rows: pa.Table | None
+    image_rows: ImageRows | None
     join: JoinPlan | None
     ledger: tuple[LedgerEntry, ...]
     missing: tuple[MissingColumn, ...]
