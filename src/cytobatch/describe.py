@@ -69,7 +69,7 @@ def _cheap_rows(found: Survey) -> dict[str, int]:
 
 def _rows(table: SurveyedTable) -> int:
     if table.sql_table is not None:
-        return sqlite.approximate_rows(table.path, table.sql_table)
+        return sqlite.approximate_rows(table.path, table.sql_table, table.schema.names)
     if table.shape is not None:
         return max(0, _lines(table.path) - table.shape.header_lines)
     return npz.read_head(table.path).rows

@@ -80,9 +80,19 @@ def own_sqlite_tables() -> str:
     )
 
 
-def highest_rowid(table: str) -> str:
-    """The highest rowid of a SQLite table."""
-    return f"SELECT max(rowid) FROM {identifier(table)}"
+_ROWIDS = ("rowid", "oid", "_rowid_")
+
+
+def hides_rowid(columns: Iterable[str]) -> bool:
+    """Whether one of a SQLite table's columns is called as rows are numbered, so that the name means the column."""
+    return _ROWIDS[0] in {column.lower() for column in columns}
+
+
+def highest_rowid(table: str, columns: Iterable[str]) -> str:
+    """The highest rowid of a SQLite table, by one of its three names that is no column's; or else the rows counted."""
+    taken = {column.lower() for column in columns}
+    free = next((f"max({name})" for name in _ROWIDS if name not in taken), "count(*)")
+    return f"SELECT {free} FROM {identifier(table)}"
 
 
 def scan_sqlite(path: str, table: str, columns: Iterable[str]) -> str:

@@ -125,7 +125,7 @@ def test_a_database_cut_short_is_refused(engine: Engine, tmp_path: Path) -> None
 def test_tables_and_their_rows_are_listed(tmp_path: Path) -> None:
     path = database(tmp_path / "odd ' name.sqlite", (1, 1.0, "a"), (2, 1.0, "a"))
     assert sqlite.list_tables(path) == ["Cells"]
-    assert sqlite.approximate_rows(path, "Cells") == 2
+    assert sqlite.approximate_rows(path, "Cells", []) == 2
 
 
 def test_rows_that_are_still_in_the_write_ahead_log_are_read(engine: Engine, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def sqlite_heads(plan: ConversionPlan, export: Export, staged: Mapping[str, Path
             types = asked_types(name, declared.names, plan.job.column_types)
             schema = with_types(sqlite_schema(declared), types)
             if IMAGE_NUMBER in schema.names:
-                has_rows = sqlite.approximate_rows(path, sql_table) > 0
+                has_rows = sqlite.approximate_rows(path, sql_table, declared.names) > 0
                 tables[name] = SurveyedTable(
                     name, label, file.path, path, SourceKind.SQLITE, schema, has_rows, sql_table
                 )
