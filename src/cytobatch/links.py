@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER
+from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER, is_key
 from cytobatch.errors import LayoutError
 
 BASE_ORDER = ("cytoplasm", "cells", "nuclei")
@@ -89,7 +89,8 @@ def find_keys(name: str, label: str, columns: Iterable[str], compartments: Itera
     if number is None or IMAGE_NUMBER not in present:
         return None
     parents = {}
-    by_lower = {column.lower(): column for column in present}
+    # Where names differ in case alone, the one that CellProfiler would write is the key; it comes last and so stays.
+    by_lower = {column.lower(): column for column in sorted(present, key=lambda column: (is_key(column), column))}
     for other in compartments:
         for start in (f"{label.lower()}_", ""):
             column = by_lower.get(f"{start}parent_{other.lower()}")
