@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.columns import under_metadata
+from cytobatch.columns import distinct_names, under_metadata
 from cytobatch.convert.context import Conversion
 from cytobatch.errors import UnsoundTableError
 from cytobatch.join import PROFILE_TABLE_NUMBER
@@ -17,24 +17,28 @@ def write_flat(run: Conversion) -> None:
     """Writes the rows of all files as one file, or as a file for each of them. Columns keep their names and order."""
     table = run.survey.schemas[OBJECTS]
     places = run.survey.images.places.schema
-    named = {name: _name(run, name) for name in table.schema.names if name not in places.names}
     # CytoTable's profiles of DeepProfiler have a TableNumber, which is null unless it is asked for.
-    numbered = run.numbers or run.survey.plan.kind is SourceKind.NPZ
-    schema = pa.schema(
-        [
-            *([(PROFILE_TABLE_NUMBER, pa.int64())] if numbered else []),
-            *places,
-            *((new, table.schema.field(name).type) for name, new in named.items()),
-        ]
-    )
+    is_npz = run.survey.plan.kind is SourceKind.NPZ
+    numbered = run.numbers or (is_npz and PROFILE_TABLE_NUMBER not in table.schema.names)
+    first = [*([pa.field(PROFILE_TABLE_NUMBER, pa.int64())] if numbered else []), *places]
+    named = _names(run, [field.name for field in first])
+    schema = pa.schema([*first, *((new, table.schema.field(name).type) for name, new in named.items())])
     features = [new for name, new in named.items() if name in table.features]
     for name, exports in run.outputs:
         rows = _rows(run, named, schema, exports)
         run.sink.write(name, schema, rows, features, may_be_null={*places.names, PROFILE_TABLE_NUMBER})
 
 
-def _name(run: Conversion, column: str) -> str:
-    return under_metadata(column) if column in run.survey.preset.identifying_columns else column
+def _names(run: Conversion, first: Sequence[str]) -> dict[str, str]:
+    """The profile's names by the source's; one that is taken, as by the columns that come `first`, gets a number.
+
+    Without those of DeepProfiler's metadata that tell plate, well and site.
+    """
+    told = run.survey.images.places.column_names if run.survey.plan.kind is SourceKind.NPZ else ()
+    columns = [name for name in run.survey.schemas[OBJECTS].schema.names if name not in told]
+    identifying = run.survey.preset.identifying_columns
+    wanted = (under_metadata(name) if name in identifying else name for name in columns)
+    return dict(zip(columns, distinct_names([*first, *wanted])[len(first) :], strict=True))
 
 
 def _rows(
