@@ -1,6 +1,7 @@
 """Where converted rows go: Parquet files on the scratch disk, cast, without nulls if asked for, and counted."""
 
 import re
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,25 @@ from cytobatch.jobspec import PARQUET, PlateJob
 from cytobatch.parquet import ParquetFile
 from cytobatch.schema import cast_groups
 
+# File systems take names of 255 bytes, and a suffix, a number and a temporary name come on top.
+_LONGEST = 180
+
+
+def flat_name(text: str) -> str:
+    """A name for files: a path or a table's name in one piece, with what a file system or a URI may mind replaced.
+
+    One that is too long is cut, and ends in the checksum of the whole.
+    """
+    flat = re.sub(r"[^\w.=+-]+", "-", text.strip("./")).strip("-") or "export"
+    whole = flat.encode()
+    if len(whole) <= _LONGEST:
+        return flat
+    return f"{whole[:_LONGEST].decode(errors='ignore')}-{zlib.crc32(text.encode()):08x}"
+
 
 def file_name(export: str) -> str:
-    """A file name for an export: its path, flattened, with what a file system or a URI may mind replaced."""
-    flat = re.sub(r"[^\w.=+-]+", "-", export.strip("./")).strip("-")
-    return f"{flat or 'export'}{PARQUET}"
+    """A file name for an export, by its path."""
+    return f"{flat_name(export)}{PARQUET}"
 
 
 def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from cytobatch.columns import IMAGE_NUMBER, distinct_names
 from cytobatch.convert.context import Conversion
-from cytobatch.convert.sink import file_name
+from cytobatch.convert.sink import file_name, flat_name
 from cytobatch.errors import UnsoundTableError
 from cytobatch.jobspec import PARQUET, ColumnNaming
 from cytobatch.join import PROFILE_TABLE_NUMBER, source_names
@@ -21,11 +21,11 @@ def write_tables(run: Conversion) -> None:
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
         if run.job.concat:
-            run.sink.write(f"{name}{PARQUET}", named.schema(name), _rows(run, named, exports, name))
+            run.sink.write(f"{flat_name(name)}{PARQUET}", named.schema(name), _rows(run, named, exports, name))
             continue
         for export in exports:
             rows = _rows(run, named, (export,), name)
-            run.sink.write(f"{name}/{file_name(export.path)}", named.schema(name), rows)
+            run.sink.write(f"{flat_name(name)}/{file_name(export.path)}", named.schema(name), rows)
 
 
 def _rows(run: Conversion, named: "NamedTables", exports: Sequence[SurveyedExport], name: str) -> Iterator[pa.Table]:
