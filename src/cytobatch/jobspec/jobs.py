@@ -132,8 +132,8 @@ def _filled(text: str, names: Mapping[str, str | None], option: str, where: str)
                 f"{option} names {{{name}}}, but none is given", where=where, why=f"{option} is {text!r}",
                 remedy=f"say which {name} it is with {name!r}",
             )  # fmt: skip
-        text = text.replace(f"{{{name}}}", value or "")
-    return text
+    # In one go: what is filled in may have braces of its own.
+    return re.sub(r"\{(plate|batch)\}", lambda match: names.get(match[1]) or match[0], text)
 
 
 def _refuse_shared_destinations(jobs: list[PlateJob], where: str) -> None:
