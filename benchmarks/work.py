@@ -49,7 +49,7 @@ def floor(plate: Path, kind: str, folder: Path) -> Callable[[], None]:
 
 def read_csv(plate: Path) -> Callable[[], None]:
     paths = [path for name in COMPARTMENTS for path in sorted(plate.rglob(f"{name}.csv"))]
-    columns = {name: csv.read_head(next(plate.rglob(f"{name}.csv"))).columns for name in COMPARTMENTS}
+    columns = {name: csv.read_head(next(plate.rglob(f"{name}.csv"))).shape.columns for name in COMPARTMENTS}
     options = {
         name: pacsv.ConvertOptions(column_types=csv_schema(found, {}), null_values=[""])
         for name, found in columns.items()

@@ -15,10 +15,15 @@ from typing import Any
 
 import boto3
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+# How long an example takes says more of the machine than of the program.
+settings.register_profile("cytobatch", deadline=None)
+settings.load_profile("cytobatch")
+
 _OURS = ("CYTOBATCH_", "AWS_", "PREFECT_")
 
 

@@ -193,3 +193,9 @@ def test_a_key_cannot_be_text(tmp_path: Path) -> None:
     write_npz(tmp_path / "in" / "P1" / "A01_1.npz", members)
     with pytest.raises(ConfigurationError, match="'ImageNumber' of table 'objects' cannot be text"):
         convert(tmp_path / "in", tmp_path, column_types={"ImageNumber": "text"})
+
+
+def test_a_place_that_differs_by_object_is_refused(tmp_path: Path) -> None:
+    write_npz(tmp_path / "in" / "P1" / "A01_1.npz", npz_members(2, 3, Metadata_Well=["A01", "B02"]))
+    with pytest.raises(TooManyFailedExportsError, match="Metadata_Well differs by object"):
+        convert(tmp_path / "in", tmp_path)

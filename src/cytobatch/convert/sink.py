@@ -48,13 +48,17 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _merged(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in pieces of at least `rows`: what is done for each of thousands of columns is not done often."""
+    """The same rows, small pieces put together: what is done for each of thousands of columns is not done often."""
     waiting: list[pa.Table] = []
     for table in tables:
-        waiting.append(table)
-        if sum(piece.num_rows for piece in waiting) >= rows:
+        large = 2 * table.num_rows >= rows
+        if waiting and (large or sum(piece.num_rows for piece in waiting) + table.num_rows > rows):
             yield pa.concat_tables(waiting)
             waiting = []
+        if large:
+            yield table
+        else:
+            waiting.append(table)
     if waiting:
         yield pa.concat_tables(waiting)
 

@@ -26,6 +26,7 @@ OBJECTS = "objects"
 _PLACE_COLUMNS = ("Plate ID", "WELL LABEL", "Row", "Column", "FOV")
 _OPTIONAL_MEMBERS = ("metadata", "locations")
 _PLACE_KEY = "k"
+_PLACE = (PLATE, WELL, SITE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,9 @@ def _npz_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
 
 
 def _npz_table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHead) -> SurveyedTable:
+    several = next((name for name in _PLACE if isinstance(head.metadata.get(name), pa.Array)), None)
+    if several:
+        raise npz.unsound(path, f"{several} differs by object", "a file holds the objects of one image set")
     own = head.schema
     types = asked_types(OBJECTS, own.names, plan.job.column_types)
     schema = with_types(own, types)
@@ -193,9 +197,8 @@ def _npz_table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHe
 
 def _npz_place(head: npz.NpzHead | None) -> Place:
     said = {} if head is None else head.metadata
-    plate, well, site = (said.get(name) for name in (PLATE, WELL, SITE))
-    texts = [None if isinstance(value, pa.Array) or value is None else str(value) for value in (plate, well, site)]
-    return Place(texts[0] or None, normalise_well(texts[1]) if texts[1] else None, texts[2] or None)
+    plate, well, site = (None if said.get(name) is None else str(said[name]) for name in _PLACE)
+    return Place(plate or None, normalise_well(well) if well else None, site or None)
 
 
 def _refuse_missing_members(heads: Sequence[Heads], read: Sequence[npz.NpzHead | None]) -> list[Heads]:
