@@ -137,9 +137,9 @@ def _report_lines(report: RunReport) -> Iterator[str]:
         f"from {counts.exports} export(s){failed}"
     )
     for output in report.outputs[:_EXPORTS_SHOWN]:
-        yield f"  parquet  {output.path} ({decimal(output.bytes)})"
+        yield f"  {output.path.rpartition('.')[2]:<8} {output.path} ({decimal(output.bytes)})"
     if len(report.outputs) > _EXPORTS_SHOWN:
-        yield f"  parquet  and {len(report.outputs) - _EXPORTS_SHOWN} more"
+        yield f"  and {len(report.outputs) - _EXPORTS_SHOWN} more"
     noted = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
     yield f"  report   {report.report}{noted}"
     if report.outputs:
