@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from conftest import Run
 from cytobatch import __version__
 from cytobatch.cli import main
 from cytobatch.errors import ExitCode
@@ -204,3 +205,10 @@ def test_an_unexpected_fault_is_told_without_a_traceback(capsys: Capture, monkey
     assert "unexpected RuntimeError" in err
     assert "the unforeseen" in err
     assert "Traceback" in answer(capsys, *flags, "--debug")[2]
+
+
+def test_lists_may_be_flags_repeated_or_parted_by_commas(tmp_path: Path, cytobatch: Run) -> None:
+    write_sites(tmp_path / "in", 1)
+    for flags in (["--compartments", "cells,nuclei"], ["--compartments", "cells", "--compartments", "nuclei"]):
+        done = cytobatch("plan", "--source", "in", "--destination", "out", *flags)
+        assert "compartments  cells, nuclei" in done.stdout, done.stderr

@@ -156,3 +156,9 @@ def test_columns_are_called_as_cytotable_does_with_its_own_presets() -> None:
     assert {preset for preset, naming in names.items() if naming is ColumnNaming.PYCYTOMINER} == {PresetName.AUTO}
     asked = PlateJob(source="/a", destination="/b", column_names="cytotable")
     assert asked.naming is ColumnNaming.CYTOTABLE
+
+
+def test_a_source_that_names_the_plates_folder_is_no_workspace() -> None:
+    text = "plates: [{source: '/in/{batch}/{plate}', batch: B1, plate: P1, destination: '/out/{batch}/{plate}'}]"
+    (job,) = jobs(text)
+    assert (job.source, job.destination, job.batch) == ("/in/B1/P1", "/out/B1/P1", None)

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from cytobatch.errors import ExitCode, SourceNotFoundError, StorageError
+from cytobatch.errors import ConfigurationError, ExitCode, SourceNotFoundError, StorageError
 from cytobatch.inventory import SourceFile
 from cytobatch.jobspec import PlateJob
+from cytobatch.pipeline import run_plate
 from cytobatch.storage import Access, Destination, Source, read_text
 from plates import write_sites
 
@@ -310,3 +311,14 @@ def test_checking_a_bucket_leaves_nothing_in_it(s3: Any, bucket: str) -> None:
     Destination(job(destination=f"s3://{bucket}/out")).check()
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+def test_a_store_that_is_not_known_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="unknown kind of store: ftp://host/out"):
+        run_plate(PlateJob(source=str(tmp_path), destination="ftp://host/out"))
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_a_storage_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="scratch folder"):
+        run_plate(PlateJob(source=str(tmp_path), destination=str(tmp_path / "o"), scratch_dir=tmp_path / "file" / "x"))

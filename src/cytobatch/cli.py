@@ -4,10 +4,10 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -20,7 +20,7 @@ from cytobatch.errors import CytobatchError, ExitCode, InternalError
 from cytobatch.flow import environment
 from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, spec_error
 from cytobatch.settings import Settings, debugging, read_batch_settings, read_settings
-from cytobatch.storage import Access, list_folders, read_text
+from cytobatch.storage import Access, faults, list_folders, read_text
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 
 out = Console(soft_wrap=True)
@@ -47,13 +47,21 @@ _SMALL_PLATE = SyntheticPlate()
 def jobs_asked_for(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
     """The plates to convert, from flags, environment and spec."""
     settings = read_settings()
-    overrides = PlateOptions(**(settings.said() | options.said()))
+    overrides = PlateOptions(**(settings.said() | _spread(options.said())))
     where = job_spec or settings.job_spec
     spec = load_spec(where, settings, options) if where else None
     shown = (
         "command line and environment" if where is None else where if not where.lstrip().startswith("{") else "job spec"
     )
     return plate_jobs(spec, overrides, read_batch_settings().job_array_index, shown, folders_at)
+
+
+def _spread(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags with lists as text, as in the environment: `--compartments cells,nuclei`."""
+    return {
+        name: ",".join(value) if isinstance(value, tuple) and all(type(item) is str for item in value) else value
+        for name, value in said.items()
+    }
 
 
 def folders_at(options: PlateOptions, uri: str) -> list[str]:
@@ -133,7 +141,8 @@ def example(folder: Path, *, kind: PlateFormat = PlateFormat.CSV, plate: Example
     folder: Where to.
     kind: Site folders of CSV files, or one SQLite file.
     """
-    write_plate(plate, folder, kind)
+    with faults(str(folder)):
+        write_plate(plate, folder, kind)
     out.print(f"{plate.cell_count()} cells of {plate.wells * plate.sites} sites in {folder}", highlight=False)
     return ExitCode.OK
 

@@ -18,6 +18,7 @@ from cytobatch.storage import Destination, is_remote
 from cytobatch.survey import Survey, SurveyedTable
 
 _EXPORTS_SHOWN = 10
+_WARNINGS_SHOWN = 5
 _COUNTED_BYTES = 256 * 2**20
 
 
@@ -140,6 +141,8 @@ def _report_lines(report: RunReport) -> Iterator[str]:
         yield f"  {output.path.rpartition('.')[2]:<8} {output.path} ({decimal(output.bytes)})"
     if len(report.outputs) > _EXPORTS_SHOWN:
         yield f"  and {len(report.outputs) - _EXPORTS_SHOWN} more"
+    for warning in report.warnings[:_WARNINGS_SHOWN]:
+        yield f"  warning  {warning.what}" + (f": {warning.count} of {warning.table}" if warning.count else "")
     noted = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
     yield f"  report   {report.report}{noted}"
     if report.outputs:

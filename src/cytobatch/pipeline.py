@@ -62,19 +62,24 @@ class Clock:
             self.seconds[name] = round(time.perf_counter() - start, 3)
 
 
+def _folder_in(parent: Path | None, stack: ExitStack) -> Path:
+    """A temporary folder in another, which is made if it is not there; it goes with the stack."""
+    if parent:
+        parent.mkdir(parents=True, exist_ok=True)
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=parent)))
+
+
 @contextmanager
 def folders_for(job: PlateJob) -> Iterator[Folders]:
     """The folders of a run, for as long as it lasts."""
     with ExitStack() as stack:
-        if job.scratch_dir:
-            job.scratch_dir.mkdir(parents=True, exist_ok=True)
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=job.scratch_dir)))
+        with faults(f"scratch folder {job.scratch_dir or tempfile.gettempdir()}"):
+            root = _folder_in(job.scratch_dir, stack)
         cache = root / "cache"
         if job.cache_dir:
-            job.cache_dir.mkdir(parents=True, exist_ok=True)
-            cache = job.cache_dir
-            if job.cache_mode is CacheMode.TMP_DIR:
-                cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=job.cache_dir)))
+            with faults(f"cache folder {job.cache_dir}"):
+                temporary = _folder_in(job.cache_dir, stack)
+            cache = temporary if job.cache_mode is CacheMode.TMP_DIR else job.cache_dir
         folders = Folders(cache, root / "out", root / "scratch")
         for folder in (folders.cache, folders.out, folders.scratch):
             folder.mkdir(exist_ok=True)

@@ -142,10 +142,14 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def cast_groups(schema: pa.Schema, casts: Mapping[str, str]) -> pa.Schema:
     """The schema with whole groups of types cast, `{"float": "float32"}` as CytoTable has it.
 
-    The types are those that a job spec may name.
+    The types are those that a job spec may name. A TableNumber is a checksum of 32 bits and keeps its type.
     """
     targets = {CastGroup(group): pa.type_for_alias(name) for group, name in casts.items()}
-    return pa.schema([field.with_type(_cast_type(field.type, targets)) for field in schema])
+    return pa.schema([f.with_type(_cast_type(f.type, targets)) if _may_be_cast(f) else f for f in schema])
+
+
+def _may_be_cast(field: pa.Field) -> bool:
+    return not (field.name.endswith(TABLE_NUMBER) and pa.types.is_integer(field.type))
 
 
 def _cast_type(kind: pa.DataType, targets: dict[CastGroup, pa.DataType]) -> pa.DataType:

@@ -169,7 +169,7 @@ def test_types_are_cast_by_group(tmp_path: Path) -> None:
 
 
 def test_values_that_do_not_fit_the_type_asked_for_are_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="values do not fit"):
+    with pytest.raises(ConfigurationError, match="do not fit"):
         convert(write_sites(tmp_path / "in", 2, 200), tmp_path, data_type_cast_map={"integer": "int8"})
 
 
@@ -386,3 +386,30 @@ def test_integers_that_one_site_writes_as_floats_unify(tmp_path: Path) -> None:
     assert table.num_rows == 4
     assert table.schema.field("Metadata_Cells_Parent_Nuclei").type == pa.int64()
     assert report.repairs == []
+
+
+def test_a_tablenumber_keeps_its_type_when_integers_are_cast(tmp_path: Path) -> None:
+    table, _ = convert(write_sites(tmp_path / "in", 2), tmp_path, data_type_cast_map={"integer": "int32"})
+    assert table.schema.field("Metadata_TableNumber").type == pa.int64()
+    assert table.schema.field("Metadata_ImageNumber").type == pa.int32()
+    with pytest.raises(ConfigurationError, match="do not fit int8"):
+        convert(write_sites(tmp_path / "many", 1, 300), tmp_path, data_type_cast_map={"integer": "int8"})
+
+
+def test_the_jobs_well_is_normalised_as_any_other(tmp_path: Path) -> None:
+    tables = site_tables(1)
+    del tables["Image"]
+    table, _ = convert(write_site(tmp_path / "in", tables), tmp_path, well="b-3")
+    assert table["Metadata_Well"].to_pylist() == ["B03"]
+
+
+def test_column_types_for_columns_that_are_not_there_are_told(tmp_path: Path) -> None:
+    types = {"AreaShape_Area": "number", "cells.Areea": "number"}
+    _, report = convert(write_sites(tmp_path / "in", 1), tmp_path, column_types=types)
+    assert "column_types names 'cells.Areea', which no table has" in [warning.what for warning in report.warnings]
+    assert not [warning for warning in report.warnings if "AreaShape_Area" in warning.what]
+
+
+def test_plates_wells_and_sites_are_counted_without_a_join_too(tmp_path: Path) -> None:
+    _, report = convert_to_folder(write_sites(tmp_path / "in", 2), tmp_path / "out", join=False)
+    assert (report.counts.plates, report.counts.wells, report.counts.sites) == (1, 1, 2)

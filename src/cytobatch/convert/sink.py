@@ -38,13 +38,16 @@ def file_name(export: str) -> str:
 
 
 def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    try:
-        return table.cast(schema)
-    except pa.ArrowInvalid as error:
-        raise ConfigurationError(
-            "values do not fit the types asked for", where="data_type_cast_map", why=str(error),
-            remedy="ask for wider types",
-        ) from error  # fmt: skip
+    columns = []
+    for field in schema:
+        try:
+            columns.append(table[field.name].cast(field.type))
+        except pa.ArrowInvalid as error:
+            raise ConfigurationError(
+                f"values of {field.name!r} do not fit {field.type}", where="data_type_cast_map", why=str(error),
+                remedy="ask for a wider type",
+            ) from error  # fmt: skip
+    return pa.table(columns, schema=schema)
 
 
 def _merged(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -94,7 +97,8 @@ class Sink:
         Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
         """
         rows = self._job.row_group_rows(len(schema))
-        self.store(name, schema, self._counted(_merged(tables, rows), may_be_null), features)
+        counted = self._counted(_merged(tables, rows), may_be_null, with_places=features is not None)
+        self.store(name, schema, counted, features)
 
     def store(
         self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None
@@ -110,11 +114,14 @@ class Sink:
         if features is not None:
             self.profiles[name] = WrittenProfile(self.files[name], tuple(features))
 
-    def _counted(self, tables: Iterable[pa.Table], may_be_null: Collection[str]) -> Iterator[pa.Table]:
+    def _counted(
+        self, tables: Iterable[pa.Table], may_be_null: Collection[str], *, with_places: bool
+    ) -> Iterator[pa.Table]:
         for table in tables:
             kept = self._without_nulls(table, may_be_null) if self._job.drop_null else table
             self._account.rows += kept.num_rows
-            self._account.note_places(kept)
+            if with_places:
+                self._account.note_places(kept)
             self._account.odd_values(kept)
             yield kept
 

@@ -18,6 +18,9 @@ from cytobatch.survey import SurveyedExport
 def write_tables(run: Conversion) -> None:
     """Writes each table of all exports as one file, or as a file for each export in a folder of the table's name."""
     named = NamedTables(run, run.job.naming)
+    # Tables as they are do not tell where each row is from; the image sets do.
+    sets = run.survey.images
+    run.account.note_places(sets.places.slice(0, sets.table.num_rows) if sets.table.num_rows else sets.places)
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
         if run.job.concat:

@@ -112,8 +112,10 @@ def _parents_of_plates(merged: Mapping[str, Any], where: str) -> tuple[str, ...]
 def _one_job(merged: Mapping[str, Any], where: str) -> PlateJob:
     names = {"plate": merged.get("plate"), "batch": merged.get("batch")}
     filled = {name: _filled(merged[name], names, name, where) for name in _TEMPLATES if name in merged}
+    # A source that has the plate's folder in it is no workspace to look for the plate in.
+    said = {name: value for name, value in merged.items() if name != "batch" or _PLATE not in merged["source"]}
     try:
-        return PlateJob.model_validate({**merged, **filled})
+        return PlateJob.model_validate({**said, **filled})
     except ValidationError as error:
         raise spec_error(error, where) from error
 

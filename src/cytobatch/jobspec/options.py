@@ -22,7 +22,7 @@ from cytobatch.jobspec.values import (
     Pattern,
     Stores,
 )
-from cytobatch.layouts import PresetName
+from cytobatch.layouts import Place, PresetName, normalise_well
 
 PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES = "single_cells", "profiles"
@@ -178,6 +178,11 @@ class PlateJob(BaseModel):
     def single_file(self) -> bool:
         """Whether the destination is one Parquet file."""
         return self.destination.endswith(PARQUET)
+
+    @property
+    def place(self) -> Place:
+        """What the job says of plate, well and site."""
+        return Place(self.plate, normalise_well(self.well) if self.well else None, self.site)
 
     @property
     def naming(self) -> ColumnNaming:

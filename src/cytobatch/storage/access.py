@@ -24,7 +24,7 @@ from botocore.exceptions import (
 from cloudpathlib import AnyPath, CloudPath, S3Client, S3Path
 from cloudpathlib.exceptions import CloudPathException, MissingDependenciesError
 
-from cytobatch.errors import CytobatchError, StorageError
+from cytobatch.errors import ConfigurationError, CytobatchError, StorageError
 from cytobatch.jobspec import PlateJob, PlateOptions
 
 _ATTEMPTS = 5
@@ -86,7 +86,8 @@ def faults(where: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise StorageError(
             "no credentials", where=where, why=str(error),
-            remedy="give the job a role or AWS credentials; for a public source set CYTOBATCH_NO_SIGN_REQUEST=1",
+            remedy="give the job a role, AWS credentials or a profile that there is; for a public source set "
+            "CYTOBATCH_NO_SIGN_REQUEST=1",
         ) from error  # fmt: skip
     except EndpointConnectionError as error:
         raise StorageError(
@@ -152,7 +153,14 @@ def open_path(uri: str, access: Access, cache: Path | None = None) -> Path | Clo
         path = AnyPath(uri)
         if isinstance(path, CloudPath) and cache is not None:
             path = type(path.client)(local_cache_dir=cache, file_cache_mode="persistent").CloudPath(uri)
-        return path if isinstance(path, CloudPath) else Path(uri).expanduser()
+        if isinstance(path, CloudPath):
+            return path
+        if is_remote(uri):
+            raise ConfigurationError(
+                "unknown kind of store", where=uri, why=f"nothing here reads or writes {uri.partition('://')[0]}://",
+                remedy="name a local path, or one that begins with s3://, gs:// or az://",
+            )  # fmt: skip
+        return Path(uri).expanduser()
 
 
 def read_text(uri: str, access: Access) -> str:

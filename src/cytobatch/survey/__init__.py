@@ -72,7 +72,7 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
         missing=_missing(exports, tables),
         counted=counted,
         repairs=tuple(repairs),
-        warnings=_image_warnings(plan, sets) if joins else (),
+        warnings=(*_type_warnings(plan, tables), *(_image_warnings(plan, sets) if joins else ())),
     )
 
 
@@ -96,6 +96,7 @@ def _survey_flat(plan: ConversionPlan, preset: Preset, staged: Mapping[str, Path
         missing=_missing(exports, tables),
         counted={},
         repairs=(),
+        warnings=_type_warnings(plan, tables),
     )
 
 
@@ -118,6 +119,13 @@ def _image_warnings(plan: ConversionPlan, sets: images.ImageSets) -> tuple[Repor
     if plan.job.image_columns is None or kept:
         return ()
     return (ReportWarning(what=f"no column of the image table fits image_columns {plan.job.image_columns!r}"),)
+
+
+def _type_warnings(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> tuple[ReportWarning, ...]:
+    columns = [(name, column) for name, table in tables.items() for column in table.schema.names]
+    known = {column for _, column in columns} | {f"{name}.{column}" for name, column in columns}
+    unknown = sorted(set(plan.job.column_types) - known)
+    return tuple(ReportWarning(what=f"column_types names {name!r}, which no table has") for name in unknown)
 
 
 def _image_rows(
@@ -221,8 +229,7 @@ def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinP
 
 
 def _export_places(plan: ConversionPlan) -> list[Place]:
-    said = Place(plan.job.plate, plan.job.well, plan.job.site)
-    return [export.place.or_else(said) for export in plan.exports]
+    return [export.place.or_else(plan.job.place) for export in plan.exports]
 
 
 def _missing(exports: Sequence[SurveyedExport], tables: Mapping[str, TableSchema]) -> tuple[MissingColumn, ...]:

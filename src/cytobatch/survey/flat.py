@@ -43,10 +43,6 @@ def flat_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
     return _incarta_heads(plan, staged) if plan.kind is SourceKind.IN_CARTA else _npz_heads(plan, staged)
 
 
-def _said(plan: ConversionPlan) -> Place:
-    return Place(plan.job.plate, plan.job.well, plan.job.site)
-
-
 def _found(export: Export, table: SurveyedTable) -> Heads:
     return Heads(export, {OBJECTS: table}, ())
 
@@ -83,13 +79,13 @@ def _incarta_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHead
         table = head.tables.get(OBJECTS)
         if table is not None and table.has_rows:
             try:
-                own, where = _incarta_places(table, head.export.index, head.export.place.or_else(_said(plan)))
+                own, where = _incarta_places(table, head.export.index, head.export.place.or_else(plan.job.place))
                 keys.append(own)
                 places += where
             except UnsoundTableError as error:
                 heads[number] = head.without(OBJECTS, error.reason)
     sets = pa.concat_tables(keys) if keys else pa.table({"e": pa.array([], pa.int64())})
-    exports = [export.place.or_else(_said(plan)) for export in plan.exports]
+    exports = [export.place.or_else(plan.job.place) for export in plan.exports]
     names = {name for head in heads for table in head.tables.values() for name in table.schema.names}
     features = frozenset(name for name in names if incarta.is_measurement(name))
     return FlatHeads(
@@ -177,7 +173,7 @@ def _npz_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
             read.append(None)
     heads = _refuse_missing_members(heads, read)
     places = [
-        _npz_place(head).or_else(export.place).or_else(_said(plan))
+        _npz_place(head).or_else(export.place).or_else(plan.job.place)
         for export, head in zip(plan.exports, read, strict=True)
     ]
     none = pa.table({"e": pa.array([], pa.int64())})
