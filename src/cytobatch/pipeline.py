@@ -78,8 +78,8 @@ def folders_for(job: PlateJob) -> Iterator[Folders]:
         cache = root / "cache"
         if job.cache_dir:
             with faults(f"cache folder {job.cache_dir}"):
-                temporary = _folder_in(job.cache_dir, stack)
-            cache = temporary if job.cache_mode is CacheMode.TMP_DIR else job.cache_dir
+                job.cache_dir.mkdir(parents=True, exist_ok=True)
+                cache = _folder_in(job.cache_dir, stack) if job.cache_mode is CacheMode.TMP_DIR else job.cache_dir
         folders = Folders(cache, root / "out", root / "scratch")
         for folder in (folders.cache, folders.out, folders.scratch):
             folder.mkdir(exist_ok=True)

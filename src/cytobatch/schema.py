@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cytobatch.columns import TABLE_NUMBER, ColumnKind, is_key, kind_of
 from cytobatch.errors import ConfigurationError, LayoutError
@@ -137,6 +138,12 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         ],
         schema=schema,
     )
+
+
+def text_keys(table: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
+    """For each row one text that tells rows apart by some columns; a null is a value of its own."""
+    parts = [table[name].cast(pa.string()) for name in names]
+    return pc.binary_join_element_wise(*parts, "\x1f", null_handling="replace", null_replacement="\x00")
 
 
 def cast_groups(schema: pa.Schema, casts: Mapping[str, str]) -> pa.Schema:

@@ -185,10 +185,15 @@ class Account:
         self.ledger.append(with_file(entry, self._files))
 
 
+def all_finite(column: pa.ChunkedArray) -> bool:
+    """Whether a column of floats has neither NaN nor infinity; not sure to be true where values add up to infinity."""
+    # A sum is finite only if all values are: one pass where there is nothing else to do, as nearly everywhere.
+    return math.isfinite(pc.sum(column).as_py() or 0.0)
+
+
 def _odd_values(column: pa.ChunkedArray) -> dict[str, int]:
     nulls = column.null_count
-    # A sum is finite if all values are: one pass where there is nothing to count, as nearly everywhere.
-    if math.isfinite(pc.sum(column).as_py() or 0.0):
+    if all_finite(column):
         return {"nulls": nulls}
     nans, infinities = (int(pc.sum(test(column)).as_py() or 0) for test in (pc.is_nan, pc.is_inf))
     return {"nulls": nulls, "nans": nans, "infinities": infinities}

@@ -4,7 +4,6 @@ What pycytominer's `aggregate` gives for the same objects: NaN and null do not c
 at a time, so that a plate of any size fits.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,15 @@ import pyarrow.compute as pc
 
 from cytobatch import sql
 from cytobatch.columns import PLATE, WELL
+from cytobatch.convert.account import all_finite
 from cytobatch.convert.context import Conversion
 from cytobatch.errors import LayoutError
 from cytobatch.jobspec import PARQUET, PROFILES, Aggregation
 from cytobatch.parquet import read_columns
+from cytobatch.schema import text_keys
 
 OBJECT_COUNT, SITE_COUNT = "Metadata_Object_Count", "Metadata_Site_Count"
 _COLUMNS_AT_ONCE = 500
-_SEPARATOR = "\x1f"
-_UNKNOWN = "\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,9 @@ def write_wells(run: Conversion, how: Aggregation) -> None:
     wells = _wells(paths, strata, run.survey.images.of_wells)
     sites = _sites(run, strata)
     columns = {name: wells.table[name] for name in wells.table.column_names}
-    columns[SITE_COUNT] = pa.array([sites.pop(key, 0) for key in _keys(wells.table, strata).to_pylist()], pa.int64())
+    columns[SITE_COUNT] = pa.array(
+        [sites.pop(key, 0) for key in text_keys(wells.table, strata).to_pylist()], pa.int64()
+    )
     if sites:
         run.account.warn(f"{len(sites)} well(s) have no object and so no well-level profile")
     for names, values in _aggregated(run, how, paths, features, wells):
@@ -63,18 +64,12 @@ def write_wells(run: Conversion, how: Aggregation) -> None:
 
 def _wells(paths: Sequence[Path], strata: Sequence[str], beside: Sequence[str]) -> Wells:
     rows = read_columns(paths, [*strata, *beside])
-    encoded = _keys(rows, strata).combine_chunks().dictionary_encode()
+    encoded = text_keys(rows, strata).combine_chunks().dictionary_encode()
     places = pa.chunked_array([encoded.indices])
     first = pa.table({"g": places, "r": pa.array(range(rows.num_rows), pa.int64())})
     groups = first.group_by("g").aggregate([("r", "min"), ("r", "count")]).sort_by("g")
     table = rows.take(groups["r_min"]).append_column(OBJECT_COUNT, groups["r_count"].cast(pa.int64()))
     return Wells(encoded.indices, table)
-
-
-def _keys(rows: pa.Table, strata: Sequence[str]) -> pa.ChunkedArray:
-    """One text for each row that tells wells apart; what is not known is a well of its own."""
-    parts = [pc.fill_null(rows[name].cast(pa.string()), _UNKNOWN) for name in strata]
-    return pc.binary_join_element_wise(*parts, _SEPARATOR)
 
 
 def _sites(run: Conversion, strata: Sequence[str]) -> dict[str, int]:
@@ -86,7 +81,7 @@ def _sites(run: Conversion, strata: Sequence[str]) -> dict[str, int]:
     owners = sets.table["e"] if count else pa.array(range(len(run.survey.plan.exports)), pa.int64())
     places = sets.places.slice(0, count) if count else sets.places
     kept = places.filter(pc.is_in(owners, sound))
-    return {item["values"]: item["counts"] for item in pc.value_counts(_keys(kept, strata)).to_pylist()}
+    return {item["values"]: item["counts"] for item in pc.value_counts(text_keys(kept, strata)).to_pylist()}
 
 
 def _aggregated(
@@ -107,6 +102,6 @@ def _aggregated(
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A feature as doubles, null for NaN: a FILTER in SQL takes DuckDB ten times as long for hundreds of columns."""
     numbers = column.cast(pa.float64())
-    if math.isfinite(pc.sum(numbers).as_py() or 0.0):
+    if all_finite(numbers):
         return numbers
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)

@@ -13,7 +13,16 @@ from cytobatch.jobspec import PlateJob
 from cytobatch.layouts import PRESETS, SUFFIXES, Place, PresetName, SourceKind, place_of_file
 from cytobatch.layouts.incarta import is_incarta, was_incarta
 from cytobatch.plan.csv import COMBINED, CSV_SUFFIX, csv_compartments, csv_exports, csv_names, csv_preset, csv_stems
-from cytobatch.plan.model import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable, Export, with_overrides
+from cytobatch.plan.model import (
+    MISSING,
+    NOT_READ,
+    UNUSUAL,
+    ConversionPlan,
+    CsvTable,
+    Export,
+    unusual_tables,
+    with_overrides,
+)
 
 _COMPANIONS = ("-wal", "-journal")
 _FILES_NAMED_IN_A_MESSAGE = 5
@@ -144,5 +153,5 @@ def _place_of_sqlite(file: SourceFile) -> Place:
 
 __all__ = [
     "COMBINED", "MISSING", "NOT_READ", "UNUSUAL", "ConversionPlan", "CsvTable", "Export", "csv_stems",
-    "make_plan", "with_overrides",
+    "make_plan", "unusual_tables", "with_overrides",
 ]  # fmt: skip

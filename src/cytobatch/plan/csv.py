@@ -9,7 +9,7 @@ from cytobatch.errors import LayoutError
 from cytobatch.inventory import Inventory, SourceFile
 from cytobatch.jobspec import PlateJob
 from cytobatch.layouts import PRESETS, Place, Preset, PresetName, SourceKind, place_of_folder
-from cytobatch.plan.model import CsvTable, Export, with_overrides
+from cytobatch.plan.model import CsvTable, Export, unusual_tables, with_overrides
 
 CSV_SUFFIX = ".csv"
 COMBINED = "object"
@@ -92,7 +92,7 @@ def _usual_tables(preset: Preset, folders: Mapping[str, Tables]) -> tuple[list[s
     """The tables that every export should have, and those that most exports lack and nothing asks for."""
     counts = Counter(table for tables in folders.values() for table in tables)
     known = {*preset.compartments, *preset.metadata}
-    unusual = {table for table, count in counts.items() if table not in known and 2 * count < len(folders)}
+    unusual = unusual_tables(counts, known, len(folders))
     return sorted(set(counts) - unusual), unusual
 
 

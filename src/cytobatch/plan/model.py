@@ -1,6 +1,6 @@
 """What will be read, and as what: frozen values."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from cytobatch.inventory import Inventory, SourceFile
@@ -66,6 +66,11 @@ class ConversionPlan:
     def size(self) -> int:
         """Bytes to read."""
         return sum(export.size for export in self.exports)
+
+
+def unusual_tables(counts: Mapping[str, int], known: Collection[str], exports: int) -> set[str]:
+    """Tables, counted by export, that most exports lack and nothing asks for: misnamed, or of another analysis."""
+    return {table for table, count in counts.items() if table not in known and 2 * count < exports}
 
 
 def with_overrides(preset: Preset, job: PlateJob) -> Preset:

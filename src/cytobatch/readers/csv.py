@@ -140,6 +140,8 @@ def _first_row(path: Path, line: str, shape: CsvShape) -> dict[str, str]:
     except csv.Error as error:
         raise unsound(path, "first row cannot be read", str(error)) from error
     by_column = dict(zip(shape.columns, values, strict=False))
+    if shape.own is None:
+        return by_column
     return {name: by_column[shape.in_file(name)] for name in shape.names if shape.in_file(name) in by_column}
 
 
@@ -216,7 +218,7 @@ def _open(
             raise _BadValueError(str(error)) from error
         if shape.filled:
             batch = batch.filter(_is_filled(batch[shape.filled])).select(list(wanted))
-        yield batch.rename_columns(list(types))
+        yield batch if shape.own is None else batch.rename_columns(list(types))
 
 
 def _is_filled(column: pa.Array) -> pa.Array:

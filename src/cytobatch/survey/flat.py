@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cytobatch.columns import PLATE, SITE, WELL
 from cytobatch.errors import UnsoundTableError
@@ -15,7 +14,7 @@ from cytobatch.plan import ConversionPlan, Export
 from cytobatch.readers import csv, npz
 from cytobatch.readers.values import inferred, text_values
 from cytobatch.report import LedgerEntry, Outcome
-from cytobatch.schema import asked_types, with_types
+from cytobatch.schema import asked_types, text_keys, with_types
 from cytobatch.survey.heads import Heads, fault, refuse_cut_ends
 from cytobatch.survey.model import SurveyedTable
 from cytobatch.survey.texts import refuse_odd_text, settle_text_columns
@@ -151,8 +150,7 @@ def _incarta_place(row: Mapping[str, object]) -> Place:
 
 def place_keys(rows: pa.Table) -> pa.ChunkedArray:
     """For rows of an IN Carta table: one text that tells image sets of a file apart."""
-    parts = [rows[name].cast(pa.string()) for name in _PLACE_COLUMNS if name in rows.column_names]
-    return pc.binary_join_element_wise(*parts, "\x1f", null_handling="replace", null_replacement="")
+    return text_keys(rows, [name for name in _PLACE_COLUMNS if name in rows.column_names])
 
 
 # DeepProfiler

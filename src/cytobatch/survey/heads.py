@@ -13,7 +13,7 @@ from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
 from cytobatch.layouts import PRESETS, USUAL_TABLES, Preset, PresetName, SourceKind
 from cytobatch.links import find_keys
-from cytobatch.plan import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable, Export, with_overrides
+from cytobatch.plan import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable, Export, unusual_tables, with_overrides
 from cytobatch.readers import csv, sqlite
 from cytobatch.readers.values import inferred, is_number, text_values
 from cytobatch.report import LedgerEntry, Outcome
@@ -166,12 +166,12 @@ def _has_objects(head: Heads, name: str) -> bool:
 
 
 def _unusual_tables(plan: ConversionPlan, heads: Sequence[Heads]) -> set[str]:
-    """Tables of objects that most files lack and nothing asks for: misnamed, or of another analysis."""
+    """The tables of objects that are so in the files that can be read."""
     if plan.preset is not None or plan.job.compartments:
         return set()
     counts = Counter(name for head in heads for name in head.tables if _has_objects(head, name))
     readable = sum(bool(head.tables) for head in heads)
-    return {name for name, count in counts.items() if name not in USUAL_TABLES and 2 * count < readable}
+    return unusual_tables(counts, USUAL_TABLES, readable)
 
 
 def choose_tables(plan: ConversionPlan, preset: Preset, heads: Sequence[Heads]) -> list[Heads]:
