@@ -18,10 +18,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def test_arrow_tables_are_there_under_their_names_for_as_long_as_they_are_lent(engine: Engine) -> None:
-    with engine.tables({"numbers": pa.table({"n": [1, 2]})}):
-        assert engine.query("SELECT sum(n) AS n FROM numbers").to_pylist() == [{"n": 3}]
-    with pytest.raises(JoinSqlError):
-        list(engine.run_join("SELECT * FROM numbers", 10))
+    with engine.tables({"numbers": pa.table({"n": [1, 2]})}) as session:
+        assert session.query("SELECT sum(n) AS n FROM numbers").to_pylist() == [{"n": 3}]
+    with engine.tables({}) as session, pytest.raises(JoinSqlError):
+        list(session.run_join("SELECT * FROM numbers", 10))
 
 
 def test_a_sqlite_table_is_streamed_in_batches(engine: Engine, tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_a_join_for_cytotable_reads_tables_for_its_files(engine: Engine) -> None
     text = "SELECT n.x FROM read_parquet('cells.parquet') AS c LEFT JOIN read_parquet('nuclei.parquet') AS n USING (k)"
     ready = engine.check_join(text, TABLES)
     cells, nuclei = pa.table({"k": [1, 2]}), pa.table({"k": [1], "x": [5]})
-    with engine.tables({"cells": cells, "nuclei": nuclei}):
-        rows = [row for batch in engine.run_join(ready, 10) for row in batch.to_pylist()]
+    with engine.tables({"cells": cells, "nuclei": nuclei}) as session:
+        rows = [row for batch in session.run_join(ready, 10) for row in batch.to_pylist()]
     assert sorted(str(row["x"]) for row in rows) == ["5", "None"]
 
 
@@ -76,13 +76,13 @@ def test_a_join_that_cannot_be_is_refused(engine: Engine, text: str, what: str) 
 
 
 def test_repeated_columns_of_a_join_are_told_apart(engine: Engine) -> None:
-    with engine.tables({"cells": pa.table({"k": [1]}), "nuclei": pa.table({"k": [1]})}):
+    with engine.tables({"cells": pa.table({"k": [1]}), "nuclei": pa.table({"k": [1]})}) as session:
         text = "SELECT c.*, n.* FROM cells c JOIN nuclei n ON c.k = n.k"
-        assert engine.join_schema(text).names == ["k", "k_1"]
-        assert next(engine.run_join(text, 10)).schema.names == ["k", "k_1"]
+        assert session.join_schema(text).names == ["k", "k_1"]
+        assert next(session.run_join(text, 10)).schema.names == ["k", "k_1"]
 
 
 def test_a_join_that_fails_says_why(engine: Engine) -> None:
-    with engine.tables({"cells": pa.table({"k": [1]})}), pytest.raises(JoinSqlError) as caught:
-        engine.join_schema("SELECT no_such_column FROM cells")
+    with engine.tables({"cells": pa.table({"k": [1]})}) as session, pytest.raises(JoinSqlError) as caught:
+        session.join_schema("SELECT no_such_column FROM cells")
     assert "no_such_column" in caught.value.why

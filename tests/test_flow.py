@@ -26,7 +26,7 @@ def test_a_run_needs_no_server_and_is_quiet(cytobatch: Run, tmp_path: Path, monk
     done = cytobatch("run")
     assert done.returncode == 0, done.stderr
     assert "in: 12 rows x 15 columns, 1 wells, 3 sites, from 3 export(s)" in done.stdout
-    assert done.stderr.splitlines() == [f"in: {step}" for step in ("plan", "stage", "convert", "publish", "report")]
+    assert done.stderr.splitlines() == [f"in: {step}" for step in ("plan", "survey", "convert", "publish", "report")]
     assert pq.read_table(tmp_path / "out" / "single_cells.parquet").num_rows == 12
     assert not (tmp_path / "home").exists()
 
@@ -47,7 +47,7 @@ def test_a_server_hears_of_flow_and_tasks_by_the_plates_name(
     runs = api(prefect_url, "/flow_runs/filter", {"flow_runs": {"name": {"any_": ["convert BR77"]}}})
     assert [(run["state"]["type"], run["parameters"]["source"]) for run in runs] == [("COMPLETED", str(source))]
     tasks = api(prefect_url, "/task_runs/filter", {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}})
-    steps = ("plan", "stage", "convert", "publish", "report")
+    steps = ("plan", "survey", "convert", "publish", "report")
     assert {task["name"] for task in tasks} == {f"{step} BR77" for step in steps}
 
 

@@ -87,7 +87,7 @@ def test_the_report_accounts_for_the_run(tmp_path: Path) -> None:
         "exports": 2, "failed_exports": 0, "objects": {"cells": 8, "cytoplasm": 8, "nuclei": 10}, "rows": 8,
         "rows_dropped_as_null": 0, "columns": 15, "plates": 1, "wells": 1, "sites": 2,
     }  # fmt: skip
-    assert set(report["seconds"]) == {"plan", "stage", "convert", "publish"}
+    assert set(report["seconds"]) == {"plan", "survey", "convert", "publish"}
     assert report["peak_memory_bytes"] > 0
     assert report["started"] <= report["finished"]
     assert report["layout"] == "csv"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cytobatch.errors import ConfigurationError, ExitCode, SourceNotFoundError, StorageError
-from cytobatch.inventory import SourceFile
+from cytobatch.inventory import Inventory
 from cytobatch.jobspec import PlateJob
 from cytobatch.pipeline import run_plate
 from cytobatch.storage import Access, Destination, Source, read_text
@@ -26,22 +26,29 @@ def job(source: object = "/in", destination: object = "/out", **options: Any) ->
     return PlateJob(source=str(source), destination=str(destination), **options)
 
 
+def fetched(source: Source, inventory: Inventory | None = None) -> dict[str, Path]:
+    """The local path of each of the source's files, all of them whole."""
+    files = (inventory or source.inventory()).files
+    with source.inputs(files, 2**20) as inputs:
+        return {file.path: inputs.whole(file.path) for file in files}
+
+
 def test_local_files_are_listed_with_sizes_and_used_where_they_are(tmp_path: Path) -> None:
     root = write_sites(tmp_path / "in", 2)
     source = Source(job(root), tmp_path / "cache")
     inventory = source.inventory()
     assert len(inventory.files) == 8
     assert all(file.size == (root / file.path).stat().st_size for file in inventory.files)
-    staged = source.stage(list(inventory.files))
-    assert staged["P1-A01-1/Cells.csv"] == root / "P1-A01-1" / "Cells.csv"
+    assert fetched(source, inventory)["P1-A01-1/Cells.csv"] == root / "P1-A01-1" / "Cells.csv"
     assert source.head(inventory.files[0], 5) == (root / inventory.files[0].path).read_bytes()[:5]
 
 
 def test_one_file_is_a_source(tmp_path: Path) -> None:
     path = write_sites(tmp_path / "in", 1) / "P1-A01-1" / "Cells.csv"
     source = Source(job(path), tmp_path / "cache")
-    assert [file.path for file in source.inventory().files] == ["Cells.csv"]
-    assert source.stage([SourceFile("Cells.csv", 1)]) == {"Cells.csv": path}
+    inventory = source.inventory()
+    assert [file.path for file in inventory.files] == ["Cells.csv"]
+    assert fetched(source, inventory) == {"Cells.csv": path}
 
 
 @pytest.mark.parametrize("here", [".", "./", "./in/..", "in/."])
@@ -49,7 +56,7 @@ def test_a_relative_source_is_listed(here: str, tmp_path: Path, monkeypatch: pyt
     write_sites(tmp_path / "in", 1)
     monkeypatch.chdir(tmp_path)
     source = Source(job(here), tmp_path / "cache")
-    staged = source.stage(list(source.inventory().files))
+    staged = fetched(source)
     assert len(staged) == 4
     assert all(path.read_bytes() for path in staged.values())
 
@@ -71,7 +78,7 @@ def test_a_bucket_is_listed_with_sizes_and_etags_and_fetched_into_the_cache(
     inventory = source.inventory()
     assert len(inventory.files) == 12
     assert all(file.etag and file.size for file in inventory.files)
-    staged = source.stage(list(inventory.files))
+    staged = fetched(source, inventory)
     for file in inventory.files:
         assert staged[file.path].read_bytes() == (local / file.path).read_bytes()
         assert tmp_path / "cache" in staged[file.path].parents
@@ -83,7 +90,7 @@ def test_one_object_is_a_source(upload: Upload, tmp_path: Path) -> None:
     source = Source(job(f"{uri}/P1-A01-1/Cells.csv"), tmp_path / "cache")
     inventory = source.inventory()
     assert [file.path for file in inventory.files] == ["Cells.csv"]
-    assert source.stage(list(inventory.files))["Cells.csv"].read_bytes().startswith(b"ImageNumber")
+    assert fetched(source, inventory)["Cells.csv"].read_bytes().startswith(b"ImageNumber")
 
 
 def test_listing_goes_on_past_a_page(s3: Any, bucket: str, tmp_path: Path) -> None:
@@ -96,10 +103,10 @@ def test_a_persistent_cache_is_used_again(upload: Upload, tmp_path: Path) -> Non
     uri = upload(write_sites(tmp_path / "in", 1), "p")
     for _ in range(2):
         source = Source(job(uri), tmp_path / "cache")
-        staged = source.stage(list(source.inventory().files))
+        staged = fetched(source)
     before = {path: path.stat().st_ino for path in staged.values()}
     source = Source(job(uri), tmp_path / "cache")
-    source.stage(list(source.inventory().files))
+    fetched(source)
     assert {path: path.stat().st_ino for path in staged.values()} == before
 
 
@@ -143,7 +150,7 @@ def test_a_public_bucket_needs_no_credentials(
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     source = Source(job(uri, no_sign_request=True, endpoint_url=aws), tmp_path / "cache")
-    assert len(source.stage(list(source.inventory().files))) == 4
+    assert len(fetched(source)) == 4
 
 
 def test_an_unknown_profile_is_told(tmp_path: Path) -> None:

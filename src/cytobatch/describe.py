@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from cytobatch.jobspec import PARQUET, PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.layouts import SourceKind
-from cytobatch.pipeline import engine_for, folders_for, plan_plate, stage_plate, survey_plate
+from cytobatch.pipeline import folders_for, means_for, plan_plate, survey_plate
 from cytobatch.plan import ConversionPlan
 from cytobatch.readers import npz, sqlite
 from cytobatch.report import Outcome, RunReport
@@ -41,8 +41,8 @@ def describe_job(job: PlateJob) -> PlanDescription:
         outputs = tuple(destination.uri_of(name) for name in _outputs(plan))
         if is_remote(plan.job.source):
             return PlanDescription(plan, None, {}, outputs, destination.report_uri)
-        with engine_for(job, folders) as engine:
-            found = survey_plate(plan, stage_plate(plan, source), engine)
+        with means_for(plan, source, folders) as means:
+            found = survey_plate(plan, means)
         return PlanDescription(plan, found, _cheap_rows(found), outputs, destination.report_uri)
 
 

@@ -1,6 +1,8 @@
 """DuckDB: the one place that imports it. Threads, memory, spill folder and the SQLite extension are set here."""
 
+import itertools
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +29,32 @@ def _extension() -> Path:
     return found[-1]
 
 
+class Session:
+    """Queries over some Arrow tables, apart from those of other threads."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def query(self, text: str) -> pa.Table:
+        """The result of one of cytobatch's own queries."""
+        return self._connection.execute(text).to_arrow_table()
+
+    def join_schema(self, text: str) -> pa.Schema:
+        """The columns of a user's checked join. Raises JoinSqlError."""
+        with _join_faults():
+            return self._connection.execute(f"{sql.without_repeats(text)} LIMIT 0").to_arrow_table().schema
+
+    def run_join(self, text: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """Streams the result of a user's checked join. Raises JoinSqlError."""
+        with _join_faults():
+            yield from self._connection.execute(sql.without_repeats(text)).to_arrow_reader(rows)
+
+
 class Engine:
-    """A DuckDB of its own in memory, which spills to `spill` and downloads nothing. Use it as a context manager."""
+    """A DuckDB of its own in memory, which spills to `spill` and downloads nothing. Use it as a context manager.
+
+    Several threads may use it at once.
+    """
 
     def __init__(self, *, spill: Path, memory: int, workers: int | None = None) -> None:
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -41,6 +67,8 @@ class Engine:
             config["threads"] = workers
         self._connection = duckdb.connect(config=config)
         self._reads_sqlite = False
+        self._loading = threading.Lock()
+        self._scans = itertools.count(1)
 
     def __enter__(self) -> Self:
         return self
@@ -51,31 +79,29 @@ class Engine:
         self._connection.close()
 
     @contextmanager
-    def tables(self, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+    def tables(self, tables: Mapping[str, pa.Table]) -> Iterator[Session]:
         """Within it, the Arrow tables can be queried under their names."""
-        for name, table in tables.items():
-            self._connection.register(name, table)
-        try:
-            yield
-        finally:
-            for name in tables:
-                self._connection.unregister(name)
-
-    def query(self, text: str) -> pa.Table:
-        """The result of one of cytobatch's own queries."""
-        return self._connection.execute(text).to_arrow_table()
+        with self._connection.cursor() as own:
+            for name, table in tables.items():
+                own.register(name, table)
+            try:
+                yield Session(own)
+            finally:
+                for name in tables:
+                    own.unregister(name)
 
     def _load_sqlite(self) -> None:
         # Loading takes longer than converting a small plate, and most plates have no SQLite.
-        if not self._reads_sqlite:
-            self._connection.load_extension(str(_extension()))
-            self._reads_sqlite = True
+        with self._loading:
+            if not self._reads_sqlite:
+                self._connection.load_extension(str(_extension()))
+                self._reads_sqlite = True
 
     def sqlite_schema(self, path: Path, table: str) -> pa.Schema:
         """The columns of a SQLite table, typed as declared. Raises UnsoundTableError."""
         self._load_sqlite()
-        with _unsound(path, table):
-            return self._connection.execute(sql.describe_sqlite(str(path), table)).to_arrow_table().schema
+        with _unsound(path, table), self._connection.cursor() as own:
+            return own.execute(sql.describe_sqlite(str(path), table)).to_arrow_table().schema
 
     def scan_sqlite(self, path: Path, table: str, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Streams columns of a SQLite table in batches of about `rows` rows.
@@ -84,8 +110,8 @@ class Engine:
         cannot be read.
         """
         self._load_sqlite()
-        with _unsound(path, table):
-            yield from self._connection.execute(sql.scan_sqlite(str(path), table, columns)).to_arrow_reader(rows)
+        with _unsound(path, table), self._connection.cursor() as own:
+            yield from own.execute(sql.scan_sqlite(str(path), table, columns)).to_arrow_reader(rows)
 
     def sqlite_has_fractions(self, path: Path, table: str, columns: list[str]) -> bool:
         """Whether one of these columns, declared as integers, holds a fraction; may run beside a scan.
@@ -97,11 +123,13 @@ class Engine:
             return False
         self._load_sqlite()
         with _unsound(path, table), self._connection.cursor() as beside:
-            beside.execute(sql.attach_sqlite(str(path)))
+            # Attached files are seen by all threads.
+            name = f"beside scan {next(self._scans)}"
+            beside.execute(sql.attach_sqlite(str(path), name))
             try:
-                return beside.execute(sql.through_sqlite(sql.any_real(table, columns))).fetchone() is not None
+                return beside.execute(sql.through_sqlite(name, sql.any_real(table, columns))).fetchone() is not None
             finally:
-                beside.execute(sql.detach_sqlite())
+                beside.execute(sql.detach_sqlite(name))
 
     def check_join(self, text: str, tables: set[str]) -> str:
         """A user's join, ready to run: CytoTable's `read_parquet('cells.parquet')` made the table `cells`.
@@ -121,16 +149,6 @@ class Engine:
         changed = json.dumps(sql.with_tables_for_files(tree))
         row = self._connection.execute("SELECT json_deserialize_sql(?::JSON)", [changed]).fetchone()
         return str(row[0]) if row else ""
-
-    def join_schema(self, text: str) -> pa.Schema:
-        """The columns of a user's checked join. Raises JoinSqlError."""
-        with _join_faults():
-            return self._connection.execute(f"{sql.without_repeats(text)} LIMIT 0").to_arrow_table().schema
-
-    def run_join(self, text: str, rows: int) -> Iterator[pa.RecordBatch]:
-        """Streams the result of a user's checked join. Raises JoinSqlError."""
-        with _join_faults():
-            yield from self._connection.execute(sql.without_repeats(text)).to_arrow_reader(rows)
 
 
 @contextmanager

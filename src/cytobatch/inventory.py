@@ -14,11 +14,15 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file: its path below the source's root with forward slashes, its size in bytes, its ETag if it has one."""
+    """One file: its path below the source's root with forward slashes, and its size in bytes.
+
+    `etag` and `modified` (seconds since 1970) are what a store says of the version that was listed.
+    """
 
     path: str
     size: int
     etag: str | None = None
+    modified: float | None = None
 
     @property
     def stem(self) -> str:

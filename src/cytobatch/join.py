@@ -22,7 +22,7 @@ from cytobatch.columns import (
     profile_name,
     under_metadata,
 )
-from cytobatch.engine import Engine
+from cytobatch.engine import Engine, Session
 from cytobatch.jobspec import ColumnNaming
 from cytobatch.layouts import SourceKind
 from cytobatch.links import JoinPlan, LinkKind
@@ -184,14 +184,14 @@ class Joiner:
         images = self._images_of(unit)
         faults = _null_keys(keys) + _null_table_numbers(keys)
         keys = {name: _filled(table) for name, table in keys.items()}
-        with self._engine.tables(_registered(keys, images)):
-            faults += self._repeated(keys)
-            dangling_faults, loose = self._dangling(keys)
+        with self._engine.tables(_registered(keys, images)) as session:
+            faults += self._repeated(session, keys)
+            dangling_faults, loose = self._dangling(session, keys)
         faults += dangling_faults + self._short(unit, keys)
         bad = pa.array(sorted({fault.export for fault in faults}), pa.int64())
         good = {name: table.filter(pc.invert(pc.is_in(table["e"], bad))) for name, table in keys.items()}
-        with self._engine.tables(_registered(good, images)):
-            rows = self._engine.query(
+        with self._engine.tables(_registered(good, images)) as session:
+            rows = session.query(
                 sql.key_join(self._plan, by_table=self._by_table, image_keys=self._image_keys, sort=self._sort)
             )
         loose += self._unused(good, rows) + self._without_image(rows)
@@ -202,23 +202,23 @@ class Joiner:
         mine = pa.array([export.index for export in unit.exports], pa.int64())
         return self._images.filter(pc.is_in(self._images["e"], mine))
 
-    def _repeated(self, keys: Mapping[str, pa.Table]) -> list[Fault]:
+    def _repeated(self, session: Session, keys: Mapping[str, pa.Table]) -> list[Fault]:
         faults = []
         for name in keys:
             query = sql.repeated_keys(sql.keys_of(name), by_table=self._by_table)
-            for row in self._engine.query(query).to_pylist():
+            for row in session.query(query).to_pylist():
                 reason = (
                     f"repeated objects: {row['n']} key(s) stand twice, such as object {row['o']} of image {row['i']}"
                 )
                 faults.append(Fault(row["e"], name, reason))
         if self._image_keys:
             query = sql.repeated_keys(sql.IMAGE_KEYS, by_table="t" in self._image_keys, by_object=False)
-            for row in self._engine.query(query).to_pylist():
+            for row in session.query(query).to_pylist():
                 reason = f"repeated images: {row['n']} key(s) stand twice, such as image {row['i']}"
                 faults.append(Fault(row["e"], self._survey.preset.metadata[0], reason))
         return faults
 
-    def _dangling(self, keys: Mapping[str, pa.Table]) -> tuple[list[Fault], list[Loose]]:
+    def _dangling(self, session: Session, keys: Mapping[str, pa.Table]) -> tuple[list[Fault], list[Loose]]:
         """Objects that name a parent which is not there: a fault where the parent's table was cut short."""
         faults, loose = [], []
         is_csv = self._survey.plan.kind is SourceKind.CSV
@@ -227,7 +227,7 @@ class Joiner:
             if link.kind is LinkKind.CHILD:
                 child, parents = parents, child
             filled = set(pc.unique(keys[parents]["e"]).to_pylist())
-            for row in self._engine.query(sql.dangling_parents(link, by_table=self._by_table)).to_pylist():
+            for row in session.query(sql.dangling_parents(link, by_table=self._by_table)).to_pylist():
                 count, export = row["n"], row["e"]
                 if row["beyond"] == count and (is_csv or export not in filled):
                     reason = f"cut short: it lacks {count} object(s) past its end that {child} names as parents"

@@ -14,6 +14,20 @@ import pyarrow.parquet as pq
 from cytobatch.files import WrittenFile, written
 
 _ZSTD_LEVEL = 3
+_GROUP_BYTES, _LARGEST_GROUP_BYTES = 128 * 2**20, 512 * 2**20
+_MOST_GROUPS = 64
+_SOURCE_BYTES_OF_A_BYTE = 2
+
+
+def row_group_rows(columns: int, source_bytes: int) -> int:
+    """Rows of a row group of so many columns, for a plate of so many bytes at the source: 128 MiB of doubles.
+
+    The writer keeps some 900 bytes for each column of each group, and every reader must read them first: a plate of
+    400,000 cells with 6,000 columns gets larger groups, so that there are about 64 of them.
+    """
+    wanted = source_bytes // (_SOURCE_BYTES_OF_A_BYTE * _MOST_GROUPS)
+    size = min(max(wanted, _GROUP_BYTES), _LARGEST_GROUP_BYTES)
+    return max(1, min(2**20, size // (8 * max(1, columns))))
 
 
 def _encodings(schema: pa.Schema) -> dict[str, object]:

@@ -7,7 +7,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from cytobatch import __version__
 from cytobatch.annotations import annotate
-from cytobatch.convert import ConvertedPlate, check_anndata, convert
+from cytobatch.convert import ConvertedPlate, Means, check_anndata, convert
 from cytobatch.engine import Engine
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.files import files_below
@@ -24,13 +24,17 @@ from cytobatch.inventory import Inventory
 from cytobatch.jobspec import CacheMode, PlateJob
 from cytobatch.layouts import PRESETS, USUAL_TABLES, PresetName, SourceKind
 from cytobatch.layouts.gallery import plate_sources
+from cytobatch.limits import limits_of
 from cytobatch.plan import COMBINED, ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunReport, SchemaDifference
 from cytobatch.storage import Access, Destination, Source, faults, read_text
 from cytobatch.survey import Survey, survey
+from cytobatch.workers import Workers
 
 _HEADER_BYTES = 2**20
+FETCHED_AHEAD = 2**30
+"""Bytes of fetched files that may wait on the scratch disk to be read."""
 
 Result = TypeVar("Result")
 Step = Callable[[str, Callable[[], Result]], Result]
@@ -126,26 +130,42 @@ def _headers(source: Source, inventory: Inventory) -> dict[str, tuple[str, ...]]
     return headers
 
 
-def stage_plate(plan: ConversionPlan, source: Source) -> dict[str, Path]:
-    """Brings the plan's files to the local disk; local files are used where they are."""
-    return source.stage([file for export in plan.exports for file in export.files])
+@contextmanager
+def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterator[Means]:
+    """What a conversion works with, within the job's bounds, for as long as it lasts."""
+    job = plan.job
+    limits = limits_of(job)
+    # Where a survey reads whole files, they are all there before the first is converted, and fetched at once.
+    room = FETCHED_AHEAD if plan.kind is SourceKind.CSV else plan.size
+    with (
+        source.inputs((file for export in plan.exports for file in export.files), room) as inputs,
+        Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.workers) as engine,
+        Workers(limits.workers) as workers,
+    ):
+        inputs.prepare(*_looked_into(plan))
+        yield Means(inputs, engine, workers, folders.out, folders.scratch, limits.unit_bytes)
 
 
-def convert_plate(plan: ConversionPlan, staged: Mapping[str, Path], folders: Folders) -> ConvertedPlate:
-    """Surveys and converts the staged files."""
-    with faults(f"scratch folder {folders.scratch.parent}"), engine_for(plan.job, folders) as engine:
-        return convert(survey_plate(plan, staged, engine), engine, folders.out, folders.scratch)
+def _looked_into(plan: ConversionPlan) -> tuple[list[str], list[str]]:
+    """The files of which a survey reads the beginning, and those that it reads whole."""
+    paths = [file.path for export in plan.exports for file in export.files]
+    if plan.kind is not SourceKind.CSV or plan.preset is None:
+        return [], paths
+    tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
+    whole = {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
+    return [path for path in paths if path not in whole], [path for path in paths if path in whole]
 
 
-def survey_plate(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
-    """Looks into the staged files, and joins what the job names beside them."""
+def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
+    """Converts the surveyed files."""
+    with faults(f"scratch folder {means.scratch.parent}"):
+        return convert(found, means)
+
+
+def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
+    """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
-    return annotate(survey(plan, staged, engine), lambda uri: read_text(uri, access))
-
-
-def engine_for(job: PlateJob, folders: Folders) -> Engine:
-    """A DuckDB within the job's bounds."""
-    return Engine(spill=folders.scratch, memory=int(job.memory), workers=job.workers)
+    return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
 
 def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
@@ -229,7 +249,8 @@ def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: igno
         if job.anndata:
             check_anndata()
         source, plan = timed("plan", lambda: plan_plate(job, folders.cache))
-        staged = timed("stage", lambda: stage_plate(plan, source))
-        converted = timed("convert", lambda: convert_plate(plan, staged, folders))
+        with means_for(plan, source, folders) as means:
+            found = timed("survey", lambda: survey_plate(plan, means))
+            converted = timed("convert", lambda: convert_plate(found, means))
         outputs = timed("publish", lambda: publish_plate(converted, destination))
         return timed("report", lambda: report_plate(converted, outputs, clock, destination, folders))

@@ -1,5 +1,6 @@
 """Unifying what exports say of the same table: every column that any of them has, null where one lacks it."""
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,13 @@ def with_types(schema: pa.Schema, types: Mapping[str, pa.DataType]) -> pa.Schema
 
 def csv_schema(columns: Sequence[str], seen: Mapping[str, pa.DataType]) -> pa.Schema:
     """Types for a CSV table's columns by the meaning of their names; `seen` are types learnt from values."""
-    return pa.schema([(column, seen.get(column) or _KINDS.get(kind_of(column), pa.float64())) for column in columns])
+    return with_types(_by_names(tuple(columns)), seen)
+
+
+@functools.lru_cache(maxsize=64)
+def _by_names(columns: tuple[str, ...]) -> pa.Schema:
+    # Thousands of files have few headers between them.
+    return pa.schema([(column, _KINDS.get(kind_of(column), pa.float64())) for column in columns])
 
 
 def sqlite_schema(declared: pa.Schema) -> pa.Schema:

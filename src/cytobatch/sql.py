@@ -55,22 +55,19 @@ def any_real(table: str, columns: Iterable[str]) -> str:
     return f"SELECT 1 FROM {identifier(table)} WHERE 'real' IN ({kinds}) LIMIT 1"
 
 
-_ATTACHED = "beside a scan"
+def attach_sqlite(path: str, name: str) -> str:
+    """Attaches a SQLite file under a name that no other has, to ask it in its own SQL."""
+    return f"ATTACH {literal(path)} AS {identifier(name)} (TYPE sqlite, READ_ONLY)"
 
 
-def attach_sqlite(path: str) -> str:
-    """Attaches a SQLite file, to ask it in its own SQL; one at a time."""
-    return f"ATTACH {literal(path)} AS {identifier(_ATTACHED)} (TYPE sqlite, READ_ONLY)"
+def through_sqlite(name: str, text: str) -> str:
+    """A query of the SQLite file attached under a name, in SQLite's own SQL."""
+    return f"FROM sqlite_query({literal(name)}, {literal(text)})"
 
 
-def through_sqlite(text: str) -> str:
-    """A query of the attached SQLite file in SQLite's own SQL."""
-    return f"FROM sqlite_query({literal(_ATTACHED)}, {literal(text)})"
-
-
-def detach_sqlite() -> str:
-    """Lets go of the attached SQLite file."""
-    return f"DETACH {identifier(_ATTACHED)}"
+def detach_sqlite(name: str) -> str:
+    """Lets go of the SQLite file attached under a name."""
+    return f"DETACH {identifier(name)}"
 
 
 def own_sqlite_tables() -> str:

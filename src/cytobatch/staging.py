@@ -1,12 +1,14 @@
 """One table of one export as Arrow: in memory if it is small, memory-mapped from the scratch folder if it is not."""
 
 import functools
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from cytobatch.engine import Engine
+from cytobatch.inputs import Inputs
 from cytobatch.readers import csv, npz, sqlite
 from cytobatch.readers.lanes import Lane, take_first
 from cytobatch.readers.values import Repair
@@ -23,32 +25,38 @@ class StagedTable:
 
 
 class Stager:
-    """Reads tables. Those of files beyond `limit` bytes go through `scratch`, so that memory stays bounded."""
+    """Reads tables. Those of files beyond `limit` bytes go through `scratch`, so that memory stays bounded.
 
-    def __init__(self, engine: Engine, scratch: Path, limit: int) -> None:
+    Several threads may read at once.
+    """
+
+    def __init__(self, inputs: Inputs, engine: Engine, scratch: Path, limit: int) -> None:
+        self._inputs = inputs
         self._engine = engine
         self._scratch = scratch
         self._limit = limit
-        self._files = 0
+        self._numbers = itertools.count(1)
 
     def read(self, table: SurveyedTable, unified: pa.Schema) -> StagedTable:
-        """The whole table. Raises UnsoundTableError where it cannot be read whole."""
-        own = pa.schema([unified.field(name) for name in table.schema.names])
+        """The whole table. Raises UnsoundTableError where it cannot be read whole, StorageError."""
+        path = self._inputs.whole(table.source)
+        if table.complete is None and not csv.ends_with_newline(path):
+            raise csv.unsound(path, *csv.CUT_END)
+        own = _own(table.schema, unified)
         repairs: list[Repair] = []
-        take = self._spill if table.path.stat().st_size > self._limit else _collect
-        read = take_first(self._lanes(table, own, repairs), repairs, functools.partial(take, own))
+        take = self._spill if path.stat().st_size > self._limit else _collect
+        read = take_first(self._lanes(table, path, own, repairs), repairs, functools.partial(take, own))
         return StagedTable(conform(read, unified), tuple(repairs))
 
-    def _lanes(self, table: SurveyedTable, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
+    def _lanes(self, table: SurveyedTable, path: Path, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
         if table.sql_table is not None:
-            return sqlite.lanes(self._engine, table.path, table.sql_table, own, repairs)
+            return sqlite.lanes(self._engine, path, table.sql_table, own, repairs)
         if table.shape is not None:
-            return (functools.partial(csv.stream, table.path, table.shape, own, repairs, table.forced),)
-        return (functools.partial(npz.stream, table.path, own, repairs, table.forced),)
+            return (functools.partial(csv.stream, path, table.shape, own, repairs, table.forced),)
+        return (functools.partial(npz.stream, path, own, repairs, table.forced),)
 
     def _spill(self, schema: pa.Schema, lane: Lane) -> pa.Table:
-        self._files += 1
-        path = self._scratch / f"table-{self._files}.arrow"
+        path = self._scratch / f"table-{next(self._numbers)}.arrow"
         with pa.ipc.new_file(path, schema) as writer:
             for batch in lane():
                 writer.write_batch(batch)
@@ -56,6 +64,13 @@ class Stager:
         # The mapping keeps the bytes until the table is dropped; the name is not needed any more.
         path.unlink()
         return pa.ipc.open_file(mapped).read_all()
+
+
+def _own(schema: pa.Schema, unified: pa.Schema) -> pa.Schema:
+    """A table's own columns with the plate's types; the plate's very schema where the table has all of it."""
+    if schema.equals(unified):
+        return unified
+    return pa.schema([unified.field(name) for name in schema.names])
 
 
 def _collect(schema: pa.Schema, lane: Lane) -> pa.Table:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from cytobatch import __version__
 from cytobatch.convert.account import Account
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.flat import write_flat
+from cytobatch.convert.means import Means
 from cytobatch.convert.numbers import export_numbers
 from cytobatch.convert.profile import write_profile
 from cytobatch.convert.sink import Sink
@@ -16,14 +16,9 @@ from cytobatch.convert.tables import write_tables
 from cytobatch.convert.units import UnitReader
 from cytobatch.convert.user_join import write_user_join
 from cytobatch.convert.wells import check_wells, write_wells
-from cytobatch.engine import Engine
 from cytobatch.files import WrittenFile
 from cytobatch.report import FORMAT_VERSION
-from cytobatch.staging import Stager
 from cytobatch.survey import Survey
-
-# Read tables, the gathered piece, the writer's waiting rows and Arrow's own buffers stand in memory side by side.
-_UNIT_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +43,8 @@ def parquet_metadata(survey: Survey) -> dict[str, str]:
     }
 
 
-def convert(survey: Survey, engine: Engine, out: Path, scratch: Path) -> ConvertedPlate:
-    """Converts a surveyed plate into Parquet files below `out`.
+def convert(survey: Survey, means: Means) -> ConvertedPlate:
+    """Converts a surveyed plate into Parquet files below `means.out`.
 
     Raises TooManyFailedExportsError, InputDataError where no export can be converted at all, and JoinSqlError.
     """
@@ -57,10 +52,8 @@ def convert(survey: Survey, engine: Engine, out: Path, scratch: Path) -> Convert
     account = Account(survey)
     account.check()
     account.check_something_is_left(survey.exports)
-    unit_bytes = int(job.memory) // _UNIT_SHARE
-    reader = UnitReader(survey, Stager(engine, scratch, unit_bytes), account, unit_bytes)
-    sink = Sink(job, out, account, parquet_metadata(survey))
-    run = Conversion(survey, engine, reader, account, sink, export_numbers(survey))
+    sink = Sink(survey.plan, means.out, account, parquet_metadata(survey))
+    run = Conversion(survey, means.engine, UnitReader(survey, means, account), account, sink, export_numbers(survey))
     if job.well_profiles:
         check_wells(run)
     _write_rows(run)
@@ -84,4 +77,4 @@ def _write_rows(run: Conversion) -> None:
         write_profile(run)
 
 
-__all__ = ["ConvertedPlate", "check_anndata", "convert", "parquet_metadata"]
+__all__ = ["ConvertedPlate", "Means", "check_anndata", "convert", "parquet_metadata"]

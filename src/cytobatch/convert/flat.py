@@ -24,6 +24,7 @@ def write_flat(run: Conversion) -> None:
     named = _names(run, [field.name for field in first])
     schema = pa.schema([*first, *((new, table.schema.field(name).type) for name, new in named.items())])
     features = [new for name, new in named.items() if name in table.features]
+    run.reader.expect((OBJECTS,))
     for name, exports in run.outputs:
         rows = _rows(run, named, schema, exports)
         run.sink.write(name, schema, rows, features, may_be_null={*places.names, PROFILE_TABLE_NUMBER})
@@ -44,10 +45,9 @@ def _names(run: Conversion, first: Sequence[str]) -> dict[str, str]:
 def _rows(
     run: Conversion, named: Mapping[str, str], schema: pa.Schema, exports: Sequence[SurveyedExport]
 ) -> Iterator[pa.Table]:
-    size = run.job.row_group_rows(len(schema))
-    for export in exports:
+    size = run.sink.row_group_rows(len(schema))
+    for export, table in run.reader.rows(exports, OBJECTS, whole_export=True):
         try:
-            table = run.reader.table(export, OBJECTS)
             _refuse_repeated_objects(export, table)
         except UnsoundTableError as error:
             run.account.fail(export, OBJECTS, error.reason, whole_export=True)

@@ -24,6 +24,7 @@ def write_profile(run: Conversion) -> None:
     places = {column.name for column in columns if column.table == Origin.PLACE}
     for compartment in plan.unlinked:
         run.account.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
+    run.reader.expect(plan.compartments)
     for name, exports in run.outputs:
         run.sink.write(name, schema, _rows(run, plan, columns, exports), features, may_be_null=places)
 
@@ -33,10 +34,9 @@ def _rows(
 ) -> Iterator[pa.Table]:
     joiner = Joiner(run.survey, plan, run.engine)
     gatherer = Gatherer(run.survey, columns, run.numbers)
-    for unit in run.reader.units(plan.compartments, exports):
-        joined = joiner.rows_of(unit)
-        _settle(run, unit, joined)
-        yield from gatherer.batches(unit, joined.rows, run.job.row_group_rows(len(columns)))
+    for read in run.reader.units(plan.compartments, exports, joiner):
+        _settle(run, read.unit, read.joined)
+        yield from gatherer.batches(read.unit, read.joined.rows, run.sink.row_group_rows(len(columns)))
 
 
 def _settle(run: Conversion, unit: Unit, joined: JoinedRows) -> None:

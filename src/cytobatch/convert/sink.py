@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from cytobatch.convert.account import Account
 from cytobatch.errors import ConfigurationError
 from cytobatch.files import WrittenFile
-from cytobatch.jobspec import PARQUET, PlateJob
-from cytobatch.parquet import ParquetFile
+from cytobatch.jobspec import PARQUET
+from cytobatch.parquet import ParquetFile, row_group_rows
+from cytobatch.plan import ConversionPlan
 from cytobatch.schema import cast_groups
 
 # File systems take names of 255 bytes, and a suffix, a number and a temporary name come on top.
@@ -80,8 +81,9 @@ class Sink:
     `profiles` are those with features: of joined rows.
     """
 
-    def __init__(self, job: PlateJob, out: Path, account: Account, metadata: Mapping[str, str]) -> None:
-        self._job = job
+    def __init__(self, plan: ConversionPlan, out: Path, account: Account, metadata: Mapping[str, str]) -> None:
+        self._job = plan.job
+        self._source_bytes = plan.size
         self._out = out
         self._account = account
         self._metadata = metadata
@@ -96,7 +98,7 @@ class Sink:
 
         Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
         """
-        rows = self._job.row_group_rows(len(schema))
+        rows = self.row_group_rows(len(schema))
         counted = self._counted(_merged(tables, rows), may_be_null, with_places=features is not None)
         self.store(name, schema, counted, features)
 
@@ -106,7 +108,7 @@ class Sink:
         """One file from tables of one schema, as they are but for the types that the job casts to."""
         name = self._free_name(name)
         final = cast_groups(schema, self._job.data_type_cast_map)
-        rows = self._job.row_group_rows(len(schema))
+        rows = self.row_group_rows(len(schema))
         with ParquetFile(self._out / name, final, rows, self._metadata) as file:
             for table in tables:
                 file.write(table if table.schema.equals(final) else _cast(table, final))
@@ -124,6 +126,10 @@ class Sink:
                 self._account.note_places(kept)
             self._account.odd_values(kept)
             yield kept
+
+    def row_group_rows(self, columns: int) -> int:
+        """Rows of a row group of so many columns: as the job says, or as fits the plate."""
+        return self._job.chunk_size or row_group_rows(columns, self._source_bytes)
 
     def path_of(self, name: str) -> Path:
         """Where a file goes by its name below the destination."""

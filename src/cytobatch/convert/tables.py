@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from cytobatch.columns import IMAGE_NUMBER, distinct_names
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.sink import file_name, flat_name
-from cytobatch.errors import UnsoundTableError
 from cytobatch.jobspec import PARQUET, ColumnNaming
 from cytobatch.join import PROFILE_TABLE_NUMBER, source_names
 from cytobatch.survey import SurveyedExport
@@ -21,6 +20,7 @@ def write_tables(run: Conversion) -> None:
     # Tables as they are do not tell where each row is from; the image sets do.
     sets = run.survey.images
     run.account.note_places(sets.places.slice(0, sets.table.num_rows) if sets.table.num_rows else sets.places)
+    run.reader.expect(named.names_to_read)
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
         if run.job.concat:
@@ -33,12 +33,12 @@ def write_tables(run: Conversion) -> None:
 
 def _rows(run: Conversion, named: "NamedTables", exports: Sequence[SurveyedExport], name: str) -> Iterator[pa.Table]:
     order = named.order(name) if run.job.sort_output else []
-    for export in exports:
-        try:
-            table = named.table(export, name)
-        except UnsoundTableError as error:
-            run.account.fail(export, name, error.reason, whole_export=False)
-            continue
+    if name in named.names_to_read:
+        tables = run.reader.rows(exports, name, whole_export=False)
+    else:
+        tables = ((export, None) for export in exports)
+    for export, read in tables:
+        table = named.table(export, name, read)
         run.account.converted(export, name, table.num_rows)
         yield table.sort_by(order) if order else table
 
@@ -61,10 +61,17 @@ class NamedTables:
             return schema.insert(0, pa.field(PROFILE_TABLE_NUMBER, pa.int64()))
         return schema
 
-    def table(self, export: SurveyedExport, name: str) -> pa.Table:
-        """One table of one export under its `schema`. Raises UnsoundTableError."""
+    @property
+    def names_to_read(self) -> tuple[str, ...]:
+        """The tables that are not read already, as image tables are."""
+        return tuple(name for name in self._run.survey.schemas if self._images_of(name) is None)
+
+    def table(self, export: SurveyedExport, name: str, read: pa.Table | None) -> pa.Table:
+        """One table of one export under its `schema`, from its rows if they had to be read."""
         images = self._images_of(name)
-        table = self._run.reader.table(export, name) if images is None else self._rows_of(export, images)
+        table = self._rows_of(export, images) if images is not None else read
+        if table is None:
+            raise ValueError(f"the rows of {name} had to be read")
         schema = self.schema(name)
         columns = table.columns
         if len(schema) > len(columns):

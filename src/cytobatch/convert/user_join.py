@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from cytobatch.columns import is_measurement, order_key
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.tables import NamedTables
+from cytobatch.engine import Session
 from cytobatch.jobspec import ColumnNaming
 from cytobatch.join import PROFILE_TABLE_NUMBER
 from cytobatch.sql import sorted_join
@@ -23,8 +24,11 @@ def write_user_join(run: Conversion, text: str) -> None:
     tables = {table.full_name for export in run.survey.exports for table in export.tables.values()}
     query = run.engine.check_join(text, tables | set(run.survey.schemas))
     places = set(run.survey.images.places.column_names)
+    # A user's SQL is written for CytoTable's names.
+    named = NamedTables(run, ColumnNaming.CYTOTABLE)
+    run.reader.expect(named.names_to_read)
     for name, exports in run.outputs:
-        rows = _rows(run, query, exports)
+        rows = _rows(run, named, query, exports)
         first = next(rows, None)
         if first is not None:
             features = _features(run, first.schema)
@@ -38,24 +42,20 @@ def _features(run: Conversion, schema: pa.Schema) -> list[str]:
     return [name for name in numeric if name.startswith(labels) and is_measurement(name)]
 
 
-def _rows(run: Conversion, query: str, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
-    # A user's SQL is written for CytoTable's names.
-    named = NamedTables(run, ColumnNaming.CYTOTABLE)
-    for export in exports:
-        tables = run.reader.tables(export, export.tables, named.table)
-        if tables is None:
-            continue
+def _rows(run: Conversion, named: NamedTables, query: str, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
+    for export, read in run.reader.exports(exports, named.names_to_read):
+        tables = {name: named.table(export, name, read.get(name)) for name in export.tables}
         for name, table in tables.items():
             run.account.converted(export, name, table.num_rows)
         by_name = tables | {export.tables[name].full_name: table for name, table in tables.items()}
-        with run.engine.tables(by_name):
-            yield from _result(run, export, query)
+        with run.engine.tables(by_name) as session:
+            yield from _result(run, session, export, query)
 
 
-def _result(run: Conversion, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
-    schema = run.engine.join_schema(query)
+def _result(run: Conversion, session: Session, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
+    schema = session.join_schema(query)
     text = sorted_join(query, schema.names) if run.job.sort_output else query
-    batches = run.engine.run_join(text, run.job.row_group_rows(len(schema)))
+    batches = session.run_join(text, run.sink.row_group_rows(len(schema)))
     # Without a row there is no batch, but there are still columns.
     for rows in itertools.chain([schema.empty_table()], (pa.Table.from_batches([batch]) for batch in batches)):
         table = _with_places(run, export, rows)

@@ -95,8 +95,8 @@ def _aggregated(
         values = read_columns(paths, names)
         # Names of a plate may differ in case alone, which DuckDB does not tell apart.
         numbered = {sql.nth(number): _numbers(values[name]) for number, name in enumerate(names)}
-        with run.engine.tables({sql.ROWS: pa.table({**numbered, sql.WELL: wells.of_row})}):
-            yield names, run.engine.query(sql.aggregate(how, len(names))).drop_columns([sql.WELL])
+        with run.engine.tables({sql.ROWS: pa.table({**numbered, sql.WELL: wells.of_row})}) as session:
+            yield names, session.query(sql.aggregate(how, len(names))).drop_columns([sql.WELL])
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:

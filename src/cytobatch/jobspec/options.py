@@ -27,7 +27,6 @@ from cytobatch.layouts import Place, PresetName, normalise_well
 PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES = "single_cells", "profiles"
 """The outputs, by their names without suffix."""
-_DEFAULT_CHUNK_BYTES = 64 * 2**20
 
 
 class PlateOptions(BaseModel):
@@ -92,7 +91,7 @@ class PlateOptions(BaseModel):
     add_tablenumber: bool | None = None
     """Add Metadata_TableNumber, which tells exports apart; by default where there is more than one export."""
     chunk_size: int | None = Field(None, ge=1)
-    """Rows in a Parquet row group; by default as many as fill 64 MiB."""
+    """Rows in a Parquet row group; by default as many as fill 128 MiB, or more for large plates."""
     max_failed_exports: int | None = Field(None, ge=0)
     """How many exports may fail before the job does."""
     profile: str | None = Field(None, min_length=1)
@@ -167,7 +166,7 @@ class PlateJob(BaseModel):
     cache_mode: CacheMode = CacheMode.TMP_DIR
     scratch_dir: Path | None = None
     workers: int | None = None
-    memory: ByteSize = ByteSize(2**30)
+    memory: ByteSize | None = None
 
     @property
     def label(self) -> str:
@@ -190,10 +189,6 @@ class PlateJob(BaseModel):
         return self.column_names or (
             ColumnNaming.PYCYTOMINER if self.preset is PresetName.AUTO else ColumnNaming.CYTOTABLE
         )
-
-    def row_group_rows(self, columns: int) -> int:
-        """Rows of one Parquet row group for a table of so many columns: as asked for, or about 64 MiB of doubles."""
-        return self.chunk_size or max(1, min(2**20, _DEFAULT_CHUNK_BYTES // (8 * max(1, columns))))
 
     @model_validator(mode="after")
     def _hold_together(self) -> Self:

@@ -1,10 +1,13 @@
 """CSV tables: headers, cut-short files, and typed columns. The schema is given; nothing is sniffed from the rows."""
 
 import csv
+import functools
 import io
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +19,12 @@ from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numb
 
 _BLOCK = 16 * 2**20
 _LINE = 16 * 2**20
+Value = TypeVar("Value")
+
+# Thousands of files have few headers between them.
+_HEADERS = 64
 _REMEDY = "export or copy it again"
+CUT_END = ("cut short", "the last line has no end")
 _IMAGE_GROUP, _NUMBER_OBJECT_NUMBER = "Image", "Number_Object_Number"
 _OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -51,12 +59,13 @@ class CsvShape:
 class CsvHead:
     """The beginning and the end of a CSV file: its shape, the first row, and whether its last line is complete.
 
-    `first_row` has the values by the table's names; it is empty where there is no row.
+    `first_row` has the values by the table's names; it is empty where there is no row. `ends_with_newline` is None
+    where the end is not there yet.
     """
 
     shape: CsvShape
     first_row: Mapping[str, str]
-    ends_with_newline: bool
+    ends_with_newline: bool | None
 
     @property
     def has_rows(self) -> bool:
@@ -64,11 +73,16 @@ class CsvHead:
         return bool(self.first_row)
 
 
+class PartialHeadError(Exception):
+    """So little of a file is there that its first row may go on."""
+
+
 def unsound(path: Path, what: str, why: str) -> UnsoundTableError:
     """The error for a CSV file that cannot be read whole."""
     return UnsoundTableError(what, where=path.name, why=why, remedy=_REMEDY)
 
 
+@functools.lru_cache(maxsize=_HEADERS)
 def parse_header(text: str) -> tuple[str, ...]:
     """Column names from the first line of a CSV file; none if it cannot be read as one."""
     try:
@@ -79,21 +93,30 @@ def parse_header(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names) if all(name.startswith(" ") for name in names[1:]) else names
 
 
-def read_head(path: Path) -> CsvHead:
-    """A file's header and first row. Raises UnsoundTableError for an empty file or an unusable header."""
-    (header, row), complete = _ends(path, 1)
-    shape = CsvShape(_columns(path, header))
+def read_head(path: Path, size: int = 0) -> CsvHead:
+    """A file's header and first row, of which not all `size` bytes may be there yet.
+
+    Raises UnsoundTableError for an empty file or an unusable header, PartialHeadError.
+    """
+    (header, row), complete = _ends(path, 1, size)
+    shape = _shape(_columns(path, header))
     return CsvHead(shape, _first_row(path, row, shape), complete)
 
 
-def read_combined_head(path: Path, label: str) -> CsvHead:
+@functools.lru_cache(maxsize=_HEADERS)
+def _shape(columns: tuple[str, ...]) -> CsvShape:
+    """The one shape of all files with this header."""
+    return CsvShape(columns)
+
+
+def read_combined_head(path: Path, label: str, size: int = 0) -> CsvHead:
     """The head of one table among several that stand side by side under a header of two rows, table names above.
 
     `label` is the table's name there. As CellProfiler's ExportToSpreadsheet has it, all share the ObjectNumber that
     stands below the first, and columns of the image; where a table has fewer objects than others, it is NaN or blank.
-    Raises UnsoundTableError.
+    Raises UnsoundTableError, PartialHeadError.
     """
-    (above, below, row), complete = _ends(path, 2)
+    (above, below, row), complete = _ends(path, 2, size)
     groups, names = _header(path, above), _header(path, below)
     if len(groups) != len(names):
         raise unsound(path, "ragged header", f"its rows have {len(groups)} and {len(names)} names")
@@ -111,19 +134,32 @@ def read_combined_head(path: Path, label: str) -> CsvHead:
     return CsvHead(shape, _first_row(path, row, shape), complete)
 
 
-def _ends(path: Path, header_lines: int) -> tuple[tuple[str, ...], bool]:
+def _ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bool | None]:
     """The header's lines and the first one below it that is not blank; and whether the last line is complete."""
     with path.open("rb") as stream:
         lines = _first_lines(stream, header_lines)
-        size = stream.seek(0, io.SEEK_END)
-        if not size:
-            raise unsound(path, "empty file", "it has 0 bytes")
-        stream.seek(size - 1)
-        complete = stream.read(1) == b"\n"
+        here = stream.seek(0, io.SEEK_END)
+        if here < size and not lines[-1].endswith(b"\n"):
+            raise PartialHeadError
+        complete = None if here < size else _ends_with_newline(path, stream)
     try:
         return tuple(line.decode("utf-8-sig") for line in lines), complete
     except UnicodeDecodeError as error:
         raise unsound(path, "header is not UTF-8", str(error)) from error
+
+
+def _ends_with_newline(path: Path, stream: io.BufferedReader) -> bool:
+    size = stream.seek(0, io.SEEK_END)
+    if not size:
+        raise unsound(path, "empty file", "it has 0 bytes")
+    stream.seek(size - 1)
+    return stream.read(1) == b"\n"
+
+
+def ends_with_newline(path: Path) -> bool:
+    """Whether a file's last line is complete. Raises UnsoundTableError for an empty file."""
+    with path.open("rb") as stream:
+        return _ends_with_newline(path, stream)
 
 
 def _first_lines(stream: io.BufferedReader, header_lines: int) -> tuple[bytes, ...]:
@@ -163,9 +199,14 @@ def _columns(path: Path, line: str) -> tuple[str, ...]:
 
 
 def _check_header(path: Path, columns: tuple[str, ...]) -> None:
-    repeated = sorted({name for name in columns if columns.count(name) > 1}) if len(set(columns)) < len(columns) else []
+    repeated = _repeated(columns)
     if repeated:
         raise unsound(path, "duplicate columns", f"the header names {', '.join(repeated)} more than once")
+
+
+@functools.lru_cache(maxsize=_HEADERS)
+def _repeated(columns: tuple[str, ...]) -> list[str]:
+    return sorted(name for name, count in Counter(columns).items() if count > 1)
 
 
 class _RaggedRows:
@@ -187,38 +228,84 @@ class _RaggedRows:
             raise unsound(path, what, f"{self.count} row(s) with {found} of {expected} values")
 
 
-def _open(
-    path: Path, shape: CsvShape, types: Mapping[str, pa.DataType], ragged: _RaggedRows
-) -> Iterator[pa.RecordBatch]:
-    """Batches with the columns `types`, by the table's names."""
-    wanted = {shape.in_file(name): kind for name, kind in types.items()}
-    extra = {shape.filled: pa.string()} if shape.filled and shape.filled not in wanted else {}
+def _open(path: Path, shape: CsvShape, schema: pa.Schema, ragged: _RaggedRows) -> Iterator[pa.RecordBatch]:
+    """Batches with the columns of `schema`, by the table's names."""
+    read = _read_small if path.stat().st_size <= _BLOCK else _read_blocks
+    parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
     try:
-        reader = pacsv.open_csv(
-            path,
-            pacsv.ReadOptions(column_names=list(shape.columns), skip_rows=shape.header_lines, block_size=_BLOCK),
-            pacsv.ParseOptions(invalid_row_handler=ragged),
-            pacsv.ConvertOptions(
-                column_types=wanted | extra, include_columns=[*wanted, *extra], null_values=[""],
-                strings_can_be_null=True, true_values=list(YES), false_values=list(NO),
-            ),
-        )  # fmt: skip
-    except pa.ArrowInvalid as error:
-        # Arrow reads the first block when it opens a file, and refuses one in which no whole row is left.
+        for batch in read(path, parsing, _Itself(shape), _Itself(schema)):
+            yield _own_columns(batch, shape, schema)
+    except _NothingReadError as error:
+        # Arrow refuses a first block in which no whole row is left.
         ragged.check(path)
-        if _no_rows(path, shape):
-            return
-        raise _BadValueError(str(error)) from error
+        if not _no_rows(path, shape):
+            raise _BadValueError(str(error)) from error
+
+
+def _own_columns(batch: pa.RecordBatch, shape: CsvShape, schema: pa.Schema) -> pa.RecordBatch:
+    if shape.filled:
+        batch = batch.filter(_is_filled(batch[shape.filled])).select([shape.in_file(name) for name in schema.names])
+    return batch if shape.own is None else batch.rename_columns(schema.names)
+
+
+def _read_small(
+    path: Path, parsing: pacsv.ParseOptions, shape: "_Itself[CsvShape]", schema: "_Itself[pa.Schema]"
+) -> Iterator[pa.RecordBatch]:
+    """A file in one block, in the caller's thread: side by side, files are read faster than each by all threads."""
+    try:
+        table = pacsv.read_csv(path, _read_options(shape, use_threads=False), parsing, _convert_options(shape, schema))
+    except pa.ArrowInvalid as error:
+        raise _NothingReadError(str(error)) from error
+    yield from table.to_batches()
+
+
+def _read_blocks(
+    path: Path, parsing: pacsv.ParseOptions, shape: "_Itself[CsvShape]", schema: "_Itself[pa.Schema]"
+) -> Iterator[pa.RecordBatch]:
+    """A file block by block, each by Arrow's threads."""
+    try:
+        reader = pacsv.open_csv(path, _read_options(shape, use_threads=True), parsing, _convert_options(shape, schema))
+    except pa.ArrowInvalid as error:
+        raise _NothingReadError(str(error)) from error
     while True:
         try:
-            batch = reader.read_next_batch()
+            yield reader.read_next_batch()
         except StopIteration:
             return
         except pa.ArrowInvalid as error:
             raise _BadValueError(str(error)) from error
-        if shape.filled:
-            batch = batch.filter(_is_filled(batch[shape.filled])).select(list(wanted))
-        yield batch if shape.own is None else batch.rename_columns(list(types))
+
+
+class _Itself(Generic[Value]):
+    """A key that equals only its like of the very same object: comparing thousands of columns takes too long."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+# Making these for thousands of columns takes as long as parsing a small file.
+@functools.lru_cache(maxsize=_HEADERS)
+def _read_options(shape: _Itself[CsvShape], *, use_threads: bool) -> pacsv.ReadOptions:
+    names, lines = list(shape.value.columns), shape.value.header_lines
+    return pacsv.ReadOptions(column_names=names, skip_rows=lines, block_size=_BLOCK, use_threads=use_threads)
+
+
+@functools.lru_cache(maxsize=_HEADERS)
+def _convert_options(shape: _Itself[CsvShape], schema: _Itself[pa.Schema]) -> pacsv.ConvertOptions:
+    filled = shape.value.filled
+    types = {shape.value.in_file(field.name): field.type for field in schema.value}
+    if filled:
+        types.setdefault(filled, pa.string())
+    return pacsv.ConvertOptions(
+        column_types=types, include_columns=list(types), null_values=[""], strings_can_be_null=True,
+        true_values=list(YES), false_values=list(NO),
+    )  # fmt: skip
 
 
 def _is_filled(column: pa.Array) -> pa.Array:
@@ -233,6 +320,10 @@ class _BadValueError(Exception):
     """A value that Arrow cannot read as its column's type."""
 
 
+class _NothingReadError(Exception):
+    """Arrow read nothing of a file: there is a bad value in its first block, or no whole row."""
+
+
 def _no_rows(path: Path, shape: CsvShape) -> bool:
     with path.open("rb") as stream:
         return not _first_lines(stream, shape.header_lines)[-1].strip()
@@ -240,14 +331,19 @@ def _no_rows(path: Path, shape: CsvShape) -> bool:
 
 def read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...]) -> pa.Table:
     """The wanted columns as text; blank values are null. Raises UnsoundTableError for rows that are not whole."""
-    types = {name: pa.string() for name in wanted}
+    schema = _text_schema(wanted)
     ragged = _RaggedRows()
     try:
-        batches = list(_open(path, shape, types, ragged))
+        batches = list(_open(path, shape, schema, ragged))
     except _BadValueError as error:
         raise unsound(path, "not readable as CSV", str(error).splitlines()[0]) from error
     ragged.check(path)
-    return pa.Table.from_batches(batches, pa.schema(list(types.items())))
+    return pa.Table.from_batches(batches, schema)
+
+
+@functools.lru_cache(maxsize=_HEADERS)
+def _text_schema(names: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([(name, pa.string()) for name in names])
 
 
 def stream(
@@ -262,7 +358,7 @@ def stream(
     ragged = _RaggedRows()
     done = 0
     try:
-        for batch in _open(path, shape, dict(zip(schema.names, schema.types, strict=True)), ragged):
+        for batch in _open(path, shape, schema, ragged):
             done += batch.num_rows
             yield batch
     except _BadValueError:

@@ -30,6 +30,7 @@ from cytobatch.jobspec import PlateJob, PlateOptions
 _ATTEMPTS = 5
 _WORKERS = 8
 DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
+CHANGED = frozenset({"PreconditionFailed", "412"})
 ABSENT = frozenset({"NoSuchBucket", "NoSuchKey", "404", "NotFound"})
 
 
@@ -121,6 +122,11 @@ def _client_error(error: ClientError, where: str) -> StorageError:
         return StorageError(
             "no permission", where=where, why=f"{code}: {message}",
             remedy="grant the job's role s3:ListBucket and s3:GetObject on the source, s3:PutObject on the destination",
+        )  # fmt: skip
+    if code in CHANGED:
+        return StorageError(
+            "object changed while it was read", where=where, why=f"{code}: {message}",
+            remedy="run again once the upload has finished",
         )  # fmt: skip
     if code in ABSENT:
         return StorageError(

@@ -1,4 +1,4 @@
-"""Where measurements come from: listed once, and staged into the cache.
+"""Where measurements come from: listed once, and fetched into the cache.
 
 Listing a bucket is one paginated request a thousand objects, with sizes and ETags; cloudpathlib would ask again for
 each.
@@ -6,16 +6,18 @@ each.
 
 import functools
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.inventory import Inventory, SourceFile, natural_key
-from cytobatch.jobspec import PlateJob
+from cytobatch.jobspec import CacheMode, PlateJob
 from cytobatch.storage.access import Access, faults, open_path
+from cytobatch.storage.fetching import CacheUse, FetchedFiles, LocalFiles
+from cytobatch.storage.objects import Objects
 
 
 def list_folders(uri: str, access: Access) -> list[str]:
@@ -47,6 +49,7 @@ class Source:
         self._uri = job.source
         access = Access.to_source(job)
         self._workers = access.workers
+        self._cache = cache
         self._open = functools.partial(open_path, access=access, cache=cache)
         self._root = self._open(job.source)
         self._threads = threading.local()
@@ -63,7 +66,7 @@ class Source:
         if len(files) == 1 and not files[0].path:
             self._root = self._root.parent
             name = self._uri.rstrip("/").rsplit("/", 1)[-1]
-            return Inventory.of(str(self._root), [SourceFile(name, files[0].size, files[0].etag)])
+            return Inventory.of(str(self._root), [replace(files[0], path=name)])
         return Inventory.of(self._uri, files)
 
     def head(self, file: SourceFile, size: int) -> bytes:
@@ -78,15 +81,19 @@ class Source:
             with path.open("rb") as stream:
                 return bytes(stream.read(size))
 
-    def stage(self, files: list[SourceFile]) -> dict[str, Path]:
-        """Local paths of the files by their path at the source, fetched into the cache side by side."""
-        if isinstance(self._root, Path):
-            return {file.path: self._root / file.path for file in files}
-        with ThreadPoolExecutor(self._workers) as pool:
-            return dict(zip((file.path for file in files), pool.map(self._fetch, files), strict=True))
+    def inputs(self, files: Iterable[SourceFile], room: int) -> LocalFiles | FetchedFiles:
+        """The files on the local disk, fetched into the cache where the source is remote.
 
-    def _fetch(self, file: SourceFile) -> Path:
-        # cloudpathlib downloads through boto3's resources, which threads may not share.
+        About `room` bytes of files that are expected wait there to be read.
+        """
+        if isinstance(self._root, Path):
+            return LocalFiles(self._root)
+        fetch = Objects(self._root, self._cache).fetch if isinstance(self._root, S3Path) else self._fetch_other
+        use = CacheUse(room, keeps=self.job.cache_mode is CacheMode.PERSISTENT)
+        return FetchedFiles(files, fetch, self._workers, use)
+
+    def _fetch_other(self, file: SourceFile, _size: int) -> Path:
+        # The clients of some stores may not be shared by threads.
         if not hasattr(self._threads, "root"):
             self._threads.root = self._open(str(self._root))
         path = self._threads.root / file.path
@@ -105,9 +112,8 @@ def _list_s3(root: S3Path) -> Iterator[SourceFile]:
             key: str = entry["Key"]
             below = not prefix or key == prefix or key.startswith(f"{prefix}/")
             if below and not key.endswith("/"):
-                yield SourceFile(
-                    key[len(prefix) :].lstrip("/"), entry["Size"], entry.get("ETag", "").strip('"') or None
-                )
+                etag = entry.get("ETag", "").strip('"') or None
+                yield SourceFile(key[len(prefix) :].lstrip("/"), entry["Size"], etag, entry["LastModified"].timestamp())
 
 
 def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:

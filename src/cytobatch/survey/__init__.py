@@ -3,8 +3,8 @@
 Reads the head of each table and the whole of the small image tables; the compartments' rows are read later, once.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pyarrow as pa
 
@@ -12,6 +12,7 @@ from cytobatch import images
 from cytobatch.columns import IMAGE_NUMBER, is_measurement
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
+from cytobatch.inputs import Inputs
 from cytobatch.layouts import Place, Preset, PresetName, SourceKind
 from cytobatch.links import JoinPlan, find_keys, plan_joins
 from cytobatch.plan import ConversionPlan
@@ -42,16 +43,18 @@ from cytobatch.survey.model import (
 )
 from cytobatch.survey.texts import refuse_odd_text, settle_text_columns
 
+ImageReader = Callable[[SurveyedTable, tuple[str, ...]], tuple[pa.Table, Sequence[Repair]]]
 
-def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> Survey:
+
+def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
     """Looks into every staged file. Raises LayoutError where the tables cannot make what the job asks for."""
     if plan.kind.is_flat and plan.preset is not None:
-        return _survey_flat(plan, plan.preset, staged)
-    preset, heads = _heads(plan, staged, engine)
+        return _survey_flat(plan, plan.preset, inputs)
+    preset, heads = _heads(plan, inputs, engine)
     joins = plan.job.join and plan.job.joins is None
     repairs: list[TableRepair] = []
     heads = refuse_missing_keys(heads, preset, joined=joins)
-    rows, heads = _image_rows(preset, heads, engine, repairs, everything=not joins)
+    rows, heads = _image_rows(preset, heads, partial(_read_images, inputs, engine), repairs, everything=not joins)
     counted = {index: images.counts_of(table) for index, table in rows.items() if table.num_rows}
     heads = [settle_empty_tables(head, preset, counted.get(head.export.index, {})) for head in heads]
     sound = [_sound(head, joined=plan.job.join) for head in heads]
@@ -76,8 +79,8 @@ def survey(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> 
     )
 
 
-def _survey_flat(plan: ConversionPlan, preset: Preset, staged: Mapping[str, Path]) -> Survey:
-    found = flat_heads(plan, staged)
+def _survey_flat(plan: ConversionPlan, preset: Preset, inputs: Inputs) -> Survey:
+    found = flat_heads(plan, inputs)
     sound = [not head.faults for head in found.heads]
     exports = tuple(SurveyedExport(head.export, head.tables) for head in found.heads if not head.faults)
     parts = [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports]
@@ -100,11 +103,11 @@ def _survey_flat(plan: ConversionPlan, preset: Preset, staged: Mapping[str, Path
     )
 
 
-def _heads(plan: ConversionPlan, staged: Mapping[str, Path], engine: Engine) -> tuple[Preset, list[Heads]]:
+def _heads(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> tuple[Preset, list[Heads]]:
     if plan.kind is SourceKind.CSV and plan.preset is not None:
-        heads = refuse_cut_ends([csv_heads(plan, export, staged, plan.preset.metadata) for export in plan.exports])
-        return plan.preset, settle_text_columns(heads)
-    heads = [sqlite_heads(plan, export, staged, engine) for export in plan.exports]
+        heads = refuse_cut_ends([csv_heads(plan, e, inputs, plan.preset.metadata) for e in plan.exports], inputs)
+        return plan.preset, settle_text_columns(heads, inputs)
+    heads = [sqlite_heads(plan, export, inputs, engine) for export in plan.exports]
     preset = plan.preset or sqlite_preset(plan, heads)
     return preset, refuse_odd_text(choose_tables(plan, preset, heads))
 
@@ -129,7 +132,7 @@ def _type_warnings(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> t
 
 
 def _image_rows(
-    preset: Preset, heads: Sequence[Heads], engine: Engine, repairs: list[TableRepair], *, everything: bool
+    preset: Preset, heads: Sequence[Heads], read: ImageReader, repairs: list[TableRepair], *, everything: bool
 ) -> tuple[dict[int, pa.Table], list[Heads]]:
     """The image rows of each export, by its index; and the exports, an unsound image table being a fault."""
     rows: dict[int, pa.Table] = {}
@@ -141,7 +144,7 @@ def _image_rows(
             columns = tuple(table.schema.names)
             wanted = columns if everything else images.wanted_columns(columns, preset)
             try:
-                rows[head.export.index], found = _read_images(table, wanted, engine)
+                rows[head.export.index], found = read(table, wanted)
                 repairs += [TableRepair(head.export.path, table.shown_name, repair) for repair in found]
             except UnsoundTableError as error:
                 result = head.without(table.name, error.reason)
@@ -149,14 +152,17 @@ def _image_rows(
     return rows, checked
 
 
-def _read_images(table: SurveyedTable, wanted: tuple[str, ...], engine: Engine) -> tuple[pa.Table, Sequence[Repair]]:
+def _read_images(
+    inputs: Inputs, engine: Engine, table: SurveyedTable, wanted: tuple[str, ...]
+) -> tuple[pa.Table, Sequence[Repair]]:
     """An image table's columns, CSV as text, SQLite as declared; and what was repaired on the way."""
+    path = inputs.whole(table.source)
     if table.shape is not None:
-        said = csv.read_text(table.path, table.shape, wanted)
+        said = csv.read_text(path, table.shape, wanted)
         return _with_whole_image_numbers(said, table.source), ()
     schema = pa.schema([table.schema.field(column) for column in wanted])
     repairs: list[Repair] = []
-    lanes = sqlite.lanes(engine, table.path, table.shown_name, schema, repairs)
+    lanes = sqlite.lanes(engine, path, table.shown_name, schema, repairs)
     rows = take_first(lanes, repairs, lambda lane: pa.Table.from_batches(lane(), schema))
     _refuse_null_image_numbers(rows[IMAGE_NUMBER], table.source)
     return rows, repairs

@@ -9,6 +9,7 @@ import pyarrow as pa
 from cytobatch.columns import PLATE, SITE, WELL
 from cytobatch.errors import UnsoundTableError
 from cytobatch.images import ImageSets, place_table
+from cytobatch.inputs import Inputs
 from cytobatch.layouts import Place, SourceKind, incarta, normalise_well, well_of_row_and_column
 from cytobatch.plan import ConversionPlan, Export
 from cytobatch.readers import csv, npz
@@ -37,9 +38,9 @@ class FlatHeads:
     features: frozenset[str]
 
 
-def flat_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
+def flat_heads(plan: ConversionPlan, inputs: Inputs) -> FlatHeads:
     """Looks into the head of every file, and into the few columns that tell where objects were seen."""
-    return _incarta_heads(plan, staged) if plan.kind is SourceKind.IN_CARTA else _npz_heads(plan, staged)
+    return _incarta_heads(plan, inputs) if plan.kind is SourceKind.IN_CARTA else _npz_heads(plan, inputs)
 
 
 def _found(export: Export, table: SurveyedTable) -> Heads:
@@ -64,14 +65,14 @@ def _settle_empty(head: Heads) -> Heads:
 # IN Carta
 
 
-def _incarta_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
+def _incarta_heads(plan: ConversionPlan, inputs: Inputs) -> FlatHeads:
     heads = []
     for export in plan.exports:
         try:
-            heads.append(_found(export, _incarta_table(plan, export, staged[export.path])))
+            heads.append(_found(export, _incarta_table(plan, export, inputs.whole(export.path))))
         except UnsoundTableError as error:
             heads.append(_unsound(export, error))
-    heads = refuse_odd_text(settle_text_columns(refuse_cut_ends(heads)))
+    heads = refuse_odd_text(settle_text_columns(refuse_cut_ends(heads, inputs), inputs))
     keys: list[pa.Table] = []
     places: list[Place] = []
     for number, head in enumerate(heads):
@@ -156,14 +157,14 @@ def place_keys(rows: pa.Table) -> pa.ChunkedArray:
 # DeepProfiler
 
 
-def _npz_heads(plan: ConversionPlan, staged: Mapping[str, Path]) -> FlatHeads:
+def _npz_heads(plan: ConversionPlan, inputs: Inputs) -> FlatHeads:
     heads: list[Heads] = []
     read: list[npz.NpzHead | None] = []
     features: set[str] = set()
     for export in plan.exports:
         try:
-            head = npz.read_head(staged[export.path])
-            heads.append(_found(export, _npz_table(plan, export, staged[export.path], head)))
+            head = npz.read_head(inputs.whole(export.path))
+            heads.append(_found(export, _npz_table(plan, export, inputs.whole(export.path), head)))
             features |= set(head.feature_names)
             read.append(head)
         except UnsoundTableError as error:

@@ -1,5 +1,6 @@
 """Each export's tables as their first lines or declarations show them, and which of them are unsound."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ import pyarrow as pa
 from cytobatch.columns import IMAGE_NUMBER, ColumnKind, is_key, kind_of, table_label
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
+from cytobatch.inputs import Inputs
 from cytobatch.layouts import PRESETS, USUAL_TABLES, Preset, PresetName, SourceKind
 from cytobatch.links import find_keys
 from cytobatch.plan import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable, Export, unusual_tables, with_overrides
@@ -21,6 +23,8 @@ from cytobatch.schema import asked_types, csv_schema, sqlite_schema, with_types
 from cytobatch.survey.model import SurveyedTable
 
 _PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
+# Thousands of files have few headers between them.
+_HEADERS = 64
 _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
 
 
@@ -47,32 +51,45 @@ def fault(export: Export, path: str, table: str | None, reason: str) -> LedgerEn
     return LedgerEntry(path=path, outcome=Outcome.FAILED, export=export.path, table=table, reason=reason)
 
 
-def csv_heads(plan: ConversionPlan, export: Export, staged: Mapping[str, Path], metadata: Collection[str]) -> Heads:
+def csv_heads(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: Collection[str]) -> Heads:
     """The CSV tables of an export; those in `metadata` are image tables."""
     tables = {}
     faults = []
     for name, table in export.tables.items():
-        path = staged[table.file.path]
         if name in export.unusual:
             faults.append(fault(export, table.file.path, name, UNUSUAL))
             continue
         try:
-            head = csv.read_combined_head(path, table.label) if table.combined else csv.read_head(path)
+            head = _csv_head(table, inputs)
             types = asked_types(name, head.shape.names, plan.job.column_types)
-            tables[name] = _csv_table(table, path, head, types, is_metadata=name in metadata)
+            tables[name] = _csv_table(table, inputs, head, types, is_metadata=name in metadata)
         except UnsoundTableError as error:
             faults.append(fault(export, table.file.path, name, error.reason))
     faults += [fault(export, export.path, name, MISSING) for name in export.missing]
     return Heads(export, tables, tuple(faults))
 
 
+def _csv_head(table: CsvTable, inputs: Inputs) -> csv.CsvHead:
+    try:
+        return _head_of_part(table, inputs.beginning(table.file.path), table.file.size)
+    except csv.PartialHeadError:
+        return _head_of_part(table, inputs.whole(table.file.path), 0)
+
+
+def _head_of_part(table: CsvTable, path: Path, size: int) -> csv.CsvHead:
+    return csv.read_combined_head(path, table.label, size) if table.combined else csv.read_head(path, size)
+
+
 def _csv_table(
-    table: CsvTable, path: Path, head: csv.CsvHead, types: Mapping[str, pa.DataType], *, is_metadata: bool
+    table: CsvTable, inputs: Inputs, head: csv.CsvHead, types: Mapping[str, pa.DataType], *, is_metadata: bool
 ) -> SurveyedTable:
+    path = inputs.beginning(table.file.path)
     if IMAGE_NUMBER not in head.shape.names:
         raise csv.unsound(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
     # Image tables are typed later, by all of the plate's rows.
-    seen, odd = _learn_from_values(path, head, types) if head.has_rows and not is_metadata else ({}, {})
+    seen, odd = (
+        _learn_from_values(table.file.path, inputs, head, types) if head.has_rows and not is_metadata else ({}, {})
+    )
     return SurveyedTable(
         table.name, table.label, table.file.path, path, SourceKind.CSV, csv_schema(head.shape.names, {**seen, **types}),
         head.has_rows, shape=head.shape, complete=head.ends_with_newline, first_text=odd,
@@ -81,13 +98,13 @@ def _csv_table(
 
 
 def _learn_from_values(
-    path: Path, head: csv.CsvHead, types: Mapping[str, pa.DataType]
+    source: str, inputs: Inputs, head: csv.CsvHead, types: Mapping[str, pa.DataType]
 ) -> tuple[dict[str, pa.DataType], dict[str, str]]:
     """Types of the columns whose names do not tell, and the text in the first row's measurements.
 
     `types` are those that need not be learnt.
     """
-    unknown = [column for column in head.shape.names if column not in types and kind_of(column) is ColumnKind.UNKNOWN]
+    unknown = [column for column in _unknown(head.shape.names) if column not in types]
     odd = {
         column: value
         for column, value in text_values(head.first_row).items()
@@ -95,9 +112,16 @@ def _learn_from_values(
     }
     if not unknown and not odd:
         return {}, {}
+    path = inputs.whole(source)
     said = csv.read_text(path, head.shape, (*unknown, *odd))
     _refuse_odd_values(path, said, odd)
     return {column: inferred(said[column]).type for column in unknown}, odd
+
+
+@functools.lru_cache(maxsize=_HEADERS)
+def _unknown(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns whose names do not tell what they hold."""
+    return tuple(column for column in columns if kind_of(column) is ColumnKind.UNKNOWN)
 
 
 def _refuse_odd_values(path: Path, said: pa.Table, odd: Mapping[str, str]) -> None:
@@ -108,10 +132,11 @@ def _refuse_odd_values(path: Path, said: pa.Table, odd: Mapping[str, str]) -> No
             raise csv.unsound(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")
 
 
-def sqlite_heads(plan: ConversionPlan, export: Export, staged: Mapping[str, Path], engine: Engine) -> Heads:
+def sqlite_heads(plan: ConversionPlan, export: Export, inputs: Inputs, engine: Engine) -> Heads:
     """The tables of a SQLite file that number images; one that numbers objects but no images is unsound."""
     file = export.files[0]
-    path = staged[file.path]
+    # What SQLite keeps beside a database must be there when that is opened.
+    path, *_ = [inputs.whole(own.path) for own in export.files]
     tables: dict[str, SurveyedTable] = {}
     faults: list[LedgerEntry] = []
     ignored: list[LedgerEntry] = []
@@ -209,18 +234,28 @@ def _chosen(head: Heads, wanted: Sequence[str], unusual: Collection[str]) -> Hea
     return replace(head, tables=tables, faults=tuple(faults), ignored=ignored)
 
 
-def refuse_cut_ends(heads: Sequence[Heads]) -> list[Heads]:
+def refuse_cut_ends(heads: Sequence[Heads], inputs: Inputs) -> list[Heads]:
     """A last line without its end is cut short, unless no file of the plate ends its last line: then it is a style."""
-    if not any(table.complete for head in heads for table in head.tables.values()):
-        return list(heads)
+    tables = [table for head in heads for table in head.tables.values()]
+    if not any(table.complete for table in tables) and not _any_ends(tables, inputs):
+        return [_unended(head) for head in heads]
     result = []
     for head in heads:
         checked = head
         for name, table in head.tables.items():
-            if not table.complete:
-                checked = checked.without(name, "cut short: the last line has no end")
+            if table.complete is False:
+                checked = checked.without(name, ": ".join(csv.CUT_END))
         result.append(checked)
     return result
+
+
+def _any_ends(tables: Iterable[SurveyedTable], inputs: Inputs) -> bool:
+    """Whether any of the tables whose ends were not seen yet ends its last line: as a rule the first that is asked."""
+    return any(csv.ends_with_newline(inputs.whole(table.source)) for table in tables if table.complete is None)
+
+
+def _unended(head: Heads) -> Heads:
+    return replace(head, tables={name: replace(table, complete=False) for name, table in head.tables.items()})
 
 
 def settle_empty_tables(head: Heads, preset: Preset, counts: Mapping[str, int]) -> Heads:

@@ -23,8 +23,9 @@ class SurveyedTable:
 
     `source` is its file's path at the source, `path` the staged file, `kind` what that is: `sql_table` is its name in a
     SQLite file, `shape` how a CSV file's lines are read; `schema` has its own columns, typed; `complete` says whether
-    its last line has its end; `first_text` are the values of measurements in its first row that are no numbers;
-    `forced` the columns in which text becomes null because the job says that they are numbers.
+    its last line has its end, None where that is to be seen when it is read; `first_text` are the values of
+    measurements in its first row that are no numbers; `forced` the columns in which text becomes null because the job
+    says that they are numbers.
     """
 
     name: str
@@ -36,7 +37,7 @@ class SurveyedTable:
     has_rows: bool
     sql_table: str | None = None
     shape: CsvShape | None = None
-    complete: bool = True
+    complete: bool | None = True
     first_text: Mapping[str, str] = field(default_factory=dict)
     forced: frozenset[str] = frozenset()
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from cytobatch.columns import TABLE_NUMBER, ColumnKind, kind_of
 from cytobatch.errors import UnsoundTableError
+from cytobatch.inputs import Inputs
 from cytobatch.readers import csv
 from cytobatch.readers.values import is_number
 from cytobatch.survey.heads import Heads
@@ -16,7 +17,7 @@ from cytobatch.survey.model import SurveyedTable
 _Found = tuple[str, SurveyedTable]
 
 
-def settle_text_columns(heads: Sequence[Heads]) -> list[Heads]:
+def settle_text_columns(heads: Sequence[Heads], inputs: Inputs) -> list[Heads]:
     """Decides of each such column whether it is text on this plate: it is if most exports have text there.
 
     The exports that are of the other kind are unsound, and one that disagrees with them is named.
@@ -28,20 +29,20 @@ def settle_text_columns(heads: Sequence[Heads]) -> list[Heads]:
         text = [(path, table) for path, table in own if column in table.first_text]
         others = [(path, table) for path, table in own if column not in table.first_text]
         if 2 * len(others) < len(own):
-            numeric = {path for path, table in others if _holds_numbers(table, column)}
+            numeric = {path for path, table in others if _holds_numbers(table, column, inputs)}
             result = [_as_text(head, name, column, numeric, text[0]) for head in result]
         else:
-            other = next((path for path, table in others if _holds_numbers(table, column)), others[0][0])
+            other = next((path for path, table in others if _holds_numbers(table, column, inputs)), others[0][0])
             result = [_as_number(head, name, column, other) for head in result]
     return result
 
 
-def _holds_numbers(table: SurveyedTable, column: str) -> bool:
+def _holds_numbers(table: SurveyedTable, column: str, inputs: Inputs) -> bool:
     """Whether there are values in a column, and all of them are numbers."""
     if table.shape is None:
         return False
     try:
-        said = csv.read_text(table.path, table.shape, (column,))[column].to_pylist()
+        said = csv.read_text(inputs.whole(table.source), table.shape, (column,))[column].to_pylist()
     except UnsoundTableError:
         # It is told when the rows are read.
         return False

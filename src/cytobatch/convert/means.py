@@ -1,0 +1,24 @@
+"""What a conversion works with, whatever the plate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytobatch.engine import Engine
+from cytobatch.inputs import Inputs
+from cytobatch.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """The plate's files, the engine and threads of a run, and where it writes.
+
+    Outputs go below `out`, what is only needed for a while below `scratch`. Tables of up to `unit_bytes` at the source
+    are read and joined together in memory.
+    """
+
+    inputs: Inputs
+    engine: Engine
+    workers: Workers
+    out: Path
+    scratch: Path
+    unit_bytes: int

@@ -1,0 +1,160 @@
+"""Files of a bucket on the local disk: each byte fetched once, ahead of who reads it, and gone when it was read."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+
+from cytobatch.errors import StorageError
+from cytobatch.jobspec import CacheMode, PlateJob
+from cytobatch.pipeline import run_plate
+from cytobatch.storage import Source
+from cytobatch.storage.fetching import BEGINNING
+from plates import write_sites
+
+Upload = Callable[[Path, str], str]
+
+
+def job(source: str, **options: Any) -> PlateJob:
+    return PlateJob(source=source, destination="/out", **options)
+
+
+@pytest.fixture
+def gets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """Each GET of an object that boto3 sends from here on: its key and its range."""
+    sent: list[tuple[str, str]] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        sent.append((params["Key"], params.get("Range", "")))
+
+    made = boto3.Session.client
+
+    def client(self: boto3.Session, *args: Any, **kwargs: Any) -> Any:
+        found = made(self, *args, **kwargs)
+        found.meta.events.register("provide-client-params.s3.GetObject", note)
+        return found
+
+    # Real clients all the same: they only tell what they send.
+    monkeypatch.setattr(boto3.Session, "client", client)
+    yield sent
+
+
+def put(s3: Any, bucket: str, sizes: dict[str, int]) -> dict[str, bytes]:
+    bodies = {name: bytes(range(256)) * (size // 256) + b"x" * (size % 256) for name, size in sizes.items()}
+    for name, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=f"p/{name}", Body=body)
+    return bodies
+
+
+def test_a_beginning_is_fetched_once_and_the_rest_is_added_to_it(
+    s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
+) -> None:
+    bodies = put(s3, bucket, {"large.csv": 3 * BEGINNING + 5, "small.csv": 1000, "none.csv": 0})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    files = source.inventory().files
+    with source.inputs(files, 2**30) as inputs:
+        inputs.prepare([file.path for file in files], [])
+        assert inputs.beginning("large.csv").read_bytes() == bodies["large.csv"][:BEGINNING]
+        assert inputs.beginning("small.csv").read_bytes() == bodies["small.csv"]
+        for name, body in bodies.items():
+            assert inputs.whole(name).read_bytes() == body
+    assert sorted(gets) == [
+        ("p/large.csv", f"bytes=0-{BEGINNING - 1}"),
+        ("p/large.csv", f"bytes={BEGINNING}-{3 * BEGINNING + 4}"),
+        ("p/small.csv", ""),
+    ]
+
+
+def test_what_is_expected_comes_by_itself_within_the_room_and_goes_when_released(
+    s3: Any, bucket: str, tmp_path: Path
+) -> None:
+    bodies = put(s3, bucket, {f"{number}.csv": 1000 for number in range(10)})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    files = source.inventory().files
+
+    def there() -> int:
+        return sum(path.stat().st_size for path in tmp_path.rglob("*.csv"))
+
+    with source.inputs(files, 2500) as inputs:
+        inputs.expect(bodies)
+        for name, body in bodies.items():
+            end = time.monotonic() + 20
+            while there() < min(3000, 1000 * (10 - int(name[0]))) and time.monotonic() < end:
+                time.sleep(0.01)
+            assert 0 < there() <= 3000
+            assert inputs.whole(name).read_bytes() == body
+            inputs.release(name)
+    assert there() == 0
+
+
+def test_a_file_asked_for_by_several_threads_is_fetched_once(
+    s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
+) -> None:
+    put(s3, bucket, {"a.csv": 500_000})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    with source.inputs(source.inventory().files, 2**20) as inputs:
+        inputs.expect(["a.csv"])
+        threads = [threading.Thread(target=inputs.whole, args=("a.csv",)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert inputs.whole("a.csv").stat().st_size == 500_000
+    assert len(gets) == 1
+
+
+def test_an_object_that_changed_since_it_was_listed_is_told(s3: Any, bucket: str, tmp_path: Path) -> None:
+    put(s3, bucket, {"a.csv": 2 * BEGINNING})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    with source.inputs(source.inventory().files, 2**20) as inputs:
+        inputs.beginning("a.csv")
+        s3.put_object(Bucket=bucket, Key="p/a.csv", Body=b"another" * BEGINNING)
+        with pytest.raises(StorageError) as caught:
+            inputs.whole("a.csv")
+    assert caught.value.what == "object changed while it was read"
+    assert "p/a.csv" in caught.value.where
+
+
+def test_a_cache_that_persists_is_used_only_for_the_version_that_is_listed(
+    s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
+) -> None:
+    for body in (b"first" * 100, b"first" * 100, b"other" * 100):
+        s3.put_object(Bucket=bucket, Key="p/a.csv", Body=body)
+        for _ in range(2):
+            source = Source(job(f"s3://{bucket}/p", cache_mode=CacheMode.PERSISTENT, cache_dir=tmp_path), tmp_path)
+            with source.inputs(source.inventory().files, 2**20) as inputs:
+                assert inputs.whole("a.csv").read_bytes() == body
+                inputs.release("a.csv")
+        # Times of objects are whole seconds.
+        time.sleep(1.1)
+    assert len(gets) == 3
+
+
+def test_a_name_that_leads_out_of_its_folder_is_refused(s3: Any, bucket: str, tmp_path: Path) -> None:
+    s3.put_object(Bucket=bucket, Key="p/../../outside.csv", Body=b"x")
+    source = Source(job(f"s3://{bucket}/p"), tmp_path / "cache")
+    files = source.inventory().files
+    with source.inputs(files, 2**20) as inputs, pytest.raises(StorageError, match="leads out of its folder"):
+        inputs.whole(files[0].path)
+    assert not list(tmp_path.rglob("outside.csv"))
+
+
+def test_each_byte_of_a_plate_is_fetched_once_and_the_profile_is_that_of_local_files(
+    upload: Upload, tmp_path: Path, gets: list[tuple[str, str]]
+) -> None:
+    local = write_sites(tmp_path / "in", 3)
+    uri = upload(local, "plate")
+    near, far = (
+        run_plate(PlateJob(source=source, destination=str(tmp_path / name), plate="P1"))
+        for name, source in (("near", str(local)), ("far", uri))
+    )
+    assert Counter(key for key, _ in gets).most_common(1)[0][1] == 1
+    assert near.counts == far.counts
+    one, other = (pq.read_table(report.outputs[0].path) for report in (near, far))
+    assert one.equals(other)

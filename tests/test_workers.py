@@ -1,0 +1,125 @@
+"""Tasks that run ahead of who uses their results."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytobatch.workers import Task, Workers
+
+Make = Callable[[], int]
+
+
+def tasks(results: list[int], size: int = 1) -> Iterator[Task[int]]:
+    for result in results:
+        yield Task(lambda result=result: result, size)
+
+
+@given(
+    st.lists(st.integers(), max_size=40),
+    st.integers(1, 5),
+    st.lists(st.integers(0, 9), max_size=40),
+    st.integers(1, 30),
+)
+def test_results_come_in_order_whatever_their_size(results: list[int], count: int, sizes: list[int], room: int) -> None:
+    sized = [Task(lambda result=r: result, sizes[i] if i < len(sizes) else 1) for i, r in enumerate(results)]
+    with Workers(count) as workers:
+        assert list(workers.ahead(sized, room)) == results
+
+
+def test_one_worker_is_the_caller_who_runs_a_task_when_its_result_is_asked_for() -> None:
+    ran: list[int] = []
+
+    def task(number: int) -> Task[int]:
+        def run() -> int:
+            assert threading.current_thread() is threading.main_thread()
+            ran.append(number)
+            return number
+
+        return Task(run, 1)
+
+    with Workers(1) as workers:
+        results = workers.ahead((task(number) for number in range(5)), 1)
+        assert next(results) == 0
+        assert ran == [0]
+        assert list(results) == [1, 2, 3, 4]
+
+
+def test_no_more_threads_than_workers_compute_at_once() -> None:
+    at_once, most, lock = 0, 0, threading.Lock()
+    together = threading.Barrier(3, timeout=20)
+
+    def run() -> int:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        together.wait()
+        with lock:
+            at_once -= 1
+        return 1
+
+    with Workers(3) as workers:
+        # The barrier lets nobody through before three are at it, the caller among them.
+        assert sum(workers.ahead((Task(run, 1) for _ in range(9)), 100)) == 9
+    assert most == 3
+
+
+def test_tasks_run_ahead_only_as_far_as_there_is_room() -> None:
+    begun: list[int] = []
+
+    def task(number: int) -> Task[int]:
+        return Task(lambda: number, 10)
+
+    def counted() -> Iterator[Task[int]]:
+        for number in range(20):
+            begun.append(number)
+            yield task(number)
+
+    with Workers(2) as workers:
+        results = workers.ahead(counted(), 30)
+        next(results)
+        assert len(begun) == 3
+        next(results)
+        assert len(begun) == 4
+
+
+def test_a_fault_comes_where_the_result_would_and_ends_the_rest() -> None:
+    ran: list[int] = []
+
+    def task(number: int) -> Task[int]:
+        def run() -> int:
+            ran.append(number)
+            return 1 // (number - 2)
+
+        return Task(run, 1)
+
+    with Workers(2) as workers:
+        results = workers.ahead((task(number) for number in range(1000)), 3)
+        assert [next(results), next(results)] == [-1, -1]
+        with pytest.raises(ZeroDivisionError):
+            next(results)
+    assert len(ran) < 10
+
+
+def test_results_that_nobody_wants_any_more_are_not_made() -> None:
+    ran: list[int] = []
+    gate = threading.Event()
+
+    def task(number: int) -> Task[int]:
+        def run() -> int:
+            ran.append(number)
+            if number:
+                gate.wait(20)
+            return number
+
+        return Task(run, 1)
+
+    with Workers(2) as workers:
+        results = workers.ahead((task(number) for number in range(50)), 50)
+        assert next(results) == 0
+        results.close()  # type: ignore[attr-defined]
+        gate.set()
+    assert len(ran) <= 3
