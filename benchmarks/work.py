@@ -64,7 +64,7 @@ def read_csv(plate: Path) -> Callable[[], None]:
 
 def read_sqlite(plate: Path, folder: Path) -> Callable[[], None]:
     path = next(plate.glob("*.sqlite"))
-    engine = Engine(spill=folder, memory=2**30)
+    engine = Engine(spill=folder, memory=2**30, workers=pa.cpu_count())
     schemas: dict[str, pa.Schema] = {name: engine.sqlite_schema(path, name) for name in COMPARTMENTS}
 
     def read() -> None:

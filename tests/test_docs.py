@@ -13,6 +13,7 @@ from cytobatch.report import (
     Outcome,
     OutputFile,
     ReportWarning,
+    RunLimits,
     RunReport,
     SchemaDifference,
     ValueRepair,
@@ -49,7 +50,17 @@ def test_every_class_of_error_has_a_documented_exit_code() -> None:
 
 
 def test_every_part_of_a_report_is_documented() -> None:
-    models = (RunReport, Counts, LedgerEntry, OutputFile, ReportWarning, SchemaDifference, ValueRepair, OddValues)
+    models = (
+        RunReport,
+        RunLimits,
+        Counts,
+        LedgerEntry,
+        OutputFile,
+        ReportWarning,
+        SchemaDifference,
+        ValueRepair,
+        OddValues,
+    )
     for name in {name for model in models for name in model.model_fields} - {"first_exports"}:
         assert f"`{name}`" in REPORT, name
     for outcome in Outcome:

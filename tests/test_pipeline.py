@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cytobatch.errors import CytobatchError, StorageError, TooManyFailedExportsError
 from cytobatch.jobspec import PlateJob
-from cytobatch.pipeline import run_plate
+from cytobatch.limits import machine_limits
+from cytobatch.pipeline import engine_for, folders_for, run_plate
 from cytobatch.report import RunReport
 from plates import cytominer_tables, site_tables, write_sites, write_sqlite
 
@@ -89,6 +91,8 @@ def test_the_report_accounts_for_the_run(tmp_path: Path) -> None:
     }  # fmt: skip
     assert set(report["seconds"]) == {"plan", "survey", "convert", "publish"}
     assert report["peak_memory_bytes"] > 0
+    limits = machine_limits()
+    assert report["limits"] == {"workers": limits.workers, "memory_bytes": limits.memory}
     assert report["started"] <= report["finished"]
     assert report["layout"] == "csv"
 
@@ -97,3 +101,17 @@ def test_cells_of_a_sqlite_source_are_read_under_any_suffix(tmp_path: Path) -> N
     write_sqlite(tmp_path / "in" / "plate.db", cytominer_tables(site_tables(2), "t"))
     report = run_plate(PlateJob(source=str(tmp_path / "in"), destination=str(tmp_path / "out")))
     assert report.counts.rows == 2
+
+
+def test_a_run_keeps_within_the_limits_that_the_job_says(tmp_path: Path) -> None:
+    job = PlateJob(source=str(write_sites(tmp_path / "in", 2, 4)), destination="/out", workers=3, memory=2**30)
+    before = pa.cpu_count()
+    try:
+        report = run_plate(job.model_copy(update={"destination": str(tmp_path / "out")}))
+        assert pa.cpu_count() == 3
+    finally:
+        pa.set_cpu_count(before)
+    assert (report.limits.workers, report.limits.memory_bytes) == (3, 2**30)
+    with folders_for(job) as folders, engine_for(job, folders) as engine:
+        text = "SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory"
+        assert engine.query(text).to_pylist() == [{"threads": 3, "memory": "256.0 MiB"}]

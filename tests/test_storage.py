@@ -166,6 +166,11 @@ def test_who_pays_and_what_else_is_said_goes_with_reading_only() -> None:
     assert Access.to_destination(job(profile="a", destination_profile="b", destination_endpoint_url="c")).profile == "b"
 
 
+def test_more_threads_wait_for_a_store_than_compute() -> None:
+    of_nine = job(workers=9, memory=2**30)
+    assert (Access.to_source(of_nine).workers, Access.to_destination(of_nine).workers, Access().workers) == (36, 36, 8)
+
+
 @pytest.mark.parametrize("place", ["local", "bucket"])
 def test_files_are_published_and_then_the_report(place: str, s3: Any, bucket: str, tmp_path: Path) -> None:
     local = tmp_path / "x.parquet"

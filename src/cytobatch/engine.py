@@ -56,15 +56,14 @@ class Engine:
     Several threads may use it at once.
     """
 
-    def __init__(self, *, spill: Path, memory: int, workers: int | None = None) -> None:
+    def __init__(self, *, spill: Path, memory: int, workers: int) -> None:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "memory_limit": f"{memory // 2**20}MiB",
             "temp_directory": str(spill),
+            "threads": workers,
         }
-        if workers:
-            config["threads"] = workers
         self._connection = duckdb.connect(config=config)
         self._reads_sqlite = False
         self._loading = threading.Lock()

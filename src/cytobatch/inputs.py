@@ -8,6 +8,10 @@ from typing import Protocol
 class Inputs(Protocol):
     """Files by their path at the source. Several threads may ask at once."""
 
+    def prepare(self, beginnings: Iterable[str], wholes: Iterable[str]) -> None:
+        """The beginnings of some files and the whole of others will be asked for at once. Raises StorageError."""
+        ...
+
     def beginning(self, path: str) -> Path:
         """A local file that has at least the first lines of a table, as a rule. Raises StorageError."""
         ...

@@ -24,10 +24,10 @@ from cytobatch.inventory import Inventory
 from cytobatch.jobspec import CacheMode, PlateJob
 from cytobatch.layouts import PRESETS, USUAL_TABLES, PresetName, SourceKind
 from cytobatch.layouts.gallery import plate_sources
-from cytobatch.limits import limits_of
+from cytobatch.limits import hold_arrow_to, limits_of
 from cytobatch.plan import COMBINED, ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
-from cytobatch.report import Counts, OutputFile, RunReport, SchemaDifference
+from cytobatch.report import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
 from cytobatch.storage import Access, Destination, Source, faults, read_text
 from cytobatch.survey import Survey, survey
 from cytobatch.workers import Workers
@@ -139,10 +139,9 @@ def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterato
     room = FETCHED_AHEAD if plan.kind is SourceKind.CSV else plan.size
     with (
         source.inputs((file for export in plan.exports for file in export.files), room) as inputs,
-        Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.workers) as engine,
+        Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
         Workers(limits.workers) as workers,
     ):
-        inputs.prepare(*_looked_into(plan))
         yield Means(inputs, engine, workers, folders.out, folders.scratch, limits.unit_bytes)
 
 
@@ -165,6 +164,7 @@ def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
 def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
     """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
+    means.inputs.prepare(*_looked_into(plan))
     return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
 
@@ -191,6 +191,7 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
     """The account of a conversion; `place` is where it will be."""
     found, account = converted.survey, converted.account
     job = found.plan.job
+    limits = limits_of(job)
     return RunReport(
         cytobatch_version=__version__,
         plate=job.label,
@@ -204,6 +205,7 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
         finished=datetime.now(UTC),
         seconds=dict(clock.seconds),
         peak_memory_bytes=peak_memory(),
+        limits=RunLimits(workers=limits.workers, memory_bytes=limits.memory),
         counts=Counts(
             exports=len(found.plan.exports),
             failed_exports=len(account.failed_exports),
@@ -237,6 +239,7 @@ def _directly(_name: str, function: Callable[[], Result]) -> Result:
 def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: ignore[type-arg]
     """Converts one plate. `step` runs each named step, directly or as a task."""
     clock = Clock()
+    hold_arrow_to(limits_of(job))
 
     def timed(name: str, function: Callable[[], Result]) -> Result:
         with clock.step(name):

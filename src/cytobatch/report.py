@@ -112,6 +112,13 @@ class Counts(_Model):
     sites: int
 
 
+class RunLimits(_Model):
+    """What the run was allowed to take, by the job or by the container or machine."""
+
+    workers: int
+    memory_bytes: int
+
+
 class RunReport(_Model):
     """The whole account of one plate's conversion. Written last: where it is, the Parquet beside it is complete."""
 
@@ -128,6 +135,7 @@ class RunReport(_Model):
     finished: datetime
     seconds: dict[str, float]
     peak_memory_bytes: int
+    limits: RunLimits
     counts: Counts
     outputs: list[OutputFile]
     warnings: list[ReportWarning]

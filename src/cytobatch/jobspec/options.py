@@ -115,9 +115,9 @@ class PlateOptions(BaseModel):
     scratch_dir: Path | None = None
     """Where intermediate files go; by default the system's temporary folder."""
     workers: int | None = Field(None, ge=1, le=256)
-    """Threads of DuckDB and of the download pool; by default one for each CPU."""
+    """How many threads compute at once; by default one for each CPU that the container or machine grants."""
     memory: ByteSize | None = Field(None, ge=64 * 2**20)
-    """Memory for DuckDB, and what decides when a table is staged on disk; such as 2GiB. By default 1GiB."""
+    """Memory that the run may take, such as 3GiB; by default all that the container or machine grants."""
 
     def said(self) -> dict[str, Any]:
         """The options that were said, by name."""

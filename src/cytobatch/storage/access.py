@@ -26,9 +26,9 @@ from cloudpathlib.exceptions import CloudPathException, MissingDependenciesError
 
 from cytobatch.errors import ConfigurationError, CytobatchError, StorageError
 from cytobatch.jobspec import PlateJob, PlateOptions
+from cytobatch.limits import FEWEST_FETCH_THREADS, limits_of
 
 _ATTEMPTS = 5
-_WORKERS = 8
 DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 CHANGED = frozenset({"PreconditionFailed", "412"})
 ABSENT = frozenset({"NoSuchBucket", "NoSuchKey", "404", "NotFound"})
@@ -42,12 +42,13 @@ class Access:
     endpoint_url: str | None = None
     no_sign_request: bool = False
     extra_args: tuple[tuple[str, Any], ...] = ()
-    workers: int = _WORKERS
+    workers: int = FEWEST_FETCH_THREADS
 
     @classmethod
     def to_source(cls, job: PlateJob) -> "Access":
         """As the job says for its source."""
-        return cls(job.profile, job.endpoint_url, job.no_sign_request, _extra_args(job), job.workers or _WORKERS)
+        threads = limits_of(job).fetch_threads
+        return cls(job.profile, job.endpoint_url, job.no_sign_request, _extra_args(job), threads)
 
     @classmethod
     def for_options(cls, options: PlateOptions) -> "Access":
@@ -60,7 +61,7 @@ class Access:
         return cls(
             job.destination_profile or job.profile,
             job.destination_endpoint_url or job.endpoint_url,
-            workers=job.workers or _WORKERS,
+            workers=limits_of(job).fetch_threads,
         )
 
 
