@@ -25,8 +25,10 @@ def answer(capsys: Capture, *arguments: object) -> tuple[int, str, str]:
 
 def test_plan_shows_what_a_run_would_do_and_does_nothing(tmp_path: Path, capsys: Capture) -> None:
     source = write_sites(tmp_path / "in", 3, 4)
-    code, out, _ = answer(capsys, "plan", "--source", source, "--destination", tmp_path / "out")
+    limits = ("--workers", 2, "--memory", "3GiB")
+    code, out, _ = answer(capsys, "plan", "--source", source, "--destination", tmp_path / "out", *limits)
     assert code == 0
+    assert "limits        2 workers, 3.2 GB memory" in out
     for word in ("csv, preset cellprofiler_csv", "3: P1-A01-1", "12 to read", "5 columns, 12 rows", "one row for each"):
         assert word in out
     assert "single_cells.parquet" in out

@@ -10,6 +10,7 @@ from rich.filesize import decimal
 
 from cytobatch.jobspec import PARQUET, PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.layouts import SourceKind
+from cytobatch.limits import hold_arrow_to, limits_of
 from cytobatch.pipeline import folders_for, means_for, plan_plate, survey_plate
 from cytobatch.plan import ConversionPlan
 from cytobatch.readers import npz, sqlite
@@ -35,6 +36,7 @@ class PlanDescription:
 
 def describe_job(job: PlateJob) -> PlanDescription:
     """Plans a job. A local source is looked into, a bucket only listed. Converts nothing."""
+    hold_arrow_to(limits_of(job))
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
         destination = Destination(job)
@@ -89,6 +91,7 @@ def print_plan(console: Console, description: PlanDescription) -> None:
 
 def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     plan, found = description.plan, description.survey
+    limits = limits_of(plan.job)
     preset = found.preset if found else plan.preset
     yield "plate", plan.job.label
     yield "source", plan.job.source
@@ -96,6 +99,7 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     yield "exports", _exports(plan)
     yield "files", f"{sum(len(e.files) for e in plan.exports)} to read, {len(plan.ignored)} ignored"
     yield "bytes", decimal(plan.size)
+    yield "limits", f"{limits.workers} workers, {decimal(limits.memory)} memory"
     if plan.compartments:
         yield "compartments", ", ".join(plan.compartments)
     if found:
