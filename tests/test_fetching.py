@@ -14,8 +14,8 @@ import pytest
 from cytobatch.errors import StorageError
 from cytobatch.jobspec import CacheMode, PlateJob
 from cytobatch.pipeline import run_plate
+from cytobatch.scratch import BEGINNING
 from cytobatch.storage import Source
-from cytobatch.storage.fetching import BEGINNING
 from plates import write_sites
 
 Upload = Callable[[Path, str], str]

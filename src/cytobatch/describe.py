@@ -10,11 +10,12 @@ from rich.filesize import decimal
 
 from cytobatch.jobspec import PARQUET, PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.layouts import SourceKind
-from cytobatch.limits import hold_arrow_to, limits_of
+from cytobatch.limits import Limits, hold_arrow_to, limits_of
 from cytobatch.pipeline import folders_for, means_for, plan_plate, survey_plate
 from cytobatch.plan import ConversionPlan
 from cytobatch.readers import npz, sqlite
 from cytobatch.report import Outcome, RunReport
+from cytobatch.scratch import scratch_need
 from cytobatch.storage import Destination, is_remote
 from cytobatch.survey import Survey, SurveyedTable
 
@@ -100,6 +101,7 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     yield "files", f"{sum(len(e.files) for e in plan.exports)} to read, {len(plan.ignored)} ignored"
     yield "bytes", decimal(plan.size)
     yield "limits", f"{limits.workers} workers, {decimal(limits.memory)} memory"
+    yield "scratch", _scratch(plan, limits)
     if plan.compartments:
         yield "compartments", ", ".join(plan.compartments)
     if found:
@@ -107,6 +109,13 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     for output in description.outputs:
         yield "output", output
     yield "report", description.report
+
+
+def _scratch(plan: ConversionPlan, limits: Limits) -> str:
+    need = scratch_need(plan, remote=is_remote(plan.job.source), unit_bytes=limits.unit_bytes)
+    parts = [(need.fetched, "fetched files"), (need.staged, "tables too large for memory"), (need.outputs, "outputs")]
+    listed = ", ".join(f"{decimal(size)} of {what}" for size, what in parts if size)
+    return f"at most {decimal(need.total)}: {listed}"
 
 
 def _exports(plan: ConversionPlan) -> str:

@@ -28,13 +28,12 @@ from cytobatch.limits import hold_arrow_to, limits_of
 from cytobatch.plan import COMBINED, ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
+from cytobatch.scratch import room_to_fetch
 from cytobatch.storage import Access, Destination, Source, faults, read_text
 from cytobatch.survey import Survey, survey
 from cytobatch.workers import Workers
 
 _HEADER_BYTES = 2**20
-FETCHED_AHEAD = 2**30
-"""Bytes of fetched files that may wait on the scratch disk to be read."""
 
 Result = TypeVar("Result")
 Step = Callable[[str, Callable[[], Result]], Result]
@@ -135,10 +134,9 @@ def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterato
     """What a conversion works with, within the job's bounds, for as long as it lasts."""
     job = plan.job
     limits = limits_of(job)
-    # Where a survey reads whole files, they are all there before the first is converted, and fetched at once.
-    room = FETCHED_AHEAD if plan.kind is SourceKind.CSV else plan.size
+    files = [file for export in plan.exports for file in export.files]
     with (
-        source.inputs((file for export in plan.exports for file in export.files), room) as inputs,
+        source.inputs(files, room_to_fetch(plan)) as inputs,
         Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
         Workers(limits.workers) as workers,
     ):
@@ -170,12 +168,13 @@ def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
 
 def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
     """Puts the Parquet files in place."""
-    destination.publish({name: file.path for name, file in converted.files.items()})
-    return [
+    outputs = [
         OutputFile(path=destination.uri_of(name), rows=file.rows, columns=file.columns, bytes=file.bytes,
                    sha256=file.sha256, files=sorted(files_below(file.path)) if file.path.is_dir() else [])
         for name, file in converted.files.items()
     ]  # fmt: skip
+    destination.publish({name: file.path for name, file in converted.files.items()})
+    return outputs
 
 
 def report_plate(

@@ -1,5 +1,6 @@
 """Where profiles go: files appear whole or not at all, and the report comes last."""
 
+import errno
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,7 +61,7 @@ class Destination:
         return path / below if below else path
 
     def publish(self, outputs: Mapping[str, Path]) -> None:
-        """Puts files, and folders' files, in place under their names; takes away those of an earlier run, its report
+        """Moves files, and folders' files, in place under their names; takes away those of an earlier run, its report
         first.
 
         On a fault takes back those that it put, and raises StorageError.
@@ -171,7 +172,17 @@ def _put(local: Path, target: Path | CloudPath) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}{_PART}")
     try:
-        shutil.copyfile(local, part)
+        _move(local, part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _move(local: Path, part: Path) -> None:
+    """Moves a file to another folder: at once on one disk, else by a copy."""
+    try:
+        local.rename(part)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copyfile(local, part)

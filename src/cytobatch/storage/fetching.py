@@ -10,9 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from cytobatch.inventory import SourceFile
-
-BEGINNING = 256 * 2**10
-"""Bytes in which the header and the first row of a table of 2,000 columns fit twice."""
+from cytobatch.scratch import BEGINNING
 
 
 class LocalFiles:

@@ -30,18 +30,23 @@ def refuse_missing_keys(heads: Sequence[Heads], preset: Preset, *, joined: bool)
 def _without_missing_keys(
     head: Heads, preset: Preset, needed: Mapping[str, Sequence[str]], numbered: Collection[str]
 ) -> Heads:
-    has_numbers = any(TABLE_NUMBER in table.schema.names for table in head.tables.values())
+    has_numbers = any(_has(table, TABLE_NUMBER) for table in head.tables.values())
     some_objects = any(table.has_rows for name, table in head.tables.items() if name not in preset.metadata)
     result = head
     for name, table in head.tables.items():
-        missing = [column for column in needed.get(name, ()) if column not in table.schema.names]
+        missing = [column for column in needed.get(name, ()) if not _has(table, column)]
         if table.has_rows and missing:
             result = result.without(name, f"no {missing[0]} column: other exports have it in this table")
-        elif has_numbers and name in numbered and TABLE_NUMBER not in table.schema.names:
+        elif has_numbers and name in numbered and not _has(table, TABLE_NUMBER):
             result = result.without(name, f"no {TABLE_NUMBER} column: other tables of the export have it")
         elif name in preset.metadata and some_objects and not table.has_rows and table.kind is SourceKind.SQLITE:
             result = result.without(name, "no rows: there are objects, but no image")
     return result
+
+
+def _has(table: SurveyedTable, column: str) -> bool:
+    # A schema makes the list of its thousands of names anew each time.
+    return bool(table.schema.get_all_field_indices(column))
 
 
 def _needed_columns(
