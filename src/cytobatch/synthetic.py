@@ -35,6 +35,27 @@ class PlateFormat(StrEnum):
     SQLITE = "sqlite"
 
 
+class ImageNumbers(StrEnum):
+    """What image numbers count: each site's own images, so that all are 1, or those of the plate."""
+
+    SITE = "site"
+    PLATE = "plate"
+
+
+class ParentNumbers(StrEnum):
+    """Whether an object has its parent's number, or one of its own: then only the key tells them to belong together."""
+
+    SAME = "same"
+    CROSSED = "crossed"
+
+
+class RowOrder(StrEnum):
+    """How the rows of a whole plate's tables follow each other."""
+
+    BY_IMAGE = "by_image"
+    SHUFFLED = "shuffled"
+
+
 class SyntheticPlate(BaseModel):
     """What to make."""
 
@@ -54,6 +75,10 @@ class SyntheticPlate(BaseModel):
     """Another number, another plate."""
     empty_site: bool = True
     """Leave the last site without cells."""
+    image_numbers: ImageNumbers = ImageNumbers.SITE
+    """site or plate: whether every site's image is number 1, or images are counted through the plate."""
+    parent_numbers: ParentNumbers = ParentNumbers.SAME
+    """same or crossed: whether an object has its parent's number or any."""
 
     def site_list(self) -> list["SyntheticSite"]:
         """All sites, in order."""
@@ -87,11 +112,16 @@ class SyntheticSite:
         """Its folder's name in the Cell Painting Gallery's manner."""
         return f"{self.plate.name}-{self.well}-{self.number}"
 
+    @property
+    def image_number(self) -> int:
+        """The number of its only image."""
+        return self.index + 1 if self.plate.image_numbers is ImageNumbers.PLATE else 1
+
     def image(self) -> pa.Table:
         """Its image table: one row."""
         row = {
             "Count_Cells": float(self.cells), "Count_Cytoplasm": float(self.cells),
-            "Count_Nuclei": float(self.cells and self.cells + 1), "ImageNumber": 1,
+            "Count_Nuclei": float(self.cells and self.cells + 1), "ImageNumber": self.image_number,
             "Metadata_Plate": self.plate.name, "Metadata_Site": self.number, "Metadata_Well": self.well,
             "ImageQuality_PowerLogLogSlope_DNA": -2.0 - self.index / 1000,
         }  # fmt: skip
@@ -105,14 +135,25 @@ class SyntheticSite:
         count = self.cells + 1 if name == "Nuclei" and self.cells else self.cells
         numbers = pa.array(range(1, count + 1), pa.int64())
         columns: dict[str, pa.Array] = {
-            "ImageNumber": pa.repeat(pa.scalar(1, pa.int64()), count),
+            "ImageNumber": pa.repeat(pa.scalar(self.image_number, pa.int64()), count),
             "ObjectNumber": numbers,
         }
         for place, feature in enumerate(feature_names(self.plate.features)):
             seed = hash((self.plate.seed, self.index, COMPARTMENTS.index(name), place)) & 0x7FFFFFFF
             columns[feature] = pc.multiply(pc.random(count, initializer=seed), 100.0 * (1 + place % 7))
         columns["Number_Object_Number"] = numbers
-        return pa.table(columns | {f"Parent_{parent}": numbers for parent in _PARENTS[name]})
+        parents = self._parents(name, numbers)
+        return pa.table(columns | {f"Parent_{parent}": parents[parent] for parent in _PARENTS[name]})
+
+    def _parents(self, name: str, numbers: pa.Array) -> dict[str, pa.Array]:
+        """For each compartment the number of the object there that an object of compartment `name` belongs to."""
+        if self.plate.parent_numbers is ParentNumbers.SAME:
+            return dict.fromkeys(COMPARTMENTS, numbers)
+        dice = random.Random(f"{self.plate.seed} {self.index}")
+        nuclei = dice.sample(range(1, self.cells + 2), self.cells)
+        cells = dice.sample(range(1, self.cells + 1), self.cells)
+        of_cell = nuclei if name == "Cells" else [nuclei[cell - 1] for cell in cells]
+        return {"Cells": pa.array(cells, pa.int64()), "Nuclei": pa.array(of_cell, pa.int64())}
 
 
 def feature_names(count: int) -> list[str]:
@@ -143,6 +184,19 @@ def write_plate(plate: SyntheticPlate, folder: Path, kind: PlateFormat = PlateFo
         for name in COMPARTMENTS:
             write_csv(site.compartment(name), place / f"{name}.csv")
         (place / "Experiment.csv").write_text("Key,Value\nCellProfiler_Version,4.2.4\n", encoding="utf-8")
+
+
+def write_whole_plate(plate: SyntheticPlate, folder: Path, order: RowOrder = RowOrder.BY_IMAGE) -> None:
+    """Makes a plate as one analysis of all its images: a single folder, in which each table has the rows of all sites."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sites = plate.model_copy(update={"image_numbers": ImageNumbers.PLATE}).site_list()
+    write_csv(pa.concat_tables([site.image() for site in sites]), folder / "Image.csv")
+    for name in COMPARTMENTS:
+        rows = pa.concat_tables([site.compartment(name) for site in sites])
+        if order is RowOrder.SHUFFLED:
+            places = random.Random(f"{plate.seed} {name}").sample(range(rows.num_rows), rows.num_rows)
+            rows = rows.combine_chunks().take(pa.array(places, pa.int64()))
+        write_csv(rows, folder / f"{name}.csv")
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
