@@ -1,91 +1,89 @@
-"""Wall time, CPU and peak memory of a conversion, and their ratio to a floor taken in the same call.
+"""Measures conversions against floors taken in the same run, and says what reached its bound.
 
-The floor is what no converter can do without: reading every compartment table once with its schema known
-(`pyarrow.csv`, or DuckDB's `sqlite_scan`), and writing the same Parquet from memory. Both run as processes of their
-own, in turn, so that a machine that is slower for a while is slower for both; medians are shown.
+Each piece of work runs as a process of its own, in turn with what it is compared to, so that a machine that is slower
+for a while is slower for both; medians are shown. The exit code is 1 if a bound was missed or a profile is not what a
+plain reference says.
 """
 
-import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
-from rich.table import Table
 
-from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
-
-JUMP_FEATURES = {PlateFormat.CSV: 2000, PlateFormat.SQLITE: 1900}
-JUMP_CELLS = 109
+from cases import CASES, Case
+from measure import PieceFailedError
+from plates import Scale
+from session import Options, Session
+from show import Finding, Show, write_json
 
 app = App(name="bench", help=__doc__)
+_JUMP = Scale()
 
 
-def measured(work: str, plate: Path, kind: PlateFormat, folder: Path) -> dict[str, float]:
-    """One run in a process of its own: seconds of wall and CPU of the work itself, the process's peak in bytes."""
-    command = [sys.executable, str(Path(__file__).with_name("work.py")), work, str(plate), kind.value, str(folder)]
-    answer = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "0"}
-    )
-    result: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
-    return result
+def _chosen(names: tuple[str, ...]) -> list[Case]:
+    unknown = sorted(set(names) - {case.name for case in CASES})
+    if unknown:
+        sys.exit(f"no such case: {', '.join(unknown)}; there are {', '.join(case.name for case in CASES)}")
+    return [case for case in CASES if not names or case.name in names]
 
 
-def sites_a_well(sites: int) -> int:
-    """The most sites in a well, up to nine, that fill all wells alike."""
-    return max(number for number in range(1, 10) if sites % number == 0)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What else is asked for on the command line."""
+
+    only: Annotated[str | None, Parameter(help="Cases as csv40,sqlite40; the same as naming them.")] = None
+    runs: Annotated[int, Parameter(help="Runs of each piece; the median is shown.")] = 5
+    large_runs: Annotated[int | None, Parameter(help="Runs of those at 400 sites; as many by default.")] = None
+    workdir: Annotated[Path | None, Parameter(help="Where plates and profiles go; a temporary folder.")] = None
+    workers: Annotated[int | None, Parameter(help="Workers of a conversion; one a CPU.")] = None
+    json: Annotated[Path | None, Parameter(help="Also write the findings here.")] = None
+
+    def options(self, folder: Path, scale: Scale) -> Options:
+        workers = self.workers or os.cpu_count() or 1
+        return Options(folder.resolve(), self.runs, self.large_runs or self.runs, workers, scale)
+
+
+_AS_USUAL = Asked()
 
 
 @app.default
 def bench(
-    *,
-    kind: PlateFormat = PlateFormat.CSV,
-    sites: Annotated[int, Parameter(help="Sites of about 109 cells.")] = 40,
-    features: Annotated[int | None, Parameter(help="Features a compartment; JUMP's by default.")] = None,
-    runs: Annotated[int, Parameter(help="Runs of each; the median is shown.")] = 5,
-) -> None:
-    """Measures one kind of source."""
-    console = Console()
-    with tempfile.TemporaryDirectory() as folder:
-        plate = Path(folder) / "plate"
-        made = SyntheticPlate(
-            wells=sites // sites_a_well(sites), sites=sites_a_well(sites), cells=JUMP_CELLS,
-            features=features or JUMP_FEATURES[kind],
-            empty_site=False,
-        )  # fmt: skip
-        write_plate(made, plate, kind)
-        size = sum(path.stat().st_size for path in plate.rglob("*") if path.is_file())
-        results: dict[str, list[dict[str, float]]] = {"convert": [], "floor": []}
-        for _ in range(runs):
-            for work, found in results.items():
-                found.append(measured(work, plate, kind, Path(folder)))
-    console.print(_table(made, kind, size, results))
+    *cases: str,
+    asked: Annotated[Asked, Parameter(name="*")] = _AS_USUAL,
+    scale: Annotated[Scale, Parameter(name="*")] = _JUMP,
+) -> int:
+    """Measures all cases, or those that are named."""
+    chosen = _chosen((*cases, *(asked.only.split(",") if asked.only else ())))
+    show = Show(Console(width=None if sys.stdout.isatty() else 160))
+    with ExitStack() as stack:
+        folder = asked.workdir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-bench-")))
+        session = Session(asked.options(folder, scale), show)
+        for number, case in enumerate(chosen):
+            _run(case, session)
+            session.drop_all_but({plate for later in chosen[number + 1 :] for plate in later.plates})
+    show.summary(session.findings)
+    if asked.json:
+        write_json(session.findings, asked.json)
+    return 0 if all(one.held for one in session.findings) else 1
 
 
-def _table(plate: SyntheticPlate, kind: PlateFormat, size: int, results: dict[str, list[dict[str, float]]]) -> Table:
-    sites, cells = plate.wells * plate.sites, plate.cell_count()
-    title = f"{kind.value}: {sites} sites, {cells} cells, {plate.features} features, {size / 1e6:.0f} MB"
-    table = Table("", "wall s", "CPU s", "peak MiB", title=title)
-    medians = {
-        work: {name: statistics.median(run[name] for run in runs) for name in ("wall", "cpu", "peak")}
-        for work, runs in results.items()
-    }
-    for work, found in medians.items():
-        table.add_row(work, f"{found['wall']:.2f}", f"{found['cpu']:.2f}", f"{found['peak'] / 2**20:.0f}")
-    one, floor = medians["convert"], medians["floor"]
-    table.add_row(
-        "ratio",
-        f"{one['wall'] / floor['wall']:.2f}",
-        f"{one['cpu'] / floor['cpu']:.2f}",
-        f"{one['peak'] / floor['peak']:.2f}",
-    )
-    return table
+def _run(case: Case, session: Session) -> None:
+    session.show.console.rule(case.title, align="left")
+    before = len(session.findings)
+    try:
+        case.run(session, case.name)
+    except PieceFailedError as error:
+        session.show.note(str(error))
+        session.found(Finding(case.name, "the case", "failed", "finishes", held=False))
+    for finding in session.findings[before:]:
+        session.show.held(finding)
 
 
 if __name__ == "__main__":
-    app()
+    sys.exit(app())

@@ -1,90 +1,75 @@
-"""One measured piece of work: `convert` a plate, or the `floor` under it. Prints its figures as one line of JSON."""
+"""One measured piece of work, in a process of its own. Prints its figures as one line of JSON.
+
+Imports and whatever prepares the work are not timed.
+"""
 
 import json
 import resource
-import sys
-import time
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+from cyclopts import App
 
-from cytobatch.engine import Engine
 from cytobatch.jobspec import PlateJob
-from cytobatch.parquet import ParquetFile
-from cytobatch.pipeline import run_plate
-from cytobatch.readers import csv
-from cytobatch.schema import csv_schema
-from cytobatch.synthetic import COMPARTMENTS
+from cytobatch.pipeline import plan_plate, run_plate, stage_plate
+from cytobatch.synthetic import PlateFormat
+from floor import csv_reading, sqlite_reading, write_again
+from stopwatch import Stopwatch, peak_memory
 
-ROWS_OF_A_BATCH = 4096
-
-
-def job(plate: Path, folder: Path) -> PlateJob:
-    return PlateJob(source=str(plate), destination=str(folder / "out.parquet"))
+app = App(name="work", help=__doc__)
 
 
-def convert(plate: Path, _kind: str, folder: Path) -> Callable[[], None]:
-    def work() -> None:
-        run_plate(job(plate, folder))
-
-    return work
+def _tell(watch: Stopwatch) -> None:
+    print(json.dumps({"wall": watch.wall, "cpu": watch.cpu, "peak": peak_memory()}))
 
 
-def floor(plate: Path, kind: str, folder: Path) -> Callable[[], None]:
-    """Reading, then writing what the conversion before it wrote."""
-    read = read_csv(plate) if kind == "csv" else read_sqlite(plate, folder)
-    profile = pq.read_table(folder / "out.parquet")
-    rows = job(plate, folder).row_group_rows(profile.num_columns)
+@app.command
+def convert(
+    source: str, out: Path, *, scratch: Path, workers: int | None = None, data_limit: int | None = None
+) -> None:
+    """The whole pipeline from listing to report, without Prefect; `data_limit` bounds the process's data segment."""
+    if data_limit:
+        resource.setrlimit(resource.RLIMIT_DATA, (data_limit, data_limit))
+    job = PlateJob(source=source, destination=str(out), workers=workers, scratch_dir=scratch)
+    watch = Stopwatch()
+    with watch.running():
+        run_plate(job)
+    _tell(watch)
 
-    def work() -> None:
+
+@app.command
+def floor(plate: Path, kind: PlateFormat, out: Path, *, scratch: Path) -> None:
+    """Reading the plate, then writing again what a conversion of it wrote to `out`."""
+    read = csv_reading(plate) if kind is PlateFormat.CSV else sqlite_reading(plate)
+    watch = Stopwatch()
+    with watch.running():
         read()
-        with ParquetFile(folder / "floor.parquet", profile.schema, rows, {}) as file:
-            file.write(profile)
-
-    return work
-
-
-def read_csv(plate: Path) -> Callable[[], None]:
-    paths = [path for name in COMPARTMENTS for path in sorted(plate.rglob(f"{name}.csv"))]
-    columns = {name: csv.read_head(next(plate.rglob(f"{name}.csv"))).shape.columns for name in COMPARTMENTS}
-    options = {
-        name: pacsv.ConvertOptions(column_types=csv_schema(found, {}), null_values=[""])
-        for name, found in columns.items()
-    }
-
-    def read() -> None:
-        for path in paths:
-            pacsv.read_csv(path, convert_options=options[path.stem])
-
-    return read
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        write_again(out, Path(folder) / "floor.parquet", watch)
+    _tell(watch)
 
 
-def read_sqlite(plate: Path, folder: Path) -> Callable[[], None]:
-    path = next(plate.glob("*.sqlite"))
-    engine = Engine(spill=folder, memory=2**30, workers=pa.cpu_count())
-    schemas: dict[str, pa.Schema] = {name: engine.sqlite_schema(path, name) for name in COMPARTMENTS}
-
-    def read() -> None:
-        for name, schema in schemas.items():
-            for _ in engine.scan_sqlite(path, name, schema.names, ROWS_OF_A_BATCH):
-                pass
-
-    return read
+@app.command
+def fetch(source: str, out: Path, *, scratch: Path, workers: int | None = None) -> None:
+    """Listing a source and fetching its files, and no more."""
+    job = PlateJob(source=source, destination=str(out), workers=workers)
+    watch = Stopwatch()
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, watch.running():
+        located, plan = plan_plate(job, Path(folder))
+        stage_plate(plan, located)
+    _tell(watch)
 
 
-def main() -> None:
-    name, plate, kind, folder = sys.argv[1:]
-    work = {"convert": convert, "floor": floor}[name](Path(plate), kind, Path(folder))
-    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    work()
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    peak = after.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"wall": wall, "cpu": cpu, "peak": peak}))
+@app.command
+def rewrite(out: Path, target: Path, *, scratch: Path) -> None:  # noqa: ARG001  every piece is told its scratch folder
+    """The same table as pyarrow writes it with zstd and its other defaults."""
+    table = pq.read_table(out)
+    watch = Stopwatch()
+    with watch.running():
+        pq.write_table(table, target, compression="zstd", compression_level=3)
+    _tell(watch)
 
 
 if __name__ == "__main__":
-    main()
+    app()

@@ -187,7 +187,7 @@ def write_plate(plate: SyntheticPlate, folder: Path, kind: PlateFormat = PlateFo
 
 
 def write_whole_plate(plate: SyntheticPlate, folder: Path, order: RowOrder = RowOrder.BY_IMAGE) -> None:
-    """Makes a plate as one analysis of all its images: a single folder, in which each table has the rows of all sites."""
+    """Makes a plate as one analysis of all its images: a single folder, its tables with the rows of all sites."""
     folder.mkdir(parents=True, exist_ok=True)
     sites = plate.model_copy(update={"image_numbers": ImageNumbers.PLATE}).site_list()
     write_csv(pa.concat_tables([site.image() for site in sites]), folder / "Image.csv")

@@ -1,0 +1,125 @@
+"""The cases: what is measured against what, and what each must reach."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import limit
+from measure import Figures, Piece, piece
+from plates import PlateName
+from s3 import measure_s3
+from servers import prefect_server
+from session import Session
+from show import Finding, Row, at_least, at_most
+
+_GIB = 2**30
+_MEMORY_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case by its name, the plates that it needs, and what it does."""
+
+    name: str
+    title: str
+    plates: tuple[PlateName, ...]
+    run: Callable[[Session, str], None]
+
+
+def against_floor(plate: PlateName, bound: float) -> Callable[[Session, str], None]:
+    """Converting a plate, against the floor under it."""
+
+    def run(session: Session, case: str) -> None:
+        runs = session.runs(plate)
+        convert, floor = session.measured([session.convert(plate), session.floor(plate)], runs)
+        session.show.case(case, [Row("convert", convert, runs), Row("floor", floor, runs)])
+        session.found(at_most(case, "wall over the floor", convert.wall / floor.wall, bound))
+        session.guard(case, plate, session.out(plate))
+
+    return run
+
+
+def memory(session: Session, case: str) -> None:
+    """Peaks at few sites and at many."""
+    plates = (PlateName.CSV_LARGE, PlateName.CSV)
+    peaks: list[Figures] = []
+    for plate in plates:
+        peaks += session.measured([session.convert(plate, _MEMORY_WORKERS)], session.runs(plate))
+        session.guard(case, plate, session.out(plate))
+    many, few = peaks
+    rows = [Row(f"convert {plate}", took, session.runs(plate)) for plate, took in zip(plates, peaks, strict=True)]
+    session.show.case(case, rows)
+    session.found(at_most(case, "peak at 400 sites over that at 40", many.peak / few.peak, 1.15))
+    session.found(at_most(case, "peak, the larger of the two", max(many.peak, few.peak) / _GIB, 1.5, " GiB"))
+
+
+def memory_limit(session: Session, case: str) -> None:
+    """400 sites in 3 GiB. A process that may not have more memory fails, and so does the case."""
+    plate = PlateName.CSV_LARGE
+    work = session.convert(plate)
+    bounded = limit.bounded(work)
+    (took,) = session.measured([bounded.work], 1)
+    session.show.case(f"{case}: {bounded.how}", [Row("convert", took, 1)])
+    session.found(Finding(case, f"400 sites within 3 GiB ({bounded.how})", "finished", "finishes", held=True))
+    session.guard(case, plate, session.out(plate))
+
+
+def workers(session: Session, case: str) -> None:
+    """Two workers against one."""
+    plate = PlateName.CSV
+    runs = session.runs(plate)
+    one, two = session.measured([session.convert(plate, 1), session.convert(plate, 2)], runs)
+    session.show.case(case, [Row("1 worker", one, runs), Row("2 workers", two, runs)])
+    session.found(at_least(case, "speed-up of 2 workers over 1", one.wall / two.wall, 1.7))
+    session.guard(case, plate, session.out(plate))
+
+
+def start(session: Session, case: str) -> None:
+    """A tiny plate as a whole process, bringing its own Prefect server and using one that is there."""
+    plate, runs = PlateName.TINY, session.runs(PlateName.TINY)
+    source, out = str(session.plate(plate)), str(session.out(plate))
+    command = (sys.executable, "-m", "cytobatch", "run", "--source", source, "--destination", out)
+    with prefect_server(session.scratch) as url:
+        alone = Piece("without a server", command, whole=True)
+        beside = Piece("with a server", command, (("PREFECT_API_URL", url),), whole=True)
+        without, given = session.measured([alone, beside], runs)
+    session.show.case(case, [Row("no server", without, runs), Row("server running", given, runs)])
+    session.found(at_most(case, "wall without a server over with one", without.wall / given.wall, 2.5))
+    session.guard(case, plate, session.out(plate))
+
+
+def size(session: Session, case: str) -> None:
+    """The profile's bytes against those of the same table by pyarrow's defaults."""
+    plate = PlateName.CSV
+    out, plain = session.out(plate), session.out(plate).with_suffix(".plain.parquet")
+    rewrite = piece("rewrite", "rewrite", out, plain, scratch=session.scratch)
+    convert, written = session.measured([session.convert(plate), rewrite], 1)
+    session.show.case(case, [Row("convert", convert, 1), Row("pyarrow writes the table", written, 1)])
+    session.found(_smaller(case, out, plain))
+    session.guard(case, plate, out)
+
+
+def _smaller(case: str, one: Path, other: Path) -> Finding:
+    ours, theirs = one.stat().st_size, other.stat().st_size
+    reached = f"{ours / 1e6:,.3f} MB, {ours / theirs:.2f} times it"
+    return Finding(case, "bytes of the profile", reached, f"smaller than {theirs / 1e6:,.3f} MB", ours < theirs)
+
+
+CASES = (
+    Case("csv40", "CSV, 40 sites", (PlateName.CSV,), against_floor(PlateName.CSV, 1.3)),
+    Case("size", "output size", (PlateName.CSV,), size),
+    Case("workers", "2 workers against 1", (PlateName.CSV,), workers),
+    Case("s3", "CSV in S3, 40 sites", (PlateName.CSV,), measure_s3),
+    Case("csv400", "CSV, 400 sites", (PlateName.CSV_LARGE,), against_floor(PlateName.CSV_LARGE, 1.3)),
+    Case("memory", "peak memory, 40 and 400 sites", (PlateName.CSV, PlateName.CSV_LARGE), memory),
+    Case("limit", "400 sites in 3 GiB", (PlateName.CSV_LARGE,), memory_limit),
+    Case("sqlite40", "SQLite, 40 sites", (PlateName.SQLITE,), against_floor(PlateName.SQLITE, 1.3)),
+    Case("tall", "one whole-plate CSV folder", (PlateName.TALL,), against_floor(PlateName.TALL, 1.5)),
+    Case(
+        "tall-shuffled", "the same, rows not sorted by image",
+        (PlateName.TALL_SHUFFLED,), against_floor(PlateName.TALL_SHUFFLED, 1.5),
+    ),
+    Case("start", "a tiny plate, whole process", (PlateName.TINY,), start),
+)  # fmt: skip
+"""In the order in which they run: those that share a plate, and measured pieces, follow each other."""

@@ -1,0 +1,82 @@
+"""The floor under a conversion: reading all of a plate once with its schema known, and writing the same Parquet.
+
+No cytobatch in the reading: pyarrow's CSV reader with all cores, and DuckDB's `sqlite_scan`. The writer is
+cytobatch's, so that the bytes are the same.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import duckdb_extension_sqlite_scanner
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from cytobatch.parquet import ParquetFile
+from cytobatch.synthetic import COMPARTMENTS
+from stopwatch import Stopwatch
+from typed import convert_options, header
+
+_TABLES = ("Image", *COMPARTMENTS)
+_BLOCK = 4 * 2**20
+_BATCH_ROWS = 4096
+
+Read = Callable[[], None]
+
+
+def csv_reading(plate: Path) -> Read:
+    """Reads each file once. Many files are read side by side by one core each, which is up to twice as fast as one
+    after the other by all cores; a few large ones one after the other by all cores.
+    """
+    paths = [path for name in _TABLES for path in sorted(plate.rglob(f"{name}.csv"))]
+    options = {name: convert_options(header(next(plate.rglob(f"{name}.csv")))) for name in _TABLES}
+    cores = os.cpu_count() or 1
+    side_by_side = len(paths) > len(_TABLES)
+
+    def one(path: Path) -> None:
+        how = pacsv.ReadOptions(use_threads=not side_by_side, block_size=_BLOCK)
+        pacsv.read_csv(path, read_options=how, convert_options=options[path.stem])
+
+    def read() -> None:
+        with ThreadPoolExecutor(cores if side_by_side else 1) as pool:
+            for _ in pool.map(one, paths):
+                pass
+
+    return read
+
+
+def sqlite_reading(plate: Path) -> Read:
+    """Scans each table once to Arrow."""
+    path = str(next(plate.glob("*.sqlite"))).replace("'", "''")
+    extensions = Path(duckdb_extension_sqlite_scanner.__file__).parent / "extensions"
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    connection.load_extension(str(next(extensions.rglob("*.duckdb_extension"))))
+
+    def read() -> None:
+        for name in _TABLES:
+            scan = connection.execute(f"SELECT * FROM sqlite_scan('{path}', '{name}')")
+            for _ in scan.to_arrow_reader(_BATCH_ROWS):
+                pass
+
+    return read
+
+
+def write_again(profile: Path, target: Path, watch: Stopwatch) -> None:
+    """Writes the profile that a conversion wrote, row group by row group from memory; only the writing is timed.
+
+    A row group is read back while the watch stands still, so that 400 sites do not need the memory that their
+    profile would take as a whole.
+    """
+    source = pq.ParquetFile(profile)
+    rows = source.metadata.row_group(0).num_rows if source.num_row_groups else 1
+    with watch.running():
+        file = ParquetFile(target, source.schema_arrow, rows, {})
+    with file:
+        for number in range(source.num_row_groups):
+            group = source.read_row_group(number)
+            with watch.running():
+                file.write(group)
+        watch.start()
+    watch.stop()

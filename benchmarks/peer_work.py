@@ -1,0 +1,93 @@
+"""One measured piece of work of a peer. Knows nothing of cytobatch, since CytoTable has an environment of its own.
+
+    peer_work.py cytotable|pandas|duckdb PLATE OUT [CHUNK_SIZE]
+
+Imports are not timed. Prints its figures and the rows that came out as one line of JSON.
+"""
+
+import glob
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stopwatch import Stopwatch, peak_memory
+
+Work = Callable[[], None]
+
+_COMPARTMENTS = ("Cells", "Nuclei")
+_IMAGE = "image"
+
+
+def cytotable(plate: str, out: str, chunk_size: int | None) -> Work:
+    """CytoTable as its manual has it; without a chunk size, with the one of its preset."""
+    convert = importlib.import_module("cytotable").convert
+    said = {"chunk_size": chunk_size} if chunk_size else {}
+
+    def work() -> None:
+        convert(source_path=plate, dest_path=out, source_datatype="csv", preset="cellprofiler_csv", **said)
+
+    return work
+
+
+def pandas(plate: str, out: str, _chunk_size: int | None) -> Work:
+    """read_csv of each file, concat of each table, merge by keys, to_parquet."""
+    pd: Any = importlib.import_module("pandas")
+
+    def table(name: str) -> Any:
+        found = pd.concat([pd.read_csv(path) for path in sorted(glob.glob(f"{plate}/*/{name}.csv"))], ignore_index=True)
+        return found.rename(columns={column: f"{name}_{column}" for column in found if column != "ImageNumber"})
+
+    def work() -> None:
+        profile = table("Cytoplasm").merge(table("Image"), on="ImageNumber", how="left")
+        for name in _COMPARTMENTS:
+            left, right = ["ImageNumber", f"Cytoplasm_Parent_{name}"], ["ImageNumber", f"{name}_ObjectNumber"]
+            profile = profile.merge(table(name), left_on=left, right_on=right, how="left")
+        profile.to_parquet(out, compression="zstd", index=False)
+
+    return work
+
+
+def duckdb(plate: str, out: str, _chunk_size: int | None) -> Work:
+    """One statement: globs read, tables joined, Parquet written. Columns of one name in two tables get a number."""
+    connection = importlib.import_module("duckdb").connect()
+
+    def table(name: str) -> str:
+        return f"read_csv('{plate}/*/{name}.csv')"
+
+    statement = f"""COPY (
+        SELECT * FROM {table("Cytoplasm")} AS cytoplasm
+        LEFT JOIN {table("Image")} AS image USING (ImageNumber)
+        LEFT JOIN {table("Cells")} AS cells
+          ON cells.ImageNumber = cytoplasm.ImageNumber AND cells.ObjectNumber = cytoplasm.Parent_Cells
+        LEFT JOIN {table("Nuclei")} AS nuclei
+          ON nuclei.ImageNumber = cytoplasm.ImageNumber AND nuclei.ObjectNumber = cytoplasm.Parent_Nuclei
+    ) TO '{out}' (FORMAT parquet, COMPRESSION zstd)"""
+
+    def work() -> None:
+        connection.execute(statement)
+
+    return work
+
+
+def _rows(out: str) -> int:
+    count: int = importlib.import_module("pyarrow.parquet").read_metadata(out).num_rows
+    return count
+
+
+def main() -> None:
+    name, plate, out, *rest = sys.argv[1:]
+    Path(out).unlink(missing_ok=True)
+    work = {"cytotable": cytotable, "pandas": pandas, "duckdb": duckdb}[name](
+        plate, out, int(rest[0]) if rest else None
+    )
+    watch = Stopwatch()
+    with watch.running():
+        work()
+    print(json.dumps({"wall": watch.wall, "cpu": watch.cpu, "peak": peak_memory(), "rows": _rows(out)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Servers that some cases need, as processes of their own: MiniStack for S3, and Prefect's."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from measure import environment_of
+
+_PATIENCE = 120
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"no server answers at {url}")
+
+
+@contextmanager
+def _running(command: list[str], environment: Mapping[str, str], log: Path, url: str) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT)
+        try:
+            _wait_for(url, process)
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[str]:
+    """Within it, an S3 API answers at the URL."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = environment_of((("BIND_HOST", "127.0.0.1"), ("GATEWAY_PORT", str(port))))
+    command = [str(Path(sys.executable).parent / "ministack")]
+    with _running(command, environment, folder / "ministack.log", f"{url}/"):
+        yield url
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[str]:
+    """Within it, a Prefect server as a user would have one answers at the URL."""
+    port = _free_port()
+    said = {"PREFECT_HOME": str(folder / "prefect"), "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-ui",
+    ]
+    url = f"http://127.0.0.1:{port}/api"
+    with _running(command, environment_of(tuple(said.items())), folder / "prefect.log", f"{url}/health"):
+        yield url

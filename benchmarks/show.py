@@ -1,0 +1,81 @@
+"""What a run of the benchmarks says: a table for each case, and one of what held and what did not."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from measure import Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A figure of a case, what it must reach, and whether it does."""
+
+    case: str
+    figure: str
+    reached: str
+    must: str
+    held: bool
+
+
+def at_most(case: str, figure: str, value: float, bound: float, unit: str = "") -> Finding:
+    """A figure that must not be larger."""
+    return Finding(case, figure, f"{value:.2f}{unit}", f"{bound:g}{unit} or less", value <= bound)
+
+
+def at_least(case: str, figure: str, value: float, bound: float, unit: str = "") -> Finding:
+    """A figure that must not be smaller."""
+    return Finding(case, figure, f"{value:.2f}{unit}", f"{bound:g}{unit} or more", value >= bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a piece of work took."""
+
+    label: str
+    figures: Figures
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Where it is said."""
+
+    console: Console
+
+    def note(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def case(self, title: str, rows: Sequence[Row]) -> None:
+        """Figures of the pieces of a case; where there are two, the first over the second."""
+        table = Table("", "wall s", "CPU s", "peak MiB", "runs", title=title, title_justify="left")
+        for row in rows:
+            took = row.figures
+            table.add_row(
+                row.label, f"{took.wall:.2f}", f"{took.cpu:.2f}", f"{took.peak / 2**20:,.0f}", str(row.runs)
+            )  # fmt: skip
+        if len(rows) == 2:
+            one, two = rows[0].figures, rows[1].figures
+            pairs = ((one.wall, two.wall), (one.cpu, two.cpu), (one.peak, two.peak))
+            table.add_row("ratio", *(f"{first / second:.2f}" if second else "" for first, second in pairs), "")
+        self.console.print(table)
+
+    def held(self, finding: Finding) -> None:
+        verdict = "held" if finding.held else "MISSED"
+        self.note(f"{finding.case}: {finding.figure}: {finding.reached}; must be {finding.must}: {verdict}")
+
+    def summary(self, findings: Sequence[Finding]) -> None:
+        table = Table("case", "figure", "must reach", "reached", "", title="All figures", title_justify="left")
+        for one in findings:
+            table.add_row(one.case, one.figure, one.must, one.reached, "held" if one.held else "[bold red]missed[/]")
+        self.console.print(table)
+
+
+def write_json(findings: Sequence[Finding], path: Path) -> None:
+    """The findings, for programs."""
+    path.write_text(json.dumps([dataclasses.asdict(one) for one in findings], indent=1) + "\n", encoding="utf-8")
