@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 _WORK = str(Path(__file__).with_name("work.py"))
 _OURS = ("CYTOBATCH_", "AWS_", "PREFECT_")
 _EVERY = 0.05
+_MARK = "BENCHMARKED_PIECE"
 
 
 class PieceFailedError(Exception):
@@ -38,6 +40,7 @@ class Piece:
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
     whole: bool = False
+    folder: Path | None = None
 
 
 def piece(label: str, *arguments: object, scratch: Path, environment: Sequence[tuple[str, str]] = ()) -> Piece:
@@ -52,42 +55,65 @@ def environment_of(said: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
     return own | {"PYTHONHASHSEED": "0", **dict(said)}
 
 
-class MemoryWatch(threading.Thread):
-    """Looks at the memory of a process and all below it until it is told to stop. Sees nothing where /proc is not."""
+class TreeWatch(threading.Thread):
+    """Looks at a process and all that came from it until it is told to stop. Sees nothing where /proc is not.
 
-    def __init__(self, process: int) -> None:
+    They are known by a mark in their environment: a process that leaves its parent behind is still one of them, as are
+    the workers that CytoTable starts.
+    """
+
+    def __init__(self, process: int, mark: str) -> None:
         super().__init__(daemon=True)
         self.peak = 0
-        self._process = process
+        self._root = str(process)
+        self._mark = f"{_MARK}={mark}".encode()
+        self._strangers: set[str] = set()
+        self._cpu: dict[str, float] = {self._root: 0.0}
         self._stop_now = threading.Event()
+
+    @property
+    def below(self) -> float:
+        """CPU seconds of all but the first process, as far as they were seen."""
+        return sum(seconds for process, seconds in self._cpu.items() if process != self._root)
 
     def run(self) -> None:
         while not self._stop_now.wait(_EVERY):
-            self.peak = max(self.peak, sum(map(_resident, _tree(self._process))))
+            self._look_for_more()
+            self.peak = max(self.peak, sum(map(_resident, self._cpu)))
+            self._cpu |= {process: max(_cpu(process), seconds) for process, seconds in self._cpu.items()}
+
+    def _look_for_more(self) -> None:
+        for entry in os.scandir("/proc") if Path("/proc/self/environ").exists() else ():
+            name = entry.name
+            if name.isdigit() and name not in self._cpu and name not in self._strangers:
+                environment = _said(name, "environ").split(b"\0")
+                if self._mark in environment:
+                    self._cpu[name] = 0.0
+                elif any(environment):  # one that is just becoming another program says nothing yet
+                    self._strangers.add(name)
 
     def stop(self) -> None:
         self._stop_now.set()
         self.join()
 
 
-def _tree(process: int) -> list[int]:
-    found = [process]
-    for path in Path(f"/proc/{process}/task").glob("*/children"):
-        try:
-            children = path.read_text(encoding="ascii").split()
-        except OSError:
-            continue
-        for child in children:
-            found += _tree(int(child))
-    return found
+def _resident(process: str) -> int:
+    words = _said(process, "statm").split()
+    return int(words[1]) * resource.getpagesize() if words else 0
 
 
-def _resident(process: int) -> int:
+def _cpu(process: str) -> float:
+    # The second field is the program's name in brackets, which may hold blanks.
+    words = _said(process, "stat").rpartition(b")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") if words else 0.0
+
+
+def _said(process: str, what: str) -> bytes:
+    """What /proc says of a process; nothing when it is gone, or another user's."""
     try:
-        pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
+        return Path(f"/proc/{process}/{what}").read_bytes()
     except OSError:
-        return 0
-    return int(pages) * resource.getpagesize()
+        return b""
 
 
 def measured(work: Piece) -> Figures:
@@ -95,10 +121,12 @@ def measured(work: Piece) -> Figures:
     # What an earlier piece has left to be written to disk is not this one's.
     os.sync()
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    mark = uuid.uuid4().hex
     process = subprocess.Popen(
-        work.command, env=environment_of(work.environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    watch = MemoryWatch(process.pid)
+        work.command, env=environment_of((*work.environment, (_MARK, mark))), cwd=work.folder,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    watch = TreeWatch(process.pid, mark)
     watch.start()
     output, errors = process.communicate()
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -110,7 +138,8 @@ def measured(work: Piece) -> Figures:
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Figures(wall, cpu, watch.peak)
     told = json.loads(output.splitlines()[-1])
-    return Figures(told["wall"], told["cpu"], max(told["peak"], watch.peak))
+    # Of its children a process knows only those that it has waited for.
+    return Figures(told["wall"], told["own"] + max(told["children"], watch.below), max(told["peak"], watch.peak))
 
 
 def median(runs: Sequence[Figures]) -> Figures:

@@ -1,24 +1,22 @@
 """One measured piece of work of a peer. Knows nothing of cytobatch, since CytoTable has an environment of its own.
 
     peer_work.py cytotable|pandas|duckdb PLATE OUT [CHUNK_SIZE]
+    peer_work.py extensions
 
-Imports are not timed. Prints its figures and the rows that came out as one line of JSON.
+Imports are not timed. Prints its figures as one line of JSON.
 """
 
-import glob
 import importlib
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stopwatch import Stopwatch, peak_memory
+from stopwatch import Stopwatch
 
 Work = Callable[[], None]
 
 _COMPARTMENTS = ("Cells", "Nuclei")
-_IMAGE = "image"
 
 
 def cytotable(plate: str, out: str, chunk_size: int | None) -> Work:
@@ -37,7 +35,8 @@ def pandas(plate: str, out: str, _chunk_size: int | None) -> Work:
     pd: Any = importlib.import_module("pandas")
 
     def table(name: str) -> Any:
-        found = pd.concat([pd.read_csv(path) for path in sorted(glob.glob(f"{plate}/*/{name}.csv"))], ignore_index=True)
+        paths = sorted(Path(plate).glob(f"*/{name}.csv"))
+        found = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
         return found.rename(columns={column: f"{name}_{column}" for column in found if column != "ImageNumber"})
 
     def work() -> None:
@@ -72,21 +71,24 @@ def duckdb(plate: str, out: str, _chunk_size: int | None) -> Work:
     return work
 
 
-def _rows(out: str) -> int:
-    count: int = importlib.import_module("pyarrow.parquet").read_metadata(out).num_rows
-    return count
+def install_extensions() -> None:
+    """DuckDB's extensions that came as wheels, for those who would download them while they run."""
+    connection = importlib.import_module("duckdb").connect()
+    for path in sorted(Path(sys.prefix).rglob("*.duckdb_extension")):
+        connection.execute(f"INSTALL '{path}'")
 
 
 def main() -> None:
-    name, plate, out, *rest = sys.argv[1:]
-    Path(out).unlink(missing_ok=True)
-    work = {"cytotable": cytotable, "pandas": pandas, "duckdb": duckdb}[name](
-        plate, out, int(rest[0]) if rest else None
-    )
-    watch = Stopwatch()
+    name, *arguments = sys.argv[1:]
+    if name == "extensions":
+        install_extensions()
+        return
+    plate, out, *rest = arguments
+    peers = {"cytotable": cytotable, "pandas": pandas, "duckdb": duckdb}
+    work, watch = peers[name](plate, out, int(rest[0]) if rest else None), Stopwatch()
     with watch.running():
         work()
-    print(json.dumps({"wall": watch.wall, "cpu": watch.cpu, "peak": peak_memory(), "rows": _rows(out)}))
+    watch.tell()
 
 
 if __name__ == "__main__":

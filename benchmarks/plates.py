@@ -60,7 +60,8 @@ def _sites_a_well(sites: int) -> int:
     return max(number for number in range(1, 10) if sites % number == 0)
 
 
-def _of_sites(sites: int, cells: int, features: int) -> SyntheticPlate:
+def sites_plate(sites: int, cells: int, features: int) -> SyntheticPlate:
+    """A plate of so many sites, each of which has about as many cells."""
     each = _sites_a_well(sites)
     return SyntheticPlate(wells=sites // each, sites=each, cells=cells, features=features, empty_site=False)
 
@@ -68,7 +69,7 @@ def _of_sites(sites: int, cells: int, features: int) -> SyntheticPlate:
 def _tall(scale: Scale) -> SyntheticPlate:
     sites = max(1, round(scale.tall_objects / scale.cells))
     each = 9 if sites >= 9 else 1
-    plate = _of_sites(min(sites // each, _WELLS) * each, scale.cells, scale.tall_features)
+    plate = sites_plate(min(sites // each, _WELLS) * each, scale.cells, scale.tall_features)
     return plate.model_copy(update={"parent_numbers": ParentNumbers.CROSSED})
 
 
@@ -76,11 +77,11 @@ def bench_plate(name: PlateName, scale: Scale) -> BenchPlate:
     """What a plate is made of. In the tall ones parents have numbers of their own, so that only keys join them."""
     match name:
         case PlateName.CSV:
-            return BenchPlate(PlateFormat.CSV, _of_sites(scale.sites, scale.cells, scale.csv_features))
+            return BenchPlate(PlateFormat.CSV, sites_plate(scale.sites, scale.cells, scale.csv_features))
         case PlateName.CSV_LARGE:
-            return BenchPlate(PlateFormat.CSV, _of_sites(scale.large_sites, scale.cells, scale.csv_features))
+            return BenchPlate(PlateFormat.CSV, sites_plate(scale.large_sites, scale.cells, scale.csv_features))
         case PlateName.SQLITE:
-            return BenchPlate(PlateFormat.SQLITE, _of_sites(scale.sites, scale.cells, scale.sqlite_features))
+            return BenchPlate(PlateFormat.SQLITE, sites_plate(scale.sites, scale.cells, scale.sqlite_features))
         case PlateName.TALL:
             return BenchPlate(PlateFormat.CSV, _tall(scale), RowOrder.BY_IMAGE)
         case PlateName.TALL_SHUFFLED:

@@ -34,6 +34,7 @@ class Session:
     show: Show
     measurements: Measurements = field(default_factory=Measurements)
     findings: list[Finding] = field(default_factory=list)
+    made: set[PlateName] = field(default_factory=set)
     checked: set[tuple[PlateName, str]] = field(default_factory=set)
 
     @property
@@ -50,15 +51,13 @@ class Session:
         return bench_plate(name, self.options.scale)
 
     def plate(self, name: PlateName) -> Path:
-        """A plate's folder; it is made if it is not there."""
+        """A plate's folder; it is made when it is first asked for, whatever an earlier run left there."""
         folder = self._folder("plates") / name
-        if not folder.exists():
+        if name not in self.made:
             made = self.made_of(name)
-            # Half a plate of a run that was interrupted must not pass for a whole one.
-            part = folder.with_name(f"{name}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            made.write(part)
-            part.rename(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            made.write(folder)
+            self.made.add(name)
             self.show.note(f"{name}: {made.describe()}, {size_of(folder) / 1e6:,.0f} MB")
         return folder
 
@@ -111,5 +110,6 @@ class Session:
         for name in PlateName:
             if name not in names:
                 shutil.rmtree(self._folder("plates") / name, ignore_errors=True)
+                self.made.discard(name)
                 for path in self._folder("out").glob(f"{name}.*"):
                     path.unlink()

@@ -1,5 +1,6 @@
 """Wall and CPU seconds of some stretches of a process, and the most memory that it held."""
 
+import json
 import resource
 import sys
 import time
@@ -8,26 +9,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def _cpu() -> float:
-    """CPU seconds of this process and of those children that it waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+def _cpu(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+def _now() -> tuple[float, float, float]:
+    return time.perf_counter(), _cpu(resource.RUSAGE_SELF), _cpu(resource.RUSAGE_CHILDREN)
 
 
 class Stopwatch:
-    """Counts while it runs."""
+    """Counts while it runs: wall, the process's own CPU seconds, and those of the children that it waited for."""
 
     def __init__(self) -> None:
-        self.wall = 0.0
-        self.cpu = 0.0
-        self._began = (0.0, 0.0)
+        self._counted = (0.0, 0.0, 0.0)
+        self._began = self._counted
 
     def start(self) -> None:
-        self._began = (time.perf_counter(), _cpu())
+        self._began = _now()
 
     def stop(self) -> None:
-        self.wall += time.perf_counter() - self._began[0]
-        self.cpu += _cpu() - self._began[1]
+        spans = zip(self._counted, self._began, _now(), strict=True)
+        wall, own, children = (counted + end - start for counted, start, end in spans)
+        self._counted = (wall, own, children)
+
+    def tell(self) -> None:
+        """Prints what was counted, and the most memory that the process held, as one line of JSON."""
+        wall, own, children = self._counted
+        print(json.dumps({"wall": wall, "own": own, "children": children, "peak": peak_memory()}))
 
     @contextmanager
     def running(self) -> Iterator[None]:

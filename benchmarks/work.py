@@ -3,7 +3,6 @@
 Imports and whatever prepares the work are not timed.
 """
 
-import json
 import resource
 import tempfile
 from pathlib import Path
@@ -15,13 +14,9 @@ from cytobatch.jobspec import PlateJob
 from cytobatch.pipeline import plan_plate, run_plate, stage_plate
 from cytobatch.synthetic import PlateFormat
 from floor import csv_reading, sqlite_reading, write_again
-from stopwatch import Stopwatch, peak_memory
+from stopwatch import Stopwatch
 
 app = App(name="work", help=__doc__)
-
-
-def _tell(watch: Stopwatch) -> None:
-    print(json.dumps({"wall": watch.wall, "cpu": watch.cpu, "peak": peak_memory()}))
 
 
 @app.command
@@ -35,19 +30,19 @@ def convert(
     watch = Stopwatch()
     with watch.running():
         run_plate(job)
-    _tell(watch)
+    watch.tell()
 
 
 @app.command
-def floor(plate: Path, kind: PlateFormat, out: Path, *, scratch: Path) -> None:
-    """Reading the plate, then writing again what a conversion of it wrote to `out`."""
+def floor(plate: Path, kind: PlateFormat, out: Path, *, scratch: Path, again: Path | None = None) -> None:
+    """Reading the plate, then writing again what a conversion of it wrote to `out`; kept only if `again` says where."""
     read = csv_reading(plate) if kind is PlateFormat.CSV else sqlite_reading(plate)
     watch = Stopwatch()
     with watch.running():
         read()
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        write_again(out, Path(folder) / "floor.parquet", watch)
-    _tell(watch)
+        write_again(out, again or Path(folder) / "floor.parquet", watch)
+    watch.tell()
 
 
 @app.command
@@ -58,7 +53,7 @@ def fetch(source: str, out: Path, *, scratch: Path, workers: int | None = None) 
     with tempfile.TemporaryDirectory(dir=scratch) as folder, watch.running():
         located, plan = plan_plate(job, Path(folder))
         stage_plate(plan, located)
-    _tell(watch)
+    watch.tell()
 
 
 @app.command
@@ -68,7 +63,7 @@ def rewrite(out: Path, target: Path, *, scratch: Path) -> None:  # noqa: ARG001 
     watch = Stopwatch()
     with watch.running():
         pq.write_table(table, target, compression="zstd", compression_level=3)
-    _tell(watch)
+    watch.tell()
 
 
 if __name__ == "__main__":

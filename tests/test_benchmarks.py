@@ -1,24 +1,170 @@
-"""The benchmarks run, and their floor writes what a conversion does."""
+"""The benchmarks run, their floor writes what a conversion does, and their guard sees what is wrong with a profile."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
+from cytobatch.jobspec import PlateJob
+from cytobatch.pipeline import run_plate
+from cytobatch.synthetic import (
+    ImageNumbers,
+    ParentNumbers,
+    PlateFormat,
+    RowOrder,
+    SyntheticPlate,
+    write_plate,
+    write_whole_plate,
+)
 
-WORK = Path(__file__).parents[1] / "benchmarks" / "work.py"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PLATE = SyntheticPlate(wells=2, sites=1, cells=5, features=8, parent_numbers=ParentNumbers.CROSSED)
+TINY = ("--sites", "2", "--large-sites", "4", "--cells", "5", "--csv-features", "8", "--sqlite-features", "8")
+TALL = ("--tall-objects", "50", "--tall-features", "8")
+Damage = Callable[[pa.Table], pa.Table]
+
+
+def script(name: str, *arguments: object, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 @pytest.mark.parametrize("kind", list(PlateFormat))
-def test_a_conversion_and_its_floor_are_measured(kind: PlateFormat, tmp_path: Path) -> None:
-    write_plate(SyntheticPlate(wells=2, sites=1, cells=5, features=8), tmp_path / "plate", kind)
-    for work in ("convert", "floor"):
-        command = [sys.executable, str(WORK), work, str(tmp_path / "plate"), kind.value, str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def test_the_floor_writes_what_a_conversion_does(kind: PlateFormat, tmp_path: Path) -> None:
+    write_plate(PLATE, tmp_path / "plate", kind)
+    out, again = tmp_path / "out.parquet", tmp_path / "again.parquet"
+    for work in (("convert", tmp_path / "plate", out), ("floor", tmp_path / "plate", kind, out, "--again", again)):
+        done = script("work", *work, "--scratch", tmp_path)
         assert done.returncode == 0, done.stderr
-        assert set(json.loads(done.stdout)) == {"wall", "cpu", "peak"}
-    assert pq.read_table(tmp_path / "floor.parquet").equals(pq.read_table(tmp_path / "out.parquet"))
+        assert set(json.loads(done.stdout)) == {"wall", "own", "children", "peak"}
+    assert pq.read_table(again).equals(pq.read_table(out))
+    ours, floors = (pq.ParquetFile(path).metadata for path in (out, again))
+    assert ours.num_row_groups == floors.num_row_groups
+    assert ours.row_group(0).total_byte_size == floors.row_group(0).total_byte_size
+
+
+@pytest.mark.parametrize(
+    ("cases", "figures"),
+    [
+        (("csv40", "size", "workers"), 4),
+        (("csv400", "memory", "limit"), 6),
+        (("sqlite40",), 2),
+        (("tall", "tall-shuffled"), 4),
+        (("s3",), 3),
+        (("start",), 2),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_cases_are_measured(cases: tuple[str, ...], figures: int, tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    workdir = tmp_path / "work"
+    done = script("bench", *cases, *TINY, *TALL, "--runs", 1, "--workdir", workdir, "--json", found)
+    # What so small plates take is nothing to hold a bound against; but all must be measured, and right.
+    assert done.returncode in (0, 1), done.stderr
+    findings = json.loads(found.read_text())
+    assert {one["case"] for one in findings} == set(cases)
+    assert done.returncode == (0 if all(one["held"] for one in findings) else 1)
+    assert len(findings) == figures, done.stdout
+    sound = [one for one in findings if one["must"] in ("the reference's", "finishes", "1") or "bytes" in one["figure"]]
+    assert sound
+    assert all(one["held"] for one in sound), done.stdout
+    assert not list((workdir / "plates").iterdir())
+
+
+def test_a_case_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    done = script("bench", "csv41", "--workdir", tmp_path)
+    assert done.returncode == 1
+    assert "csv41" in done.stderr
+    assert "csv40" in done.stderr
+
+
+def test_a_piece_that_fails_is_a_case_missed(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    done = script("bench", "csv40", *TINY, "--workers=-1", "--workdir", tmp_path / "work", "--json", found)
+    assert done.returncode == 1
+    assert [(one["reached"], one["held"]) for one in json.loads(found.read_text())] == [("failed", False)]
+    assert "convert csv40, -1 workers ended with" in done.stdout
+
+
+def converted(plate: Path, out: Path) -> pa.Table:
+    run_plate(PlateJob(source=str(plate), destination=str(out)))
+    return pq.read_table(out)
+
+
+@pytest.mark.parametrize("order", list(RowOrder))
+def test_a_sound_profile_of_a_whole_plate_passes_the_guard(order: RowOrder, tmp_path: Path) -> None:
+    write_whole_plate(PLATE.model_copy(update={"sites": 3}), tmp_path / "plate", order)
+    converted(tmp_path / "plate", tmp_path / "out.parquet")
+    done = script("reference", tmp_path / "plate", tmp_path / "out.parquet")
+    assert done.returncode == 0, done.stdout
+
+
+def rolled(table: pa.Table, prefix: str) -> pa.Table:
+    """The columns of one compartment a row further down: right values, wrong rows."""
+    for place, name in enumerate(table.column_names):
+        if name.startswith(prefix):
+            values = pa.concat_arrays([table[name].combine_chunks()[-1:], table[name].combine_chunks()[:-1]])
+            table = table.set_column(place, name, values)
+    return table
+
+
+def replaced(table: pa.Table, name: str, values: list[object]) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.array(values, table[name].type))
+
+
+def last_bit(table: pa.Table, name: str) -> pa.Table:
+    first, *rest = table[name].to_pylist()
+    return replaced(table, name, [first * (1 + 2**-52), *rest])
+
+
+AREA = "Cells_AreaShape_Area"
+DAMAGES: dict[str, Damage] = {
+    "a row less": lambda table: table.slice(1),
+    "a row twice": lambda table: pa.concat_tables([table, table.slice(0, 1)]),
+    "a row for another": lambda table: pa.concat_tables([table.slice(0, 1), table.slice(0, 1), table.slice(2)]),
+    "a wrong parent": lambda table: rolled(table, "Nuclei_"),
+    "a last bit": lambda table: last_bit(table, AREA),
+    "a null": lambda table: replaced(table, AREA, [None, *table[AREA].to_pylist()[1:]]),
+    "a wrong well": lambda table: replaced(table, "Metadata_Well", ["P24", *table["Metadata_Well"].to_pylist()[1:]]),
+    "a column less": lambda table: table.drop_columns([AREA]),
+    "a column more": lambda table: table.append_column("Cells_AreaShape_Other", table[AREA]),
+    "another type": lambda table: table.set_column(
+        table.column_names.index(AREA), AREA, table[AREA].cast(pa.float32())
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
+    folder = tmp_path_factory.mktemp("guard")
+    write_plate(PLATE.model_copy(update={"image_numbers": ImageNumbers.PLATE}), folder / "plate")
+    return folder / "plate", converted(folder / "plate", folder / "out.parquet")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_guard_sees_damage(damage: str, sound: tuple[Path, pa.Table], tmp_path: Path) -> None:
+    plate, table = sound
+    pq.write_table(DAMAGES[damage](table), tmp_path / "damaged.parquet")
+    done = script("reference", plate, tmp_path / "damaged.parquet")
+    assert done.returncode == 1, done.stdout
+    assert done.stdout
+
+
+def test_the_guard_does_not_mind_the_order_of_rows_and_row_groups(sound: tuple[Path, pa.Table], tmp_path: Path) -> None:
+    plate, table = sound
+    backwards = table.take(pa.array(range(table.num_rows - 1, -1, -1)))
+    pq.write_table(backwards, tmp_path / "backwards.parquet", row_group_size=2)
+    done = script("reference", plate, tmp_path / "backwards.parquet")
+    assert done.returncode == 0, done.stdout
+
+
+def test_peers_are_measured_beside_cytobatch(tmp_path: Path) -> None:
+    scale = ("--sites", "2", "--cells", "5", "--csv-features", "8")
+    done = script("peers", *scale, "--runs", 1, "--workdir", tmp_path, "--without-cytotable")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(name in done.stdout for name in ("cytobatch", "pandas", "duckdb"))
