@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from cyclopts import App
 
 from cytobatch.jobspec import PlateJob
-from cytobatch.pipeline import plan_plate, run_plate, stage_plate
+from cytobatch.pipeline import plan_plate, run_plate
 from cytobatch.synthetic import PlateFormat
 from floor import csv_reading, sqlite_reading, write_again
 from stopwatch import Stopwatch
@@ -52,7 +52,9 @@ def fetch(source: str, out: Path, *, scratch: Path, workers: int | None = None) 
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=scratch) as folder, watch.running():
         located, plan = plan_plate(job, Path(folder))
-        stage_plate(plan, located)
+        files = [file for export in plan.exports for file in export.files]
+        with located.inputs(files, plan.size) as inputs:
+            inputs.prepare([], [file.path for file in files])
     watch.tell()
 
 
