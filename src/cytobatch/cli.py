@@ -18,6 +18,7 @@ from cytobatch import __version__
 from cytobatch.describe import describe_job, print_plan, print_report
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
 from cytobatch.flow import environment
+from cytobatch.flow.heap import lasting
 from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, spec_error
 from cytobatch.settings import Settings, debugging, read_batch_settings, read_settings
 from cytobatch.storage import Access, faults, list_folders, read_text
@@ -88,12 +89,15 @@ def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
     """Converts plates as Prefect flow runs, one after the other; one that fails does not keep the others."""
     failed: list[CytobatchError] = []
     with ExitStack() as stack:
-        listener = stack.enter_context(environment.prepared(debug=debug))
-        # Prefect reads the environment when it is imported, so only now.
-        from cytobatch.flow import plate, server  # noqa: PLC0415
+        private = stack.enter_context(environment.prepared(debug=debug))
+        # Prefect reads the environment when it is imported, so only now; and its server is not imported in vain.
+        with lasting():
+            from cytobatch.flow import plate  # noqa: PLC0415
 
-        if listener is not None:
-            stack.enter_context(server.private_server(listener))
+            if private:
+                from cytobatch.flow import server  # noqa: PLC0415
+
+                stack.enter_context(server.private_server(private))
         for job in jobs:
             try:
                 print_report(out, plate.convert(job, _announce))

@@ -4,6 +4,8 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from cytobatch.settings import prefect_server_is_given, set_environment, set_environment_defaults
 
@@ -18,6 +20,7 @@ _SERVICES = (
 )  # fmt: skip
 _LEAN_SERVER = {
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
     "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
     "PREFECT_SERVER_UI_ENABLED": "false",
@@ -25,12 +28,20 @@ _LEAN_SERVER = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Private:
+    """What a run's own server listens on, and where its database will be."""
+
+    listener: socket.socket
+    database: Path
+
+
 @contextmanager
-def prepared(*, debug: bool) -> Iterator[socket.socket | None]:
+def prepared(*, debug: bool) -> Iterator[Private | None]:
     """Within it, Prefect may be imported. No telemetry, and no console chatter unless debugging; what is set stays.
 
-    Yields the listening socket for a private server if PREFECT_API_URL names no other; Prefect's home is then a
-    folder of this run's own.
+    Yields what a private server needs if PREFECT_API_URL names no other; Prefect's home is then a folder of this run's
+    own.
     """
     private = not prefect_server_is_given()
     set_environment_defaults(_QUIET | (_LEAN_SERVER if private else {}))
@@ -43,13 +54,15 @@ def prepared(*, debug: bool) -> Iterator[socket.socket | None]:
         tempfile.TemporaryDirectory(prefix="cytobatch-prefect-", ignore_cleanup_errors=True) as home,
         socket.create_server(("127.0.0.1", 0)) as listener,
     ):
+        database = Path(home) / "prefect.db"
         set_environment(
             {
                 "PREFECT_HOME": home,
+                "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
                 "PREFECT_API_URL": f"http://127.0.0.1:{listener.getsockname()[1]}/api",
                 # By these Prefect's server knows that it lives and dies with its flow.
                 "PREFECT__SERVER_EPHEMERAL": "1",
                 "PREFECT__SERVER_FINAL": "1",
             }
         )
-        yield listener
+        yield Private(listener, database)
