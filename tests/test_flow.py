@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +108,12 @@ def test_an_error_is_one_message_and_debug_shows_the_traceback(
     assert "Traceback" in cytobatch(*flags, "--debug").stderr
 
 
-def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(tmp_path: Path, prefect_url: str) -> None:
+@pytest.mark.parametrize("given", [True, False])
+def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(
+    given: bool, tmp_path: Path, prefect_url: str
+) -> None:
     source = write_sites(tmp_path / "in", 400, 20)
-    environment = {**os.environ, "PREFECT_API_URL": prefect_url, "TMPDIR": str(tmp_path / "tmp")}
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")} | ({"PREFECT_API_URL": prefect_url} if given else {})
     (tmp_path / "tmp").mkdir()
     command = [
         sys.executable,
@@ -130,4 +135,103 @@ def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(tmp_path:
     assert process.wait(60) == 143
     process.stderr.close()
     assert not (tmp_path / "out").exists()
-    assert not list((tmp_path / "tmp").glob("cytobatch-*"))
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+PRIVATE_RUN = """
+import json, sys, urllib.request
+from cytobatch.errors import CytobatchError
+from cytobatch.flow import environment
+from cytobatch.jobspec import PlateOptions, plate_jobs
+
+def listed(kind):
+    url = f"{PREFECT_API_URL.value()}/{kind}/filter"
+    request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
+    return [(run["name"], run["state_type"]) for run in json.load(urllib.request.urlopen(request, timeout=30))]
+
+def job(name):
+    return plate_jobs(None, PlateOptions(source=name, destination=f"out-{name}"), None, "here", list)[0]
+
+with environment.prepared(debug=False) as private:
+    from cytobatch.flow import plate, server
+    from prefect.settings import PREFECT_API_URL
+    with server.private_server(private):
+        for name in sys.argv[1:]:
+            try:
+                plate.convert(job(name), lambda *_: None)
+            except CytobatchError:
+                pass
+        server.EventsWorker.drain_all(timeout=10)
+        answer = {kind: listed(kind) for kind in ("flow_runs", "task_runs")}
+print(json.dumps(answer))
+"""
+
+
+def test_a_private_server_records_flows_and_tasks(tmp_path: Path) -> None:
+    write_sites(tmp_path / "good", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", PRIVATE_RUN, "good", "bad"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = {kind: dict(runs) for kind, runs in json.loads(done.stdout).items()}
+    assert found["flow_runs"] == {"convert good": "COMPLETED", "convert bad": "FAILED"}
+    steps = {name: state for name, state in found["task_runs"].items() if name.endswith(" good")}
+    assert {"plan good", "convert good", "publish good", "report good"} <= set(steps)
+    assert set(steps.values()) == {"COMPLETED"}
+    assert found["task_runs"]["plan bad"] == "FAILED"
+
+
+MIGRATED = """
+import asyncio
+from prefect.server.database import provide_database_interface
+asyncio.run(provide_database_interface().create_db())
+"""
+MADE = "import sys, pathlib; from cytobatch.flow.server import make_tables; make_tables(pathlib.Path(sys.argv[1]))"
+
+
+def columns_and_keys(database: Path) -> dict[str, set[str]]:
+    """The columns of each table, and what must be unique in it."""
+    found = {}
+    with closing(sqlite3.connect(database)) as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")}
+            indexes = connection.execute(f"PRAGMA index_list('{table}')").fetchall()
+            keys = [
+                [row[2] or "expression" for row in connection.execute(f"PRAGMA index_info('{index[1]}')")]
+                for index in indexes
+                if index[2]
+            ]
+            found[table] = columns | {f"unique {', '.join(key)}" for key in keys}
+    return found
+
+
+def test_tables_made_from_models_are_those_that_migrations_make(tmp_path: Path) -> None:
+    migrated, made = tmp_path / "migrated.db", tmp_path / "made.db"
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "home"), "DO_NOT_TRACK": "1"}
+    url = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{migrated}"}
+    subprocess.run([sys.executable, "-c", MIGRATED], env=environment | url, check=True)
+    subprocess.run([sys.executable, "-c", MADE, str(made)], env=environment, check=True)
+    theirs, ours = columns_and_keys(migrated), columns_and_keys(made)
+    assert {"flow", "flow_run", "task_run", "flow_run_state", "task_run_state"} <= set(ours) <= set(theirs)
+    # Columns that no model has any more stay behind in tables that were migrated; nothing that a model has may lack.
+    assert all(ours[table] <= theirs[table] for table in ours)
+
+
+def test_a_run_with_its_own_server_touches_no_database_of_the_user(
+    cytobatch: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{tmp_path / 'mine.db'}")
+    done = cytobatch("run", "--source", str(write_sites(tmp_path / "in", 1)), "--destination", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "mine.db").exists()
+
+
+def test_a_run_with_a_server_imports_none(prefect_url: str, tmp_path: Path) -> None:
+    source, environment = write_sites(tmp_path / "in", 1), {**os.environ, "PREFECT_API_URL": prefect_url}
+    flags = ["run", "--source", str(source), "--destination", str(tmp_path / "out")]
+    command = [sys.executable, "-X", "importtime", "-m", "cytobatch", *flags]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "prefect" in imported
+    assert "prefect.server" not in imported

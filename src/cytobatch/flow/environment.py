@@ -60,9 +60,6 @@ def prepared(*, debug: bool) -> Iterator[Private | None]:
                 "PREFECT_HOME": home,
                 "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
                 "PREFECT_API_URL": f"http://127.0.0.1:{listener.getsockname()[1]}/api",
-                # By these Prefect's server knows that it lives and dies with its flow.
-                "PREFECT__SERVER_EPHEMERAL": "1",
-                "PREFECT__SERVER_FINAL": "1",
             }
         )
         yield Private(listener, database)

@@ -31,7 +31,8 @@ _POLL_SECONDS = 0.005
 def private_server(private: Private) -> Iterator[None]:
     """Within it, a server answers. Raises InternalError if it does not start."""
     make_tables(private.database)
-    application = create_app(ephemeral=True, final=True)
+    # Not `final`: with the FastAPI of today that only looks for garbage, which takes as long as making it all.
+    application = create_app(ephemeral=True)
     server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [private.listener]}, daemon=True)
     thread.start()
