@@ -36,8 +36,8 @@ def private_server(private: Private) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [private.listener]}, daemon=True)
     thread.start()
-    _wait(server, thread)
     try:
+        _wait(server, thread)
         # Nobody watches this server for runs gone silent, and a heartbeat ends up to a second after its run.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
