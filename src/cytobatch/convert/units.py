@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 
 from cytobatch.convert.account import Account
@@ -136,14 +137,55 @@ class UnitReader:
             yield waiting
 
     def _unit(self, exports: Sequence[SurveyedExport], names: Sequence[str], joiner: Joiner) -> ReadUnit:
-        read = tuple(self._read(export, names) for export in exports)
-        sound = [one for one in read if one.unsound is None]
-        together, owners = {}, {}
+        try:
+            found = self._together(exports, names) or self._one_by_one(exports, names)
+        finally:
+            self._let_go([export.tables[name].source for export in exports for name in names if name in export.tables])
+        return ReadUnit(found.read, found.unit, joiner.rows_of(found.unit))
+
+    def _together(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> "_FoundUnit | None":
+        """The exports' tables, each read at once for all exports; None if anything about them is odd."""
+        tables, owners = {}, {}
         for name in names:
-            parts = [(one.export.index, one.tables[name].table) for one in sound if name in one.tables]
-            empty = self._survey.schemas[name].schema.empty_table()
-            together[name] = pa.concat_tables([empty, *(table for _, table in parts)])
-            owned = [pa.repeat(pa.scalar(index, pa.int64()), table.num_rows) for index, table in parts]
-            owners[name] = pa.concat_arrays([pa.array([], pa.int64()), *owned])
-        unit = Unit(tuple(one.export for one in sound), together, owners)
-        return ReadUnit(read, unit, joiner.rows_of(unit))
+            own = [export for export in exports if name in export.tables]
+            if own:
+                schema = self._survey.schemas[name].schema
+                found = self._stager.read_together([export.tables[name] for export in own], schema)
+                if found is None:
+                    return None
+                tables[name] = found.table
+                owners[name] = _owners(own, found.rows)
+        return self._found(tuple(ReadExport(export, {}) for export in exports), tables, owners, names)
+
+    def _one_by_one(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> "_FoundUnit":
+        read = tuple(self._tables(export, names) for export in exports)
+        tables, owners = {}, {}
+        for name in names:
+            own = [one for one in read if one.unsound is None and name in one.tables]
+            if own:
+                parts = [one.tables[name].table for one in own]
+                tables[name] = pa.concat_tables(parts)
+                owners[name] = _owners([one.export for one in own], [part.num_rows for part in parts])
+        return self._found(read, tables, owners, names)
+
+    def _found(
+        self, read: tuple[ReadExport, ...], tables: dict[str, pa.Table], owners: dict[str, pa.Array],
+        names: Sequence[str],
+    ) -> "_FoundUnit":  # fmt: skip
+        """A unit that has every table, an empty one where no export has it."""
+        for name in names:
+            if name not in tables:
+                tables[name] = self._survey.schemas[name].schema.empty_table()
+                owners[name] = pa.array([], pa.int64())
+        return _FoundUnit(read, Unit(tuple(one.export for one in read if one.unsound is None), tables, owners))
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundUnit:
+    read: tuple[ReadExport, ...]
+    unit: Unit
+
+
+def _owners(exports: Sequence[SurveyedExport], rows: Sequence[int]) -> pa.Array:
+    """For each row the index of its export."""
+    return pa.array(np.repeat([export.index for export in exports], rows), pa.int64())

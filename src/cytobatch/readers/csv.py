@@ -18,6 +18,8 @@ from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numbers
 
 _BLOCK = 16 * 2**20
+# Of most site files one block is the whole, and no more memory is taken for it than needed.
+_SMALL_FILE, _SMALL_BLOCK = 16 * 2**20, 5 * 2**20
 _LINE = 16 * 2**20
 Value = TypeVar("Value")
 
@@ -172,7 +174,8 @@ def _first_lines(stream: io.BufferedReader, header_lines: int) -> tuple[bytes, .
 
 def _first_row(path: Path, line: str, shape: CsvShape) -> dict[str, str]:
     try:
-        values = next(csv.reader([line]), [])
+        # Rows of plain numbers are read at once; there is one of thousands of values in each of thousands of files.
+        values = next(csv.reader([line]), []) if '"' in line else line.rstrip("\r\n").split(",") if line else []
     except csv.Error as error:
         raise unsound(path, "first row cannot be read", str(error)) from error
     by_column = dict(zip(shape.columns, values, strict=False))
@@ -230,7 +233,7 @@ class _RaggedRows:
 
 def _open(path: Path, shape: CsvShape, schema: pa.Schema, ragged: _RaggedRows) -> Iterator[pa.RecordBatch]:
     """Batches with the columns of `schema`, by the table's names."""
-    read = _read_small if path.stat().st_size <= _BLOCK else _read_blocks
+    read = _read_small if path.stat().st_size <= _SMALL_FILE else _read_blocks
     parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
     try:
         for batch in read(path, parsing, _Itself(shape), _Itself(schema)):
@@ -276,6 +279,26 @@ def _read_blocks(
             raise _BadValueError(str(error)) from error
 
 
+class OddValuesError(Exception):
+    """Lines that Arrow cannot all read as rows of the types that are asked for."""
+
+
+def read_lines(lines: bytes, shape: CsvShape, schema: pa.Schema) -> pa.Table:
+    """Lines below a header as one table, in the caller's thread. Raises OddValuesError."""
+    ragged = _RaggedRows()
+    converting = _convert_options(_Itself(shape), _Itself(schema))
+    # In one block, so that each column is of one piece.
+    reading = pacsv.ReadOptions(column_names=list(shape.columns), block_size=len(lines) + 1, use_threads=False)
+    try:
+        parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
+        table = pacsv.read_csv(pa.BufferReader(lines), reading, parsing, converting)
+    except pa.ArrowInvalid as error:
+        raise OddValuesError from error
+    if ragged.first is not None:
+        raise OddValuesError
+    return table
+
+
 class _Itself(Generic[Value]):
     """A key that equals only its like of the very same object: comparing thousands of columns takes too long."""
 
@@ -293,7 +316,8 @@ class _Itself(Generic[Value]):
 @functools.lru_cache(maxsize=_HEADERS)
 def _read_options(shape: _Itself[CsvShape], *, use_threads: bool) -> pacsv.ReadOptions:
     names, lines = list(shape.value.columns), shape.value.header_lines
-    return pacsv.ReadOptions(column_names=names, skip_rows=lines, block_size=_BLOCK, use_threads=use_threads)
+    size = _BLOCK if use_threads else _SMALL_BLOCK
+    return pacsv.ReadOptions(column_names=names, skip_rows=lines, block_size=size, use_threads=use_threads)
 
 
 @functools.lru_cache(maxsize=_HEADERS)

@@ -71,9 +71,9 @@ def _add_parents(needed: Mapping[str, list[str]], keys: Mapping[str, Compartment
 
 def _usual_columns(tables: Sequence[SurveyedTable]) -> list[str]:
     """The columns that at least half of the tables have."""
-    # Thousands of tables have few headers between them.
-    headers = Counter(tuple(table.schema.names) for table in tables)
+    # Thousands of tables have few schemas between them, most of which are one object.
+    schemas = {id(table.schema): table.schema for table in tables}
     counts = Counter[str]()
-    for header, count in headers.items():
-        counts.update(dict.fromkeys(header, count))
+    for schema, count in Counter(id(table.schema) for table in tables).items():
+        counts.update(dict.fromkeys(schemas[schema].names, count))
     return [column for column, count in counts.items() if 2 * count >= len(tables)]
