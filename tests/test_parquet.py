@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import pyarrow as pa
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.parquet import ParquetFile
+from cytobatch.parquet import ParquetFile, row_group_rows
 
 SCHEMA = pa.schema([("k", pa.int64()), ("x", pa.float64()), ("s", pa.string())])
 
@@ -50,3 +51,25 @@ def test_encodings_and_statistics(tmp_path: Path) -> None:
     assert group.column(0).statistics.max == 4
     assert group.column(1).statistics is None
     assert pq.read_schema(path).metadata == {b"a": b"b"}
+
+
+def test_the_digest_is_that_of_the_finished_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with ParquetFile(path, SCHEMA, 3, {}) as file:
+        for start in range(0, 20, 4):
+            file.write(rows(4, start))
+    assert file.written().sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file.written().bytes == path.stat().st_size
+
+
+@given(st.integers(0, 10_000), st.integers(0, 2**41))
+def test_row_groups_are_bounded_in_bytes_and_a_large_plate_has_few(columns: int, source_bytes: int) -> None:
+    size = row_group_rows(columns, source_bytes) * columns * 8
+    assert size <= 2**29
+    assert row_group_rows(columns, source_bytes) >= row_group_rows(columns, 0) >= 1
+
+
+def test_a_plate_of_forty_gigabytes_has_about_64_row_groups() -> None:
+    rows_of_a_group = row_group_rows(6000, 40 * 10**9)
+    assert 50 < 400_000 / rows_of_a_group < 70
+    assert row_group_rows(6000, 10**9) == 2796

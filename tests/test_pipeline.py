@@ -13,7 +13,7 @@ import pytest
 from cytobatch.errors import CytobatchError, StorageError, TooManyFailedExportsError
 from cytobatch.jobspec import PlateJob
 from cytobatch.limits import machine_limits
-from cytobatch.pipeline import engine_for, folders_for, run_plate
+from cytobatch.pipeline import folders_for, means_for, plan_plate, run_plate
 from cytobatch.report import RunReport
 from plates import cytominer_tables, site_tables, write_sites, write_sqlite
 
@@ -112,6 +112,42 @@ def test_a_run_keeps_within_the_limits_that_the_job_says(tmp_path: Path) -> None
     finally:
         pa.set_cpu_count(before)
     assert (report.limits.workers, report.limits.memory_bytes) == (3, 2**30)
-    with folders_for(job) as folders, engine_for(job, folders) as engine:
-        text = "SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory"
-        assert engine.query(text).to_pylist() == [{"threads": 3, "memory": "256.0 MiB"}]
+    with folders_for(job) as folders:
+        source, plan = plan_plate(job, folders.cache)
+        with means_for(plan, source, folders) as means, means.engine.tables({}) as session:
+            assert means.workers.count == 3
+            text = "SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory"
+            set_there = session.query(text).to_pylist()
+    assert set_there == [{"threads": 3, "memory": "256.0 MiB"}]
+
+
+@pytest.mark.parametrize("options", [{}, {"join": False}, {"concat": False}, {"well_profiles": "median"}])
+def test_the_same_input_gives_the_same_bytes_however_many_threads_there_are(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    source = write_sites(tmp_path / "in", 12, 7)
+    reports = [
+        run_plate(PlateJob(source=str(source), destination=str(tmp_path / str(workers)), workers=workers, **options))
+        for workers in (1, 2, 2, 7)
+    ]
+    written = [
+        {path.name: path.read_bytes() for path in (tmp_path / str(workers)).rglob("*.parquet")} for workers in (1, 2, 7)
+    ]
+    assert written[0] == written[1] == written[2] != {}
+    first = [report.model_dump(include={"counts", "ledger", "warnings", "repairs", "odd_values"}) for report in reports]
+    assert all(said == first[0] for said in first)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_odd_file_among_sound_ones_is_told_as_alone(workers: int, tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 6, 4)
+    cells = source / "P1-A01-4" / "Cells.csv"
+    lines = cells.read_text().splitlines()
+    cells.write_text("\n".join([*lines[:2], lines[2][: len(lines[2]) // 2], *lines[3:]]) + "\n")
+    report = run_plate(
+        PlateJob(source=str(source), destination=str(tmp_path / "out"), max_failed_exports=1, workers=workers)
+    )
+    failed = [entry for entry in report.ledger if entry.outcome == "failed"]
+    assert [(entry.path, entry.table) for entry in failed] == [("P1-A01-4/Cells.csv", "cells")]
+    assert "cut short" in (failed[0].reason or "")
+    assert report.counts.rows == 5 * 4

@@ -338,13 +338,27 @@ def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:
     return part.take(pc.subtract(rows, first))
 
 
-@dataclass(frozen=True, slots=True)
 class Gatherer:
-    """Makes profile tables from row indices. `numbers` are the TableNumbers of exports by index."""
+    """Makes profile tables from row indices. `numbers` are the TableNumbers of exports by index.
 
-    survey: Survey
-    columns: Sequence[ProfileColumn]
-    numbers: Mapping[int, int]
+    Where each of the thousands of columns is from, and where it goes, is worked out once.
+    """
+
+    def __init__(self, survey: Survey, columns: Sequence[ProfileColumn], numbers: Mapping[int, int]) -> None:
+        self._survey = survey
+        self._numbers = numbers
+        self._schema = pa.schema([(column.name, column.kind) for column in columns])
+        self._places: dict[str, list[int]] = defaultdict(list)
+        names: dict[str, list[str]] = defaultdict(list)
+        for place, column in enumerate(columns):
+            self._places[column.table].append(place)
+            names[column.table].append(column.column)
+        self._names = dict(names)
+        self._indices = {
+            name: [survey.schemas[name].schema.get_field_index(column) for column in names[name]]
+            for name in names
+            if name in survey.schemas
+        }
 
     def batches(self, unit: Unit, rows: pa.Table, size: int) -> Iterator[pa.Table]:
         """The profile in pieces of `size` rows."""
@@ -352,26 +366,24 @@ class Gatherer:
             yield self._gather(unit, rows.slice(start, size))
 
     def _gather(self, unit: Unit, rows: pa.Table) -> pa.Table:
-        needed: dict[str, list[str]] = defaultdict(list)
-        for column in self.columns:
-            needed[column.table].append(column.column)
-        taken = {
-            name: take(unit.tables[name].select(names), rows[name])
-            for name, names in needed.items()
-            if name in unit.tables
-        }
-        taken |= self._beside(rows)
-        return pa.table(
-            [taken[column.table][column.column] for column in self.columns], [column.name for column in self.columns]
-        )
+        columns: list[pa.ChunkedArray] = [None] * len(self._schema)
+        beside = self._beside(rows)
+        for name, places in self._places.items():
+            if name in unit.tables:
+                part = take(unit.tables[name].select(self._indices[name]), rows[name])
+            else:
+                part = beside[name].select(self._names[name])
+            for place, column in zip(places, part.columns, strict=True):
+                columns[place] = column
+        return pa.Table.from_arrays(columns, schema=self._schema)
 
     def _beside(self, rows: pa.Table) -> dict[str, pa.Table]:
         """What comes with a row from its image set and its export."""
-        images = self.survey.images
+        images = self._survey.images
         has_images = sql.IMAGE_ROW in rows.column_names
         image = rows[sql.IMAGE_ROW] if has_images else pa.nulls(rows.num_rows, pa.int64())
         places = pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows))
-        numbers = pa.array([self.numbers.get(export) for export in rows[sql.EXPORT].to_pylist()], pa.int64())
+        numbers = pa.array([self._numbers.get(export) for export in rows[sql.EXPORT].to_pylist()], pa.int64())
         return {
             Origin.IMAGE: take(images.table, pa.chunked_array([image]) if isinstance(image, pa.Array) else image),
             Origin.PLACE: images.places.take(places),

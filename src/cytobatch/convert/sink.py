@@ -52,19 +52,22 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _merged(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows, small pieces put together: what is done for each of thousands of columns is not done often."""
+    """The same rows, pieces put together until they are so many rows or more, which the writer then writes at once.
+
+    What is done for each of thousands of columns is not done often, and is done while others read.
+    """
     waiting: list[pa.Table] = []
     for table in tables:
-        large = 2 * table.num_rows >= rows
-        if waiting and (large or sum(piece.num_rows for piece in waiting) + table.num_rows > rows):
-            yield pa.concat_tables(waiting)
+        waiting.append(table)
+        if sum(piece.num_rows for piece in waiting) >= rows:
+            yield _one(waiting)
             waiting = []
-        if large:
-            yield table
-        else:
-            waiting.append(table)
     if waiting:
-        yield pa.concat_tables(waiting)
+        yield _one(waiting)
+
+
+def _one(tables: Sequence[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables) if len(tables) > 1 else tables[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from cytobatch.staging import StagedTable, Stager
 from cytobatch.survey import Survey, SurveyedExport
 from cytobatch.workers import Task
 
+_UNITS_AHEAD = 5
+
 
 @dataclass(frozen=True, slots=True)
 class ReadExport:
@@ -87,8 +89,8 @@ class UnitReader:
 
     @property
     def _room(self) -> int:
-        """One unit for each thread, and one that waits to be used."""
-        return self.unit_bytes * (self._workers.count + 1) if self._workers.count > 1 else 1
+        """Units that may be read ahead: so many that the others need not wait while one thread writes a row group."""
+        return self.unit_bytes * _UNITS_AHEAD * (self._workers.count - 1) or 1
 
     def _enter(self, read: ReadExport, *, whole_export: bool) -> bool:
         """Enters what reading an export gave into the account; whether it is sound."""
