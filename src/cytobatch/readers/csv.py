@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,8 @@ _BLOCK = 16 * 2**20
 # Of most site files one block is the whole, and no more memory is taken for it than needed.
 _SMALL_FILE, _SMALL_BLOCK = 16 * 2**20, 5 * 2**20
 _LINE = 16 * 2**20
+# Header and first row of 2,000 columns, read at once.
+_FIRST_BYTES = 128 * 2**10
 Value = TypeVar("Value")
 
 # Thousands of files have few headers between them.
@@ -138,33 +140,29 @@ def read_combined_head(path: Path, label: str, size: int = 0) -> CsvHead:
 
 def _ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bool | None]:
     """The header's lines and the first one below it that is not blank; and whether the last line is complete."""
-    with path.open("rb") as stream:
+    with path.open("rb", buffering=_FIRST_BYTES) as stream:
         lines = _first_lines(stream, header_lines)
         here = stream.seek(0, io.SEEK_END)
-        if here < size and not lines[-1].endswith(b"\n"):
-            raise PartialHeadError
-        complete = None if here < size else _ends_with_newline(path, stream)
+    if here < size and not lines[-1].endswith(b"\n"):
+        raise PartialHeadError
+    complete = None if here < size else ends_with_newline(path)
     try:
         return tuple(line.decode("utf-8-sig") for line in lines), complete
     except UnicodeDecodeError as error:
         raise unsound(path, "header is not UTF-8", str(error)) from error
 
 
-def _ends_with_newline(path: Path, stream: io.BufferedReader) -> bool:
-    size = stream.seek(0, io.SEEK_END)
-    if not size:
-        raise unsound(path, "empty file", "it has 0 bytes")
-    stream.seek(size - 1)
-    return stream.read(1) == b"\n"
-
-
 def ends_with_newline(path: Path) -> bool:
     """Whether a file's last line is complete. Raises UnsoundTableError for an empty file."""
-    with path.open("rb") as stream:
-        return _ends_with_newline(path, stream)
+    with path.open("rb", buffering=0) as stream:
+        size = stream.seek(0, io.SEEK_END)
+        if not size:
+            raise unsound(path, "empty file", "it has 0 bytes")
+        stream.seek(size - 1)
+        return stream.read(1) == b"\n"
 
 
-def _first_lines(stream: io.BufferedReader, header_lines: int) -> tuple[bytes, ...]:
+def _first_lines(stream: BinaryIO, header_lines: int) -> tuple[bytes, ...]:
     header = [stream.readline(_LINE) for _ in range(header_lines)]
     row = stream.readline(_LINE)
     while row and not row.strip():
@@ -283,7 +281,7 @@ class OddValuesError(Exception):
     """Lines that Arrow cannot all read as rows of the types that are asked for."""
 
 
-def read_lines(lines: bytes, shape: CsvShape, schema: pa.Schema) -> pa.Table:
+def read_lines(lines: memoryview, shape: CsvShape, schema: pa.Schema) -> pa.Table:
     """Lines below a header as one table, in the caller's thread. Raises OddValuesError."""
     ragged = _RaggedRows()
     converting = _convert_options(_Itself(shape), _Itself(schema))
@@ -291,7 +289,7 @@ def read_lines(lines: bytes, shape: CsvShape, schema: pa.Schema) -> pa.Table:
     reading = pacsv.ReadOptions(column_names=list(shape.columns), block_size=len(lines) + 1, use_threads=False)
     try:
         parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
-        table = pacsv.read_csv(pa.BufferReader(lines), reading, parsing, converting)
+        table = pacsv.read_csv(pa.BufferReader(pa.py_buffer(lines)), reading, parsing, converting)
     except pa.ArrowInvalid as error:
         raise OddValuesError from error
     if ragged.first is not None:
