@@ -123,3 +123,31 @@ def test_results_that_nobody_wants_any_more_are_not_made() -> None:
         results.close()  # type: ignore[attr-defined]
         gate.set()
     assert len(ran) <= 3
+
+
+def test_parts_of_a_task_are_done_by_those_who_wait_for_it() -> None:
+    together = threading.Barrier(2, timeout=20)
+
+    def part() -> int:
+        # Only if two threads are at it does anybody get on.
+        together.wait()
+        return threading.get_ident()
+
+    with Workers(2) as workers:
+
+        def whole() -> set[int]:
+            return set(workers.ahead((Task(part, 1) for _ in range(6)), 6))
+
+        (found,) = workers.ahead([Task(whole, 1)], 1)
+    assert len(found) == 2
+
+
+@given(st.integers(1, 4), st.lists(st.integers(0, 5), max_size=6), st.integers(1, 8))
+def test_tasks_with_parts_come_to_an_end_in_order(count: int, sizes: list[int], room: int) -> None:
+    with Workers(count) as workers:
+
+        def whole(size: int) -> list[int]:
+            return list(workers.ahead((Task(lambda n=n: n, 1) for n in range(size)), room))
+
+        tasks = (Task(lambda size=size: whole(size), 1) for size in sizes)
+        assert list(workers.ahead(tasks, room)) == [list(range(size)) for size in sizes]

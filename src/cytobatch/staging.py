@@ -12,10 +12,12 @@ from cytobatch.engine import Engine
 from cytobatch.inputs import Inputs
 from cytobatch.readers import csv, npz, sqlite
 from cytobatch.readers.lanes import Lane, take_first
+from cytobatch.readers.pieces import stream_pieces
 from cytobatch.readers.together import TablesTogether, read_together
 from cytobatch.readers.values import Repair
 from cytobatch.schema import conform
 from cytobatch.survey import SurveyedTable
+from cytobatch.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,10 @@ class Stager:
     Several threads may read at once.
     """
 
-    def __init__(self, inputs: Inputs, engine: Engine, scratch: Path, limit: int) -> None:
+    def __init__(self, inputs: Inputs, engine: Engine, workers: Workers, scratch: Path, limit: int) -> None:
         self._inputs = inputs
         self._engine = engine
+        self._workers = workers
         self._scratch = scratch
         self._limit = limit
         self._numbers = itertools.count(1)
@@ -64,7 +67,10 @@ class Stager:
         if table.sql_table is not None:
             return sqlite.lanes(self._engine, path, table.sql_table, own, repairs)
         if table.shape is not None:
-            return (functools.partial(csv.stream, path, table.shape, own, repairs, table.forced),)
+            alone = functools.partial(csv.stream, path, table.shape, own, repairs, table.forced)
+            if table.shape.own is not None or path.stat().st_size <= csv.SMALL_FILE:
+                return (alone,)
+            return functools.partial(stream_pieces, path, table.shape, own, self._workers), alone
         return (functools.partial(npz.stream, path, own, repairs, table.forced),)
 
     def _spill(self, schema: pa.Schema, lane: Lane) -> pa.Table:

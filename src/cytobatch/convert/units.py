@@ -45,7 +45,7 @@ class UnitReader:
     def __init__(self, survey: Survey, means: Means, account: Account) -> None:
         self._survey = survey
         self._inputs = means.inputs
-        self._stager = Stager(means.inputs, means.engine, means.scratch, means.unit_bytes)
+        self._stager = Stager(means.inputs, means.engine, means.workers, means.scratch, means.unit_bytes)
         self._account = account
         self._workers = means.workers
         self._readers_of_file = Counter[str]()

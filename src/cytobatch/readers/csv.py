@@ -19,7 +19,7 @@ from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numb
 
 _BLOCK = 16 * 2**20
 # Of most site files one block is the whole, and no more memory is taken for it than needed.
-_SMALL_FILE, _SMALL_BLOCK = 16 * 2**20, 5 * 2**20
+SMALL_FILE, _SMALL_BLOCK = 16 * 2**20, 5 * 2**20
 _LINE = 16 * 2**20
 # Header and first row of 2,000 columns, read at once.
 _FIRST_BYTES = 128 * 2**10
@@ -231,7 +231,7 @@ class _RaggedRows:
 
 def _open(path: Path, shape: CsvShape, schema: pa.Schema, ragged: _RaggedRows) -> Iterator[pa.RecordBatch]:
     """Batches with the columns of `schema`, by the table's names."""
-    read = _read_small if path.stat().st_size <= _SMALL_FILE else _read_blocks
+    read = _read_small if path.stat().st_size <= SMALL_FILE else _read_blocks
     parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
     try:
         for batch in read(path, parsing, _Itself(shape), _Itself(schema)):
