@@ -51,7 +51,7 @@ def test_the_floor_writes_what_a_conversion_does(kind: PlateFormat, tmp_path: Pa
 @pytest.mark.parametrize(
     ("cases", "figures"),
     [
-        (("csv40", "size", "workers"), 4),
+        (("csv40", "size", "workers"), 6),
         (("csv400", "memory", "limit"), 6),
         (("sqlite40",), 2),
         (("tall", "tall-shuffled"), 4),

@@ -19,7 +19,8 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 def test_threads_and_memory_are_as_said(engine: Engine) -> None:
     text = "SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory"
-    assert engine.query(text).to_pylist() == [{"threads": 1, "memory": "256.0 MiB"}]
+    with engine.tables({}) as session:
+        assert session.query(text).to_pylist() == [{"threads": 1, "memory": "256.0 MiB"}]
 
 
 def test_arrow_tables_are_there_under_their_names_for_as_long_as_they_are_lent(engine: Engine) -> None:

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing
@@ -130,7 +129,6 @@ def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(
     for line in process.stderr:
         if line.strip() == "in: convert":
             break
-    time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     process.stderr.close()

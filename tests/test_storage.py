@@ -26,6 +26,12 @@ def job(source: object = "/in", destination: object = "/out", **options: Any) ->
     return PlateJob(source=str(source), destination=str(destination), **options)
 
 
+def output(path: Path) -> Path:
+    """A finished output; a local destination takes it from where it is."""
+    path.write_bytes(b"rows")
+    return path
+
+
 def fetched(source: Source, inventory: Inventory | None = None) -> dict[str, Path]:
     """The local path of each of the source's files, all of them whole."""
     files = (inventory or source.inventory()).files
@@ -173,12 +179,11 @@ def test_more_threads_wait_for_a_store_than_compute() -> None:
 
 @pytest.mark.parametrize("place", ["local", "bucket"])
 def test_files_are_published_and_then_the_report(place: str, s3: Any, bucket: str, tmp_path: Path) -> None:
-    local = tmp_path / "x.parquet"
-    local.write_bytes(b"rows")
+    local, other = output(tmp_path / "x.parquet"), output(tmp_path / "y.parquet")
     target = f"s3://{bucket}/out" if place == "bucket" else str(tmp_path / "out")
     destination = Destination(job(destination=target))
     destination.check()
-    destination.publish({"a.parquet": local, "deep/b.parquet": local})
+    destination.publish({"a.parquet": local, "deep/b.parquet": other})
     destination.publish_report(json.dumps({"rows": 1}), tmp_path)
     assert destination.uri_of("a.parquet") == f"{target}/a.parquet"
     if place == "bucket":
@@ -200,12 +205,11 @@ def test_a_new_run_takes_the_old_report_away_first(tmp_path: Path) -> None:
 
 
 def test_a_publication_that_fails_half_way_takes_back_what_it_put(tmp_path: Path) -> None:
-    local = tmp_path / "x.parquet"
-    local.write_bytes(b"rows")
+    local, other = output(tmp_path / "x.parquet"), output(tmp_path / "y.parquet")
     (tmp_path / "out" / "b.parquet").mkdir(parents=True)
     (tmp_path / "out" / "b.parquet" / "in the way").touch()
     with pytest.raises(StorageError):
-        Destination(job(destination=tmp_path / "out")).publish({"a.parquet": local, "b.parquet": local})
+        Destination(job(destination=tmp_path / "out")).publish({"a.parquet": local, "b.parquet": other})
     assert not (tmp_path / "out" / "a.parquet").exists()
 
 
@@ -302,21 +306,20 @@ def test_a_store_whose_support_is_not_installed_is_told(uri: str, tmp_path: Path
 def test_files_of_an_earlier_run_that_are_not_made_again_are_taken_away(
     place: str, s3: Any, bucket: str, tmp_path: Path
 ) -> None:
-    local = tmp_path / "x.parquet"
-    local.write_bytes(b"rows")
+    local, other = output(tmp_path / "x.parquet"), output(tmp_path / "y.parquet")
     target = f"s3://{bucket}/out" if place == "bucket" else str(tmp_path / "out")
     destination = Destination(job(destination=target))
-    destination.publish({"cells/a.parquet": local, "b.parquet": local})
+    destination.publish({"cells/a.parquet": local, "b.parquet": other})
     outputs = [{"path": destination.uri_of(name)} for name in ("cells/a.parquet", "b.parquet")]
-    foreign = {"path": str(tmp_path / "x.parquet")}
-    destination.publish_report(json.dumps({"outputs": [*outputs, foreign]}), tmp_path)
-    destination.publish({"b.parquet": local, "c.parquet": local})
+    foreign = output(tmp_path / "foreign.parquet")
+    destination.publish_report(json.dumps({"outputs": [*outputs, {"path": str(foreign)}]}), tmp_path)
+    destination.publish({"b.parquet": output(local), "c.parquet": output(other)})
     if place == "bucket":
         left = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
         assert left == {"out/b.parquet", "out/c.parquet"}
     else:
         assert {path.name for path in Path(target).iterdir()} == {"b.parquet", "c.parquet"}
-    assert local.exists()
+    assert foreign.exists()
 
 
 def test_checking_a_bucket_leaves_nothing_in_it(s3: Any, bucket: str) -> None:
