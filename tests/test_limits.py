@@ -302,3 +302,10 @@ def test_a_real_cgroup_of_systemd_is_heeded() -> None:
         pytest.skip(f"systemd makes no scope: {done.stderr.strip()}")
     found = told(*scope, "-p", "MemoryMax=1G")
     assert found.memory == 2**30
+
+
+@given(st.integers(1, 256), st.integers(2**26, 2**42))
+def test_what_is_read_ahead_fits_the_memory(workers: int, memory: int) -> None:
+    limits = Limits(workers, memory)
+    assert limits.ahead_bytes <= memory // 4
+    assert (limits.ahead_bytes == 0) == (workers == 1)

@@ -23,6 +23,7 @@ _MIB = 2**20
 FEWEST_FETCH_THREADS = 8
 _MOST_FETCH_THREADS = 64
 _FETCH_THREADS_OF_A_WORKER = 4
+_UNITS_AHEAD = 5
 
 # Measured with keys of three million objects joined and sorted: DuckDB gave up with 64 MiB however few its threads,
 # and with 16 MiB a thread now and then; 128 MiB, and 32 MiB a thread, always sufficed.
@@ -62,6 +63,15 @@ class Limits:
         buffers stand in it side by side; no more than 64 MiB, which is what a row group has.
         """
         return min(64 * _MIB, max(4 * _MIB, self.memory // 32))
+
+    @property
+    def ahead_bytes(self) -> int:
+        """Source bytes of units that may be ahead of the writing: a quarter of the memory at most.
+
+        Five units for each thread but the one that writes: fewer, and the others wait while it writes a row group. With
+        one worker nothing is read ahead.
+        """
+        return min(_UNITS_AHEAD * (self.workers - 1) * self.unit_bytes, self.memory // 4)
 
     @property
     def fetch_threads(self) -> int:

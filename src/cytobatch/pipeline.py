@@ -1,4 +1,4 @@
-"""One plate from job to report, as plain functions: plan, stage, convert, publish, report.
+"""One plate from job to report, as plain functions: plan, survey, convert, publish, report.
 
 The flow runs the same steps as Prefect tasks by handing in its own `Step`.
 """
@@ -140,7 +140,7 @@ def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterato
         Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
         Workers(limits.workers) as workers,
     ):
-        yield Means(inputs, engine, workers, folders.out, folders.scratch, limits.unit_bytes)
+        yield Means(inputs, engine, workers, folders.out, folders.scratch, limits.unit_bytes, limits.ahead_bytes)
 
 
 def _looked_into(plan: ConversionPlan) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ class Means:
     """The plate's files, the engine and threads of a run, and where it writes.
 
     Outputs go below `out`, what is only needed for a while below `scratch`. Tables of up to `unit_bytes` at the source
-    are read and joined together in memory.
+    are read and joined together in memory, and those of `ahead_bytes` before they are written.
     """
 
     inputs: Inputs
@@ -22,3 +22,4 @@ class Means:
     out: Path
     scratch: Path
     unit_bytes: int
+    ahead_bytes: int

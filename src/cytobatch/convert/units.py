@@ -17,8 +17,6 @@ from cytobatch.staging import StagedTable, Stager
 from cytobatch.survey import Survey, SurveyedExport
 from cytobatch.workers import Task
 
-_UNITS_AHEAD = 5
-
 
 @dataclass(frozen=True, slots=True)
 class ReadExport:
@@ -50,6 +48,7 @@ class UnitReader:
         self._workers = means.workers
         self._readers_of_file = Counter[str]()
         self._counting = threading.Lock()
+        self._ahead_bytes = means.ahead_bytes
         self.unit_bytes = means.unit_bytes
 
     def expect(self, names: Collection[str]) -> None:
@@ -64,7 +63,7 @@ class UnitReader:
             Task(partial(self._unit, group, names, joiner), sum(export.export.size for export in group))
             for group in self._groups(exports)
         )
-        for read in self._workers.ahead(tasks, self._room):
+        for read in self._workers.ahead(tasks, self._ahead_bytes):
             for one in read.read:
                 self._enter(one, whole_export=True)
             yield read
@@ -74,7 +73,7 @@ class UnitReader:
     ) -> Iterator[tuple[SurveyedExport, dict[str, pa.Table]]]:
         """Those of the exports of which all tables `names` are sound, with these tables."""
         tasks = (Task(partial(self._read, export, names), export.export.size) for export in exports)
-        for read in self._workers.ahead(tasks, self._room):
+        for read in self._workers.ahead(tasks, self._ahead_bytes):
             if self._enter(read, whole_export=True):
                 yield read.export, {name: staged.table for name, staged in read.tables.items()}
 
@@ -83,14 +82,9 @@ class UnitReader:
     ) -> Iterator[tuple[SurveyedExport, pa.Table]]:
         """One table of those exports in which it is sound; with `whole_export` others are left out with it."""
         tasks = (Task(partial(self._read, export, (name,)), export.export.size) for export in exports)
-        for read in self._workers.ahead(tasks, self._room):
+        for read in self._workers.ahead(tasks, self._ahead_bytes):
             if self._enter(read, whole_export=whole_export):
                 yield read.export, read.tables[name].table
-
-    @property
-    def _room(self) -> int:
-        """Units that may be read ahead: so many that the others need not wait while one thread writes a row group."""
-        return self.unit_bytes * _UNITS_AHEAD * (self._workers.count - 1) or 1
 
     def _enter(self, read: ReadExport, *, whole_export: bool) -> bool:
         """Enters what reading an export gave into the account; whether it is sound."""

@@ -18,15 +18,13 @@ from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numbers
 
 _BLOCK = 16 * 2**20
-# Of most site files one block is the whole, and no more memory is taken for it than needed.
 SMALL_FILE, _SMALL_BLOCK = 16 * 2**20, 5 * 2**20
 _LINE = 16 * 2**20
 # Header and first row of 2,000 columns, read at once.
 _FIRST_BYTES = 128 * 2**10
-Value = TypeVar("Value")
-
 # Thousands of files have few headers between them.
 _HEADERS = 64
+Value = TypeVar("Value")
 _REMEDY = "export or copy it again"
 CUT_END = ("cut short", "the last line has no end")
 _IMAGE_GROUP, _NUMBER_OBJECT_NUMBER = "Image", "Number_Object_Number"
@@ -103,7 +101,9 @@ def read_head(path: Path, size: int = 0) -> CsvHead:
     Raises UnsoundTableError for an empty file or an unusable header, PartialHeadError.
     """
     (header, row), complete = _ends(path, 1, size)
-    shape = _shape(_columns(path, header))
+    columns = _header(path, header)
+    _check_header(path, columns)
+    shape = _shape(columns)
     return CsvHead(shape, _first_row(path, row, shape), complete)
 
 
@@ -190,12 +190,6 @@ def _header(path: Path, line: str) -> tuple[str, ...]:
         other = next((name for mark, name in _OTHER_DELIMITERS.items() if mark in line), None)
         if other:
             raise unsound(path, "wrong delimiter", f"values are separated by {other}s, not commas")
-    return columns
-
-
-def _columns(path: Path, line: str) -> tuple[str, ...]:
-    columns = _header(path, line)
-    _check_header(path, columns)
     return columns
 
 
@@ -292,7 +286,7 @@ def read_lines(lines: memoryview, shape: CsvShape, schema: pa.Schema) -> pa.Tabl
         table = pacsv.read_csv(pa.BufferReader(pa.py_buffer(lines)), reading, parsing, converting)
     except pa.ArrowInvalid as error:
         raise OddValuesError from error
-    if ragged.first is not None:
+    if ragged.count:
         raise OddValuesError
     return table
 

@@ -1,4 +1,4 @@
-"""Object stores and local folders behind one face: list, stage into the cache, publish.
+"""Object stores and local folders behind one face: list, fetch into the cache, publish.
 
 The only importer of cloudpathlib and boto3.
 """

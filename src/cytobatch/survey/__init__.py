@@ -1,4 +1,4 @@
-"""What is really in the staged files: headers, types, image sets, and which exports are sound.
+"""What is really in a plate's files: headers, types, image sets, and which exports are sound.
 
 Reads the head of each table and the whole of the small image tables; the compartments' rows are read later, once.
 """
@@ -47,7 +47,7 @@ ImageReader = Callable[[SurveyedTable, tuple[str, ...]], tuple[pa.Table, Sequenc
 
 
 def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
-    """Looks into every staged file. Raises LayoutError where the tables cannot make what the job asks for."""
+    """Looks into every file. Raises LayoutError where the tables cannot make what the job asks for."""
     if plan.kind.is_flat and plan.preset is not None:
         return _survey_flat(plan, plan.preset, inputs)
     preset, heads = _heads(plan, inputs, engine)

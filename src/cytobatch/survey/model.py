@@ -21,7 +21,7 @@ from cytobatch.schema import MissingColumn
 class SurveyedTable:
     """One table of one export: its name (`cells`), the name its columns get (`Cells`), and where it is.
 
-    `source` is its file's path at the source, `path` the staged file, `kind` what that is: `sql_table` is its name in a
+    `source` is its file's path at the source, `path` the local file, `kind` what that is: `sql_table` is its name in a
     SQLite file, `shape` how a CSV file's lines are read; `schema` has its own columns, typed; `complete` says whether
     its last line has its end, None where that is to be seen when it is read; `first_text` are the values of
     measurements in its first row that are no numbers; `forced` the columns in which text becomes null because the job
