@@ -112,7 +112,7 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
 
 
 def _scratch(plan: ConversionPlan, limits: Limits) -> str:
-    need = scratch_need(plan, remote=is_remote(plan.job.source), unit_bytes=limits.unit_bytes)
+    need = scratch_need(plan, remote=is_remote(plan.job.source), table_bytes=limits.table_bytes)
     parts = [(need.fetched, "fetched files"), (need.staged, "tables too large for memory"), (need.outputs, "outputs")]
     listed = ", ".join(f"{decimal(size)} of {what}" for size, what in parts if size)
     return f"at most {decimal(need.total)}: {listed}"

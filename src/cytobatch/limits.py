@@ -24,6 +24,7 @@ FEWEST_FETCH_THREADS = 8
 _MOST_FETCH_THREADS = 64
 _FETCH_THREADS_OF_A_WORKER = 4
 _UNITS_AHEAD = 5
+_LARGEST_TABLE = 256 * _MIB
 
 # Measured with keys of three million objects joined and sorted: DuckDB gave up with 64 MiB however few its threads,
 # and with 16 MiB a thread now and then; 128 MiB, and 32 MiB a thread, always sufficed.
@@ -63,6 +64,11 @@ class Limits:
         buffers stand in it side by side; no more than 64 MiB, which is what a row group has.
         """
         return min(64 * _MIB, max(4 * _MIB, self.memory // 32))
+
+    @property
+    def table_bytes(self) -> int:
+        """Source bytes of the largest table that is held in memory; rows in any order are taken from there faster."""
+        return max(self.unit_bytes, min(_LARGEST_TABLE, self.memory // 16))
 
     @property
     def ahead_bytes(self) -> int:

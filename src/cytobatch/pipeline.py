@@ -140,7 +140,10 @@ def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterato
         Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
         Workers(limits.workers) as workers,
     ):
-        yield Means(inputs, engine, workers, folders.out, folders.scratch, limits.unit_bytes, limits.ahead_bytes)
+        yield Means(
+            inputs, engine, workers, folders.out, folders.scratch,
+            limits.unit_bytes, limits.ahead_bytes, limits.table_bytes,
+        )  # fmt: skip
 
 
 def _looked_into(plan: ConversionPlan) -> tuple[list[str], list[str]]:

@@ -35,9 +35,9 @@ def room_to_fetch(plan: ConversionPlan) -> int:
     return FETCHED_AHEAD if plan.kind is SourceKind.CSV else plan.size
 
 
-def scratch_need(plan: ConversionPlan, *, remote: bool, unit_bytes: int) -> ScratchNeed:
+def scratch_need(plan: ConversionPlan, *, remote: bool, table_bytes: int) -> ScratchNeed:
     """What a plan's conversion takes at most."""
-    large = (sum(file.size for file in export.files if file.size > unit_bytes) for export in plan.exports)
+    large = (sum(file.size for file in export.files if file.size > table_bytes) for export in plan.exports)
     formats = 1 + len(plan.job.anndata)
     return ScratchNeed(_fetched(plan) if remote else 0, max(large, default=0), formats * plan.size)
 

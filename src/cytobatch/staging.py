@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cytobatch.engine import Engine
-from cytobatch.inputs import Inputs
+from cytobatch.means import Means
 from cytobatch.readers import csv, npz, sqlite
 from cytobatch.readers.lanes import Lane, take_first
 from cytobatch.readers.pieces import stream_pieces
@@ -17,7 +16,6 @@ from cytobatch.readers.together import TablesTogether, read_together
 from cytobatch.readers.values import Repair
 from cytobatch.schema import conform
 from cytobatch.survey import SurveyedTable
-from cytobatch.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +27,18 @@ class StagedTable:
 
 
 class Stager:
-    """Reads tables. Those of files beyond `limit` bytes go through `scratch`, so that memory stays bounded.
+    """Reads tables. Those of the largest files go through the scratch disk, so that memory stays bounded.
 
     Several threads may read at once.
     """
 
-    def __init__(self, inputs: Inputs, engine: Engine, workers: Workers, scratch: Path, limit: int) -> None:
-        self._inputs = inputs
-        self._engine = engine
-        self._workers = workers
-        self._scratch = scratch
-        self._limit = limit
+    def __init__(self, means: Means) -> None:
+        self._inputs = means.inputs
+        self._engine = means.engine
+        self._workers = means.workers
+        self._scratch = means.scratch
+        self._together_bytes = means.unit_bytes
+        self._table_bytes = means.table_bytes
         self._numbers = itertools.count(1)
 
     def read(self, table: SurveyedTable, unified: pa.Schema) -> StagedTable:
@@ -49,7 +48,7 @@ class Stager:
             raise csv.unsound(path, *csv.CUT_END)
         own = _own(table.schema, unified)
         repairs: list[Repair] = []
-        take = self._spill if path.stat().st_size > self._limit else _collect
+        take = self._spill if path.stat().st_size > self._table_bytes else _collect
         read = take_first(self._lanes(table, path, own, repairs), repairs, functools.partial(take, own))
         return StagedTable(conform(read, unified), tuple(repairs))
 
@@ -58,7 +57,7 @@ class Stager:
         first = tables[0]
         alike = all(table.shape == first.shape and table.schema.equals(first.schema) for table in tables)
         paths = [self._inputs.whole(table.source) for table in tables]
-        if first.shape is None or not alike or sum(path.stat().st_size for path in paths) > self._limit:
+        if first.shape is None or not alike or sum(path.stat().st_size for path in paths) > self._together_bytes:
             return None
         found = read_together(paths, first.shape, _own(first.schema, unified))
         return found and TablesTogether(conform(found.table, unified), found.rows)

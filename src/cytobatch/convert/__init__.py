@@ -7,7 +7,6 @@ from cytobatch import __version__
 from cytobatch.convert.account import Account
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.flat import write_flat
-from cytobatch.convert.means import Means
 from cytobatch.convert.numbers import export_numbers
 from cytobatch.convert.profile import write_profile
 from cytobatch.convert.sink import Sink
@@ -17,6 +16,7 @@ from cytobatch.convert.units import UnitReader
 from cytobatch.convert.user_join import write_user_join
 from cytobatch.convert.wells import check_wells, write_wells
 from cytobatch.files import WrittenFile
+from cytobatch.means import Means
 from cytobatch.report import FORMAT_VERSION
 from cytobatch.survey import Survey
 

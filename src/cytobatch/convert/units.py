@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from cytobatch.convert.account import Account
-from cytobatch.convert.means import Means
 from cytobatch.errors import UnsoundTableError
 from cytobatch.join import JoinedRows, Joiner, Unit
+from cytobatch.means import Means
 from cytobatch.staging import StagedTable, Stager
 from cytobatch.survey import Survey, SurveyedExport
 from cytobatch.workers import Task
@@ -43,7 +43,7 @@ class UnitReader:
     def __init__(self, survey: Survey, means: Means, account: Account) -> None:
         self._survey = survey
         self._inputs = means.inputs
-        self._stager = Stager(means.inputs, means.engine, means.workers, means.scratch, means.unit_bytes)
+        self._stager = Stager(means)
         self._account = account
         self._workers = means.workers
         self._readers_of_file = Counter[str]()

@@ -13,7 +13,8 @@ class Means:
     """The plate's files, the engine and threads of a run, and where it writes.
 
     Outputs go below `out`, what is only needed for a while below `scratch`. Tables of up to `unit_bytes` at the source
-    are read and joined together in memory, and those of `ahead_bytes` before they are written.
+    are read and joined together in memory, and those of `ahead_bytes` before they are written;
+    single tables beyond `table_bytes` go through `scratch`.
     """
 
     inputs: Inputs
@@ -23,3 +24,4 @@ class Means:
     scratch: Path
     unit_bytes: int
     ahead_bytes: int
+    table_bytes: int
