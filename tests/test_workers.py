@@ -1,6 +1,7 @@
 """Tasks that run ahead of who uses their results."""
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -123,6 +124,24 @@ def test_results_that_nobody_wants_any_more_are_not_made() -> None:
         results.close()  # type: ignore[attr-defined]
         gate.set()
     assert len(ran) <= 3
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_result_is_let_go_as_soon_as_the_next_is_asked_for(count: int) -> None:
+    class Held:
+        """What can be watched."""
+
+    made: list[weakref.ref[Held]] = []
+
+    def run() -> Held:
+        held = Held()
+        made.append(weakref.ref(held))
+        return held
+
+    with Workers(count) as workers:
+        for _ in workers.ahead((Task(run, 1) for _ in range(50)), 1):
+            # This result, and what the others are at.
+            assert sum(one() is not None for one in made) <= 2 * count
 
 
 def test_parts_of_a_task_are_done_by_those_who_wait_for_it() -> None:

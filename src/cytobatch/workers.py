@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -65,12 +65,12 @@ class Workers:
                         coming.append(self._offered(task))
                         taken += task.size
                 if coming:
-                    first = coming.popleft()
-                    yield self._result(first)
-                    taken -= first.size
+                    size = coming[0].size
+                    yield self._result(coming.popleft())
+                    taken -= size
         finally:
             for place in coming:
-                place.take()
+                self._taken(place)
 
     @property
     def _inside(self) -> bool:
@@ -78,15 +78,24 @@ class Workers:
         return getattr(self._here, "tasks", 0) > 0
 
     def _offered(self, task: Task[Result]) -> "_Place[Result]":
-        place = _Place(task)
+        place = _Place(task.run, task.size, self._parts if self._inside else self._tasks)
         with self._changed:
-            (self._parts if self._inside else self._tasks).append(place)
+            place.queue.append(place)
             self._changed.notify()
         return place
 
+    def _taken(self, place: "_Place[Any]") -> bool:
+        """Whether nobody had begun a task; nobody else will. Who takes a task from its queue is who runs it."""
+        with self._changed:
+            free = place in place.queue
+            if free:
+                place.queue.remove(place)
+        return free
+
     def _result(self, place: "_Place[Result]") -> Result:
         """A task's result; while another thread is at it, this one helps: inside a task, with parts of tasks alone."""
-        self._run(place)
+        if self._taken(place):
+            self._run(place)
         queues = (self._parts,) if self._inside else (self._parts, self._tasks)
         while (other := self._next(queues, place.future.done)) is not None:
             self._run(other)
@@ -95,9 +104,11 @@ class Workers:
     def _work(self) -> None:
         while (place := self._next((self._parts, self._tasks), lambda: self._closed)) is not None:
             self._run(place)
+            # Waiting for the next, a thread holds no result.
+            del place
 
     def _next(self, queues: "tuple[deque[_Place[Any]], ...]", enough: Callable[[], bool]) -> "_Place[Any] | None":
-        """The next place in one of the queues, as soon as there is one; None once it is enough."""
+        """Takes the next place from one of the queues, as soon as there is one; None once it is enough."""
         with self._changed:
             while not enough():
                 for queue in queues:
@@ -107,12 +118,9 @@ class Workers:
         return None
 
     def _run(self, place: "_Place[Any]") -> None:
-        task = place.take()
-        if task is None:
-            return
         self._here.tasks = getattr(self._here, "tasks", 0) + 1
         try:
-            place.future.set_result(task.run())
+            place.future.set_result(place.run())
         except BaseException as error:  # noqa: BLE001  raised again where the result is asked for
             place.future.set_exception(error)
         finally:
@@ -121,18 +129,11 @@ class Workers:
             self._changed.notify_all()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Place(Generic[Result]):
-    """A task on its way: whoever comes first takes it."""
+    """A task on its way: free as long as it stands in its queue."""
 
-    def __init__(self, task: Task[Result]) -> None:
-        self.size = task.size
-        self.future = Future[Result]()
-        self._task: Task[Result] | None = task
-        self._free = threading.Lock()
-
-    def take(self) -> Task[Result] | None:
-        """The task, if nobody has taken it yet."""
-        if not self._free.acquire(blocking=False):
-            return None
-        task, self._task = self._task, None
-        return task
+    run: Callable[[], Result]
+    size: int
+    queue: "deque[_Place[Any]]"
+    future: Future[Result] = field(default_factory=Future)
