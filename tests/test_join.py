@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cytobatch.join import row_numbers, take
+from cytobatch.join import row_numbers
 from plates import (
     convert,
     cytominer_tables,
@@ -154,15 +154,6 @@ def test_a_compartment_that_nothing_links_is_named(tmp_path: Path) -> None:
     table, report = convert(write_site(tmp_path / "in", tables), tmp_path)
     assert not [name for name in table.column_names if name.startswith("Worms")]
     assert any(warning.table == "worms" and "left out" in warning.what for warning in report.warnings)
-
-
-@given(st.lists(st.one_of(st.none(), st.integers(0, 9)), max_size=12), st.integers(1, 4))
-def test_take_is_the_rows_asked_for(rows: list[int | None], chunks: int) -> None:
-    whole = pa.table({"a": list(range(10)), "b": [str(n) for n in range(10)]})
-    table = pa.concat_tables([whole.slice(start, chunks) for start in range(0, 10, chunks)])
-    got = take(table, pa.chunked_array([pa.array(rows, pa.int64())]))
-    assert got["a"].to_pylist() == rows
-    assert got["b"].to_pylist() == [None if row is None else str(row) for row in rows]
 
 
 def test_row_numbers() -> None:

@@ -1,56 +1,21 @@
-"""Exports in, profile rows out: keys are joined in DuckDB, the wide columns are then gathered by row.
+"""Which rows of its tables make a unit's profile: keys are joined in DuckDB, without the wide columns.
 
 An object is known by its export, its TableNumber where the source has one, its ImageNumber and its object number.
 Every join uses all of these, so that exports which each count their images from 1 are never mixed.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch import sql
-from cytobatch.columns import (
-    IMAGE_NUMBER,
-    METADATA,
-    TABLE_NUMBER,
-    distinct_names,
-    order_key,
-    profile_name,
-    under_metadata,
-)
+from cytobatch.columns import IMAGE_NUMBER
 from cytobatch.engine import Engine, Session
-from cytobatch.jobspec import ColumnNaming
 from cytobatch.layouts import SourceKind
-from cytobatch.links import JoinPlan, LinkKind
+from cytobatch.links import JoinPlan, Link, LinkKind
 from cytobatch.survey import Survey, SurveyedExport, TableSchema
-
-PROFILE_TABLE_NUMBER = f"{METADATA}{TABLE_NUMBER}"
-
-
-class Origin(StrEnum):
-    """Where a profile column comes from, if not from a compartment."""
-
-    IMAGE = "image set"
-    PLACE = "plate, well and site"
-    TABLE_NUMBER = "number of the export"
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileColumn:
-    """One column of the profile: its name and type, and the table and column that it is taken from.
-
-    `feature` says whether it measures objects.
-    """
-
-    name: str
-    kind: pa.DataType
-    table: str
-    column: str
-    feature: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,53 +58,6 @@ class JoinedRows:
     loose: tuple[Loose, ...]
 
 
-def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> tuple[ProfileColumn, ...]:
-    """The profile's columns in order, keys first.
-
-    Names are CytoTable's, but that those which measure nothing go under Metadata_ if the job wants that; a repeated one
-    is numbered as DuckDB does.
-    """
-    found: list[ProfileColumn] = []
-    if number_exports:
-        found.append(ProfileColumn(PROFILE_TABLE_NUMBER, pa.int64(), Origin.TABLE_NUMBER, TABLE_NUMBER))
-    places = survey.images.places.schema
-    found += [ProfileColumn(field.name, field.type, Origin.PLACE, field.name) for field in places]
-    taken = {column.name for column in found}
-    images = survey.images.table.schema
-    found += [
-        ProfileColumn(name, images.field(name).type, Origin.IMAGE, name)
-        for name in survey.images.columns
-        if name not in taken
-    ]
-    for name in plan.compartments:
-        found += [
-            column
-            for column in _compartment_columns(survey, survey.schemas[name])
-            if column.name not in taken and (name == plan.base or column.name not in survey.preset.dropped_keys)
-        ]
-    names = distinct_names(column.name for column in found)
-    named = (replace(column, name=name) for name, column in zip(names, found, strict=True))
-    return tuple(sorted(named, key=lambda column: order_key(column.name)))
-
-
-def _compartment_columns(survey: Survey, table: TableSchema) -> list[ProfileColumn]:
-    names = source_names(survey, table, survey.plan.job.naming)
-    return [ProfileColumn(names[f.name], f.type, table.name, f.name, f.name in table.features) for f in table.schema]
-
-
-def source_names(survey: Survey, table: TableSchema, naming: ColumnNaming) -> dict[str, str]:
-    """The profile's name for each column of a table, by its name at the source."""
-    preset = survey.preset
-    names = {
-        name: profile_name(name, table.label, preset.identifying_columns, preset.metadata)
-        for name in table.schema.names
-    }
-    # An image table has no features; what it measures is under Image_.
-    if naming is ColumnNaming.CYTOTABLE or table.keys is None:
-        return names
-    return {name: named if name in table.features else under_metadata(named) for name, named in names.items()}
-
-
 def row_numbers(count: int, start: int = 0) -> pa.Array:
     """The numbers from `start` on, as int64."""
     if not count:
@@ -176,25 +94,40 @@ class Joiner:
         present = set(survey.images.table.column_names) if survey.images.table.num_rows else set()
         wanted = ("e", "t", "i") if self._by_table else ("e", "i")
         self._image_keys = tuple(key for key in wanted if key in present)
-        self._sort = survey.plan.job.sort_output
+        checks = tuple(self._key_checks())
+        self._subjects = tuple(subject for subject, _ in checks)
+        self._checks = sql.all_checks(check for _, check in checks)
+        self._join = sql.key_join(
+            plan, by_table=self._by_table, image_keys=self._image_keys, sort=survey.plan.job.sort_output
+        )
+
+    def _key_checks(self) -> Iterator[tuple[str | Link, str]]:
+        """The queries that keys are checked by: for repeats in a table, by its name, and for the parents of a link."""
+        for name in self._plan.compartments:
+            yield name, sql.repeated_keys(sql.keys_of(name), by_table=self._by_table)
+        if self._image_keys:
+            by_table = "t" in self._image_keys
+            image_table = self._survey.preset.metadata[0]
+            yield image_table, sql.repeated_keys(sql.IMAGE_KEYS, by_table=by_table, by_object=False)
+        for link in self._plan.links:
+            yield link, sql.dangling_parents(link, by_table=self._by_table)
 
     def rows_of(self, unit: Unit) -> JoinedRows:
         """The profile rows, without those of exports whose keys are at fault."""
         keys = {name: key_table(unit, self._survey.schemas[name], by_table=self._by_table) for name in unit.tables}
         images = self._images_of(unit)
-        faults = _null_keys(keys) + _null_table_numbers(keys)
+        blank = _null_keys(keys) + _null_table_numbers(keys)
         keys = {name: _filled(table) for name, table in keys.items()}
         with self._engine.tables(_registered(keys, images)) as session:
-            faults += self._repeated(session, keys)
-            dangling_faults, loose = self._dangling(session, keys)
-        faults += dangling_faults + self._short(unit, keys)
+            found, loose = self._checked(session, keys)
+            faults = blank + found + self._short(unit, keys)
+            rows = None if faults else session.query(self._join)
         bad = pa.array(sorted({fault.export for fault in faults}), pa.int64())
-        good = {name: table.filter(pc.invert(pc.is_in(table["e"], bad))) for name, table in keys.items()}
-        with self._engine.tables(_registered(good, images)) as session:
-            rows = session.query(
-                sql.key_join(self._plan, by_table=self._by_table, image_keys=self._image_keys, sort=self._sort)
-            )
-        loose += self._unused(good, rows) + self._without_image(rows)
+        if rows is None:
+            keys = {name: table.filter(pc.invert(pc.is_in(table["e"], bad))) for name, table in keys.items()}
+            with self._engine.tables(_registered(keys, images)) as session:
+                rows = session.query(self._join)
+        loose += self._unused(keys, rows) + self._without_image(rows)
         failed = set(bad.to_pylist())
         return JoinedRows(rows, tuple(faults), tuple(item for item in loose if item.export not in failed))
 
@@ -202,39 +135,35 @@ class Joiner:
         mine = pa.array([export.index for export in unit.exports], pa.int64())
         return self._images.filter(pc.is_in(self._images["e"], mine))
 
-    def _repeated(self, session: Session, keys: Mapping[str, pa.Table]) -> list[Fault]:
-        faults = []
-        for name in keys:
-            query = sql.repeated_keys(sql.keys_of(name), by_table=self._by_table)
-            for row in session.query(query).to_pylist():
-                reason = (
-                    f"repeated objects: {row['n']} key(s) stand twice, such as object {row['o']} of image {row['i']}"
-                )
-                faults.append(Fault(row["e"], name, reason))
-        if self._image_keys:
-            query = sql.repeated_keys(sql.IMAGE_KEYS, by_table="t" in self._image_keys, by_object=False)
-            for row in session.query(query).to_pylist():
-                reason = f"repeated images: {row['n']} key(s) stand twice, such as image {row['i']}"
-                faults.append(Fault(row["e"], self._survey.preset.metadata[0], reason))
-        return faults
-
-    def _dangling(self, session: Session, keys: Mapping[str, pa.Table]) -> tuple[list[Fault], list[Loose]]:
-        """Objects that name a parent which is not there: a fault where the parent's table was cut short."""
-        faults, loose = [], []
-        is_csv = self._survey.plan.kind is SourceKind.CSV
-        for link in self._plan.links:
-            child, parents = link.via, link.compartment
-            if link.kind is LinkKind.CHILD:
-                child, parents = parents, child
-            filled = set(pc.unique(keys[parents]["e"]).to_pylist())
-            for row in session.query(sql.dangling_parents(link, by_table=self._by_table)).to_pylist():
-                count, export = row["n"], row["e"]
-                if row["beyond"] == count and (is_csv or export not in filled):
-                    reason = f"cut short: it lacks {count} object(s) past its end that {child} names as parents"
-                    faults.append(Fault(export, parents, reason))
+    def _checked(self, session: Session, keys: Mapping[str, pa.Table]) -> tuple[list[Fault], list[Loose]]:
+        """What the checks of keys find, those that name no parent which is there among them."""
+        faults: list[Fault] = []
+        loose: list[Loose] = []
+        for row in sorted(session.query(self._checks).to_pylist(), key=lambda row: (row[sql.CHECK], row["e"])):
+            subject = self._subjects[row[sql.CHECK]]
+            if isinstance(subject, Link):
+                found = self._dangling(subject, row, keys)
+                if isinstance(found, Fault):
+                    faults.append(found)
                 else:
-                    loose.append(Loose(export, child, f"objects whose parent is not in {parents}", count))
+                    loose.append(found)
+            elif subject in self._plan.compartments:
+                faults.append(_repeated(subject, row, "objects", f"object {row['o']} of image {row['i']}"))
+            else:
+                faults.append(_repeated(subject, row, "images", f"image {row['i']}"))
         return faults, loose
+
+    def _dangling(self, link: Link, row: Mapping[str, int], keys: Mapping[str, pa.Table]) -> Fault | Loose:
+        """Objects that name a parent which is not there: a fault where the parent's table was cut short."""
+        child, parents = link.via, link.compartment
+        if link.kind is LinkKind.CHILD:
+            child, parents = parents, child
+        count, export = row["n"], row["e"]
+        is_csv = self._survey.plan.kind is SourceKind.CSV
+        if row["beyond"] == count and (is_csv or not pc.any(pc.equal(keys[parents]["e"], export)).as_py()):
+            reason = f"cut short: it lacks {count} object(s) past its end that {child} names as parents"
+            return Fault(export, parents, reason)
+        return Loose(export, child, f"objects whose parent is not in {parents}", count)
 
     def _short(self, unit: Unit, keys: Mapping[str, pa.Table]) -> list[Fault]:
         """Tables with fewer objects than the image table counts: CSV where another agrees with it, SQLite if empty.
@@ -276,6 +205,10 @@ class Joiner:
                 Loose(export, link.compartment, what, count) for export, count in count_by_export(unused["e"]).items()
             ]
         return loose
+
+
+def _repeated(table: str, row: Mapping[str, int], what: str, first: str) -> Fault:
+    return Fault(row["e"], table, f"repeated {what}: {row['n']} key(s) stand twice, such as {first}")
 
 
 def _registered(keys: Mapping[str, pa.Table], images: pa.Table) -> dict[str, pa.Table]:
@@ -322,70 +255,3 @@ def _filled(keys: pa.Table) -> pa.Table:
     if "t" not in keys.column_names:
         return keys
     return keys.set_column(keys.column_names.index("t"), "t", pc.fill_null(keys["t"], ""))
-
-
-def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:
-    """The rows of a table by index, nulls for null. Only the span of rows that is asked for is touched."""
-    span = pc.min_max(rows).as_py()
-    if span["min"] is None:
-        return pa.table([pa.nulls(len(rows), field.type) for field in table.schema], schema=table.schema)
-    first, length = span["min"], span["max"] - span["min"] + 1
-    part = table.slice(first, length)
-    if length == len(rows) and not rows.null_count:
-        in_order = pa.chunked_array([row_numbers(length, first)])
-        if rows.equals(in_order):
-            return part
-    return part.take(pc.subtract(rows, first))
-
-
-class Gatherer:
-    """Makes profile tables from row indices. `numbers` are the TableNumbers of exports by index.
-
-    Where each of the thousands of columns is from, and where it goes, is worked out once.
-    """
-
-    def __init__(self, survey: Survey, columns: Sequence[ProfileColumn], numbers: Mapping[int, int]) -> None:
-        self._survey = survey
-        self._numbers = numbers
-        self._schema = pa.schema([(column.name, column.kind) for column in columns])
-        self._places: dict[str, list[int]] = defaultdict(list)
-        names: dict[str, list[str]] = defaultdict(list)
-        for place, column in enumerate(columns):
-            self._places[column.table].append(place)
-            names[column.table].append(column.column)
-        self._names = dict(names)
-        self._indices = {
-            name: [survey.schemas[name].schema.get_field_index(column) for column in names[name]]
-            for name in names
-            if name in survey.schemas
-        }
-
-    def batches(self, unit: Unit, rows: pa.Table, size: int) -> Iterator[pa.Table]:
-        """The profile in pieces of `size` rows."""
-        for start in range(0, rows.num_rows, size):
-            yield self._gather(unit, rows.slice(start, size))
-
-    def _gather(self, unit: Unit, rows: pa.Table) -> pa.Table:
-        columns: list[pa.ChunkedArray] = [None] * len(self._schema)
-        beside = self._beside(rows)
-        for name, places in self._places.items():
-            if name in unit.tables:
-                part = take(unit.tables[name].select(self._indices[name]), rows[name])
-            else:
-                part = beside[name].select(self._names[name])
-            for place, column in zip(places, part.columns, strict=True):
-                columns[place] = column
-        return pa.Table.from_arrays(columns, schema=self._schema)
-
-    def _beside(self, rows: pa.Table) -> dict[str, pa.Table]:
-        """What comes with a row from its image set and its export."""
-        images = self._survey.images
-        has_images = sql.IMAGE_ROW in rows.column_names
-        image = rows[sql.IMAGE_ROW] if has_images else pa.nulls(rows.num_rows, pa.int64())
-        places = pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows))
-        numbers = pa.array([self._numbers.get(export) for export in rows[sql.EXPORT].to_pylist()], pa.int64())
-        return {
-            Origin.IMAGE: take(images.table, pa.chunked_array([image]) if isinstance(image, pa.Array) else image),
-            Origin.PLACE: images.places.take(places),
-            Origin.TABLE_NUMBER: pa.table({TABLE_NUMBER: numbers}),
-        }

@@ -154,7 +154,7 @@ def repeated_keys(keys: str, *, by_table: bool, by_object: bool = True) -> str:
     key = f"{image}, o" if by_object else image
     shown = "min(o)" if by_object else "NULL"
     return (
-        f"SELECT e, min(i) AS i, {shown} AS o, count(*) AS n "
+        f"SELECT e, min(i) AS i, {shown} AS o, count(*) AS n, NULL AS beyond "
         f"FROM (SELECT {key} FROM {identifier(keys)} GROUP BY {key} HAVING count(*) > 1) GROUP BY e"
     )
 
@@ -170,11 +170,24 @@ def dangling_parents(link: Link, *, by_table: bool) -> str:
     table = identifier(keys_of(parents))
     return (
         f"WITH last AS (SELECT e, max({{'i': i, 'o': o}}) AS key FROM {table} GROUP BY e) "
-        f"SELECT c.e AS e, count(*) AS n, "
+        f"SELECT c.e AS e, NULL AS i, NULL AS o, count(*) AS n, "
         f"count(*) FILTER (last.key IS NULL OR {{'i': c.i, 'o': c.{column}}} > last.key) AS beyond "
         f"FROM {identifier(keys_of(child))} AS c LEFT JOIN last ON last.e = c.e "
         f"WHERE c.{column} > 0 AND NOT EXISTS (SELECT 1 FROM {table} AS p "
         f"WHERE {_same_image('p', 'c', by_table)} AND p.o = c.{column}) GROUP BY c.e"
+    )
+
+
+CHECK = "check"
+
+
+def all_checks(checks: Iterable[str]) -> str:
+    """What all these queries of `repeated_keys` and `dangling_parents` find, with the number of each as CHECK.
+
+    As one, for each query takes longer to be planned than to be run on the keys of a few sites.
+    """
+    return " UNION ALL ".join(
+        f"SELECT {number} AS {identifier(CHECK)}, * FROM ({check})" for number, check in enumerate(checks)
     )
 
 

@@ -53,7 +53,8 @@ def convert(survey: Survey, means: Means) -> ConvertedPlate:
     account.check()
     account.check_something_is_left(survey.exports)
     sink = Sink(survey.plan, means.out, account, parquet_metadata(survey))
-    run = Conversion(survey, means.engine, UnitReader(survey, means, account), account, sink, export_numbers(survey))
+    reader = UnitReader(survey, means, account)
+    run = Conversion(survey, means.engine, means.workers, reader, account, sink, export_numbers(survey))
     if job.well_profiles:
         check_wells(run)
     _write_rows(run)

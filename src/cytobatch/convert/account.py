@@ -1,13 +1,12 @@
 """The account that is kept while a plate is converted: what became of each table, and what was met on the way."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cytobatch.columns import PLATE, SITE, WELL
+from cytobatch.convert.finite import not_finite
 from cytobatch.errors import InputDataError, TooManyFailedExportsError
 from cytobatch.join import Loose
 from cytobatch.layouts import SourceKind
@@ -135,10 +134,8 @@ class Account:
 
     def odd_values(self, table: pa.Table) -> None:
         """Counts the nulls, NaN and infinities in a table's columns of floats."""
-        for name in table.column_names:
-            column = table[name]
-            if pa.types.is_floating(column.type):
-                self._odd[name].update(_odd_values(column))
+        for found in not_finite(table):
+            self._odd[found.column].update(nulls=found.nulls, nans=found.nans, infinities=found.infinities)
 
     @property
     def odd(self) -> list[OddValues]:
@@ -146,7 +143,6 @@ class Account:
         return [
             OddValues(column=name, nulls=found["nulls"], nans=found["nans"], infinities=found["infinities"])
             for name, found in self._odd.items()
-            if found.total()
         ]
 
     def warn(self, what: str, *, table: str | None = None) -> None:
@@ -183,17 +179,3 @@ class Account:
 
     def _add(self, entry: LedgerEntry) -> None:
         self.ledger.append(with_file(entry, self._files))
-
-
-def all_finite(column: pa.ChunkedArray) -> bool:
-    """Whether a column of floats has neither NaN nor infinity; not sure to be true where values add up to infinity."""
-    # A sum is finite only if all values are: one pass where there is nothing else to do, as nearly everywhere.
-    return math.isfinite(pc.sum(column).as_py() or 0.0)
-
-
-def _odd_values(column: pa.ChunkedArray) -> dict[str, int]:
-    nulls = column.null_count
-    if all_finite(column):
-        return {"nulls": nulls}
-    nans, infinities = (int(pc.sum(test(column)).as_py() or 0) for test in (pc.is_nan, pc.is_inf))
-    return {"nulls": nulls, "nans": nans, "infinities": infinities}

@@ -9,14 +9,16 @@ from cytobatch.convert.units import UnitReader
 from cytobatch.engine import Engine
 from cytobatch.jobspec import PARQUET, SINGLE_CELLS, PlateJob
 from cytobatch.survey import Survey, SurveyedExport
+from cytobatch.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A surveyed plate, and the reader, account, sink and engine of its run. `numbers` are exports' TableNumbers."""
+    """A surveyed plate, and what converts it in this run. `numbers` are the exports' TableNumbers."""
 
     survey: Survey
     engine: Engine
+    workers: Workers
     reader: UnitReader
     account: Account
     sink: Sink

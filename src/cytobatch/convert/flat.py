@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from cytobatch.columns import distinct_names, under_metadata
 from cytobatch.convert.context import Conversion
 from cytobatch.errors import UnsoundTableError
-from cytobatch.join import PROFILE_TABLE_NUMBER
+from cytobatch.gather import PROFILE_TABLE_NUMBER
 from cytobatch.layouts import SourceKind, incarta
 from cytobatch.survey import OBJECTS, SurveyedExport, place_keys
 

@@ -1,14 +1,20 @@
 """The joined profile: units of exports, joined by their keys, gathered, written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
 from cytobatch.convert.context import Conversion
 from cytobatch.errors import InputDataError
-from cytobatch.join import Gatherer, JoinedRows, Joiner, Origin, ProfileColumn, Unit, count_by_export, profile_columns
+from cytobatch.gather import Gatherer, Origin, ProfileColumn, profile_columns
+from cytobatch.join import JoinedRows, Joiner, Unit, count_by_export
 from cytobatch.links import JoinPlan
 from cytobatch.survey import SurveyedExport
+from cytobatch.workers import Task
+
+_DOUBLE = 8
 
 
 def write_profile(run: Conversion) -> None:
@@ -32,24 +38,63 @@ def write_profile(run: Conversion) -> None:
 def _rows(
     run: Conversion, plan: JoinPlan, columns: Sequence[ProfileColumn], exports: Sequence[SurveyedExport]
 ) -> Iterator[pa.Table]:
-    joiner = Joiner(run.survey, plan, run.engine)
-    gatherer = Gatherer(run.survey, columns, run.numbers)
-    for read in run.reader.units(plan.compartments, exports, joiner):
-        _settle(run, read.unit, read.joined)
-        yield from gatherer.batches(read.unit, read.joined.rows, run.sink.row_group_rows(len(columns)))
+    size = run.sink.row_group_rows(len(columns))
+    profiler = _Profiler(
+        Joiner(run.survey, plan, run.engine), Gatherer(run.survey, columns, run.numbers), size,
+        _DOUBLE * size * len(columns),
+    )  # fmt: skip
+    for done in run.reader.units(plan.compartments, exports, profiler.profile):
+        _settle(run, done)
+        # A piece is made while the one before is written.
+        yield from run.workers.ahead(done.pieces, run.workers.count * profiler.piece_bytes)
 
 
-def _settle(run: Conversion, unit: Unit, joined: JoinedRows) -> None:
+@dataclass(frozen=True, slots=True)
+class _ProfiledUnit:
+    """What became of a unit's exports, how many rows each has of each table, and the rows of the profile."""
+
+    exports: tuple[SurveyedExport, ...]
+    counts: Mapping[str, Mapping[int, int]]
+    joined: JoinedRows
+    pieces: tuple[Task[pa.Table], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Profiler:
+    """Makes the profile of a unit, in pieces of so many rows that take about `piece_bytes`."""
+
+    joiner: Joiner
+    gatherer: Gatherer
+    piece_rows: int
+    piece_bytes: int
+
+    def profile(self, unit: Unit) -> _ProfiledUnit:
+        """Joins the unit, and gathers its rows too if they are but one piece: there and then, beside other units."""
+        joined = self.joiner.rows_of(unit)
+        counts = {name: count_by_export(owners) for name, owners in unit.owners.items()}
+        return _ProfiledUnit(unit.exports, counts, joined, self._pieces(unit, joined.rows))
+
+    def _pieces(self, unit: Unit, rows: pa.Table) -> tuple[Task[pa.Table], ...]:
+        if not rows.num_rows:
+            return ()
+        if rows.num_rows <= self.piece_rows:
+            piece = self.gatherer.gather(unit, rows)
+            return (Task(lambda: piece, self.piece_bytes),)
+        starts = range(0, rows.num_rows, self.piece_rows)
+        parts = [rows.slice(start, self.piece_rows) for start in starts]
+        return tuple(Task(partial(self.gatherer.gather, unit, part), self.piece_bytes) for part in parts)
+
+
+def _settle(run: Conversion, done: _ProfiledUnit) -> None:
     """Enters into the account what became of each export of a unit."""
-    faulty = {fault.export: fault for fault in reversed(joined.faults)}
-    by_index = {export.index: export for export in unit.exports}
+    faulty = {fault.export: fault for fault in reversed(done.joined.faults)}
+    by_index = {export.index: export for export in done.exports}
     for index, fault in faulty.items():
         run.account.fail(by_index[index], fault.table, fault.reason, whole_export=True)
-    counts = {name: count_by_export(owners) for name, owners in unit.owners.items()}
-    for export in unit.exports:
+    for export in done.exports:
         if export.index in faulty:
             continue
         for name in export.tables:
-            rows = counts[name].get(export.index, 0) if name in counts else None
+            rows = done.counts[name].get(export.index, 0) if name in done.counts else None
             run.account.converted(export, name, rows)
-    run.account.left_aside(joined.loose)
+    run.account.left_aside(done.joined.loose)

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from cytobatch.columns import IMAGE_NUMBER, distinct_names
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.sink import file_name, flat_name
+from cytobatch.gather import PROFILE_TABLE_NUMBER, source_names
 from cytobatch.jobspec import PARQUET, ColumnNaming
-from cytobatch.join import PROFILE_TABLE_NUMBER, source_names
 from cytobatch.survey import SurveyedExport
 
 

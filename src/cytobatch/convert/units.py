@@ -1,21 +1,25 @@
-"""Exports read ahead of who uses their rows: table by table, or in units of bounded size that are joined as one."""
+"""Exports read ahead of who uses their rows: table by table, or in units of bounded size."""
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from cytobatch.convert.account import Account
 from cytobatch.errors import UnsoundTableError
-from cytobatch.join import JoinedRows, Joiner, Unit
+from cytobatch.join import Unit
 from cytobatch.means import Means
+from cytobatch.readers.together import TablesTogether
 from cytobatch.staging import StagedTable, Stager
 from cytobatch.survey import Survey, SurveyedExport
 from cytobatch.workers import Task
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +30,6 @@ class ReadExport:
     tables: Mapping[str, StagedTable]
     unsound: str | None = None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadUnit:
-    """A unit, what reading each of its exports gave, and which of its rows make the profile."""
-
-    read: tuple[ReadExport, ...]
-    unit: Unit
-    joined: JoinedRows
 
 
 class UnitReader:
@@ -57,16 +52,18 @@ class UnitReader:
         self._readers_of_file.update(table.source for table in tables)
         self._inputs.expect(dict.fromkeys(table.source for table in tables))
 
-    def units(self, names: Sequence[str], exports: Sequence[SurveyedExport], joiner: Joiner) -> Iterator[ReadUnit]:
-        """The tables `names` of exports in order, as many together as stay below the size of a unit."""
+    def units(
+        self, names: Sequence[str], exports: Sequence[SurveyedExport], then: Callable[[Unit], Result]
+    ) -> Iterator[Result]:
+        """What `then` makes of the tables `names` of exports in order, as many together as stay below a unit's size."""
         tasks = (
-            Task(partial(self._unit, group, names, joiner), sum(export.export.size for export in group))
+            Task(partial(self._unit, group, names, then), sum(export.export.size for export in group))
             for group in self._groups(exports)
         )
-        for read in self._workers.ahead(tasks, self._ahead_bytes):
-            for one in read.read:
+        for read, result in self._workers.ahead(tasks, self._ahead_bytes):
+            for one in read:
                 self._enter(one, whole_export=True)
-            yield read
+            yield result
 
     def exports(
         self, exports: Sequence[SurveyedExport], names: Collection[str]
@@ -132,56 +129,50 @@ class UnitReader:
         if waiting:
             yield waiting
 
-    def _unit(self, exports: Sequence[SurveyedExport], names: Sequence[str], joiner: Joiner) -> ReadUnit:
+    def _unit(
+        self, exports: Sequence[SurveyedExport], names: Sequence[str], then: Callable[[Unit], Result]
+    ) -> tuple[tuple[ReadExport, ...], Result]:
         try:
-            found = self._together(exports, names) or self._one_by_one(exports, names)
+            unit = self._together(exports, names)
+            read: tuple[ReadExport, ...] = ()
+            if unit is None:
+                read = tuple(self._tables(export, names) for export in exports)
+                unit = self._one_by_one([one for one in read if one.unsound is None], names)
         finally:
             self._let_go([export.tables[name].source for export in exports for name in names if name in export.tables])
-        return ReadUnit(found.read, found.unit, joiner.rows_of(found.unit))
+        return read, then(unit)
 
-    def _together(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> "_FoundUnit | None":
+    def _together(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> Unit | None:
         """The exports' tables, each read at once for all exports; None if anything about them is odd."""
         tables, owners = {}, {}
-        for name in names:
-            own = [export for export in exports if name in export.tables]
-            if own:
-                schema = self._survey.schemas[name].schema
-                found = self._stager.read_together([export.tables[name] for export in own], schema)
-                if found is None:
-                    return None
-                tables[name] = found.table
-                owners[name] = _owners(own, found.rows)
-        return self._found(tuple(ReadExport(export, {}) for export in exports), tables, owners, names)
+        having = {name: [export for export in exports if name in export.tables] for name in names}
+        # Tables are parts that who waits for the unit may read.
+        parts = [Task(partial(self._read_together, name, own), 1) for name, own in having.items()]
+        for (name, own), found in zip(having.items(), self._workers.ahead(parts, len(parts)), strict=True):
+            if found is None:
+                return None
+            tables[name] = found.table
+            owners[name] = _owners(own, found.rows)
+        return Unit(tuple(exports), tables, owners)
 
-    def _one_by_one(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> "_FoundUnit":
-        read = tuple(self._tables(export, names) for export in exports)
+    def _read_together(self, name: str, exports: Sequence[SurveyedExport]) -> TablesTogether | None:
+        schema = self._survey.schemas[name].schema
+        if not exports:
+            return TablesTogether(schema.empty_table(), ())
+        return self._stager.read_together([export.tables[name] for export in exports], schema)
+
+    def _one_by_one(self, sound: Sequence[ReadExport], names: Sequence[str]) -> Unit:
+        """The tables of exports that were read each by itself."""
         tables, owners = {}, {}
         for name in names:
-            own = [one for one in read if one.unsound is None and name in one.tables]
-            if own:
-                parts = [one.tables[name].table for one in own]
-                tables[name] = pa.concat_tables(parts)
-                owners[name] = _owners([one.export for one in own], [part.num_rows for part in parts])
-        return self._found(read, tables, owners, names)
-
-    def _found(
-        self, read: tuple[ReadExport, ...], tables: dict[str, pa.Table], owners: dict[str, pa.Array],
-        names: Sequence[str],
-    ) -> "_FoundUnit":  # fmt: skip
-        """A unit that has every table, an empty one where no export has it."""
-        for name in names:
-            if name not in tables:
-                tables[name] = self._survey.schemas[name].schema.empty_table()
-                owners[name] = pa.array([], pa.int64())
-        return _FoundUnit(read, Unit(tuple(one.export for one in read if one.unsound is None), tables, owners))
-
-
-@dataclass(frozen=True, slots=True)
-class _FoundUnit:
-    read: tuple[ReadExport, ...]
-    unit: Unit
+            own = [one for one in sound if name in one.tables]
+            parts = [one.tables[name].table for one in own]
+            tables[name] = pa.concat_tables(parts or [self._survey.schemas[name].schema.empty_table()])
+            owners[name] = _owners([one.export for one in own], [part.num_rows for part in parts])
+        return Unit(tuple(one.export for one in sound), tables, owners)
 
 
 def _owners(exports: Sequence[SurveyedExport], rows: Sequence[int]) -> pa.Array:
     """For each row the index of its export."""
-    return pa.array(np.repeat([export.index for export in exports], rows), pa.int64())
+    indices = np.array([export.index for export in exports], np.int64)
+    return pa.array(np.repeat(indices, np.array(rows, np.int64)))

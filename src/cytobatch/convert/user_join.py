@@ -11,8 +11,8 @@ from cytobatch.columns import is_measurement, order_key
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.tables import NamedTables
 from cytobatch.engine import Session
+from cytobatch.gather import PROFILE_TABLE_NUMBER
 from cytobatch.jobspec import ColumnNaming
-from cytobatch.join import PROFILE_TABLE_NUMBER
 from cytobatch.sql import sorted_join
 from cytobatch.survey import SurveyedExport
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from cytobatch import sql
 from cytobatch.columns import PLATE, WELL
-from cytobatch.convert.account import all_finite
 from cytobatch.convert.context import Conversion
+from cytobatch.convert.finite import all_finite
 from cytobatch.errors import LayoutError
 from cytobatch.jobspec import PARQUET, PROFILES, Aggregation
 from cytobatch.parquet import read_columns

@@ -275,15 +275,15 @@ class OddValuesError(Exception):
     """Lines that Arrow cannot all read as rows of the types that are asked for."""
 
 
-def read_lines(lines: memoryview, shape: CsvShape, schema: pa.Schema) -> pa.Table:
+def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table:
     """Lines below a header as one table, in the caller's thread. Raises OddValuesError."""
     ragged = _RaggedRows()
     converting = _convert_options(_Itself(shape), _Itself(schema))
     # In one block, so that each column is of one piece.
-    reading = pacsv.ReadOptions(column_names=list(shape.columns), block_size=len(lines) + 1, use_threads=False)
+    reading = pacsv.ReadOptions(column_names=list(shape.columns), block_size=lines.size + 1, use_threads=False)
     try:
         parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
-        table = pacsv.read_csv(pa.BufferReader(pa.py_buffer(lines)), reading, parsing, converting)
+        table = pacsv.read_csv(pa.BufferReader(lines), reading, parsing, converting)
     except pa.ArrowInvalid as error:
         raise OddValuesError from error
     if ragged.count:

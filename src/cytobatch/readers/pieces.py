@@ -28,7 +28,7 @@ def stream_pieces(
 
 def _table(lines: bytes, shape: csv.CsvShape, schema: pa.Schema) -> pa.Table:
     try:
-        return csv.read_lines(memoryview(lines), shape, schema)
+        return csv.read_lines(pa.py_buffer(lines), shape, schema)
     except csv.OddValuesError as error:
         raise MixedTypesError("lines that are no plain rows") from error
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from cytobatch.readers import csv
@@ -34,13 +35,15 @@ def read_together(paths: Sequence[Path], shape: csv.CsvShape, schema: pa.Schema)
     """The files' rows, typed by `schema`; None where they must be read one by one."""
     if shape.own is not None:
         return None
-    lines = bytearray(sum(path.stat().st_size for path in paths))
+    # Arrow's memory is that of units before; new memory costs as much as what is read into it.
+    buffer = pa.allocate_buffer(sum(path.stat().st_size for path in paths))
+    lines = memoryview(buffer)
     end, rows = 0, []
     try:
         for path in paths:
-            begin, end = end, end + _read_lines(path, shape.header_lines, memoryview(lines)[end:])
-            rows.append(_count(lines, begin, end))
-        table = csv.read_lines(memoryview(lines)[:end], shape, schema)
+            begin, end = end, end + _read_lines(path, shape.header_lines, lines[end:])
+            rows.append(_count(lines[begin:end]))
+        table = csv.read_lines(buffer.slice(0, end), shape, schema)
     except (_OddLinesError, csv.OddValuesError):
         return None
     # Arrow makes no more rows than there are lines, and fewer of a file with blank ones or with lines in its values.
@@ -56,10 +59,12 @@ def _read_lines(path: Path, header_lines: int, into: memoryview) -> int:
         return stream.readinto(into)
 
 
-def _count(lines: bytearray, begin: int, end: int) -> int:
-    """How many lines there are between two places. Raises _OddLinesError where their ends do not tell."""
-    count = lines.count(_NEWLINE, begin, end)
-    whole = begin == end or lines[end - 1] == _NEWLINE[0]
-    if not whole or lines.count(_RETURN, begin, end) not in {0, count}:
+def _count(lines: memoryview) -> int:
+    """How many lines there are. Raises _OddLinesError where their ends do not tell."""
+    values = np.frombuffer(lines, np.uint8)
+    count = int(np.count_nonzero(values == _NEWLINE[0]))
+    returns = int(np.count_nonzero(values == _RETURN[0]))
+    whole = not len(lines) or lines[-1] == _NEWLINE[0]
+    if not whole or returns not in {0, count}:
         raise _OddLinesError
     return count

@@ -1,0 +1,150 @@
+"""The columns of a joined profile, and its rows: gathered from the wide tables by the places that a join found."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cytobatch import sql
+from cytobatch.columns import METADATA, TABLE_NUMBER, distinct_names, order_key, profile_name, under_metadata
+from cytobatch.jobspec import ColumnNaming
+from cytobatch.join import Unit, row_numbers
+from cytobatch.links import JoinPlan
+from cytobatch.survey import Survey, TableSchema
+
+PROFILE_TABLE_NUMBER = f"{METADATA}{TABLE_NUMBER}"
+
+
+class Origin(StrEnum):
+    """Where a profile column comes from, if not from a compartment."""
+
+    IMAGE = "image set"
+    PLACE = "plate, well and site"
+    TABLE_NUMBER = "number of the export"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileColumn:
+    """One column of the profile: its name and type, and the table and column that it is taken from.
+
+    `feature` says whether it measures objects.
+    """
+
+    name: str
+    kind: pa.DataType
+    table: str
+    column: str
+    feature: bool = False
+
+
+def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> tuple[ProfileColumn, ...]:
+    """The profile's columns in order, keys first.
+
+    Names are CytoTable's, but that those which measure nothing go under Metadata_ if the job wants that; a repeated one
+    is numbered as DuckDB does.
+    """
+    found: list[ProfileColumn] = []
+    if number_exports:
+        found.append(ProfileColumn(PROFILE_TABLE_NUMBER, pa.int64(), Origin.TABLE_NUMBER, TABLE_NUMBER))
+    places = survey.images.places.schema
+    found += [ProfileColumn(field.name, field.type, Origin.PLACE, field.name) for field in places]
+    taken = {column.name for column in found}
+    images = survey.images.table.schema
+    found += [
+        ProfileColumn(name, images.field(name).type, Origin.IMAGE, name)
+        for name in survey.images.columns
+        if name not in taken
+    ]
+    for name in plan.compartments:
+        found += [
+            column
+            for column in _compartment_columns(survey, survey.schemas[name])
+            if column.name not in taken and (name == plan.base or column.name not in survey.preset.dropped_keys)
+        ]
+    names = distinct_names(column.name for column in found)
+    named = (replace(column, name=name) for name, column in zip(names, found, strict=True))
+    return tuple(sorted(named, key=lambda column: order_key(column.name)))
+
+
+def _compartment_columns(survey: Survey, table: TableSchema) -> list[ProfileColumn]:
+    names = source_names(survey, table, survey.plan.job.naming)
+    return [ProfileColumn(names[f.name], f.type, table.name, f.name, f.name in table.features) for f in table.schema]
+
+
+def source_names(survey: Survey, table: TableSchema, naming: ColumnNaming) -> dict[str, str]:
+    """The profile's name for each column of a table, by its name at the source."""
+    preset = survey.preset
+    names = {
+        name: profile_name(name, table.label, preset.identifying_columns, preset.metadata)
+        for name in table.schema.names
+    }
+    # An image table has no features; what it measures is under Image_.
+    if naming is ColumnNaming.CYTOTABLE or table.keys is None:
+        return names
+    return {name: named if name in table.features else under_metadata(named) for name, named in names.items()}
+
+
+def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:
+    """The rows of a table by index, nulls for null. Only the span of rows that is asked for is touched."""
+    span = pc.min_max(rows).as_py()
+    if span["min"] is None:
+        return pa.table([pa.nulls(len(rows), field.type) for field in table.schema], schema=table.schema)
+    first, length = span["min"], span["max"] - span["min"] + 1
+    part = table.slice(first, length)
+    if length == len(rows) and not rows.null_count:
+        in_order = pa.chunked_array([row_numbers(length, first)])
+        if rows.equals(in_order):
+            return part
+    return part.take(pc.subtract(rows, first))
+
+
+class Gatherer:
+    """Makes profile tables from row indices. `numbers` are the TableNumbers of exports by index.
+
+    Where each of the thousands of columns is from, and where it goes, is worked out once.
+    """
+
+    def __init__(self, survey: Survey, columns: Sequence[ProfileColumn], numbers: Mapping[int, int]) -> None:
+        self._survey = survey
+        self._numbers = numbers
+        self._schema = pa.schema([(column.name, column.kind) for column in columns])
+        self._places: dict[str, list[int]] = defaultdict(list)
+        names: dict[str, list[str]] = defaultdict(list)
+        for place, column in enumerate(columns):
+            self._places[column.table].append(place)
+            names[column.table].append(column.column)
+        self._names = dict(names)
+        self._indices = {
+            name: [survey.schemas[name].schema.get_field_index(column) for column in names[name]]
+            for name in names
+            if name in survey.schemas
+        }
+
+    def gather(self, unit: Unit, rows: pa.Table) -> pa.Table:
+        """The profile of these of a unit's rows."""
+        columns: list[pa.ChunkedArray] = [None] * len(self._schema)
+        beside = self._beside(rows)
+        for name, places in self._places.items():
+            if name in unit.tables:
+                part = take(unit.tables[name].select(self._indices[name]), rows[name])
+            else:
+                part = beside[name].select(self._names[name])
+            for place, column in zip(places, part.columns, strict=True):
+                columns[place] = column
+        return pa.Table.from_arrays(columns, schema=self._schema)
+
+    def _beside(self, rows: pa.Table) -> dict[str, pa.Table]:
+        """What comes with a row from its image set and its export."""
+        images = self._survey.images
+        has_images = sql.IMAGE_ROW in rows.column_names
+        image = rows[sql.IMAGE_ROW] if has_images else pa.nulls(rows.num_rows, pa.int64())
+        places = pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows))
+        numbers = pa.array([self._numbers.get(export) for export in rows[sql.EXPORT].to_pylist()], pa.int64())
+        return {
+            Origin.IMAGE: take(images.table, pa.chunked_array([image]) if isinstance(image, pa.Array) else image),
+            Origin.PLACE: images.places.take(places),
+            Origin.TABLE_NUMBER: pa.table({TABLE_NUMBER: numbers}),
+        }
