@@ -11,7 +11,6 @@ from cytobatch.readers import csv
 from cytobatch.workers import Task, Workers
 
 _PIECE = 8 * 2**20
-_NEWLINE = b"\n"
 
 
 def stream_pieces(
@@ -21,22 +20,37 @@ def stream_pieces(
 
     Raises MixedTypesError, at its end at the latest, where `csv.stream` must begin anew: it finds out what is odd.
     """
-    tasks = (Task(partial(_table, lines, shape, schema), len(lines)) for lines in _pieces(path, shape, piece))
+    tasks = (
+        Task(partial(_table, path, begin, end, shape, schema), end - begin)
+        for begin, end in _spans(path, shape.header_lines, piece)
+    )
     for table in workers.ahead(tasks, (workers.count + 1) * piece):
         yield from table.to_batches()
 
 
-def _table(lines: bytes, shape: csv.CsvShape, schema: pa.Schema) -> pa.Table:
+def _table(path: Path, begin: int, end: int, shape: csv.CsvShape, schema: pa.Schema) -> pa.Table:
+    lines = pa.allocate_buffer(end - begin)
+    with path.open("rb") as stream:
+        stream.seek(begin)
+        whole = stream.readinto(memoryview(lines)) == end - begin
     try:
-        return csv.read_lines(pa.py_buffer(lines), shape, schema)
+        if whole:
+            return csv.read_lines(lines, shape, schema)
     except csv.OddValuesError as error:
         raise MixedTypesError("lines that are no plain rows") from error
+    raise MixedTypesError("a file that has become shorter")
 
 
-def _pieces(path: Path, shape: csv.CsvShape, size: int) -> Iterator[bytes]:
-    """The lines below a file's header in pieces of about so many bytes, each of whole lines."""
+def _spans(path: Path, header_lines: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where the pieces of whole lines of about so many bytes begin and end below a file's header."""
+    total = path.stat().st_size
     with path.open("rb") as stream:
-        for _ in range(shape.header_lines):
+        for _ in range(header_lines):
             stream.readline()
-        while lines := stream.read(size):
-            yield lines if lines.endswith(_NEWLINE) else lines + stream.readline()
+        begin = stream.tell()
+        while begin < total:
+            stream.seek(begin + size - 1)
+            stream.readline()
+            end = min(stream.tell(), total)
+            yield begin, end
+            begin = end
