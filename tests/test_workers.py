@@ -144,6 +144,15 @@ def test_a_result_is_let_go_as_soon_as_the_next_is_asked_for(count: int) -> None
             assert sum(one() is not None for one in made) <= 2 * count
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_done_beside_is_done_once_and_tells_its_fault(count: int) -> None:
+    with Workers(count) as workers:
+        results = [workers.beside(lambda n=n: 6 // n) for n in (1, 2, 0, 3)]
+        assert [results[0](), results[1](), results[3]()] == [6, 3, 2]
+        with pytest.raises(ZeroDivisionError):
+            results[2]()
+
+
 def test_parts_of_a_task_are_done_by_those_who_wait_for_it() -> None:
     together = threading.Barrier(2, timeout=20)
 

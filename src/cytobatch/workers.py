@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -62,7 +63,7 @@ class Workers:
                     task = next(left, None)
                     more = task is not None
                     if task is not None:
-                        coming.append(self._offered(task))
+                        coming.append(self._offered(task, self._parts if self._inside else self._tasks))
                         taken += task.size
                 if coming:
                     size = coming[0].size
@@ -72,15 +73,22 @@ class Workers:
             for place in coming:
                 self._taken(place)
 
+    def beside(self, run: Callable[[], Result]) -> Callable[[], Result]:
+        """Has a small piece of work done before all that waits; what is given back tells its result, and waits for it.
+
+        What it raises is raised there.
+        """
+        return partial(self._result, self._offered(Task(run, 0), self._parts))
+
     @property
     def _inside(self) -> bool:
         """Whether this thread is at a task, so that what it offers are parts of it."""
         return getattr(self._here, "tasks", 0) > 0
 
-    def _offered(self, task: Task[Result]) -> "_Place[Result]":
-        place = _Place(task.run, task.size, self._parts if self._inside else self._tasks)
+    def _offered(self, task: Task[Result], queue: "deque[_Place[Any]]") -> "_Place[Result]":
+        place = _Place(task.run, task.size, queue)
         with self._changed:
-            place.queue.append(place)
+            queue.append(place)
             self._changed.notify()
         return place
 

@@ -52,7 +52,7 @@ def convert(survey: Survey, means: Means) -> ConvertedPlate:
     account = Account(survey)
     account.check()
     account.check_something_is_left(survey.exports)
-    sink = Sink(survey.plan, means.out, account, parquet_metadata(survey))
+    sink = Sink(survey.plan, means, account, parquet_metadata(survey))
     reader = UnitReader(survey, means, account)
     run = Conversion(survey, means.engine, means.workers, reader, account, sink, export_numbers(survey))
     if job.well_profiles:

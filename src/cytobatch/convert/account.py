@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sized
 import pyarrow as pa
 
 from cytobatch.columns import PLATE, SITE, WELL
-from cytobatch.convert.finite import not_finite
+from cytobatch.convert.finite import NotFinite
 from cytobatch.errors import InputDataError, TooManyFailedExportsError
 from cytobatch.join import Loose
 from cytobatch.layouts import SourceKind
@@ -132,9 +132,9 @@ class Account:
             for (table, column, text, became), items in groups.items()
         ]  # fmt: skip
 
-    def odd_values(self, table: pa.Table) -> None:
-        """Counts the nulls, NaN and infinities in a table's columns of floats."""
-        for found in not_finite(table):
+    def odd_values(self, columns: Iterable[NotFinite]) -> None:
+        """Adds up what in columns of floats is no finite number."""
+        for found in columns:
             self._odd[found.column].update(nulls=found.nulls, nans=found.nans, infinities=found.infinities)
 
     @property

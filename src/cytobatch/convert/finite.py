@@ -1,7 +1,6 @@
 """Which columns of floats hold anything but finite numbers, and how much of it."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,15 +20,16 @@ class NotFinite:
     infinities: int
 
 
-def not_finite(table: pa.Table) -> Iterator[NotFinite]:
+def not_finite(table: pa.Table) -> list[NotFinite]:
     """The columns of floats in which not all values are finite numbers."""
     floats = [number for number, field in enumerate(table.schema) if pa.types.is_floating(field.type)]
+    found = []
     for start in range(0, len(floats), _COLUMNS_AT_ONCE):
         some = table.select(floats[start : start + _COLUMNS_AT_ONCE])
         for number in np.flatnonzero(~np.isfinite(_sums(some))):
-            found = _counted(some.column_names[number], some.column(int(number)))
-            if found.nulls or found.nans or found.infinities:
-                yield found
+            found.append(_counted(some.column_names[number], some.column(int(number))))
+    # Finite values may add up to infinity.
+    return [column for column in found if column.nulls or column.nans or column.infinities]
 
 
 def _sums(table: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

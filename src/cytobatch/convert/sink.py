@@ -4,15 +4,18 @@ import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.convert.account import Account
+from cytobatch.convert.finite import not_finite
 from cytobatch.errors import ConfigurationError
 from cytobatch.files import WrittenFile
 from cytobatch.jobspec import PARQUET
+from cytobatch.means import Means
 from cytobatch.parquet import ParquetFile, row_group_rows
 from cytobatch.plan import ConversionPlan
 from cytobatch.schema import cast_groups
@@ -79,15 +82,16 @@ class WrittenProfile:
 
 
 class Sink:
-    """Writes Parquet files below `out`; `files` has them by their name there, once they are complete.
+    """Writes Parquet files below `means.out`; `files` has them by their name there, once they are complete.
 
     `profiles` are those with features: of joined rows.
     """
 
-    def __init__(self, plan: ConversionPlan, out: Path, account: Account, metadata: Mapping[str, str]) -> None:
+    def __init__(self, plan: ConversionPlan, means: Means, account: Account, metadata: Mapping[str, str]) -> None:
         self._job = plan.job
         self._source_bytes = plan.size
-        self._out = out
+        self._out = means.out
+        self._workers = means.workers
         self._account = account
         self._metadata = metadata
         self.files: dict[str, WrittenFile] = {}
@@ -127,8 +131,9 @@ class Sink:
             self._account.rows += kept.num_rows
             if with_places:
                 self._account.note_places(kept)
-            self._account.odd_values(kept)
+            odd = self._workers.beside(partial(not_finite, kept))
             yield kept
+            self._account.odd_values(odd())
 
     def row_group_rows(self, columns: int) -> int:
         """Rows of a row group of so many columns: as the job says, or as fits the plate."""
