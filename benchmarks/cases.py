@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import limit
-from measure import Figures, Piece, piece
+from measure import Piece, Runs, in_turn, piece
 from plates import PlateName
 from s3 import measure_s3
 from servers import prefect_server
@@ -32,9 +32,9 @@ def against_floor(plate: PlateName, bound: float) -> Callable[[Session, str], No
 
     def run(session: Session, case: str) -> None:
         runs = session.runs(plate)
-        convert, floor = session.measured([session.convert(plate), session.floor(plate)], runs)
-        session.show.case(case, [Row("convert", convert, runs), Row("floor", floor, runs)])
-        session.found(at_most(case, "wall over the floor", convert.wall / floor.wall, bound))
+        convert, floor = in_turn([session.convert(plate), session.floor(plate)], runs)
+        session.show.case(case, [Row("convert", convert), Row("floor", floor)])
+        session.found(at_most(case, "wall over the floor", convert.over(floor).wall, bound))
         session.guard(case, plate, session.out(plate))
 
     return run
@@ -43,15 +43,15 @@ def against_floor(plate: PlateName, bound: float) -> Callable[[Session, str], No
 def memory(session: Session, case: str) -> None:
     """Peaks at few sites and at many."""
     plates = (PlateName.CSV_LARGE, PlateName.CSV)
-    peaks: list[Figures] = []
+    took: list[Runs] = []
     for plate in plates:
-        peaks += session.measured([session.convert(plate, _MEMORY_WORKERS)], session.runs(plate))
+        took += in_turn([session.convert(plate, _MEMORY_WORKERS)], session.runs(plate))
         session.guard(case, plate, session.out(plate))
-    many, few = peaks
-    rows = [Row(f"convert {plate}", took, session.runs(plate)) for plate, took in zip(plates, peaks, strict=True)]
-    session.show.case(case, rows)
-    session.found(at_most(case, "peak at 400 sites over that at 40", many.peak / few.peak, 1.15))
-    session.found(at_most(case, "peak, the larger of the two", max(many.peak, few.peak) / _GIB, 1.5, " GiB"))
+    for plate, runs in zip(plates, took, strict=True):
+        session.show.case(case, [Row(f"convert {plate}", runs)])
+    many, few = (runs.median.peak for runs in took)
+    session.found(at_most(case, "peak at 400 sites over that at 40", many / few, 1.15))
+    session.found(at_most(case, "peak, the larger of the two", max(many, few) / _GIB, 1.5, " GiB"))
 
 
 def memory_limit(session: Session, case: str) -> None:
@@ -59,8 +59,8 @@ def memory_limit(session: Session, case: str) -> None:
     plate = PlateName.CSV_LARGE
     work = session.convert(plate)
     bounded = limit.bounded(work)
-    (took,) = session.measured([bounded.work], 1)
-    session.show.case(f"{case}: {bounded.how}", [Row("convert", took, 1)])
+    (took,) = in_turn([bounded.work], 1)
+    session.show.case(f"{case}: {bounded.how}", [Row("convert", took)])
     session.found(Finding(case, f"400 sites within 3 GiB ({bounded.how})", "finished", "finishes", held=True))
     session.guard(case, plate, session.out(plate))
 
@@ -69,9 +69,9 @@ def workers(session: Session, case: str) -> None:
     """Two workers against one. A small plate shows what one thread does alone, at its beginning and its end."""
     for plate, sites in ((PlateName.CSV, 40), (PlateName.CSV_LARGE, 400)):
         runs = session.runs(plate)
-        one, two = session.measured([session.convert(plate, 1), session.convert(plate, 2)], runs)
-        session.show.case(f"{case}, {sites} sites", [Row("1 worker", one, runs), Row("2 workers", two, runs)])
-        session.found(at_least(case, f"speed-up of 2 workers over 1, {sites} sites", one.wall / two.wall, 1.7))
+        one, two = in_turn([session.convert(plate, 1), session.convert(plate, 2)], runs)
+        session.show.case(f"{case}, {sites} sites", [Row("1 worker", one), Row("2 workers", two)])
+        session.found(at_least(case, f"speed-up of 2 workers over 1, {sites} sites", one.over(two).wall, 1.7))
         session.guard(case, plate, session.out(plate))
 
 
@@ -83,9 +83,9 @@ def start(session: Session, case: str) -> None:
     with prefect_server(session.scratch) as url:
         alone = Piece("without a server", command, whole=True)
         beside = Piece("with a server", command, (("PREFECT_API_URL", url),), whole=True)
-        without, given = session.measured([alone, beside], runs)
-    session.show.case(case, [Row("no server", without, runs), Row("server running", given, runs)])
-    session.found(at_most(case, "wall without a server over with one", without.wall / given.wall, 2.5))
+        without, given = in_turn([alone, beside], runs)
+    session.show.case(case, [Row("no server", without), Row("server running", given)])
+    session.found(at_most(case, "wall without a server over with one", without.over(given).wall, 2.5))
     session.guard(case, plate, session.out(plate))
 
 
@@ -94,8 +94,8 @@ def size(session: Session, case: str) -> None:
     plate = PlateName.CSV
     out, plain = session.out(plate), session.out(plate).with_suffix(".plain.parquet")
     rewrite = piece("rewrite", "rewrite", out, plain, scratch=session.scratch)
-    convert, written = session.measured([session.convert(plate), rewrite], 1)
-    session.show.case(case, [Row("convert", convert, 1), Row("pyarrow writes the table", written, 1)])
+    convert, written = in_turn([session.convert(plate), rewrite], 1)
+    session.show.case(case, [Row("convert", convert), Row("pyarrow writes the table", written)])
     session.found(_smaller(case, out, plain))
     session.guard(case, plate, out)
 

@@ -1,6 +1,7 @@
 """Running pieces of work as processes of their own, in turn, and what they took."""
 
 import json
+import math
 import os
 import resource
 import statistics
@@ -9,8 +10,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _WORK = str(Path(__file__).with_name("work.py"))
@@ -145,23 +146,36 @@ def measured(work: Piece) -> Figures:
     return Figures(told["wall"], told["own"] + max(told["children"], watch.below), max(told["peak"], watch.peak))
 
 
-def median(runs: Sequence[Figures]) -> Figures:
-    """The median of each figure by itself."""
-    names = ("wall", "cpu", "peak")
-    return Figures(**{name: statistics.median(getattr(one, name) for one in runs) for name in names})
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What each run of a piece took. Of several pieces that were run in turn, the first runs belong together."""
+
+    each: tuple[Figures, ...]
+
+    @property
+    def median(self) -> Figures:
+        """The median of each figure by itself."""
+        names = ("wall", "cpu", "peak")
+        return Figures(**{name: statistics.median(getattr(one, name) for one in self.each) for name in names})
+
+    def over(self, *others: "Runs") -> Figures:
+        """How many times as much it took as the one of the others that took most: the median over the rounds.
+
+        A machine that is slow for a while is slow for all pieces of a round, so their ratio varies less than they do.
+        """
+        rounds = zip(self.each, *(other.each for other in others), strict=True)
+        return Runs(tuple(_times(own, beside) for own, *beside in rounds)).median
 
 
-@dataclass(slots=True)
-class Measurements:
-    """Everything measured so far, so that no piece is run again for another case."""
+def _times(own: Figures, beside: Sequence[Figures]) -> Figures:
+    def times(figure: Callable[[Figures], float]) -> float:
+        most = max(map(figure, beside))
+        return figure(own) / most if most else math.inf
 
-    runs: dict[Piece, list[Figures]] = field(default_factory=dict)
+    return Figures(times(lambda one: one.wall), times(lambda one: one.cpu), times(lambda one: one.peak))
 
-    def of(self, pieces: Sequence[Piece], runs: int) -> list[Figures]:
-        """The medians of so many runs of each piece, taken in turn: a machine slow for a while is slow for all."""
-        for number in range(runs):
-            for one in pieces:
-                done = self.runs.setdefault(one, [])
-                if len(done) <= number:
-                    done.append(measured(one))
-        return [median(self.runs[one][:runs]) for one in pieces]
+
+def in_turn(pieces: Sequence[Piece], runs: int) -> list[Runs]:
+    """So many runs of each piece, taken in turn."""
+    rounds = [[measured(one) for one in pieces] for _ in range(runs)]
+    return [Runs(tuple(each)) for each in zip(*rounds, strict=True)]

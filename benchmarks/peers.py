@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cytobatch.synthetic import ImageNumbers, SyntheticPlate, write_plate
-from measure import Figures, Measurements, Piece, PieceFailedError, piece
+from measure import Piece, PieceFailedError, Runs, in_turn, piece
 from plates import Scale, sites_plate
 
 app = App(name="peers", help=__doc__)
@@ -98,13 +98,13 @@ def compare(
 
 
 def _measure(found: list[Peer], runs: int, made: SyntheticPlate, console: Console) -> int:
-    measurements, failed = Measurements(), False
+    failed = False
     table = Table("", "wall s", "CPU s", "peak MiB", "wall over cytobatch's", "rows", "MB")
     table.title = (
         f"{made.wells * made.sites} sites, {made.cell_count():,} cells, {made.features:,} features, {runs} runs"
     )
     try:
-        all_took = measurements.of([peer.piece for peer in found], runs)
+        all_took = in_turn([peer.piece for peer in found], runs)
     except PieceFailedError as error:
         console.print(str(error), markup=False)
         return 1
@@ -118,8 +118,9 @@ def _measure(found: list[Peer], runs: int, made: SyntheticPlate, console: Consol
     return 1 if failed else 0
 
 
-def _figures(took: Figures, own: Figures) -> tuple[str, ...]:
-    return f"{took.wall:.2f}", f"{took.cpu:.2f}", f"{took.peak / 2**20:,.0f}", f"{took.wall / own.wall:.1f}"
+def _figures(took: Runs, own: Runs) -> tuple[str, ...]:
+    usual = took.median
+    return f"{usual.wall:.2f}", f"{usual.cpu:.2f}", f"{usual.peak / 2**20:,.0f}", f"{took.over(own).wall:.1f}"
 
 
 if __name__ == "__main__":

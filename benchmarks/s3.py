@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import boto3
 
-from measure import Figures, Piece, piece
+from measure import Piece, in_turn, piece
 from plates import PlateName
 from servers import s3_server
 from session import Session
@@ -117,7 +117,7 @@ def measure_s3(session: Session, case: str) -> None:
         sizes = upload(session.plate(PlateName.CSV), url)
         _timed(session, case, url)
         with counting_proxy(url) as (proxy, fetched):
-            session.measured([_from_s3(session, "convert from S3, counted", proxy)], 1)
+            in_turn([_from_s3(session, "convert from S3, counted", proxy)], 1)
         _counted(session, case, sizes, fetched)
 
 
@@ -134,15 +134,11 @@ def _timed(session: Session, case: str, url: str) -> None:
     runs, plate = session.runs(PlateName.CSV), session.plate(PlateName.CSV)
     local = piece("convert alone", "convert", plate, session.out(PlateName.CSV), scratch=session.scratch)
     pieces = [_from_s3(session, "convert from S3", url), _from_s3(session, "fetch alone", url, "fetch"), local]
-    both, fetch, convert = session.measured(pieces, runs)
+    both, fetch, convert = in_turn(pieces, runs)
     took = (both, fetch, convert)
-    session.show.case(case, [Row(one.label, figures, runs) for one, figures in zip(pieces, took, strict=True)])
-    session.found(at_most(case, "wall over the slower of fetch and convert", _over(both, fetch, convert), 1.2))
+    session.show.case(case, [Row(one.label, runs) for one, runs in zip(pieces, took, strict=True)])
+    session.found(at_most(case, "wall over the slower of fetch and convert", both.over(fetch, convert).wall, 1.2))
     session.guard(case, PlateName.CSV, _out(session))
-
-
-def _over(both: Figures, fetch: Figures, convert: Figures) -> float:
-    return both.wall / max(fetch.wall, convert.wall)
 
 
 def _counted(session: Session, case: str, sizes: dict[str, int], fetched: Fetched) -> None:

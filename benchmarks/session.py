@@ -4,11 +4,10 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from measure import Figures, Measurements, Piece, piece
+from measure import Piece, piece
 from plates import BenchPlate, PlateName, Scale, bench_plate, size_of
 from show import Finding, Show
 
@@ -28,11 +27,10 @@ class Options:
 
 @dataclass(slots=True)
 class Session:
-    """Makes plates when they are asked for, and measures no piece again that is measured already."""
+    """Makes plates when they are asked for, and compares no profile again that is compared already."""
 
     options: Options
     show: Show
-    measurements: Measurements = field(default_factory=Measurements)
     findings: list[Finding] = field(default_factory=list)
     made: set[PlateName] = field(default_factory=set)
     checked: set[tuple[PlateName, str]] = field(default_factory=set)
@@ -79,10 +77,6 @@ class Session:
     def floor(self, name: PlateName) -> Piece:
         kind = self.made_of(name).kind
         return piece(f"floor of {name}", "floor", self.plate(name), kind, self.out(name), scratch=self.scratch)
-
-    def measured(self, pieces: Sequence[Piece], runs: int) -> list[Figures]:
-        """The medians of so many runs of each."""
-        return self.measurements.of(pieces, runs)
 
     def found(self, finding: Finding) -> None:
         """Adds a figure to those of the run."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from measure import Figures
+from measure import Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,7 @@ class Row:
     """What a piece of work took."""
 
     label: str
-    figures: Figures
-    runs: int
+    runs: Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +54,11 @@ class Show:
         """Figures of the pieces of a case; where there are two, the first over the second."""
         table = Table("", "wall s", "CPU s", "peak MiB", "runs", title=title, title_justify="left")
         for row in rows:
-            took = row.figures
-            table.add_row(
-                row.label, f"{took.wall:.2f}", f"{took.cpu:.2f}", f"{took.peak / 2**20:,.0f}", str(row.runs)
-            )  # fmt: skip
+            took, count = row.runs.median, len(row.runs.each)
+            table.add_row(row.label, f"{took.wall:.2f}", f"{took.cpu:.2f}", f"{took.peak / 2**20:,.0f}", str(count))
         if len(rows) == 2:
-            one, two = rows[0].figures, rows[1].figures
-            pairs = ((one.wall, two.wall), (one.cpu, two.cpu), (one.peak, two.peak))
-            table.add_row("ratio", *(f"{first / second:.2f}" if second else "" for first, second in pairs), "")
+            ratio = rows[0].runs.over(rows[1].runs)
+            table.add_row("ratio, median of rounds", f"{ratio.wall:.2f}", f"{ratio.cpu:.2f}", f"{ratio.peak:.2f}", "")
         self.console.print(table)
 
     def held(self, finding: Finding) -> None:
