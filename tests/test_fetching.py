@@ -93,6 +93,22 @@ def test_what_is_expected_comes_by_itself_within_the_room_and_goes_when_released
     assert there() == 0
 
 
+def test_what_is_expected_twice_comes_once_and_is_not_waited_for_by_who_reads_its_beginning(
+    s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
+) -> None:
+    bodies = put(s3, bucket, {f"{number}.csv": 2 * BEGINNING for number in range(4)})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    with source.inputs(source.inventory().files, 2**30) as inputs:
+        inputs.prepare(bodies, [])
+        inputs.expect(bodies)
+        assert all(body.startswith(inputs.beginning(name).read_bytes()) for name, body in bodies.items())
+        inputs.release("3.csv")
+        inputs.expect(bodies)
+        for name in list(bodies)[:3]:
+            assert inputs.whole(name).read_bytes() == bodies[name]
+    assert Counter(gets).most_common(1)[0][1] == 1
+
+
 def test_a_file_asked_for_by_several_threads_is_fetched_once(
     s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
 ) -> None:

@@ -165,7 +165,10 @@ def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
 def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
     """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
-    means.inputs.prepare(*_looked_into(plan))
+    beginnings, wholes = _looked_into(plan)
+    means.inputs.prepare(beginnings, wholes)
+    # The rest of what most likely will be converted comes while the survey looks at the beginnings.
+    means.inputs.expect(beginnings)
     return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
 

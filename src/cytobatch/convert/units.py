@@ -47,10 +47,13 @@ class UnitReader:
         self.unit_bytes = means.unit_bytes
 
     def expect(self, names: Collection[str]) -> None:
-        """These tables of all exports will be read, once each; their files are not needed afterwards."""
+        """These tables of all exports will be read, once each; other files, and afterwards these, are not needed."""
         tables = [table for e in self._survey.exports for name, table in e.tables.items() if name in names]
         self._readers_of_file.update(table.source for table in tables)
         self._inputs.expect(dict.fromkeys(table.source for table in tables))
+        looked_at = {table.file.path for e in self._survey.plan.exports for table in e.tables.values()}
+        for path in sorted(looked_at - self._readers_of_file.keys()):
+            self._inputs.release(path)
 
     def units(
         self, names: Sequence[str], exports: Sequence[SurveyedExport], then: Callable[[Unit], Result]

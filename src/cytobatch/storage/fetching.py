@@ -71,6 +71,8 @@ class FetchedFiles:
         self._pool = ThreadPoolExecutor(threads, "fetch")
         self._counting = threading.Lock()
         self._coming: Iterator[str] = iter(())
+        self._expected: set[str] = set()
+        self._begun: dict[str, Path] = {}
         self._waiting: set[str] = set()
         self._done: set[str] = set()
         self._local: dict[str, Path] = {}
@@ -91,10 +93,12 @@ class FetchedFiles:
             fetched.result()
 
     def beginning(self, path: str) -> Path:
-        """The local file with at least its first bytes."""
+        """The local file with at least its first bytes; its rest may be on its way."""
         file = self._files[path]
-        with self._locks[path]:
-            return self._fetched(file, min(file.size, BEGINNING))
+        if path not in self._begun:
+            with self._locks[path]:
+                self._begun[path] = self._fetched(file, min(file.size, BEGINNING))
+        return self._begun[path]
 
     def whole(self, path: str) -> Path:
         """The local file with all of its bytes."""
@@ -103,15 +107,18 @@ class FetchedFiles:
             return self._fetched(file, file.size)
 
     def expect(self, paths: Iterable[str]) -> None:
-        """Fetches these in their order, ahead of who asks for them."""
+        """Fetches these in their order, ahead of who asks for them; those expected before stay where they were."""
         with self._counting:
-            self._coming = itertools.chain(self._coming, paths)
+            more = [path for path in paths if path not in self._expected]
+            self._expected.update(more)
+            self._coming = itertools.chain(self._coming, more)
         self._fetch_ahead()
 
     def release(self, path: str) -> None:
         """Removes the file, unless fetched files are kept, and makes room for another."""
         with self._locks[path]:
             self._done.add(path)
+            self._begun.pop(path, None)
             local = self._local.pop(path, None)
             if local is not None and not self._use.keeps:
                 local.unlink(missing_ok=True)
@@ -125,8 +132,9 @@ class FetchedFiles:
                 path = next(self._coming, None)
                 if path is None:
                     return
-                self._waiting.add(path)
-                self._pool.submit(self._fetch_expected, path)
+                if path not in self._done:
+                    self._waiting.add(path)
+                    self._pool.submit(self._fetch_expected, path)
 
     def _fetch_expected(self, path: str) -> None:
         file = self._files[path]
