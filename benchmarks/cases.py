@@ -1,17 +1,16 @@
 """The cases: what is measured against what, and what each must reach."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import limit
-from measure import Piece, Runs, in_turn, piece
+from measure import Runs, in_turn, piece
 from plates import PlateName
 from s3 import measure_s3
-from servers import prefect_server
 from session import Session
 from show import Finding, Row, at_least, at_most
+from start import measure_start
 
 _GIB = 2**30
 _MEMORY_WORKERS = 2
@@ -75,20 +74,6 @@ def workers(session: Session, case: str) -> None:
         session.guard(case, plate, session.out(plate))
 
 
-def start(session: Session, case: str) -> None:
-    """A tiny plate as a whole process, bringing its own Prefect server and using one that is there."""
-    plate, runs = PlateName.TINY, session.runs(PlateName.TINY)
-    source, out = str(session.plate(plate)), str(session.out(plate))
-    command = (sys.executable, "-m", "cytobatch", "run", "--source", source, "--destination", out)
-    with prefect_server(session.scratch) as url:
-        alone = Piece("without a server", command, whole=True)
-        beside = Piece("with a server", command, (("PREFECT_API_URL", url),), whole=True)
-        without, given = in_turn([alone, beside], runs)
-    session.show.case(case, [Row("no server", without), Row("server running", given)])
-    session.found(at_most(case, "wall without a server over with one", without.over(given).wall, 2.5))
-    session.guard(case, plate, session.out(plate))
-
-
 def size(session: Session, case: str) -> None:
     """The profile's bytes against those of the same table by pyarrow's defaults."""
     plate = PlateName.CSV
@@ -120,6 +105,6 @@ CASES = (
         "tall-shuffled", "the same, rows not sorted by image",
         (PlateName.TALL_SHUFFLED,), against_floor(PlateName.TALL_SHUFFLED, 1.5),
     ),
-    Case("start", "a tiny plate, whole process", (PlateName.TINY,), start),
+    Case("start", "a tiny plate, whole process", (PlateName.TINY,), measure_start),
 )  # fmt: skip
 """In the order in which they run: those that share a plate, and measured pieces, follow each other."""

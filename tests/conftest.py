@@ -1,15 +1,10 @@
 """Real servers for the tests, and an environment without the developer's own settings."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +13,10 @@ import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
+# Last, for a module of the tests goes by a name that one of the benchmarks has too.
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from servers import prefect_server, s3_server
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # How long an example takes says more of the machine than of the program.
@@ -34,45 +33,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert process.poll() is None, f"the server for {url} stopped"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"no answer from {url}")
-
-
-@contextmanager
-def running(command: list[str], environment: Mapping[str, str], log: Path, url: str) -> Iterator[None]:
-    """Within it, a server process answers at the URL."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            wait_for(url, process)
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
 @pytest.fixture(scope="session")
 def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 API over HTTP."""
-    url = f"http://127.0.0.1:{(port := free_port())}"
-    environment = {**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}
-    log = tmp_path_factory.mktemp("ministack") / "log"
-    with running([str(Path(sys.executable).parent / "ministack")], environment, log, f"{url}/"):
+    with s3_server(tmp_path_factory.mktemp("ministack")) as url:
         yield url
 
 
@@ -114,24 +78,7 @@ def upload(s3: Any, bucket: str) -> Callable[[Path, str], str]:
 @pytest.fixture(scope="session")
 def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server as a user would have one."""
-    home = tmp_path_factory.mktemp("prefect")
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    environment |= {"PREFECT_HOME": str(home), "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    command = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "server",
-        "start",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--no-ui",
-    ]
-    url = f"http://127.0.0.1:{port}/api"
-    with running(command, environment, home / "log", f"{url}/health"):
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as url:
         yield url
 
 

@@ -174,3 +174,18 @@ def test_each_byte_of_a_plate_is_fetched_once_and_the_profile_is_that_of_local_f
     assert near.counts == far.counts
     one, other = (pq.read_table(report.outputs[0].path) for report in (near, far))
     assert one.equals(other)
+
+
+def test_files_of_exports_that_fail_and_of_tables_that_nothing_links_do_no_harm(upload: Upload, tmp_path: Path) -> None:
+    local = write_sites(tmp_path / "in", 4)
+    folders = sorted(path for path in local.iterdir() if path.is_dir())
+    for folder in folders:
+        (folder / "Worms.csv").write_text("ImageNumber,ObjectNumber,AreaShape_Area\n1,1,2.0\n")
+    (folders[1] / "Cells.csv").write_text("no,table\n")
+    near, far = (
+        run_plate(PlateJob(source=source, destination=str(tmp_path / name), plate="P1", max_failed_exports=1))
+        for name, source in (("near", str(local)), ("far", upload(local, "plate")))
+    )
+    assert near.counts.failed_exports == 1
+    assert near.counts == far.counts
+    assert near.warnings == far.warnings

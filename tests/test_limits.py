@@ -206,7 +206,7 @@ def test_a_chain_of_groups_is_as_narrow_as_its_narrowest(chain: list[tuple[int, 
 @given(st.integers(1, 1024), st.integers(1, 2**45))
 def test_shares_are_within_their_bounds(workers: int, memory: int) -> None:
     limits = Limits(workers, memory)
-    assert 4 * MIB <= limits.unit_bytes <= 64 * MIB
+    assert 4 * MIB <= limits.unit_bytes <= 128 * MIB
     assert 8 <= limits.fetch_threads <= 64
     assert limits.duckdb_memory >= 128 * MIB
     assert 1 <= limits.duckdb_threads <= workers
@@ -220,7 +220,7 @@ def test_shares_are_within_their_bounds(workers: int, memory: int) -> None:
         (Limits(1, 256 * MIB), (128 * MIB, 1), 8 * MIB, 8),
         (Limits(4, 2**30), (256 * MIB, 4), 32 * MIB, 16),
         (Limits(64, 2**30), (256 * MIB, 8), 32 * MIB, 64),
-        (Limits(32, 2**36), (2**34, 32), 64 * MIB, 64),
+        (Limits(32, 2**36), (2**34, 32), 128 * MIB, 64),
     ],
 )
 def test_shares(limits: Limits, duckdb: tuple[int, int], unit: int, fetch: int) -> None:

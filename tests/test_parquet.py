@@ -72,4 +72,4 @@ def test_row_groups_are_bounded_in_bytes_and_a_large_plate_has_few(columns: int,
 def test_a_plate_of_forty_gigabytes_has_about_64_row_groups() -> None:
     rows_of_a_group = row_group_rows(6000, 40 * 10**9)
     assert 50 < 400_000 / rows_of_a_group < 70
-    assert row_group_rows(6000, 10**9) == 1398
+    assert row_group_rows(6000, 10**9) == 2796

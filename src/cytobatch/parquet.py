@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 from cytobatch.files import FileDigest, WrittenFile
 
 _ZSTD_LEVEL = 3
-_GROUP_BYTES, _LARGEST_GROUP_BYTES = 64 * 2**20, 512 * 2**20
+_GROUP_BYTES, _LARGEST_GROUP_BYTES = 128 * 2**20, 512 * 2**20
 _MOST_GROUPS = 64
 _SOURCE_BYTES_OF_A_BYTE = 2
 
 
 def row_group_rows(columns: int, source_bytes: int) -> int:
-    """Rows of a row group of so many columns, for a plate of so many bytes at the source: 64 MiB of doubles.
+    """Rows of a row group of so many columns, for a plate of so many bytes at the source: 128 MiB of doubles.
 
     The writer keeps some 900 bytes for each column of each group, and every reader must read them first: a plate of
     400,000 cells with 6,000 columns gets larger groups, so that there are about 64 of them.
@@ -75,6 +75,9 @@ class ParquetFile:
             return
         if self._rows_waiting:
             self._flush(self._rows_waiting)
+        # The footer takes as much again while it is written, and what was read is not needed any more.
+        self._waiting = []
+        pa.default_memory_pool().release_unused()
         self._writer.close()
         self._sha256 = self._digest.close()
 

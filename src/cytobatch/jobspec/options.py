@@ -91,7 +91,7 @@ class PlateOptions(BaseModel):
     add_tablenumber: bool | None = None
     """Add Metadata_TableNumber, which tells exports apart; by default where there is more than one export."""
     chunk_size: int | None = Field(None, ge=1)
-    """Rows in a Parquet row group; by default as many as fill 64 MiB, or more for large plates."""
+    """Rows in a Parquet row group; by default as many as fill 128 MiB, or more for large plates."""
     max_failed_exports: int | None = Field(None, ge=0)
     """How many exports may fail before the job does."""
     profile: str | None = Field(None, min_length=1)
