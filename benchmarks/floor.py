@@ -1,12 +1,13 @@
 """The floor under a conversion: reading all of a plate once with its schema known, and writing the same Parquet.
 
 No cytobatch in the reading: pyarrow's CSV reader with all cores, and DuckDB's `sqlite_scan`. The writer is
-cytobatch's, so that the bytes are the same.
+cytobatch's, with all cores too, so that the bytes are the same.
 """
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -14,8 +15,9 @@ import duckdb_extension_sqlite_scanner
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from cytobatch.parquet import ParquetFile
+from cytobatch.parquet import Encoder, ParquetFile
 from cytobatch.synthetic import COMPARTMENTS
+from cytobatch.workers import Workers
 from stopwatch import Stopwatch
 from typed import convert_options, header
 
@@ -71,12 +73,13 @@ def write_again(profile: Path, target: Path, watch: Stopwatch) -> None:
     """
     source = pq.ParquetFile(profile)
     rows = source.metadata.row_group(0).num_rows if source.num_row_groups else 1
-    with watch.running():
-        file = ParquetFile(target, source.schema_arrow, rows, {})
-    with file:
+    with Workers(os.cpu_count() or 1) as workers, ExitStack() as stack:
+        with watch.running():
+            encoder = Encoder(source.schema_arrow, workers)
+            file = stack.enter_context(ParquetFile(target, encoder, rows, {}))
         for number in range(source.num_row_groups):
             group = source.read_row_group(number)
             with watch.running():
                 file.write(group)
-        watch.start()
-    watch.stop()
+        with watch.running():
+            stack.close()

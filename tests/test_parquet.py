@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.parquet import ParquetFile, row_group_rows
+from cytobatch.parquet import Encoder, ParquetFile, row_group_rows
+from cytobatch.workers import Workers
 
+WORKERS = Workers(1)
 SCHEMA = pa.schema([("k", pa.int64()), ("x", pa.float64()), ("s", pa.string())])
 
 
@@ -22,7 +24,7 @@ def test_row_groups_have_the_size_asked_for_whatever_comes(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], size: int
 ) -> None:
     path = tmp_path_factory.mktemp("p") / "a.parquet"
-    with ParquetFile(path, SCHEMA, size, {}) as file:
+    with ParquetFile(path, Encoder(SCHEMA, WORKERS), size, {}) as file:
         start = 0
         for count in counts:
             file.write(rows(count, start))
@@ -36,7 +38,7 @@ def test_row_groups_have_the_size_asked_for_whatever_comes(
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with pytest.raises(RuntimeError), ParquetFile(path, SCHEMA, 5, {}) as file:
+    with pytest.raises(RuntimeError), ParquetFile(path, Encoder(SCHEMA, WORKERS), 5, {}) as file:
         file.write(rows(12))
         raise RuntimeError
     assert not path.exists()
@@ -44,7 +46,7 @@ def test_an_error_leaves_no_file(tmp_path: Path) -> None:
 
 def test_encodings_and_statistics(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with ParquetFile(path, SCHEMA, 5, {"a": "b"}) as file:
+    with ParquetFile(path, Encoder(SCHEMA, WORKERS), 5, {"a": "b"}) as file:
         file.write(rows(5))
     group = pq.ParquetFile(path).metadata.row_group(0)
     assert "BYTE_STREAM_SPLIT" in group.column(1).encodings
@@ -55,7 +57,7 @@ def test_encodings_and_statistics(tmp_path: Path) -> None:
 
 def test_the_digest_is_that_of_the_finished_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with ParquetFile(path, SCHEMA, 3, {}) as file:
+    with ParquetFile(path, Encoder(SCHEMA, WORKERS), 3, {}) as file:
         for start in range(0, 20, 4):
             file.write(rows(4, start))
     assert file.written().sha256 == hashlib.sha256(path.read_bytes()).hexdigest()

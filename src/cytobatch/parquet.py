@@ -3,7 +3,9 @@
 What was written is read back here too, by column or row group.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,18 +14,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytobatch.files import FileDigest, WrittenFile
+from cytobatch.footer import MAGIC, Chunks, FileEnds, row_group
+from cytobatch.workers import Workers
 
 _ZSTD_LEVEL = 3
 _GROUP_BYTES, _LARGEST_GROUP_BYTES = 128 * 2**20, 512 * 2**20
 _MOST_GROUPS = 64
 _SOURCE_BYTES_OF_A_BYTE = 2
+_BLOCKS, _FEWEST_COLUMNS = 16, 16
 
 
 def row_group_rows(columns: int, source_bytes: int) -> int:
     """Rows of a row group of so many columns, for a plate of so many bytes at the source: 128 MiB of doubles.
 
-    The writer keeps some 900 bytes for each column of each group, and every reader must read them first: a plate of
-    400,000 cells with 6,000 columns gets larger groups, so that there are about 64 of them.
+    Every reader must read some 100 bytes for each column of each group first: a plate of 400,000 cells with 6,000
+    columns gets larger groups, so that there are about 64 of them.
     """
     wanted = source_bytes // (_SOURCE_BYTES_OF_A_BYTE * _MOST_GROUPS)
     size = min(max(wanted, _GROUP_BYTES), _LARGEST_GROUP_BYTES)
@@ -44,19 +49,73 @@ def _encodings(schema: pa.Schema) -> dict[str, object]:
     }
 
 
+def _empty_file(schema: pa.Schema, encodings: Mapping[str, object], *, store_schema: bool) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, schema, store_schema=store_schema, **encodings).close()
+    return sink.getvalue().to_pybytes()
+
+
+class _Block:
+    """Some neighbouring columns of a schema, which one writer writes."""
+
+    def __init__(self, schema: pa.Schema, columns: range) -> None:
+        self._columns = columns
+        self._schema = pa.schema([schema.field(number) for number in columns])
+        self._names = tuple(name.encode() for name in self._schema.names)
+        self._encodings = _encodings(self._schema)
+
+    @cached_property
+    def _ends(self) -> FileEnds:
+        return FileEnds.of(_empty_file(self._schema, self._encodings, store_schema=False))
+
+    def written(self, group: pa.Table) -> Chunks:
+        """The columns of a row group, encoded."""
+        sink, told = pa.BufferOutputStream(), list[pq.FileMetaData]()
+        own = pa.Table.from_arrays([group.column(number) for number in self._columns], schema=self._schema)
+        with pq.ParquetWriter(
+            sink, self._schema, store_schema=False, metadata_collector=told, **self._encodings
+        ) as writer:
+            writer.write_table(own, row_group_size=own.num_rows)
+        uncompressed = told[0].row_group(0).total_byte_size
+        return Chunks.of(memoryview(sink.getvalue()), self._ends, self._names, own.num_rows, uncompressed)
+
+
+class Encoder:
+    """Encodes row groups of one schema, in blocks of columns: as many at once as there are workers.
+
+    The bytes do not depend on how many there are, nor on the blocks.
+    """
+
+    def __init__(self, schema: pa.Schema, workers: Workers) -> None:
+        self.schema = schema
+        size = max(_FEWEST_COLUMNS, -(-len(schema) // _BLOCKS))
+        columns = range(len(schema))
+        self._blocks = [_Block(schema, columns[start : start + size]) for start in columns[::size]]
+        self._workers = workers
+
+    def chunks(self, group: pa.Table) -> Iterator[Chunks]:
+        """The columns' chunks of a row group, in order."""
+        coming = deque(self._workers.beside(partial(block.written, group)) for block in self._blocks)
+        while coming:
+            yield coming.popleft()()
+
+
 class ParquetFile:
     """Writes tables of one schema to one file in row groups of `row_group_rows`. A context manager.
 
     Left by an error it removes the file; left in peace it closes it, and `written` tells what it holds.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, row_group_rows: int, metadata: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, encoder: Encoder, row_group_rows: int, metadata: Mapping[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self.schema = schema.with_metadata(dict(metadata))
-        self._writer = pq.ParquetWriter(path, self.schema, **_encodings(schema))
+        self._encoder = encoder
+        self._schema = encoder.schema.with_metadata(dict(metadata))
+        self._file = path.open("wb", buffering=0)
+        self._at = self._file.write(MAGIC)
         self._digest = FileDigest(path)
         self._row_group_rows = row_group_rows
+        self._groups: list[bytes] = []
         self._waiting: list[pa.Table] = []
         self._rows_waiting = 0
         self._rows = 0
@@ -68,38 +127,55 @@ class ParquetFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._writer.close()
-            self._digest.close()
-            self.path.unlink(missing_ok=True)
-            return
-        if self._rows_waiting:
-            self._flush(self._rows_waiting)
-        # The footer takes as much again while it is written, and what was read is not needed any more.
-        self._waiting = []
-        pa.default_memory_pool().release_unused()
-        self._writer.close()
+        with self._file:
+            if error is None:
+                self._finish()
         self._sha256 = self._digest.close()
+        if error is not None:
+            self.path.unlink(missing_ok=True)
 
     def write(self, table: pa.Table) -> None:
         """Adds rows; they reach the file as whole row groups."""
-        self._waiting.append(table.replace_schema_metadata(self.schema.metadata))
+        self._waiting.append(table)
         self._rows_waiting += table.num_rows
         while self._rows_waiting >= self._row_group_rows:
             self._flush(self._row_group_rows)
 
     def _flush(self, rows: int) -> None:
         waiting = pa.concat_tables(self._waiting)
-        self._writer.write_table(waiting.slice(0, rows), row_group_size=rows)
         rest = waiting.slice(rows)
         self._waiting = [rest] if rest.num_rows else []
         self._rows_waiting = rest.num_rows
+        self._write_group(waiting.slice(0, rows))
         self._rows += rows
         self._digest.catch_up()
 
+    def _write_group(self, group: pa.Table) -> None:
+        begin, said, uncompressed = self._at, list[bytes](), 0
+        for chunks in self._encoder.chunks(group):
+            said.append(chunks.moved(self._at))
+            self._append(chunks.pages)
+            uncompressed += chunks.uncompressed
+        size = self._at - begin
+        self._groups.append(row_group(len(self._schema), said, group.num_rows, begin, size, uncompressed))
+
+    def _append(self, content: memoryview | bytes) -> None:
+        """Adds bytes to the file; a write of its own may take but a part of them."""
+        left = memoryview(content)
+        while left:
+            left = left[self._file.write(left) :]
+        self._at += len(content)
+
+    def _finish(self) -> None:
+        if self._rows_waiting:
+            self._flush(self._rows_waiting)
+        self._waiting = []
+        ends = FileEnds.of(_empty_file(self._schema, {}, store_schema=True))
+        self._append(ends.footer(self._rows, self._groups))
+
     def written(self) -> WrittenFile:
         """The finished file."""
-        return WrittenFile(self.path, self._rows, len(self.schema), self.path.stat().st_size, self._sha256)
+        return WrittenFile(self.path, self._rows, len(self._schema), self.path.stat().st_size, self._sha256)
 
 
 def read_columns(paths: Sequence[Path], names: Sequence[str]) -> pa.Table:

@@ -16,7 +16,7 @@ from cytobatch.errors import ConfigurationError
 from cytobatch.files import WrittenFile
 from cytobatch.jobspec import PARQUET
 from cytobatch.means import Means
-from cytobatch.parquet import ParquetFile, row_group_rows
+from cytobatch.parquet import Encoder, ParquetFile, row_group_rows
 from cytobatch.plan import ConversionPlan
 from cytobatch.schema import cast_groups
 
@@ -94,6 +94,7 @@ class Sink:
         self._workers = means.workers
         self._account = account
         self._metadata = metadata
+        self._encoders: list[Encoder] = []
         self.files: dict[str, WrittenFile] = {}
         self.profiles: dict[str, WrittenProfile] = {}
 
@@ -116,12 +117,18 @@ class Sink:
         name = self._free_name(name)
         final = cast_groups(schema, self._job.data_type_cast_map)
         rows = self.row_group_rows(len(schema))
-        with ParquetFile(self._out / name, final, rows, self._metadata) as file:
+        with ParquetFile(self._out / name, self._encoder(final), rows, self._metadata) as file:
             for table in tables:
                 file.write(table if table.schema.equals(final) else _cast(table, final))
         self.files[name] = file.written()
         if features is not None:
             self.profiles[name] = WrittenProfile(self.files[name], tuple(features))
+
+    def _encoder(self, schema: pa.Schema) -> Encoder:
+        """That of the last file, if it is of this schema too, as are those of thousands of exports."""
+        if not self._encoders or not self._encoders[0].schema.equals(schema):
+            self._encoders = [Encoder(schema, self._workers)]
+        return self._encoders[0]
 
     def _counted(
         self, tables: Iterable[pa.Table], may_be_null: Collection[str], *, with_places: bool

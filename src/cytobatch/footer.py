@@ -1,0 +1,153 @@
+"""The footers of Parquet files: column chunks that several writers made, put into one file.
+
+pyarrow's writer works in one thread, and keeps 900 bytes for each column of each row group until its file is closed; the
+same in a footer are 100. So the columns of a row group are written by several writers, each to a small file in memory
+of its own, of which the pages are moved as they are and the footer's words on them with their new places.
+
+A footer is a struct in Thrift's compact protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
+Its fields: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAGIC = b"PAR1"
+_LENGTH_BYTES = 4
+_STRUCT = 12
+_END_BYTES = _LENGTH_BYTES + len(MAGIC)
+_NO_ROWS_NO_GROUPS = b"\x16\x00\x19\x0c"
+"""Fields 3 and 4 of a file without rows: their number, and the list of row groups."""
+
+_VARINT = rb"[\x80-\xff]*[\x00-\x7f]"
+_AFTER_PATH = re.compile(
+    rb"\x15" + _VARINT + rb"(?:\x16" + _VARINT + rb"){3}\x26(" + _VARINT + rb")(?:\x26(" + _VARINT + rb"))?", re.DOTALL
+)
+"""What follows a column's path: codec, number of values, two sizes, the data pages' place; a dictionary page's place."""
+
+
+class UnknownFooterError(Exception):
+    """A footer that is not as pyarrow writes it: a fault of ours, or a pyarrow that we do not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEnds:
+    """A file's footer but for its rows and row groups: what stands before and after them."""
+
+    head: bytes
+    tail: bytes
+
+    @classmethod
+    def of(cls, file: bytes) -> "FileEnds":
+        """Those of a file without rows. Raises UnknownFooterError."""
+        # From the end: what is said of the file has no NUL in its texts, and so not these bytes.
+        head, found, tail = _footer(memoryview(file)).tobytes().rpartition(_NO_ROWS_NO_GROUPS)
+        if not found:
+            raise UnknownFooterError("no file without rows")
+        return cls(head, tail)
+
+    def footer(self, rows: int, groups: Sequence[bytes]) -> bytes:
+        """The end of a file with so many rows in these row groups."""
+        footer = b"".join(
+            (self.head, b"\x16", _zigzag(rows), b"\x19", _list_of_structs(len(groups)), *groups, self.tail)
+        )
+        return footer + len(footer).to_bytes(_LENGTH_BYTES, "little") + MAGIC
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """The chunks of some columns of one row group: their pages, and what a footer says of each chunk around its places.
+
+    `before` has for each place (of data pages, of a dictionary) the bytes before it, `places` where it is, counted from
+    the first page; `after` are the bytes after the last.
+    """
+
+    columns: int
+    pages: memoryview
+    before: tuple[bytes, ...]
+    places: tuple[int, ...]
+    after: bytes
+    uncompressed: int
+
+    @classmethod
+    def of(cls, file: memoryview, ends: FileEnds, names: Sequence[bytes], rows: int, uncompressed: int) -> "Chunks":
+        """Those of a file with one row group of these columns, which has so many bytes uncompressed.
+
+        Raises UnknownFooterError.
+        """
+        footer = _footer(file).tobytes()
+        pages = file[len(MAGIC) : len(file) - len(footer) - _END_BYTES]
+        begin = b"\x16" + _zigzag(rows) + b"\x19\x1c\x19" + _list_of_structs(len(names))
+        end = _end_of_group(uncompressed, rows, len(MAGIC), len(pages)) + ends.tail
+        if not (footer.startswith(ends.head + begin) and footer.endswith(end)):
+            raise UnknownFooterError("no file of one row group")
+        before, places, start = [], [], len(ends.head) + len(begin)
+        for match in _places(footer, names, start):
+            for group in (1, 2):
+                if match[group] is not None:
+                    before.append(footer[start : match.start(group)])
+                    places.append(_unzigzag(match[group]) - len(MAGIC))
+                    start = match.end(group)
+        if not all(0 <= place < len(pages) for place in places):
+            raise UnknownFooterError("pages outside the file")
+        return cls(len(names), pages, tuple(before), tuple(places), footer[start : -len(end)], uncompressed)
+
+    def moved(self, begin: int) -> bytes:
+        """What a footer says of the chunks where the first page is at `begin`."""
+        parts = [part for pair in zip(self.before, (_zigzag(begin + p) for p in self.places), strict=True) for part in pair]
+        return b"".join((*parts, self.after))
+
+
+def row_group(columns: int, chunks: Sequence[bytes], rows: int, begin: int, size: int, uncompressed: int) -> bytes:
+    """What a footer says of a row group: of its chunks, and of its pages, which begin there and have so many bytes."""
+    return b"".join(
+        (b"\x19", _list_of_structs(columns), *chunks, _end_of_group(uncompressed, rows, begin, size))
+    )
+
+
+def _end_of_group(uncompressed: int, rows: int, begin: int, size: int) -> bytes:
+    """Fields 2, 3, 5 and 6 of a row group, and its end."""
+    return b"".join(
+        (b"\x16", _zigzag(uncompressed), b"\x16", _zigzag(rows), b"\x26", _zigzag(begin), b"\x16", _zigzag(size), b"\x00")
+    )
+
+
+def _places(footer: bytes, names: Sequence[bytes], start: int) -> list[re.Match[bytes]]:
+    """Where each column's places are. A path is known by its length, so that no other text passes for it."""
+    found = []
+    for name in names:
+        path = b"\x19\x18" + _varint(len(name)) + name
+        here = footer.find(path, start)
+        match = _AFTER_PATH.match(footer, here + len(path)) if here >= 0 else None
+        if match is None:
+            raise UnknownFooterError(f"no column {name.decode()!r}")
+        found.append(match)
+        start = match.end()
+    return found
+
+
+def _footer(file: memoryview) -> memoryview:
+    length = int.from_bytes(file[len(file) - _END_BYTES : len(file) - len(MAGIC)], "little")
+    return file[len(file) - _END_BYTES - length : len(file) - _END_BYTES]
+
+
+def _list_of_structs(count: int) -> bytes:
+    return bytes([count << 4 | _STRUCT]) if count < 15 else b"\xfc" + _varint(count)
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
+
+
+def _zigzag(number: int) -> bytes:
+    """A number that is not negative."""
+    return _varint(number << 1)
+
+
+def _unzigzag(word: bytes) -> int:
+    return sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(word)) >> 1
