@@ -55,6 +55,24 @@ def test_encodings_and_statistics(tmp_path: Path) -> None:
     assert pq.read_schema(path).metadata == {b"a": b"b"}
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_bytes_are_those_of_one_writer_whatever_the_workers(tmp_path: Path, workers: int) -> None:
+    table = pa.table(
+        {f"c{n}": [n / 7, None, n / 3] * 50 for n in range(70)} | {"k": range(150), "s": ["a", "b", None] * 50}
+    )
+    schema = table.schema.with_metadata({"a": "b"})
+    names = {"use_dictionary": ["s"], "use_byte_stream_split": table.column_names[:70], "write_statistics": ["k", "s"]}
+    plain = pa.BufferOutputStream()
+    with pq.ParquetWriter(plain, schema, compression="zstd", compression_level=3, **names) as writer:
+        writer.write_table(table.cast(schema), row_group_size=100)
+    with (
+        Workers(workers) as several,
+        ParquetFile(tmp_path / "a.parquet", Encoder(schema, several), 100, {"a": "b"}) as file,
+    ):
+        file.write(table)
+    assert file.path.read_bytes() == plain.getvalue().to_pybytes()
+
+
 def test_the_digest_is_that_of_the_finished_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     with ParquetFile(path, Encoder(SCHEMA, WORKERS), 3, {}) as file:

@@ -2,11 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-_CHUNK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +33,6 @@ def written(path: Path, rows: int, columns: int) -> WrittenFile:
 def files_below(folder: Path) -> Iterator[str]:
     """The paths of a folder's files below it, with forward slashes."""
     return (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-class FileDigest:
-    """The SHA-256 of a file that grows at its end, taken in a thread of its own as it grows."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read = 0
-        self._sum = hashlib.sha256()
-        self._thread = ThreadPoolExecutor(1, "digest")
-
-    def catch_up(self) -> None:
-        """Takes in what was written since, in the background."""
-        self._thread.submit(self._take_in)
-
-    def close(self) -> str:
-        """The digest of the whole file, which does not grow any more."""
-        self._thread.shutdown()
-        self._take_in()
-        return self._sum.hexdigest()
-
-    def _take_in(self) -> None:
-        with self._path.open("rb") as stream:
-            stream.seek(self._read)
-            while chunk := stream.read(_CHUNK):
-                self._sum.update(chunk)
-                self._read += len(chunk)
 
 
 def _sha256(path: Path) -> str:

@@ -1,7 +1,7 @@
 """The footers of Parquet files: column chunks that several writers made, put into one file.
 
-pyarrow's writer works in one thread, and keeps 900 bytes for each column of each row group until its file is closed; the
-same in a footer are 100. So the columns of a row group are written by several writers, each to a small file in memory
+pyarrow's writer works in one thread, and keeps 900 bytes for each column of each row group until its file is closed,
+of which a footer has 100. So the columns of a row group are written by several writers, each to a small file in memory
 of its own, of which the pages are moved as they are and the footer's words on them with their new places.
 
 A footer is a struct in Thrift's compact protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
@@ -23,7 +23,7 @@ _VARINT = rb"[\x80-\xff]*[\x00-\x7f]"
 _AFTER_PATH = re.compile(
     rb"\x15" + _VARINT + rb"(?:\x16" + _VARINT + rb"){3}\x26(" + _VARINT + rb")(?:\x26(" + _VARINT + rb"))?", re.DOTALL
 )
-"""What follows a column's path: codec, number of values, two sizes, the data pages' place; a dictionary page's place."""
+"""What follows a column's path: codec, number of values, two sizes, and where data pages and a dictionary page are."""
 
 
 class UnknownFooterError(Exception):
@@ -55,6 +55,21 @@ class FileEnds:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """A row group's rows, where its pages begin in the file, and their bytes as they are and uncompressed."""
+
+    rows: int
+    begin: int
+    size: int
+    uncompressed: int
+
+    def said(self) -> bytes:
+        """Fields 2, 3, 5 and 6 of a row group, and its end."""
+        fields = (b"\x16", self.uncompressed), (b"\x16", self.rows), (b"\x26", self.begin), (b"\x16", self.size)
+        return b"".join(header + _zigzag(number) for header, number in fields) + b"\x00"
+
+
+@dataclass(frozen=True, slots=True)
 class Chunks:
     """The chunks of some columns of one row group: their pages, and what a footer says of each chunk around its places.
 
@@ -78,7 +93,7 @@ class Chunks:
         footer = _footer(file).tobytes()
         pages = file[len(MAGIC) : len(file) - len(footer) - _END_BYTES]
         begin = b"\x16" + _zigzag(rows) + b"\x19\x1c\x19" + _list_of_structs(len(names))
-        end = _end_of_group(uncompressed, rows, len(MAGIC), len(pages)) + ends.tail
+        end = Extent(rows, len(MAGIC), len(pages), uncompressed).said() + ends.tail
         if not (footer.startswith(ends.head + begin) and footer.endswith(end)):
             raise UnknownFooterError("no file of one row group")
         before, places, start = [], [], len(ends.head) + len(begin)
@@ -94,22 +109,15 @@ class Chunks:
 
     def moved(self, begin: int) -> bytes:
         """What a footer says of the chunks where the first page is at `begin`."""
-        parts = [part for pair in zip(self.before, (_zigzag(begin + p) for p in self.places), strict=True) for part in pair]
+        parts = [
+            part for pair in zip(self.before, (_zigzag(begin + p) for p in self.places), strict=True) for part in pair
+        ]
         return b"".join((*parts, self.after))
 
 
-def row_group(columns: int, chunks: Sequence[bytes], rows: int, begin: int, size: int, uncompressed: int) -> bytes:
-    """What a footer says of a row group: of its chunks, and of its pages, which begin there and have so many bytes."""
-    return b"".join(
-        (b"\x19", _list_of_structs(columns), *chunks, _end_of_group(uncompressed, rows, begin, size))
-    )
-
-
-def _end_of_group(uncompressed: int, rows: int, begin: int, size: int) -> bytes:
-    """Fields 2, 3, 5 and 6 of a row group, and its end."""
-    return b"".join(
-        (b"\x16", _zigzag(uncompressed), b"\x16", _zigzag(rows), b"\x26", _zigzag(begin), b"\x16", _zigzag(size), b"\x00")
-    )
+def row_group(columns: int, chunks: Sequence[bytes], extent: Extent) -> bytes:
+    """What a footer says of a row group of so many columns, and of their chunks."""
+    return b"".join((b"\x19", _list_of_structs(columns), *chunks, extent.said()))
 
 
 def _places(footer: bytes, names: Sequence[bytes], start: int) -> list[re.Match[bytes]]:

@@ -65,7 +65,8 @@ def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> 
             if column.name not in taken and (name == plan.base or column.name not in survey.preset.dropped_keys)
         ]
     names = distinct_names(column.name for column in found)
-    named = (replace(column, name=name) for name, column in zip(names, found, strict=True))
+    pairs = zip(names, found, strict=True)
+    named = (column if column.name == name else replace(column, name=name) for name, column in pairs)
     return tuple(sorted(named, key=lambda column: order_key(column.name)))
 
 

@@ -3,6 +3,7 @@
 What was written is read back here too, by column or row group.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -13,8 +14,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytobatch.files import FileDigest, WrittenFile
-from cytobatch.footer import MAGIC, Chunks, FileEnds, row_group
+from cytobatch.files import WrittenFile
+from cytobatch.footer import MAGIC, Chunks, Extent, FileEnds, row_group
 from cytobatch.workers import Workers
 
 _ZSTD_LEVEL = 3
@@ -52,17 +53,27 @@ def _encodings(schema: pa.Schema) -> dict[str, object]:
 def _empty_file(schema: pa.Schema, encodings: Mapping[str, object], *, store_schema: bool) -> bytes:
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, store_schema=store_schema, **encodings).close()
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 class _Block:
-    """Some neighbouring columns of a schema, which one writer writes."""
+    """Neighbouring columns of a schema, which one writer writes. What they need is made by who writes them first."""
 
     def __init__(self, schema: pa.Schema, columns: range) -> None:
+        self._of = schema
         self._columns = columns
-        self._schema = pa.schema([schema.field(number) for number in columns])
-        self._names = tuple(name.encode() for name in self._schema.names)
-        self._encodings = _encodings(self._schema)
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        return pa.schema([self._of.field(number) for number in self._columns])
+
+    @cached_property
+    def _encodings(self) -> dict[str, object]:
+        return _encodings(self._schema)
+
+    @cached_property
+    def _names(self) -> tuple[bytes, ...]:
+        return tuple(name.encode() for name in self._schema.names)
 
     @cached_property
     def _ends(self) -> FileEnds:
@@ -112,14 +123,14 @@ class ParquetFile:
         self._encoder = encoder
         self._schema = encoder.schema.with_metadata(dict(metadata))
         self._file = path.open("wb", buffering=0)
-        self._at = self._file.write(MAGIC)
-        self._digest = FileDigest(path)
+        self._at = 0
+        self._digest = hashlib.sha256()
         self._row_group_rows = row_group_rows
         self._groups: list[bytes] = []
         self._waiting: list[pa.Table] = []
         self._rows_waiting = 0
         self._rows = 0
-        self._sha256 = ""
+        self._append(MAGIC)
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +141,6 @@ class ParquetFile:
         with self._file:
             if error is None:
                 self._finish()
-        self._sha256 = self._digest.close()
         if error is not None:
             self.path.unlink(missing_ok=True)
 
@@ -148,7 +158,6 @@ class ParquetFile:
         self._rows_waiting = rest.num_rows
         self._write_group(waiting.slice(0, rows))
         self._rows += rows
-        self._digest.catch_up()
 
     def _write_group(self, group: pa.Table) -> None:
         begin, said, uncompressed = self._at, list[bytes](), 0
@@ -156,11 +165,12 @@ class ParquetFile:
             said.append(chunks.moved(self._at))
             self._append(chunks.pages)
             uncompressed += chunks.uncompressed
-        size = self._at - begin
-        self._groups.append(row_group(len(self._schema), said, group.num_rows, begin, size, uncompressed))
+        extent = Extent(group.num_rows, begin, self._at - begin, uncompressed)
+        self._groups.append(row_group(len(self._schema), said, extent))
 
     def _append(self, content: memoryview | bytes) -> None:
-        """Adds bytes to the file; a write of its own may take but a part of them."""
+        """Adds bytes to the file, of which one write may take but a part."""
+        self._digest.update(content)
         left = memoryview(content)
         while left:
             left = left[self._file.write(left) :]
@@ -175,7 +185,7 @@ class ParquetFile:
 
     def written(self) -> WrittenFile:
         """The finished file."""
-        return WrittenFile(self.path, self._rows, len(self._schema), self.path.stat().st_size, self._sha256)
+        return WrittenFile(self.path, self._rows, len(self._schema), self._at, self._digest.hexdigest())
 
 
 def read_columns(paths: Sequence[Path], names: Sequence[str]) -> pa.Table:

@@ -158,6 +158,8 @@ def cast_groups(schema: pa.Schema, casts: Mapping[str, str]) -> pa.Schema:
 
     The types are those that a job spec may name. A TableNumber is a checksum of 32 bits and keeps its type.
     """
+    if not casts:
+        return schema
     targets = {CastGroup(group): pa.type_for_alias(name) for group, name in casts.items()}
     return pa.schema([f.with_type(_cast_type(f.type, targets)) if _may_be_cast(f) else f for f in schema])
 
