@@ -23,8 +23,7 @@ _MIB = 2**20
 FEWEST_FETCH_THREADS = 8
 _MOST_FETCH_THREADS = 64
 _FETCH_THREADS_OF_A_WORKER = 4
-_UNITS_AHEAD = 3
-_LEAST_UNIT, _LARGEST_UNIT = 4 * _MIB, 128 * _MIB
+_LEAST_UNIT, _LARGEST_UNIT = 4 * _MIB, 96 * _MIB
 _LARGEST_TABLE = 256 * _MIB
 
 # Measured with keys of three million objects joined and sorted: DuckDB gave up with 64 MiB however few its threads,
@@ -62,7 +61,8 @@ class Limits:
         """Source bytes of tables that are read and joined together.
 
         A small part of the memory, for read tables, the gathered piece, the writer's waiting rows and Arrow's own
-        buffers stand in it side by side; more than 128 MiB would leave a plate of 40 sites in too few units.
+        buffers stand in it side by side. Larger units cost less time by the column, but more memory: 128 MiB took 4%
+        less time than 96 at 40 sites, and 100 MiB more at 400.
         """
         return min(_LARGEST_UNIT, max(_LEAST_UNIT, self.memory // 32))
 
@@ -75,10 +75,10 @@ class Limits:
     def ahead_bytes(self) -> int:
         """Source bytes of units that may be ahead of the writing: a quarter of the memory at most.
 
-        Some units for each thread but the one that writes: with fewer, the others wait while it writes a row group.
-        With one worker nothing is read ahead.
+        A unit for each thread but the one that writes, which the others help when they have none. With one worker
+        nothing is read ahead.
         """
-        return min(_UNITS_AHEAD * (self.workers - 1) * self.unit_bytes, self.memory // 4)
+        return min((self.workers - 1) * self.unit_bytes, self.memory // 4)
 
     @property
     def fetch_threads(self) -> int:

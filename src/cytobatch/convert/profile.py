@@ -47,6 +47,8 @@ def _rows(
         _settle(run, done)
         # A piece is made while the one before is written.
         yield from run.workers.ahead(done.pieces, run.workers.count * profiler.piece_bytes)
+        # While the next unit is waited for, this one is let go of.
+        del done
 
 
 @dataclass(frozen=True, slots=True)

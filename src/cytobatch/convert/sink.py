@@ -55,22 +55,21 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _merged(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows, pieces put together until they are so many rows or more, which the writer then writes at once.
+    """The same rows in tables of so many, as the writer writes them; only the last has fewer.
 
-    What is done for each of thousands of columns is not done often, and is done while others read.
+    What is done for each of thousands of columns is not done often, and no more waits than the rest of a piece.
     """
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
-        if sum(piece.num_rows for piece in waiting) >= rows:
-            yield _one(waiting)
-            waiting = []
+        while sum(piece.num_rows for piece in waiting) >= rows:
+            together = pa.concat_tables(waiting)
+            waiting = [together.slice(rows)] if together.num_rows > rows else []
+            yield together.slice(0, rows)
+            # Whoever waits for the next table holds none that is written: here, and below.
+            del together
     if waiting:
-        yield _one(waiting)
-
-
-def _one(tables: Sequence[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables) if len(tables) > 1 else tables[0]
+        yield pa.concat_tables(waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,8 @@ class Sink:
         Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
         """
         rows = self.row_group_rows(len(schema))
-        counted = self._counted(_merged(tables, rows), may_be_null, with_places=features is not None)
+        kept = (self._without_nulls(table, may_be_null) for table in tables) if self._job.drop_null else tables
+        counted = self._counted(_merged(kept, rows), with_places=features is not None)
         self.store(name, schema, counted, features)
 
     def store(
@@ -120,6 +120,7 @@ class Sink:
         with ParquetFile(self._out / name, self._encoder(final), rows, self._metadata) as file:
             for table in tables:
                 file.write(table if table.schema.equals(final) else _cast(table, final))
+                del table
         self.files[name] = file.written()
         if features is not None:
             self.profiles[name] = WrittenProfile(self.files[name], tuple(features))
@@ -130,17 +131,15 @@ class Sink:
             self._encoders = [Encoder(schema, self._workers)]
         return self._encoders[0]
 
-    def _counted(
-        self, tables: Iterable[pa.Table], may_be_null: Collection[str], *, with_places: bool
-    ) -> Iterator[pa.Table]:
+    def _counted(self, tables: Iterable[pa.Table], *, with_places: bool) -> Iterator[pa.Table]:
         for table in tables:
-            kept = self._without_nulls(table, may_be_null) if self._job.drop_null else table
-            self._account.rows += kept.num_rows
+            self._account.rows += table.num_rows
             if with_places:
-                self._account.note_places(kept)
-            odd = self._workers.beside(partial(not_finite, kept))
-            yield kept
+                self._account.note_places(table)
+            odd = self._workers.beside(partial(not_finite, table))
+            yield table
             self._account.odd_values(odd())
+            del table, odd
 
     def row_group_rows(self, columns: int) -> int:
         """Rows of a row group of so many columns: as the job says, or as fits the plate."""

@@ -67,6 +67,8 @@ class UnitReader:
             for one in read:
                 self._enter(one, whole_export=True)
             yield result
+            # While the next unit is waited for, this one is let go of.
+            del read, result
 
     def exports(
         self, exports: Sequence[SurveyedExport], names: Collection[str]

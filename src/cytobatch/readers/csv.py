@@ -19,7 +19,7 @@ from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numb
 
 _BLOCK = 16 * 2**20
 SMALL_FILE, _SMALL_BLOCK = 16 * 2**20, 5 * 2**20
-_CACHED_BLOCK, _CACHED_COLUMN = 2 * 2**20, 20 * 2**10
+_CACHED_BLOCK, _CACHED_COLUMN = 2 * 2**20, 8 * 2**10
 _LINE = 16 * 2**20
 # Header and first row of 2,000 columns, read at once.
 _FIRST_BYTES = 128 * 2**10
