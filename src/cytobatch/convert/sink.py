@@ -62,6 +62,7 @@ def _merged(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
+        del table
         while sum(piece.num_rows for piece in waiting) >= rows:
             together = pa.concat_tables(waiting)
             waiting = [together.slice(rows)] if together.num_rows > rows else []
@@ -106,7 +107,7 @@ class Sink:
         Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
         """
         rows = self.row_group_rows(len(schema))
-        kept = (self._without_nulls(table, may_be_null) for table in tables) if self._job.drop_null else tables
+        kept = map(partial(self._without_nulls, may_be_null), tables) if self._job.drop_null else tables
         counted = self._counted(_merged(kept, rows), with_places=features is not None)
         self.store(name, schema, counted, features)
 
@@ -157,7 +158,7 @@ class Sink:
             free = f"{name.removesuffix(PARQUET)}-{number}{PARQUET}"
         return free
 
-    def _without_nulls(self, table: pa.Table, may_be_null: Collection[str]) -> pa.Table:
+    def _without_nulls(self, may_be_null: Collection[str], table: pa.Table) -> pa.Table:
         whole = pa.repeat(pa.scalar(value=True), table.num_rows)
         for name in table.column_names:
             if name not in may_be_null and table[name].null_count:
