@@ -112,12 +112,18 @@ def upload(plate: Path, url: str) -> dict[str, int]:
 
 
 def measure_s3(session: Session, case: str) -> None:
-    """Converting from S3 against the slower of fetching and converting, and once through the proxy that counts."""
+    """Converting from S3 against the slower of fetching and converting, and once through the proxy that counts.
+
+    The server is a process of this machine: only with a worker less than there are cores has it one of its own, as a
+    bucket has. With all of them, what is measured is how three share the cores, too.
+    """
+    most = session.options.workers
     with s3_server(session.scratch) as url:
         sizes = upload(session.plate(PlateName.CSV), url)
-        _timed(session, case, url)
+        for workers in sorted({max(1, most - 1), most}):
+            _timed(session, case, url, workers)
         with counting_proxy(url) as (proxy, fetched):
-            in_turn([_from_s3(session, "convert from S3, counted", proxy)], 1)
+            in_turn([_from_s3(session, "convert from S3, counted", proxy, most)], 1)
         _counted(session, case, sizes, fetched)
 
 
@@ -125,19 +131,24 @@ def _out(session: Session) -> Path:
     return session.out(PlateName.CSV).with_suffix(".s3.parquet")
 
 
-def _from_s3(session: Session, label: str, url: str, work: str = "convert") -> Piece:
+def _from_s3(session: Session, label: str, url: str, workers: int, work: str = "convert") -> Piece:
     environment = (*_CREDENTIALS, ("AWS_ENDPOINT_URL", url))
-    return piece(label, work, _SOURCE, _out(session), scratch=session.scratch, environment=environment)
+    said = ("--workers", workers)
+    return piece(label, work, _SOURCE, _out(session), *said, scratch=session.scratch, environment=environment)
 
 
-def _timed(session: Session, case: str, url: str) -> None:
-    runs, plate = session.runs(PlateName.CSV), session.plate(PlateName.CSV)
-    local = piece("convert alone", "convert", plate, session.out(PlateName.CSV), scratch=session.scratch)
-    pieces = [_from_s3(session, "convert from S3", url), _from_s3(session, "fetch alone", url, "fetch"), local]
-    both, fetch, convert = in_turn(pieces, runs)
-    took = (both, fetch, convert)
-    session.show.case(case, [Row(one.label, runs) for one, runs in zip(pieces, took, strict=True)])
-    session.found(at_most(case, "wall over the slower of fetch and convert", both.over(fetch, convert).wall, 1.2))
+def _timed(session: Session, case: str, url: str, workers: int) -> None:
+    runs = session.runs(PlateName.CSV)
+    pieces = [
+        _from_s3(session, "convert from S3", url, workers),
+        _from_s3(session, "fetch alone", url, workers, "fetch"),
+        session.convert(PlateName.CSV, workers),
+    ]
+    both, fetch, convert = took = in_turn(pieces, runs)
+    rows = [Row(one.label, runs) for one, runs in zip(pieces, took, strict=True)]
+    session.show.case(f"{case}, {workers} worker(s)", rows)
+    figure = f"wall over the slower of fetch and convert, {workers} worker(s)"
+    session.found(at_most(case, figure, both.over(fetch, convert).wall, 1.2))
     session.guard(case, PlateName.CSV, _out(session))
 
 

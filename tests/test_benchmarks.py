@@ -55,7 +55,7 @@ def test_the_floor_writes_what_a_conversion_does(kind: PlateFormat, tmp_path: Pa
         (("csv400", "memory", "limit"), 6),
         (("sqlite40",), 2),
         (("tall", "tall-shuffled"), 4),
-        (("s3",), 3),
+        (("s3",), 4),
         (("start",), 2),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
@@ -63,7 +63,7 @@ def test_the_floor_writes_what_a_conversion_does(kind: PlateFormat, tmp_path: Pa
 def test_cases_are_measured(cases: tuple[str, ...], figures: int, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     workdir = tmp_path / "work"
-    done = script("bench", *cases, *TINY, *TALL, "--runs", 1, "--workdir", workdir, "--json", found)
+    done = script("bench", *cases, *TINY, *TALL, "--runs", 1, "--workers", 2, "--workdir", workdir, "--json", found)
     # What so small plates take is nothing to hold a bound against; but all must be measured, and right.
     assert done.returncode in (0, 1), done.stderr
     findings = json.loads(found.read_text())
