@@ -167,8 +167,6 @@ def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
     access = Access.to_source(plan.job)
     beginnings, wholes = _looked_into(plan)
     means.inputs.prepare(beginnings, wholes)
-    # The rest of what most likely will be converted comes while the survey looks at the beginnings.
-    means.inputs.expect(beginnings)
     return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
 
