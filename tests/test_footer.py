@@ -39,7 +39,7 @@ def ends_of(schema: pa.Schema, *, store_schema: bool = False) -> FileEnds:
 
 def chunks_of(table: pa.Table) -> Chunks:
     file, uncompressed = file_of(table)
-    names = [name.encode() for name in table.column_names]
+    names = [(name.encode(),) for name in table.column_names]
     return Chunks.of(file, ends_of(table.schema), names, table.num_rows, uncompressed)
 
 
@@ -95,14 +95,14 @@ def test_a_column_that_is_not_there_is_a_fault() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        Chunks.of(file, ends_of(table.schema), [b"b"], 1, uncompressed)
+        Chunks.of(file, ends_of(table.schema), [(b"b",)], 1, uncompressed)
 
 
 def test_another_number_of_rows_is_a_fault() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        Chunks.of(file, ends_of(table.schema), [b"a"], 2, uncompressed)
+        Chunks.of(file, ends_of(table.schema), [(b"a",)], 2, uncompressed)
 
 
 def test_a_file_with_rows_has_no_ends() -> None:

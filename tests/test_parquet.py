@@ -73,6 +73,31 @@ def test_the_bytes_are_those_of_one_writer_whatever_the_workers(tmp_path: Path, 
     assert file.path.read_bytes() == plain.getvalue().to_pybytes()
 
 
+NESTED = {
+    "list": pa.list_(pa.int64()),
+    "large": pa.large_list(pa.string()),
+    "three": pa.list_(pa.float64(), 3),
+    "struct.dot": pa.struct([("a", pa.int64()), ("b", pa.list_(pa.struct([("c", pa.string())])))]),
+    "map": pa.map_(pa.string(), pa.list_(pa.float64())),
+    "date": pa.date32(),
+}
+NESTED_ROWS = [
+    {"list": [1, None], "large": [], "three": [0.5, None, 1.5], "struct.dot": {"a": 1, "b": [{"c": "x"}]},
+     "map": [("k", [1.0])], "date": 3},
+    dict.fromkeys(NESTED),
+]  # fmt: skip
+
+
+def test_what_a_users_sql_may_put_together_is_written_too(tmp_path: Path) -> None:
+    schema = pa.schema(list(NESTED.items()))
+    table = pa.Table.from_pylist(NESTED_ROWS, schema)
+    with ParquetFile(tmp_path / "a.parquet", Encoder(schema, WORKERS), 1, {}) as file:
+        file.write(table)
+    plain = pa.BufferOutputStream()
+    pq.write_table(table, plain)
+    assert pq.read_table(file.path).equals(pq.read_table(pa.BufferReader(plain.getvalue())))
+
+
 def test_the_digest_is_that_of_the_finished_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     with ParquetFile(path, Encoder(SCHEMA, WORKERS), 3, {}) as file:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 MAGIC = b"PAR1"
 _LENGTH_BYTES = 4
-_STRUCT = 12
+_BINARY, _STRUCT = 8, 12
 _END_BYTES = _LENGTH_BYTES + len(MAGIC)
 _NO_ROWS_NO_GROUPS = b"\x16\x00\x19\x0c"
 """Fields 3 and 4 of a file without rows: their number, and the list of row groups."""
@@ -24,6 +24,10 @@ _AFTER_PATH = re.compile(
     rb"\x15" + _VARINT + rb"(?:\x16" + _VARINT + rb"){3}\x26(" + _VARINT + rb")(?:\x26(" + _VARINT + rb"))?", re.DOTALL
 )
 """What follows a column's path: codec, number of values, two sizes, and where data pages and a dictionary page are."""
+
+
+Path = tuple[bytes, ...]
+"""A column's name, and those of what is in it down to one that holds values."""
 
 
 class UnknownFooterError(Exception):
@@ -48,9 +52,7 @@ class FileEnds:
 
     def footer(self, rows: int, groups: Sequence[bytes]) -> bytes:
         """The end of a file with so many rows in these row groups."""
-        footer = b"".join(
-            (self.head, b"\x16", _zigzag(rows), b"\x19", _list_of_structs(len(groups)), *groups, self.tail)
-        )
+        footer = b"".join((self.head, b"\x16", _zigzag(rows), b"\x19", _list(len(groups), _STRUCT), *groups, self.tail))
         return footer + len(footer).to_bytes(_LENGTH_BYTES, "little") + MAGIC
 
 
@@ -85,19 +87,19 @@ class Chunks:
     uncompressed: int
 
     @classmethod
-    def of(cls, file: memoryview, ends: FileEnds, names: Sequence[bytes], rows: int, uncompressed: int) -> "Chunks":
-        """Those of a file with one row group of these columns, which has so many bytes uncompressed.
+    def of(cls, file: memoryview, ends: FileEnds, paths: Sequence[Path], rows: int, uncompressed: int) -> "Chunks":
+        """Those of a file with one row group of the columns at these paths, which has so many bytes uncompressed.
 
         Raises UnknownFooterError.
         """
         footer = _footer(file).tobytes()
         pages = file[len(MAGIC) : len(file) - len(footer) - _END_BYTES]
-        begin = b"\x16" + _zigzag(rows) + b"\x19\x1c\x19" + _list_of_structs(len(names))
+        begin = b"\x16" + _zigzag(rows) + b"\x19\x1c\x19" + _list(len(paths), _STRUCT)
         end = Extent(rows, len(MAGIC), len(pages), uncompressed).said() + ends.tail
         if not (footer.startswith(ends.head + begin) and footer.endswith(end)):
             raise UnknownFooterError("no file of one row group")
         before, places, start = [], [], len(ends.head) + len(begin)
-        for match in _places(footer, names, start):
+        for match in _places(footer, paths, start):
             for group in (1, 2):
                 if match[group] is not None:
                     before.append(footer[start : match.start(group)])
@@ -105,7 +107,7 @@ class Chunks:
                     start = match.end(group)
         if not all(0 <= place < len(pages) for place in places):
             raise UnknownFooterError("pages outside the file")
-        return cls(len(names), pages, tuple(before), tuple(places), footer[start : -len(end)], uncompressed)
+        return cls(len(paths), pages, tuple(before), tuple(places), footer[start : -len(end)], uncompressed)
 
     def moved(self, begin: int) -> bytes:
         """What a footer says of the chunks where the first page is at `begin`."""
@@ -117,18 +119,18 @@ class Chunks:
 
 def row_group(columns: int, chunks: Sequence[bytes], extent: Extent) -> bytes:
     """What a footer says of a row group of so many columns, and of their chunks."""
-    return b"".join((b"\x19", _list_of_structs(columns), *chunks, extent.said()))
+    return b"".join((b"\x19", _list(columns, _STRUCT), *chunks, extent.said()))
 
 
-def _places(footer: bytes, names: Sequence[bytes], start: int) -> list[re.Match[bytes]]:
+def _places(footer: bytes, paths: Sequence[Path], start: int) -> list[re.Match[bytes]]:
     """Where each column's places are. A path is known by its length, so that no other text passes for it."""
     found = []
-    for name in names:
-        path = b"\x19\x18" + _varint(len(name)) + name
-        here = footer.find(path, start)
-        match = _AFTER_PATH.match(footer, here + len(path)) if here >= 0 else None
+    for path in paths:
+        said = b"\x19" + _list(len(path), _BINARY) + b"".join(_varint(len(name)) + name for name in path)
+        here = footer.find(said, start)
+        match = _AFTER_PATH.match(footer, here + len(said)) if here >= 0 else None
         if match is None:
-            raise UnknownFooterError(f"no column {name.decode()!r}")
+            raise UnknownFooterError(f"no column {b'.'.join(path).decode()!r}")
         found.append(match)
         start = match.end()
     return found
@@ -139,8 +141,8 @@ def _footer(file: memoryview) -> memoryview:
     return file[len(file) - _END_BYTES - length : len(file) - _END_BYTES]
 
 
-def _list_of_structs(count: int) -> bytes:
-    return bytes([count << 4 | _STRUCT]) if count < 15 else b"\xfc" + _varint(count)
+def _list(count: int, kind: int) -> bytes:
+    return bytes([count << 4 | kind]) if count < 15 else bytes([0xF0 | kind]) + _varint(count)
 
 
 def _varint(number: int) -> bytes:

@@ -56,6 +56,26 @@ def _empty_file(schema: pa.Schema, encodings: Mapping[str, object], *, store_sch
     return bytes(sink.getvalue())
 
 
+def _leaves(name: str, kind: pa.DataType) -> Iterator[tuple[bytes, ...]]:
+    """The paths of the columns of Parquet that hold a column's values: several for what a user's SQL may put together.
+
+    https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#nested-types
+    """
+    if pa.types.is_struct(kind):
+        inner = [path for field in kind for path in _leaves(field.name, field.type)]
+    elif pa.types.is_map(kind):
+        inner = [
+            (b"key_value", *path)
+            for part, own in (("key", kind.key_type), ("value", kind.item_type))
+            for path in _leaves(part, own)
+        ]
+    elif pa.types.is_nested(kind):
+        inner = [(b"list", *path) for path in _leaves("element", kind.value_type)]
+    else:
+        inner = [()]
+    yield from ((name.encode(), *path) for path in inner)
+
+
 class _Block:
     """Neighbouring columns of a schema, which one writer writes. What they need is made by who writes them first."""
 
@@ -72,8 +92,8 @@ class _Block:
         return _encodings(self._schema)
 
     @cached_property
-    def _names(self) -> tuple[bytes, ...]:
-        return tuple(name.encode() for name in self._schema.names)
+    def _paths(self) -> tuple[tuple[bytes, ...], ...]:
+        return tuple(path for field in self._schema for path in _leaves(field.name, field.type))
 
     @cached_property
     def _ends(self) -> FileEnds:
@@ -88,7 +108,7 @@ class _Block:
         ) as writer:
             writer.write_table(own, row_group_size=own.num_rows)
         uncompressed = told[0].row_group(0).total_byte_size
-        return Chunks.of(memoryview(sink.getvalue()), self._ends, self._names, own.num_rows, uncompressed)
+        return Chunks.of(memoryview(sink.getvalue()), self._ends, self._paths, own.num_rows, uncompressed)
 
 
 class Encoder:
@@ -160,13 +180,14 @@ class ParquetFile:
         self._rows += rows
 
     def _write_group(self, group: pa.Table) -> None:
-        begin, said, uncompressed = self._at, list[bytes](), 0
+        begin, said, columns, uncompressed = self._at, list[bytes](), 0, 0
         for chunks in self._encoder.chunks(group):
             said.append(chunks.moved(self._at))
             self._append(chunks.pages)
+            columns += chunks.columns
             uncompressed += chunks.uncompressed
         extent = Extent(group.num_rows, begin, self._at - begin, uncompressed)
-        self._groups.append(row_group(len(self._schema), said, extent))
+        self._groups.append(row_group(columns, said, extent))
 
     def _append(self, content: memoryview | bytes) -> None:
         """Adds bytes to the file, of which one write may take but a part."""
