@@ -72,11 +72,10 @@ def write_again(profile: Path, target: Path, watch: Stopwatch) -> None:
     profile would take as a whole.
     """
     source = pq.ParquetFile(profile)
-    rows = source.metadata.row_group(0).num_rows if source.num_row_groups else 1
     with Workers(os.cpu_count() or 1) as workers, ExitStack() as stack:
         with watch.running():
             encoder = Encoder(source.schema_arrow, workers)
-            file = stack.enter_context(ParquetFile(target, encoder, rows, {}))
+            file = stack.enter_context(ParquetFile(target, encoder, {}))
         for number in range(source.num_row_groups):
             group = source.read_row_group(number)
             with watch.running():

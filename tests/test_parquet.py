@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.parquet import Encoder, ParquetFile, row_group_rows
+from cytobatch.parquet import Encoder, ParquetFile, row_group_rows, row_groups
 from cytobatch.workers import Workers
 
 WORKERS = Workers(1)
@@ -24,21 +24,21 @@ def test_row_groups_have_the_size_asked_for_whatever_comes(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], size: int
 ) -> None:
     path = tmp_path_factory.mktemp("p") / "a.parquet"
-    with ParquetFile(path, Encoder(SCHEMA, WORKERS), size, {}) as file:
-        start = 0
-        for count in counts:
-            file.write(rows(count, start))
-            start += count
+    with ParquetFile(path, Encoder(SCHEMA, WORKERS), {}) as file:
+        starts = [sum(counts[:n]) for n in range(len(counts))]
+        for group in row_groups((rows(n, start) for n, start in zip(counts, starts, strict=True)), size):
+            file.write(group)
     read = pq.ParquetFile(path)
     sizes = [read.metadata.row_group(n).num_rows for n in range(read.num_row_groups)]
     assert all(found == size for found in sizes[:-1])
-    assert read.read().equals(rows(start))
-    assert file.written().rows == start
+    assert all(1 <= found <= size for found in sizes)
+    assert read.read().equals(rows(sum(counts)))
+    assert file.written().rows == sum(counts)
 
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with pytest.raises(RuntimeError), ParquetFile(path, Encoder(SCHEMA, WORKERS), 5, {}) as file:
+    with pytest.raises(RuntimeError), ParquetFile(path, Encoder(SCHEMA, WORKERS), {}) as file:
         file.write(rows(12))
         raise RuntimeError
     assert not path.exists()
@@ -46,7 +46,7 @@ def test_an_error_leaves_no_file(tmp_path: Path) -> None:
 
 def test_encodings_and_statistics(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with ParquetFile(path, Encoder(SCHEMA, WORKERS), 5, {"a": "b"}) as file:
+    with ParquetFile(path, Encoder(SCHEMA, WORKERS), {"a": "b"}) as file:
         file.write(rows(5))
     group = pq.ParquetFile(path).metadata.row_group(0)
     assert "BYTE_STREAM_SPLIT" in group.column(1).encodings
@@ -67,9 +67,10 @@ def test_the_bytes_are_those_of_one_writer_whatever_the_workers(tmp_path: Path, 
         writer.write_table(table.cast(schema), row_group_size=100)
     with (
         Workers(workers) as several,
-        ParquetFile(tmp_path / "a.parquet", Encoder(schema, several), 100, {"a": "b"}) as file,
+        ParquetFile(tmp_path / "a.parquet", Encoder(schema, several), {"a": "b"}) as file,
     ):
-        file.write(table)
+        for group in row_groups([table], 100):
+            file.write(group)
     assert file.path.read_bytes() == plain.getvalue().to_pybytes()
 
 
@@ -91,8 +92,9 @@ NESTED_ROWS = [
 def test_what_a_users_sql_may_put_together_is_written_too(tmp_path: Path) -> None:
     schema = pa.schema(list(NESTED.items()))
     table = pa.Table.from_pylist(NESTED_ROWS, schema)
-    with ParquetFile(tmp_path / "a.parquet", Encoder(schema, WORKERS), 1, {}) as file:
-        file.write(table)
+    with ParquetFile(tmp_path / "a.parquet", Encoder(schema, WORKERS), {}) as file:
+        for group in row_groups([table], 1):
+            file.write(group)
     plain = pa.BufferOutputStream()
     pq.write_table(table, plain)
     assert pq.read_table(file.path).equals(pq.read_table(pa.BufferReader(plain.getvalue())))
@@ -100,7 +102,7 @@ def test_what_a_users_sql_may_put_together_is_written_too(tmp_path: Path) -> Non
 
 def test_the_digest_is_that_of_the_finished_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with ParquetFile(path, Encoder(SCHEMA, WORKERS), 3, {}) as file:
+    with ParquetFile(path, Encoder(SCHEMA, WORKERS), {}) as file:
         for start in range(0, 20, 4):
             file.write(rows(4, start))
     assert file.written().sha256 == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,7 +5,7 @@ What was written is read back here too, by column or row group.
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,25 @@ def row_group_rows(columns: int, source_bytes: int) -> int:
     wanted = source_bytes // (_SOURCE_BYTES_OF_A_BYTE * _MOST_GROUPS)
     size = min(max(wanted, _GROUP_BYTES), _LARGEST_GROUP_BYTES)
     return max(1, min(2**20, size // (8 * max(1, columns))))
+
+
+def row_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of so many, each for one row group; only the last has fewer.
+
+    What is done for each of thousands of columns is not done often, and no more waits than the rest of a table.
+    """
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        # Whoever waits for the next table holds none that is written, which is half of a run's memory.
+        del table
+        while sum(piece.num_rows for piece in waiting) >= rows:
+            together = pa.concat_tables(waiting)
+            waiting = [together.slice(rows)] if together.num_rows > rows else []
+            yield together.slice(0, rows)
+            del together
+    if any(piece.num_rows for piece in waiting):
+        yield pa.concat_tables(waiting)
 
 
 def _encodings(schema: pa.Schema) -> dict[str, object]:
@@ -132,12 +151,12 @@ class Encoder:
 
 
 class ParquetFile:
-    """Writes tables of one schema to one file in row groups of `row_group_rows`. A context manager.
+    """Writes tables of one schema to one file, each as a row group. A context manager.
 
     Left by an error it removes the file; left in peace it closes it, and `written` tells what it holds.
     """
 
-    def __init__(self, path: Path, encoder: Encoder, row_group_rows: int, metadata: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, encoder: Encoder, metadata: Mapping[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._encoder = encoder
@@ -145,10 +164,7 @@ class ParquetFile:
         self._file = path.open("wb", buffering=0)
         self._at = 0
         self._digest = hashlib.sha256()
-        self._row_group_rows = row_group_rows
         self._groups: list[bytes] = []
-        self._waiting: list[pa.Table] = []
-        self._rows_waiting = 0
         self._rows = 0
         self._append(MAGIC)
 
@@ -164,22 +180,8 @@ class ParquetFile:
         if error is not None:
             self.path.unlink(missing_ok=True)
 
-    def write(self, table: pa.Table) -> None:
-        """Adds rows; they reach the file as whole row groups."""
-        self._waiting.append(table)
-        self._rows_waiting += table.num_rows
-        while self._rows_waiting >= self._row_group_rows:
-            self._flush(self._row_group_rows)
-
-    def _flush(self, rows: int) -> None:
-        waiting = pa.concat_tables(self._waiting)
-        rest = waiting.slice(rows)
-        self._waiting = [rest] if rest.num_rows else []
-        self._rows_waiting = rest.num_rows
-        self._write_group(waiting.slice(0, rows))
-        self._rows += rows
-
-    def _write_group(self, group: pa.Table) -> None:
+    def write(self, group: pa.Table) -> None:
+        """Adds a row group, which must have rows."""
         begin, said, columns, uncompressed = self._at, list[bytes](), 0, 0
         for chunks in self._encoder.chunks(group):
             said.append(chunks.moved(self._at))
@@ -188,6 +190,7 @@ class ParquetFile:
             uncompressed += chunks.uncompressed
         extent = Extent(group.num_rows, begin, self._at - begin, uncompressed)
         self._groups.append(row_group(columns, said, extent))
+        self._rows += group.num_rows
 
     def _append(self, content: memoryview | bytes) -> None:
         """Adds bytes to the file, of which one write may take but a part."""
@@ -198,9 +201,6 @@ class ParquetFile:
         self._at += len(content)
 
     def _finish(self) -> None:
-        if self._rows_waiting:
-            self._flush(self._rows_waiting)
-        self._waiting = []
         ends = FileEnds.of(_empty_file(self._schema, {}, store_schema=True))
         self._append(ends.footer(self._rows, self._groups))
 

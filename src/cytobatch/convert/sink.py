@@ -16,7 +16,7 @@ from cytobatch.errors import ConfigurationError
 from cytobatch.files import WrittenFile
 from cytobatch.jobspec import PARQUET
 from cytobatch.means import Means
-from cytobatch.parquet import Encoder, ParquetFile, row_group_rows
+from cytobatch.parquet import Encoder, ParquetFile, row_group_rows, row_groups
 from cytobatch.plan import ConversionPlan
 from cytobatch.schema import cast_groups
 
@@ -54,25 +54,6 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _merged(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of so many, as the writer writes them; only the last has fewer.
-
-    What is done for each of thousands of columns is not done often, and no more waits than the rest of a piece.
-    """
-    waiting: list[pa.Table] = []
-    for table in tables:
-        waiting.append(table)
-        del table
-        while sum(piece.num_rows for piece in waiting) >= rows:
-            together = pa.concat_tables(waiting)
-            waiting = [together.slice(rows)] if together.num_rows > rows else []
-            yield together.slice(0, rows)
-            # Whoever waits for the next table holds none that is written: here, and below.
-            del together
-    if waiting:
-        yield pa.concat_tables(waiting)
-
-
 @dataclass(frozen=True, slots=True)
 class WrittenProfile:
     """A written file of profile rows, and which of its columns measure objects."""
@@ -106,22 +87,24 @@ class Sink:
 
         Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
         """
-        rows = self.row_group_rows(len(schema))
         kept = map(partial(self._without_nulls, may_be_null), tables) if self._job.drop_null else tables
-        counted = self._counted(_merged(kept, rows), with_places=features is not None)
-        self.store(name, schema, counted, features)
+        groups = row_groups(kept, self.row_group_rows(len(schema)))
+        self._store(name, schema, self._counted(groups, with_places=features is not None), features)
 
     def store(
         self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None
     ) -> None:
         """One file from tables of one schema, as they are but for the types that the job casts to."""
+        self._store(name, schema, row_groups(tables, self.row_group_rows(len(schema))), features)
+
+    def _store(self, name: str, schema: pa.Schema, groups: Iterable[pa.Table], features: Sequence[str] | None) -> None:
         name = self._free_name(name)
         final = cast_groups(schema, self._job.data_type_cast_map)
-        rows = self.row_group_rows(len(schema))
-        with ParquetFile(self._out / name, self._encoder(final), rows, self._metadata) as file:
-            for table in tables:
-                file.write(table if table.schema.equals(final) else _cast(table, final))
-                del table
+        with ParquetFile(self._out / name, self._encoder(final), self._metadata) as file:
+            for group in groups:
+                file.write(group if group.schema.equals(final) else _cast(group, final))
+                # Not held while the next one is made.
+                del group
         self.files[name] = file.written()
         if features is not None:
             self.profiles[name] = WrittenProfile(self.files[name], tuple(features))
