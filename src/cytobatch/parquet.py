@@ -63,16 +63,22 @@ def _encodings(schema: pa.Schema) -> dict[str, object]:
     return {
         "compression": "zstd",
         "compression_level": _ZSTD_LEVEL,
-        "use_dictionary": text or False,
-        "use_byte_stream_split": floats or False,
-        "write_statistics": keys or False,
+        "use_dictionary": _which(text, schema),
+        "use_byte_stream_split": _which(floats, schema),
+        "write_statistics": _which(keys, schema),
     }
 
 
-def _empty_file(schema: pa.Schema, encodings: Mapping[str, object], *, store_schema: bool) -> bytes:
+def _which(names: list[str], schema: pa.Schema) -> list[str] | bool:
+    """Some columns by name, but all and none as such: pyarrow takes half as long with them."""
+    return len(names) == len(schema) or names or False
+
+
+def _ends(schema: pa.Schema, *, store_schema: bool = True) -> FileEnds:
+    """What is around the row groups in the footer of a file with these columns."""
     sink = pa.BufferOutputStream()
-    pq.ParquetWriter(sink, schema, store_schema=store_schema, **encodings).close()
-    return bytes(sink.getvalue())
+    pq.ParquetWriter(sink, schema, store_schema=store_schema).close()
+    return FileEnds.of(bytes(sink.getvalue()))
 
 
 def _leaves(name: str, kind: pa.DataType) -> Iterator[tuple[bytes, ...]]:
@@ -116,7 +122,7 @@ class _Block:
 
     @cached_property
     def _ends(self) -> FileEnds:
-        return FileEnds.of(_empty_file(self._schema, self._encodings, store_schema=False))
+        return _ends(self._schema, store_schema=False)
 
     def written(self, group: pa.Table) -> Chunks:
         """The columns of a row group, encoded."""
@@ -141,11 +147,11 @@ class Encoder:
         size = max(_FEWEST_COLUMNS, -(-len(schema) // _BLOCKS))
         columns = range(len(schema))
         self._blocks = [_Block(schema, columns[start : start + size]) for start in columns[::size]]
-        self._workers = workers
+        self.beside = workers.beside
 
     def chunks(self, group: pa.Table) -> Iterator[Chunks]:
         """The columns' chunks of a row group, in order."""
-        coming = deque(self._workers.beside(partial(block.written, group)) for block in self._blocks)
+        coming = deque(self.beside(partial(block.written, group)) for block in self._blocks)
         while coming:
             yield coming.popleft()()
 
@@ -165,6 +171,8 @@ class ParquetFile:
         self._at = 0
         self._digest = hashlib.sha256()
         self._groups: list[bytes] = []
+        # Of thousands of columns this takes a while, in which others may work.
+        self._ends = encoder.beside(partial(_ends, self._schema))
         self._rows = 0
         self._append(MAGIC)
 
@@ -201,8 +209,7 @@ class ParquetFile:
         self._at += len(content)
 
     def _finish(self) -> None:
-        ends = FileEnds.of(_empty_file(self._schema, {}, store_schema=True))
-        self._append(ends.footer(self._rows, self._groups))
+        self._append(self._ends().footer(self._rows, self._groups))
 
     def written(self) -> WrittenFile:
         """The finished file."""

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _COLUMNS_AT_ONCE = 512
+_TALL = 2**14
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,11 @@ def not_finite(table: pa.Table) -> list[NotFinite]:
 def _sums(table: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """The sum of each column, in which a null counts as NaN: finite only if all values are.
 
-    As tensors, for asking thousands of columns one by one takes four times as long.
+    As tensors, for asking thousands of columns one by one takes four times as long; but columns of many rows are read
+    faster where they are.
     """
+    if table.num_rows > _TALL:
+        return np.array([math.nan if column.null_count else pc.sum(column).as_py() for column in table.columns])
     sums = np.zeros(table.num_columns)
     with np.errstate(invalid="ignore", over="ignore"):
         for batch in table.to_batches():

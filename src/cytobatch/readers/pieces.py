@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from cytobatch.engine import MixedTypesError
 from cytobatch.readers import csv
+from cytobatch.readers.text import text_room
 from cytobatch.workers import Task, Workers
 
 _PIECE = 8 * 2**20
@@ -29,13 +30,13 @@ def stream_pieces(
 
 
 def _table(path: Path, begin: int, end: int, shape: csv.CsvShape, schema: pa.Schema) -> pa.Table:
-    lines = pa.allocate_buffer(end - begin)
+    lines = text_room(end - begin)
     with path.open("rb") as stream:
         stream.seek(begin)
-        whole = stream.readinto(memoryview(lines)) == end - begin
+        whole = stream.readinto(lines) == end - begin
     try:
         if whole:
-            return csv.read_lines(lines, shape, schema)
+            return csv.read_lines(pa.py_buffer(lines), shape, schema)
     except csv.OddValuesError as error:
         raise MixedTypesError("lines that are no plain rows") from error
     raise MixedTypesError("a file that has become shorter")
