@@ -220,7 +220,7 @@ def test_shares_are_within_their_bounds(workers: int, memory: int) -> None:
         (Limits(1, 256 * MIB), (128 * MIB, 1), 8 * MIB, 8),
         (Limits(4, 2**30), (256 * MIB, 4), 32 * MIB, 16),
         (Limits(64, 2**30), (256 * MIB, 8), 32 * MIB, 64),
-        (Limits(32, 2**36), (2**34, 32), 96 * MIB, 64),
+        (Limits(32, 2**36), (2**34, 32), 80 * MIB, 64),
     ],
 )
 def test_shares(limits: Limits, duckdb: tuple[int, int], unit: int, fetch: int) -> None:
