@@ -62,8 +62,8 @@ class Limits:
         """Source bytes of tables that are read and joined together.
 
         A small part of the memory, for read tables, the gathered piece, the writer's waiting rows and Arrow's own
-        buffers stand in it side by side. Larger units cost less time by the column, but more memory: 96 MiB took 4% less
-        time than 80, and 45 MiB more at 400 sites.
+        buffers stand in it side by side. Larger units cost less time by the column, but more memory: 96 MiB took 4%
+        less time than 80, and 45 MiB more at 400 sites.
         """
         return min(_LARGEST_UNIT, max(_LEAST_UNIT, self.memory // 32))
 
@@ -76,8 +76,8 @@ class Limits:
     def ahead_bytes(self) -> int:
         """Source bytes of units that may be ahead of the writing: a quarter of the memory at most.
 
-        Two units for each thread but the one that writes: with one, the others wait whenever it is between two row groups.
-        With one worker nothing is read ahead.
+        Two units for each thread but the one that writes: with one, the others wait whenever it is between two row
+        groups. With one worker nothing is read ahead.
         """
         return min(_UNITS_AHEAD * (self.workers - 1) * self.unit_bytes, self.memory // 4)
 
