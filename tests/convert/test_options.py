@@ -132,6 +132,13 @@ def test_a_users_join_over_table_numbers_has_its_places(tmp_path: Path) -> None:
     assert wells == {(1, "A01"), (2, "B02")}
 
 
+def test_a_users_sql_may_put_values_together(tmp_path: Path) -> None:
+    sql = "SELECT LIST(Cells_AreaShape_Area) AS areas, {'n': COUNT(*)} AS counts FROM cells"
+    table, _ = convert(write_sites(tmp_path / "in", 2), tmp_path / "out", joins=sql)
+    assert table.num_rows == 2
+    assert [len(areas) for areas in table["areas"].to_pylist()] == [row["n"] for row in table["counts"].to_pylist()]
+
+
 def test_a_join_that_names_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JoinSqlError, match="joins names ghosts"):
         convert(write_sites(tmp_path / "in", 1), tmp_path / "out", joins="SELECT * FROM ghosts")

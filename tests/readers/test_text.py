@@ -1,0 +1,27 @@
+import threading
+
+from cytobatch.readers.text import text_room
+
+
+def test_a_thread_gets_the_same_memory_again_and_more_where_it_needs_more() -> None:
+    first = text_room(1000)
+    first[0] = 7
+    again = text_room(10)
+    assert (len(first), len(again), again[0]) == (1000, 10, 7)
+    assert len(text_room(10_000)) == 10_000
+
+
+def test_threads_have_memory_of_their_own() -> None:
+    own = text_room(10)
+    own[0] = 1
+    found = []
+
+    def other() -> None:
+        room = text_room(10)
+        room[0] = 2
+        found.append(room[0])
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert (own[0], found) == (1, [2])
