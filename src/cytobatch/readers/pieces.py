@@ -25,7 +25,7 @@ def stream_pieces(
         Task(partial(_table, path, begin, end, shape, schema), end - begin)
         for begin, end in _spans(path, shape.header_lines, piece)
     )
-    for table in workers.ahead(tasks, (workers.count + 1) * piece):
+    for table in workers.ahead(tasks, (2 * workers.count + 1) * piece):
         yield from table.to_batches()
 
 
