@@ -1,5 +1,6 @@
 """The columns of a joined profile, and its rows: gathered from the wide tables by the places that a join found."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,6 +103,15 @@ def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:
     return part.take(pc.subtract(rows, first))
 
 
+def side_by_side(tables: Sequence[pa.Table]) -> pa.Table:
+    """The columns of tables of as many rows one table after the other, under names of no meaning.
+
+    As fields of structs they are handled by Arrow, of which thousands take Python longer than their values take.
+    """
+    structs = (pa.chunked_array([batch.to_struct_array() for batch in table.to_batches()]) for table in tables)
+    return pa.table({str(number): struct for number, struct in enumerate(structs)}).flatten()
+
+
 class Gatherer:
     """Makes profile tables from row indices. `numbers` are the TableNumbers of exports by index.
 
@@ -111,31 +121,30 @@ class Gatherer:
     def __init__(self, survey: Survey, columns: Sequence[ProfileColumn], numbers: Mapping[int, int]) -> None:
         self._survey = survey
         self._numbers = numbers
-        self._schema = pa.schema([(column.name, column.kind) for column in columns])
-        self._places: dict[str, list[int]] = defaultdict(list)
-        names: dict[str, list[str]] = defaultdict(list)
-        for place, column in enumerate(columns):
-            self._places[column.table].append(place)
-            names[column.table].append(column.column)
-        self._names = dict(names)
+        self._names = [column.name for column in columns]
+        own: dict[str, list[str]] = defaultdict(list)
+        for column in columns:
+            own[column.table].append(column.column)
+        self._own = dict(own)
         self._indices = {
-            name: [survey.schemas[name].schema.get_field_index(column) for column in names[name]]
-            for name in names
+            name: [survey.schemas[name].schema.get_field_index(column) for column in own[name]]
+            for name in own
             if name in survey.schemas
         }
+        begins = dict(zip(own, itertools.accumulate(map(len, own.values()), initial=0), strict=False))
+        counts = {name: itertools.count(begin) for name, begin in begins.items()}
+        self._order = [next(counts[column.table]) for column in columns]
 
     def gather(self, unit: Unit, rows: pa.Table) -> pa.Table:
-        """The profile of these of a unit's rows."""
-        columns: list[pa.ChunkedArray] = [None] * len(self._schema)
+        """The profile of these of a unit's rows, of which there must be some."""
         beside = self._beside(rows)
-        for name, places in self._places.items():
-            if name in unit.tables:
-                part = take(unit.tables[name].select(self._indices[name]), rows[name])
-            else:
-                part = beside[name].select(self._names[name])
-            for place, column in zip(places, part.columns, strict=True):
-                columns[place] = column
-        return pa.Table.from_arrays(columns, schema=self._schema)
+        parts = [
+            take(unit.tables[name].select(self._indices[name]), rows[name])
+            if name in unit.tables
+            else beside[name].select(columns)
+            for name, columns in self._own.items()
+        ]
+        return side_by_side(parts).select(self._order).rename_columns(self._names)
 
     def _beside(self, rows: pa.Table) -> dict[str, pa.Table]:
         """What comes with a row from its image set and its export."""

@@ -127,7 +127,7 @@ class _Block:
     def written(self, group: pa.Table) -> Chunks:
         """The columns of a row group, encoded."""
         sink, told = pa.BufferOutputStream(), list[pq.FileMetaData]()
-        own = pa.Table.from_arrays([group.column(number) for number in self._columns], schema=self._schema)
+        own = group.select(self._columns)
         with pq.ParquetWriter(
             sink, self._schema, store_schema=False, metadata_collector=told, **self._encodings
         ) as writer:
