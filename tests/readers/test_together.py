@@ -116,3 +116,19 @@ def test_together_or_not_the_rows_are_the_same(
     assert found.rows == tuple(table.num_rows for table in alone)
     # NaN equals itself in text.
     assert str(found.table.to_pylist()) == str(pa.concat_tables(alone).to_pylist())
+
+
+@pytest.mark.parametrize("width", [10, 5000])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_lines_are_counted_however_long_they_are(width: int, ending: str, tmp_path: Path) -> None:
+    bodies = ["".join(f"1,{row},0.5,{'x' * width}{ending}" for row in range(rows)) for rows in (3, 0, 1, 4)]
+    found = read_together(files(tmp_path, bodies), SHAPE, SCHEMA)
+    assert found is not None
+    assert found.rows == (3, 0, 1, 4)
+    assert found.table["Metadata_Name"].to_pylist() == ["x" * width] * 8
+
+
+@pytest.mark.parametrize("width", [10, 5000])
+def test_a_return_in_the_middle_of_a_line_is_left_to_reading_one_by_one(width: int, tmp_path: Path) -> None:
+    paths = files(tmp_path, [f"1,1,0.5,{'x' * width}\r1,2,0.5,b\n", "1,1,0.5,a\n"])
+    assert read_together(paths, SHAPE, SCHEMA) is None

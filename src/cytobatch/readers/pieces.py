@@ -30,7 +30,7 @@ def stream_pieces(
 
 
 def _table(path: Path, begin: int, end: int, shape: csv.CsvShape, schema: pa.Schema) -> pa.Table:
-    lines = text_room(end - begin)
+    lines = memoryview(text_room(end - begin))[: end - begin]
     with path.open("rb") as stream:
         stream.seek(begin)
         whole = stream.readinto(lines) == end - begin

@@ -5,22 +5,20 @@ Memory that is new costs more than what is read into it: the machine clears it, 
 
 import threading
 
-import pyarrow as pa
-
 
 class _Room(threading.local):
     """What this thread has; it goes with the thread."""
 
-    buffer: pa.Buffer | None = None
+    buffer = bytearray()
 
 
 _room = _Room()
 
 
-def text_room(size: int) -> memoryview:
-    """So many bytes for text, until this thread asks again: what is made of the text must hold none of it."""
-    if _room.buffer is None or _room.buffer.size < size:
+def text_room(size: int) -> bytearray:
+    """At least so many bytes for text, until this thread asks again: what is made of the text must hold none of it."""
+    if len(_room.buffer) < size:
         # What is too small goes first, so that the two are never there at once.
-        _room.buffer = None
-        _room.buffer = pa.allocate_buffer(size)
-    return memoryview(_room.buffer)[:size]
+        _room.buffer = bytearray()
+        _room.buffer = bytearray(size)
+    return _room.buffer

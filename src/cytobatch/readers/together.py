@@ -18,6 +18,7 @@ from cytobatch.readers.text import text_room
 
 _NEWLINE, _RETURN = b"\n", b"\r"
 _FIRST_BYTES = 128 * 2**10
+_LONG_LINE = 4 * 2**10
 # What is compared stays in the CPU's cache, and is no memory that is new each time.
 _COUNTED_AT_ONCE = 512 * 2**10
 
@@ -38,13 +39,14 @@ def read_together(paths: Sequence[Path], shape: csv.CsvShape, schema: pa.Schema)
     """The files' rows, typed by `schema`; None where they must be read one by one."""
     if shape.own is not None:
         return None
-    lines = text_room(sum(path.stat().st_size for path in paths))
+    text = text_room(sum(path.stat().st_size for path in paths))
+    room = memoryview(text)
     end, rows = 0, []
     try:
         for path in paths:
-            begin, end = end, end + _read_lines(path, shape.header_lines, lines[end:])
-            rows.append(_count(lines[begin:end]))
-        table = csv.read_lines(pa.py_buffer(lines[:end]), shape, schema)
+            begin, end = end, end + _read_lines(path, shape.header_lines, room[end:])
+            rows.append(_count_lines(text, begin, end))
+        table = csv.read_lines(pa.py_buffer(room[:end]), shape, schema)
     except (_OddLinesError, csv.OddValuesError):
         return None
     # Arrow makes no more rows than there are lines, and fewer of a file with blank ones or with lines in its values.
@@ -60,13 +62,26 @@ def _read_lines(path: Path, header_lines: int, into: memoryview) -> int:
         return stream.readinto(into)
 
 
-def _count(lines: memoryview) -> int:
-    """How many lines there are. Raises _OddLinesError where their ends do not tell."""
-    values = np.frombuffer(lines, np.uint8)
-    parts = [values[begin : begin + _COUNTED_AT_ONCE] for begin in range(0, len(values), _COUNTED_AT_ONCE)]
-    count = sum(int(np.count_nonzero(part == _NEWLINE[0])) for part in parts)
-    returns = sum(int(np.count_nonzero(part == _RETURN[0])) for part in parts)
-    whole = not len(lines) or lines[-1] == _NEWLINE[0]
+def _count_lines(text: bytearray, begin: int, end: int) -> int:
+    """How many lines there are in a part of a text. Raises _OddLinesError where their ends do not tell."""
+    # Long lines are looked for one by one: C's memchr takes an eighth of the time that comparing each byte takes.
+    is_long = text.find(_NEWLINE, begin, min(end, begin + _LONG_LINE)) < 0
+    count = (_count_far_apart if is_long else _count)(text, _NEWLINE, begin, end)
+    returns = _count(text, _RETURN, begin, end) if text.find(_RETURN, begin, end) >= 0 else 0
+    whole = begin == end or text[end - 1] == _NEWLINE[0]
     if not whole or returns not in {0, count}:
         raise _OddLinesError
     return count
+
+
+def _count_far_apart(text: bytearray, byte: bytes, begin: int, end: int) -> int:
+    count, at = 0, text.find(byte, begin, end)
+    while at >= 0:
+        count, at = count + 1, text.find(byte, at + 1, end)
+    return count
+
+
+def _count(text: bytearray, byte: bytes, begin: int, end: int) -> int:
+    values = np.frombuffer(text, np.uint8)[begin:end]
+    parts = (values[start : start + _COUNTED_AT_ONCE] for start in range(0, len(values), _COUNTED_AT_ONCE))
+    return sum(int(np.count_nonzero(part == byte[0])) for part in parts)
