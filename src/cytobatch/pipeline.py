@@ -3,6 +3,7 @@
 The flow runs the same steps as Prefect tasks by handing in its own `Step`.
 """
 
+import itertools
 import resource
 import sys
 import tempfile
@@ -146,13 +147,19 @@ def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterato
         )  # fmt: skip
 
 
-def _looked_into(plan: ConversionPlan) -> tuple[list[str], list[str]]:
-    """The files of which a survey reads the beginning, and those that it reads whole."""
+def _looked_into(plan: ConversionPlan, first_bytes: int) -> tuple[list[str], list[str]]:
+    """The files of which a survey reads the beginning, and those that are needed whole for it, or right after it.
+
+    The latter are those of the first exports, of about `first_bytes`.
+    """
     paths = [file.path for export in plan.exports for file in export.files]
     if plan.kind is not SourceKind.CSV or plan.preset is None:
         return [], paths
     tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
     whole = {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
+    before = itertools.accumulate((export.size for export in plan.exports), initial=0)
+    first = (export for export, size in zip(plan.exports, before, strict=False) if size < first_bytes)
+    whole.update(table.file.path for export in first for table in export.tables.values())
     return [path for path in paths if path not in whole], [path for path in paths if path in whole]
 
 
@@ -165,7 +172,7 @@ def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
 def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
     """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
-    beginnings, wholes = _looked_into(plan)
+    beginnings, wholes = _looked_into(plan, means.workers.count * means.unit_bytes)
     means.inputs.prepare(beginnings, wholes)
     return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
