@@ -13,6 +13,7 @@ from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER, is_key
 from cytobatch.errors import LayoutError
 
 BASE_ORDER = ("cytoplasm", "cells", "nuclei")
+_PARENT = "parent_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,13 @@ def find_keys(name: str, label: str, columns: Iterable[str], compartments: Itera
     if number is None or IMAGE_NUMBER not in present:
         return None
     parents = {}
+    # Few of a table's thousands of columns.
+    numbers = [column for column in present if _PARENT in column.lower()]
     # Where names differ in case alone, the one that CellProfiler would write is the key; it comes last and so stays.
-    by_lower = {column.lower(): column for column in sorted(present, key=lambda column: (is_key(column), column))}
+    by_lower = {column.lower(): column for column in sorted(numbers, key=lambda column: (is_key(column), column))}
     for other in compartments:
         for start in (f"{label.lower()}_", ""):
-            column = by_lower.get(f"{start}parent_{other.lower()}")
+            column = by_lower.get(f"{start}{_PARENT}{other.lower()}")
             if column and other.lower() != name:
                 parents[other.lower()] = column
                 break

@@ -93,6 +93,8 @@ def unify(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
     for part in parts:
         if not any(part.schema.equals(known.schema) for known in reversed(distinct)):
             distinct.append(part)
+    if len(distinct) == 1 and not any(map(pa.types.is_null, distinct[0].schema.types)):
+        return distinct[0].schema
     types: dict[str, pa.DataType] = {}
     first: dict[str, str] = {}
     for part in distinct:
