@@ -17,6 +17,9 @@ from cytobatch.survey import Survey, SurveyedExport, TableRepair, left_out, with
 _FAILURES_SHOWN = 50
 _EXPORTS_NAMED = 10
 
+PlaceKey = tuple[object, object, object]
+"""A plate, a well and a site; what is not known is None."""
+
 
 class Account:
     """Collects ledger entries, repairs, warnings and counts. Starts with what the survey settled."""
@@ -32,7 +35,7 @@ class Account:
         self._loose: list[Loose] = []
         self._odd: dict[str, Counter[str]] = defaultdict(Counter)
         self.objects: Counter[str] = Counter()
-        self.places: set[tuple[object, object, object]] = set()
+        self.places: set[PlaceKey] = set()
         self.rows = 0
         self.rows_dropped = 0
 
@@ -170,12 +173,14 @@ class Account:
             for (table, what), items in groups.items()
         ]
 
-    def note_places(self, table: pa.Table) -> None:
-        """Counts the plates, wells and sites of profile rows."""
-        names = [name for name in (PLATE, WELL, SITE) if name in table.column_names]
-        if names:
-            for row in table.select(names).group_by(names).aggregate([]).to_pylist():
-                self.places.add((row.get(PLATE), row.get(WELL), row.get(SITE)))
-
     def _add(self, entry: LedgerEntry) -> None:
         self.ledger.append(with_file(entry, self._files))
+
+
+def places_of(table: pa.Table) -> set[PlaceKey]:
+    """The plates, wells and sites of profile rows."""
+    names = [name for name in (PLATE, WELL, SITE) if name in table.column_names]
+    if not names:
+        return set()
+    rows = table.select(names).group_by(names).aggregate([]).to_pylist()
+    return {(row.get(PLATE), row.get(WELL), row.get(SITE)) for row in rows}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.convert.account import Account
+from cytobatch.convert.account import Account, places_of
 from cytobatch.convert.finite import not_finite
 from cytobatch.errors import ConfigurationError
 from cytobatch.files import WrittenFile
@@ -118,12 +118,12 @@ class Sink:
     def _counted(self, tables: Iterable[pa.Table], *, with_places: bool) -> Iterator[pa.Table]:
         for table in tables:
             self._account.rows += table.num_rows
-            if with_places:
-                self._account.note_places(table)
             odd = self._workers.beside(partial(not_finite, table))
+            places = self._workers.beside(partial(places_of, table)) if with_places else set
             yield table
             self._account.odd_values(odd())
-            del table, odd
+            self._account.places |= places()
+            del table, odd, places
 
     def row_group_rows(self, columns: int) -> int:
         """Rows of a row group of so many columns: as the job says, or as fits the plate."""

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.columns import IMAGE_NUMBER, distinct_names
+from cytobatch.convert.account import places_of
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.sink import file_name, flat_name
 from cytobatch.gather import PROFILE_TABLE_NUMBER, source_names
@@ -19,7 +20,7 @@ def write_tables(run: Conversion) -> None:
     named = NamedTables(run, run.job.naming)
     # Tables as they are do not tell where each row is from; the image sets do.
     sets = run.survey.images
-    run.account.note_places(sets.places.slice(0, sets.table.num_rows) if sets.table.num_rows else sets.places)
+    run.account.places |= places_of(sets.places.slice(0, sets.table.num_rows) if sets.table.num_rows else sets.places)
     run.reader.expect(named.names_to_read)
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
