@@ -191,13 +191,13 @@ def test_files_of_exports_that_fail_and_of_tables_that_nothing_links_do_no_harm(
     assert near.warnings == far.warnings
 
 
-def test_the_first_exports_are_fetched_whole_and_of_the_others_the_beginnings_first(
+def test_the_first_files_are_fetched_whole_and_of_the_others_the_beginnings_first(
     upload: Upload, tmp_path: Path, gets: list[tuple[str, str]]
 ) -> None:
     local = write_sites(tmp_path / "in", 3)
     for path in local.rglob("Cells.csv"):
-        # A last value of many digits makes the file larger than a unit, which is 4 MiB with the least memory.
-        path.write_text(path.read_text().rstrip("\n").removesuffix(",3") + f",{'0' * 4 * 2**20}3\n")
+        # A last value of many digits makes the file more than half a unit, which is 4 MiB with the least memory.
+        path.write_text(path.read_text().rstrip("\n").removesuffix(",3") + f",{'0' * 3 * 2**20}3\n")
     uri = upload(local, "plate")
     run_plate(PlateJob(source=uri, destination=str(tmp_path / "out"), plate="P1", workers=1, memory="128MiB"))
     cells = Counter(key.split("/")[-2] for key, _ in gets if key.endswith("Cells.csv"))

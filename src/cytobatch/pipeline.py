@@ -29,7 +29,7 @@ from cytobatch.limits import hold_arrow_to, limits_of
 from cytobatch.plan import COMBINED, ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
-from cytobatch.scratch import room_to_fetch
+from cytobatch.scratch import FETCHED_AHEAD, room_to_fetch
 from cytobatch.storage import Access, Destination, Source, faults, read_text
 from cytobatch.survey import Survey, survey
 from cytobatch.workers import Workers
@@ -150,16 +150,15 @@ def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterato
 def _looked_into(plan: ConversionPlan, first_bytes: int) -> tuple[list[str], list[str]]:
     """The files of which a survey reads the beginning, and those that are needed whole for it, or right after it.
 
-    The latter are those of the first exports, of about `first_bytes`.
+    The latter are image tables, and the first that will be read, up to `first_bytes`.
     """
     paths = [file.path for export in plan.exports for file in export.files]
     if plan.kind is not SourceKind.CSV or plan.preset is None:
         return [], paths
     tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
     whole = {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
-    before = itertools.accumulate((export.size for export in plan.exports), initial=0)
-    first = (export for export, size in zip(plan.exports, before, strict=False) if size < first_bytes)
-    whole.update(table.file.path for export in first for table in export.tables.values())
+    sizes = itertools.accumulate(table.file.size for _, table in tables)
+    whole.update(table.file.path for (_, table), size in zip(tables, sizes, strict=True) if size <= first_bytes)
     return [path for path in paths if path not in whole], [path for path in paths if path in whole]
 
 
@@ -172,7 +171,7 @@ def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
 def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
     """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
-    beginnings, wholes = _looked_into(plan, means.workers.count * means.unit_bytes)
+    beginnings, wholes = _looked_into(plan, min(FETCHED_AHEAD, means.workers.count * means.unit_bytes))
     means.inputs.prepare(beginnings, wholes)
     return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
