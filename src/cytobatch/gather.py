@@ -104,9 +104,9 @@ def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:
 
 
 def side_by_side(tables: Sequence[pa.Table]) -> pa.Table:
-    """The columns of tables of as many rows one table after the other, under names of no meaning.
+    """The columns of tables of as many rows, and some, one table after the other, under names of no meaning.
 
-    As fields of structs they are handled by Arrow, of which thousands take Python longer than their values take.
+    As fields of structs they are handled by Arrow: thousands take Python longer than their values take.
     """
     structs = (pa.chunked_array([batch.to_struct_array() for batch in table.to_batches()]) for table in tables)
     return pa.table({str(number): struct for number, struct in enumerate(structs)}).flatten()
