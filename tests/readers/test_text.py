@@ -6,9 +6,11 @@ from cytobatch.readers.text import text_room
 def test_a_thread_gets_the_same_memory_again_and_more_where_it_needs_more() -> None:
     first = text_room(1000)
     first[0] = 7
-    again = text_room(10)
-    assert (len(first), len(again), again[0]) == (1000, 1000, 7)
-    assert len(text_room(10_000)) == 10_000
+    assert text_room(10) is first
+    assert first[0] == 7
+    # How much this thread has already is other tests' matter.
+    needed = len(first) + 1
+    assert len(text_room(needed)) >= needed
 
 
 def test_threads_have_memory_of_their_own() -> None:
