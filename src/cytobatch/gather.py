@@ -122,18 +122,19 @@ class Gatherer:
         self._survey = survey
         self._numbers = numbers
         self._names = [column.name for column in columns]
-        own: dict[str, list[str]] = defaultdict(list)
+        by_table: dict[str, list[ProfileColumn]] = defaultdict(list)
         for column in columns:
-            own[column.table].append(column.column)
-        self._own = dict(own)
+            by_table[column.table].append(column)
+        self._own = {name: [column.column for column in own] for name, own in by_table.items()}
         self._indices = {
-            name: [survey.schemas[name].schema.get_field_index(column) for column in own[name]]
-            for name in own
+            name: [survey.schemas[name].schema.get_field_index(column) for column in own]
+            for name, own in self._own.items()
             if name in survey.schemas
         }
-        begins = dict(zip(own, itertools.accumulate(map(len, own.values()), initial=0), strict=False))
-        counts = {name: itertools.count(begin) for name, begin in begins.items()}
-        self._order = [next(counts[column.table]) for column in columns]
+        # Where each column stands when the tables' columns stand one after the other; no two have one name.
+        gathered = itertools.chain.from_iterable(by_table.values())
+        places = {column.name: place for place, column in enumerate(gathered)}
+        self._order = [places[name] for name in self._names]
 
     def gather(self, unit: Unit, rows: pa.Table) -> pa.Table:
         """The profile of these of a unit's rows, of which there must be some."""

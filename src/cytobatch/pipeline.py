@@ -29,7 +29,7 @@ from cytobatch.limits import hold_arrow_to, limits_of
 from cytobatch.plan import COMBINED, ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
-from cytobatch.scratch import FETCHED_AHEAD, room_to_fetch
+from cytobatch.scratch import room_to_fetch
 from cytobatch.storage import Access, Destination, Source, faults, read_text
 from cytobatch.survey import Survey, survey
 from cytobatch.workers import Workers
@@ -171,7 +171,7 @@ def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
 def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
     """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
-    beginnings, wholes = _looked_into(plan, min(FETCHED_AHEAD, means.workers.count * means.unit_bytes))
+    beginnings, wholes = _looked_into(plan, min(room_to_fetch(plan), means.workers.count * means.unit_bytes))
     means.inputs.prepare(beginnings, wholes)
     return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
