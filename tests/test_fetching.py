@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,6 +16,7 @@ from cytobatch.pipeline import run_plate
 from cytobatch.scratch import BEGINNING
 from cytobatch.storage import Source
 from plates import write_sites
+from proxy import proxy
 
 Upload = Callable[[Path, str], str]
 
@@ -25,24 +25,15 @@ def job(source: str, **options: Any) -> PlateJob:
     return PlateJob(source=source, destination="/out", **options)
 
 
+Sent = Callable[[], list[tuple[str, str]]]
+
+
 @pytest.fixture
-def gets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
-    """Each GET of an object that boto3 sends from here on: its key and its range."""
-    sent: list[tuple[str, str]] = []
-
-    def note(params: dict[str, Any], **_: Any) -> None:
-        sent.append((params["Key"], params.get("Range", "")))
-
-    made = boto3.Session.client
-
-    def client(self: boto3.Session, *args: Any, **kwargs: Any) -> Any:
-        found = made(self, *args, **kwargs)
-        found.meta.events.register("provide-client-params.s3.GetObject", note)
-        return found
-
-    # Real clients all the same: they only tell what they send.
-    monkeypatch.setattr(boto3.Session, "client", client)
-    yield sent
+def gets(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
+    """Tells each GET of an object from here on: its key and its range."""
+    with proxy(aws) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield lambda: [(one.key, one.span) for one in asked if one.method == "GET" and one.key]
 
 
 def put(s3: Any, bucket: str, sizes: dict[str, int]) -> dict[str, bytes]:
@@ -53,7 +44,7 @@ def put(s3: Any, bucket: str, sizes: dict[str, int]) -> dict[str, bytes]:
 
 
 def test_a_beginning_is_fetched_once_and_the_rest_is_added_to_it(
-    s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
+    s3: Any, bucket: str, tmp_path: Path, gets: Sent
 ) -> None:
     bodies = put(s3, bucket, {"large.csv": 3 * BEGINNING + 5, "small.csv": 1000, "none.csv": 0})
     source = Source(job(f"s3://{bucket}/p"), tmp_path)
@@ -64,9 +55,9 @@ def test_a_beginning_is_fetched_once_and_the_rest_is_added_to_it(
         assert inputs.beginning("small.csv").read_bytes() == bodies["small.csv"]
         for name, body in bodies.items():
             assert inputs.whole(name).read_bytes() == body
-    assert sorted(gets) == [
-        ("p/large.csv", f"bytes=0-{BEGINNING - 1}"),
-        ("p/large.csv", f"bytes={BEGINNING}-{3 * BEGINNING + 4}"),
+    assert sorted(gets()) == [
+        ("p/large.csv", f"0-{BEGINNING - 1}"),
+        ("p/large.csv", f"{BEGINNING}-{3 * BEGINNING + 4}"),
         ("p/small.csv", ""),
     ]
 
@@ -94,7 +85,7 @@ def test_what_is_expected_comes_by_itself_within_the_room_and_goes_when_released
 
 
 def test_what_is_expected_twice_comes_once_and_is_not_waited_for_by_who_reads_its_beginning(
-    s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
+    s3: Any, bucket: str, tmp_path: Path, gets: Sent
 ) -> None:
     bodies = put(s3, bucket, {f"{number}.csv": 2 * BEGINNING for number in range(4)})
     source = Source(job(f"s3://{bucket}/p"), tmp_path)
@@ -106,12 +97,10 @@ def test_what_is_expected_twice_comes_once_and_is_not_waited_for_by_who_reads_it
         inputs.expect(bodies)
         for name in list(bodies)[:3]:
             assert inputs.whole(name).read_bytes() == bodies[name]
-    assert Counter(gets).most_common(1)[0][1] == 1
+    assert Counter(gets()).most_common(1)[0][1] == 1
 
 
-def test_a_file_asked_for_by_several_threads_is_fetched_once(
-    s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
-) -> None:
+def test_a_file_asked_for_by_several_threads_is_fetched_once(s3: Any, bucket: str, tmp_path: Path, gets: Sent) -> None:
     put(s3, bucket, {"a.csv": 500_000})
     source = Source(job(f"s3://{bucket}/p"), tmp_path)
     with source.inputs(source.inventory().files, 2**20) as inputs:
@@ -122,7 +111,7 @@ def test_a_file_asked_for_by_several_threads_is_fetched_once(
         for thread in threads:
             thread.join()
         assert inputs.whole("a.csv").stat().st_size == 500_000
-    assert len(gets) == 1
+    assert len(gets()) == 1
 
 
 def test_an_object_that_changed_since_it_was_listed_is_told(s3: Any, bucket: str, tmp_path: Path) -> None:
@@ -138,7 +127,7 @@ def test_an_object_that_changed_since_it_was_listed_is_told(s3: Any, bucket: str
 
 
 def test_a_cache_that_persists_is_used_only_for_the_version_that_is_listed(
-    s3: Any, bucket: str, tmp_path: Path, gets: list[tuple[str, str]]
+    s3: Any, bucket: str, tmp_path: Path, gets: Sent
 ) -> None:
     for body in (b"first" * 100, b"first" * 100, b"other" * 100):
         s3.put_object(Bucket=bucket, Key="p/a.csv", Body=body)
@@ -149,7 +138,7 @@ def test_a_cache_that_persists_is_used_only_for_the_version_that_is_listed(
                 inputs.release("a.csv")
         # Times of objects are whole seconds.
         time.sleep(1.1)
-    assert len(gets) == 3
+    assert len(gets()) == 3
 
 
 def test_a_name_that_leads_out_of_its_folder_is_refused(s3: Any, bucket: str, tmp_path: Path) -> None:
@@ -162,7 +151,7 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(s3: Any, bucket: str, tm
 
 
 def test_each_byte_of_a_plate_is_fetched_once_and_the_profile_is_that_of_local_files(
-    upload: Upload, tmp_path: Path, gets: list[tuple[str, str]]
+    upload: Upload, tmp_path: Path, gets: Sent
 ) -> None:
     local = write_sites(tmp_path / "in", 3)
     uri = upload(local, "plate")
@@ -170,7 +159,7 @@ def test_each_byte_of_a_plate_is_fetched_once_and_the_profile_is_that_of_local_f
         run_plate(PlateJob(source=source, destination=str(tmp_path / name), plate="P1"))
         for name, source in (("near", str(local)), ("far", uri))
     )
-    assert Counter(key for key, _ in gets).most_common(1)[0][1] == 1
+    assert Counter(key for key, _ in gets()).most_common(1)[0][1] == 1
     assert near.counts == far.counts
     one, other = (pq.read_table(report.outputs[0].path) for report in (near, far))
     assert one.equals(other)
@@ -192,7 +181,7 @@ def test_files_of_exports_that_fail_and_of_tables_that_nothing_links_do_no_harm(
 
 
 def test_the_first_files_are_fetched_whole_and_of_the_others_the_beginnings_first(
-    upload: Upload, tmp_path: Path, gets: list[tuple[str, str]]
+    upload: Upload, tmp_path: Path, gets: Sent
 ) -> None:
     local = write_sites(tmp_path / "in", 3)
     for path in local.rglob("Cells.csv"):
@@ -200,5 +189,5 @@ def test_the_first_files_are_fetched_whole_and_of_the_others_the_beginnings_firs
         path.write_text(path.read_text().rstrip("\n").removesuffix(",3") + f",{'0' * 3 * 2**20}3\n")
     uri = upload(local, "plate")
     run_plate(PlateJob(source=uri, destination=str(tmp_path / "out"), plate="P1", workers=1, memory="128MiB"))
-    cells = Counter(key.split("/")[-2] for key, _ in gets if key.endswith("Cells.csv"))
+    cells = Counter(key.split("/")[-2] for key, _ in gets() if key.endswith("Cells.csv"))
     assert sorted(cells.values()) == [1, 2, 2]

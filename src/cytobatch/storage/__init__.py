@@ -1,6 +1,6 @@
 """Object stores and local folders behind one face: list, fetch into the cache, publish.
 
-The only importer of cloudpathlib and boto3.
+The only importer of cloudpathlib, boto3 and obstore.
 """
 
 from cytobatch.storage.access import Access, faults, is_remote, read_text

@@ -1,4 +1,4 @@
-"""Objects of S3 as local files: by plain GETs of what is not there yet, of the version that was listed."""
+"""Objects of S3 as local files: by GETs of what is not there yet, of the version that was listed."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 from cytobatch.errors import StorageError
 from cytobatch.inventory import SourceFile
 from cytobatch.storage.access import faults
+from cytobatch.storage.gets import Gets
 
 _CHUNK = 2**20
 _ATTEMPTS = 5
@@ -25,6 +26,7 @@ class Objects:
     def __init__(self, root: S3Path, cache: Path) -> None:
         self._root = root
         self._cache = cache
+        self._gets = Gets(root)
         self._begun: set[str] = set()
 
     def fetch(self, file: SourceFile, size: int) -> Path:
@@ -45,7 +47,7 @@ class Objects:
             if size >= _LARGE:
                 # In parts side by side: one stream alone does not fill a network.
                 path.client.client.download_file(path.bucket, path.key, str(local), path.client.boto3_dl_extra_args)
-            else:
+            elif not self._gets.append(path.key, file.etag, _span(file, size, local), local) and _size(local) < size:
                 _fetch_rest(path, file, size, local)
             if _size(local) < size:
                 raise StorageError(
@@ -75,16 +77,22 @@ def _size(local: Path) -> int:
         return 0
 
 
+def _span(file: SourceFile, size: int, local: Path) -> tuple[int, int] | None:
+    """Where what a local file lacks of the first `size` bytes begins and ends; None where it is the whole object."""
+    begin = _size(local)
+    return (begin, size) if begin or size < file.size else None
+
+
 @retry(
     retry=retry_if_exception_type((HTTPClientError, IncompleteReadError)), stop=stop_after_attempt(_ATTEMPTS),
     wait=wait_exponential_jitter(multiplier=0.2, max=20), reraise=True,
 )  # fmt: skip
 def _fetch_rest(path: S3Path, file: SourceFile, size: int, local: Path) -> None:
     """Adds what a local file lacks of the first `size` bytes; a broken stream is taken up where it broke."""
-    begin = _size(local)
     said = dict(path.client.boto3_dl_extra_args)
-    if begin or size < file.size:
-        said["Range"] = f"bytes={begin}-{size - 1}"
+    span = _span(file, size, local)
+    if span:
+        said["Range"] = f"bytes={span[0]}-{span[1] - 1}"
     if file.etag:
         said["IfMatch"] = f'"{file.etag}"'
     answer = path.client.client.get_object(Bucket=path.bucket, Key=path.key, **said)
