@@ -4,6 +4,7 @@ What was written is read back here too, by column or row group.
 """
 
 import hashlib
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -23,6 +24,8 @@ _GROUP_BYTES, _LARGEST_GROUP_BYTES = 128 * 2**20, 512 * 2**20
 _MOST_GROUPS = 64
 _SOURCE_BYTES_OF_A_BYTE = 2
 _BLOCKS, _FEWEST_COLUMNS = 16, 16
+# What a footer says of thousands of columns is much the same for each: it waits for the file's end in a tenth.
+_WAITING_LEVEL = 1
 
 
 def row_group_rows(columns: int, source_bytes: int) -> int:
@@ -197,7 +200,7 @@ class ParquetFile:
             columns += chunks.columns
             uncompressed += chunks.uncompressed
         extent = Extent(group.num_rows, begin, self._at - begin, uncompressed)
-        self._groups.append(row_group(columns, said, extent))
+        self._groups.append(zlib.compress(row_group(columns, said, extent), _WAITING_LEVEL))
         self._rows += group.num_rows
 
     def _append(self, content: memoryview | bytes) -> None:
@@ -209,7 +212,7 @@ class ParquetFile:
         self._at += len(content)
 
     def _finish(self) -> None:
-        self._append(self._ends().footer(self._rows, self._groups))
+        self._append(self._ends().footer(self._rows, [zlib.decompress(group) for group in self._groups]))
 
     def written(self) -> WrittenFile:
         """The finished file."""
