@@ -23,7 +23,7 @@ _ZSTD_LEVEL = 3
 _GROUP_BYTES, _LARGEST_GROUP_BYTES = 128 * 2**20, 512 * 2**20
 _MOST_GROUPS = 64
 _SOURCE_BYTES_OF_A_BYTE = 2
-_BLOCKS, _FEWEST_COLUMNS = 16, 16
+_BLOCKS, _FEWEST_COLUMNS = 32, 16
 # What a footer says of thousands of columns is much the same for each: it waits for the file's end in a tenth.
 _WAITING_LEVEL = 1
 
