@@ -1,20 +1,14 @@
 """The case of a source in S3: MiniStack on loopback, and a proxy before it that counts what is fetched."""
 
-import http.client
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import boto3
 
 from measure import Piece, in_turn, piece
 from plates import PlateName
+from proxy import Asked, gets, proxy
 from servers import s3_server
 from session import Session
 from show import Finding, Row, at_most
@@ -24,77 +18,6 @@ _CREDENTIALS = (
     ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_DEFAULT_REGION", "us-east-1"),
 )  # fmt: skip
 _SOURCE = f"s3://{_BUCKET}/{_PREFIX}"
-_CHUNK = 2**18
-_HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
-
-
-@dataclass(slots=True)
-class Fetched:
-    """Bytes and requests for each object."""
-
-    bytes: Counter[str] = field(default_factory=Counter)
-    requests: Counter[str] = field(default_factory=Counter)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, key: str, count: int) -> None:
-        with self.lock:
-            self.bytes[key] += count
-            self.requests[key] += 1
-
-
-def _object_key(target: str) -> str:
-    """The key that a request's path names; empty where it is about the bucket."""
-    _, _, key = unquote(urlsplit(target).path).lstrip("/").partition("/")
-    return key
-
-
-@contextmanager
-def counting_proxy(url: str) -> Iterator[tuple[str, Fetched]]:
-    """Within it, a proxy before the server of the URL, and what was fetched through it."""
-    fetched, behind = Fetched(), urlsplit(url).netloc
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _pass_on(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            connection = http.client.HTTPConnection(behind)
-            try:
-                connection.request(self.command, self.path, body, dict(self.headers))
-                self._answer(connection.getresponse())
-            finally:
-                connection.close()
-
-        def _answer(self, answer: http.client.HTTPResponse) -> None:
-            headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP]
-            has_length = any(name.lower() == "content-length" for name, _ in headers)
-            self.send_response_only(answer.status, answer.reason)
-            for name, value in headers if has_length else [*headers, ("Connection", "close")]:
-                self.send_header(name, value)
-            self.end_headers()
-            self.close_connection = self.close_connection or not has_length
-            count = 0
-            while chunk := answer.read(_CHUNK):
-                self.wfile.write(chunk)
-                count += len(chunk)
-            key = _object_key(self.path)
-            if self.command == "GET" and key:
-                fetched.add(key, count)
-
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815  http.server's names
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", fetched
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def upload(plate: Path, url: str) -> dict[str, int]:
@@ -122,9 +45,9 @@ def measure_s3(session: Session, case: str) -> None:
         sizes = upload(session.plate(PlateName.CSV), url)
         for workers in sorted({max(1, most - 1), most}):
             _timed(session, case, url, workers)
-        with counting_proxy(url) as (proxy, fetched):
-            in_turn([_from_s3(session, "convert from S3, counted", proxy, most)], 1)
-        _counted(session, case, sizes, fetched)
+        with proxy(url) as (address, asked):
+            in_turn([_from_s3(session, "convert from S3, counted", address, most)], 1)
+        _counted(session, case, sizes, gets(asked))
 
 
 def _out(session: Session) -> Path:
@@ -152,14 +75,16 @@ def _timed(session: Session, case: str, url: str, workers: int) -> None:
     session.guard(case, PlateName.CSV, _out(session))
 
 
-def _counted(session: Session, case: str, sizes: dict[str, int], fetched: Fetched) -> None:
+def _counted(session: Session, case: str, sizes: dict[str, int], requests: Sequence[Asked]) -> None:
     """Whether the bytes fetched of each object that is needed are its size, and none was left out."""
+    fetched = Counter[str]()
+    for one in requests:
+        fetched[one.key] += one.answered
     needed = {key for key in sizes if not key.endswith("Experiment.csv")}
-    odd = [key for key in sizes if fetched.bytes[key] != sizes[key] and (key in needed or fetched.bytes[key])]
+    odd = [key for key in sizes if fetched[key] != sizes[key] and (key in needed or fetched[key])]
     whole = sum(sizes[key] for key in needed)
-    total, requests = sum(fetched.bytes.values()), sum(fetched.requests.values())
     session.show.note(
-        f"{case}: {requests} GETs of {len(fetched.requests)} objects, {total:,} bytes; "
+        f"{case}: {len(requests)} GETs of {len(fetched)} objects, {fetched.total():,} bytes; "
         f"{len(needed)} objects of {whole:,} bytes are needed; fetched in another number of bytes: {odd[:5]}"
     )
     reached = "1 for each" if not odd else f"{len(odd)} of {len(sizes)} objects differ"

@@ -16,6 +16,7 @@ from cytobatch.pipeline import run_plate
 from cytobatch.scratch import BEGINNING
 from cytobatch.storage import Source
 from plates import write_sites
+from proxy import gets as gets_among
 from proxy import proxy
 
 Upload = Callable[[Path, str], str]
@@ -33,7 +34,7 @@ def gets(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
     """Tells each GET of an object from here on: its key and its range."""
     with proxy(aws) as (url, asked):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        yield lambda: [(one.key, one.span) for one in asked if one.method == "GET" and one.key]
+        yield lambda: [(one.key, one.span) for one in gets_among(asked)]
 
 
 def put(s3: Any, bucket: str, sizes: dict[str, int]) -> dict[str, bytes]:

@@ -1,10 +1,10 @@
-"""A proxy before a server over HTTP, which notes what is asked of it, and answers some of it itself."""
+"""A proxy before a server over HTTP, which notes what is asked of it, and answers some of it itself; for tests, too."""
 
 import http.client
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,12 +14,16 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: its path as it was before it was encoded, its query, and its headers by their lower-case names."""
+    """A request: its path as it was before it was encoded, its query, and its headers by their lower-case names.
+
+    `answered` are the bytes of the answer's body.
+    """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
+    answered: int = 0
 
     @property
     def key(self) -> str:
@@ -49,6 +53,11 @@ Answering = Callable[[Asked], Answer | None]
 """What the proxy answers itself; None is for the server behind it."""
 
 
+def gets(asked: Iterable[Asked]) -> list[Asked]:
+    """Those that are GETs of objects."""
+    return [one for one in asked if one.method == "GET" and one.key]
+
+
 @contextmanager
 def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str, list[Asked]]]:
     """Within it, a proxy before the server at `url`, and what was asked of it."""
@@ -70,9 +79,9 @@ def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             one = Asked(self.command, unquote(parts.path), parts.query, headers)
-            asked.append(one)
             own = answering(one)
             if own is not None:
+                asked.append(replace(one, answered=len(own.body)))
                 self._tell(own.status, {"Content-Length": str(len(own.body) + own.missing)}, own.body)
                 self.close_connection = self.close_connection or own.missing > 0
                 return
@@ -81,6 +90,8 @@ def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str
                 connection.request(self.command, self.path, body, dict(self.headers))
                 answer = connection.getresponse()
                 content = answer.read()
+                # Before it is sent: who has all of the answer finds it here.
+                asked.append(replace(one, answered=len(content)))
                 told = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP}
                 if "content-length" not in {name.lower() for name in told}:
                     told["Content-Length"] = str(len(content))
