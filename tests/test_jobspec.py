@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cytobatch.errors import ExitCode, JobSpecError, LayoutError, SourceNotFoundError
-from cytobatch.jobspec import ColumnNaming, JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs
+from cytobatch.jobspec import ColumnNaming, JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, resolved_spec
 from cytobatch.layouts import PresetName
 
 CAST = "plates: [{source: /a, destination: /b, data_type_cast_map: %s}]"
@@ -76,7 +76,7 @@ def test_json_is_read_as_well() -> None:
         ("plates: [{source: /a, destination: '/b/{batch}'}]", "destination names {batch}", "'batch'"),
         ("plates: [{source: /a, destination: '/b/{plate}', plate: '*'}]", "nothing tells where plates are", "{plate}"),
         ("plates: [{source: '/a/x{plate}', destination: '/b/{plate}', plate: '*'}]", "nothing tells", "{plate}"),
-        ("plates: [{source: /a, destination: '/b/{plate}'}]", "destination names {plate}", "which plate it is"),
+        ("plates: [{source: '/a/{plate}', destination: /b}]", "source names {plate}", "which plate it is"),
         ("plates: [{source: /a, destination: /b}, {source: /c, destination: /b/}]", "plates 0 and 1 share", "own"),
     ],
 )  # fmt: skip
@@ -160,3 +160,48 @@ def test_a_source_that_names_the_plates_folder_is_no_workspace() -> None:
     text = "plates: [{source: '/in/{batch}/{plate}', batch: B1, plate: P1, destination: '/out/{batch}/{plate}'}]"
     (job,) = jobs(text)
     assert (job.source, job.destination, job.batch) == ("/in/B1/P1", "/out/B1/P1", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("s3://in/uploads/P 1+é.sqlite", ("s3://in/uploads/P 1+é.sqlite", "s3://out/P 1+é")),
+        ("s3://in/uploads/P1/_SUCCESS", ("s3://in/uploads/P1", "s3://out/P1")),
+        ("s3://in/P1.v2/", ("s3://in/P1.v2/", "s3://out/P1.v2")),
+        ("/in/P1.DB3", ("/in/P1.DB3", "s3://out/P1")),
+    ],
+)
+def test_a_plate_without_a_name_goes_by_its_sources(source: str, wanted: tuple[str, str]) -> None:
+    (job,) = plate_jobs(None, PlateOptions(source=source, destination="s3://out/{plate}"), None, "x", lambda *_: [])
+    assert (job.source, job.destination) == wanted
+    assert job.plate == job.label == wanted[1].removeprefix("s3://out/")
+
+
+def test_a_name_that_was_said_comes_before_the_sources() -> None:
+    said = PlateOptions(source="/in/P1.sqlite", destination="/out/{plate}", plate="Q")
+    assert plate_jobs(None, said, None, "x", lambda *_: [])[0].destination == "/out/Q"
+    unasked = PlateOptions(source="/in/P1.sqlite", destination="/out")
+    assert plate_jobs(None, unasked, None, "x", lambda *_: [])[0].plate is None
+
+
+def test_a_dash_says_nothing() -> None:
+    spec = parse_spec("plates: [{source: /a, destination: /b}]", "spec.yaml")
+    said = PlateOptions(source="-", destination="-")
+    assert plate_jobs(spec, said, None, "spec.yaml", lambda *_: [])[0].source == "/a"
+
+
+RESOLVED = """
+defaults: {preset: cellprofiler_csv, max_failed_exports: 3, destination: "s3://out/{plate}/", column_types: {A: text}}
+plates:
+  - {plate: P1, source: s3://in/P1, memory: 2GiB, anndata: [h5ad], image_columns: "Image_.*", profile: lab}
+  - {plate: P2, source: s3://in/P2, cache_dir: /c, cache_mode: persistent, extra_args: {ExpectedBucketOwner: "1"}}
+  - {source: "s3://g/src/workspace", batch: B1, plate: P3, platemap: "s3://g/maps/{batch}", join: true}
+"""
+
+
+def test_a_resolved_spec_gives_the_same_plates_but_for_what_is_of_one_machine() -> None:
+    wanted = jobs(RESOLVED, well_profiles="median")
+    spec = parse_spec(resolved_spec(wanted).model_dump_json(exclude_none=True), "plates-0.json")
+    found = plate_jobs(spec, PlateOptions(), None, "plates-0.json", lambda *_: [])
+    own = {"profile": None, "cache_dir": None, "cache_mode": "tmp_dir"}
+    assert [job.model_dump() for job in found] == [job.model_dump() | own for job in wanted]

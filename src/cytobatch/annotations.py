@@ -7,6 +7,7 @@ https://broadinstitute.github.io/cellpainting-gallery/data_structure.html#metada
 """
 
 import csv
+import hashlib
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from cytobatch.images import IMAGE_LABEL
 from cytobatch.inventory import natural_key
 from cytobatch.layouts import normalise_well, site_number
 from cytobatch.readers.values import inferred
-from cytobatch.report import ReportWarning
+from cytobatch.report import AnnotationFile, ReportWarning
 from cytobatch.survey import Survey
 
 Read = Callable[[str], str]
@@ -50,11 +51,24 @@ def annotate(survey: Survey, read: Read) -> Survey:
     Raises AnnotationError where they cannot be joined, and what `read` raises.
     """
     job = survey.plan.job
+    digests: dict[str, str] = {}
+
+    def noted(uri: str) -> str:
+        text = read(uri)
+        digests[uri] = digest_of(text)
+        return text
+
     if job.platemap is not None:
-        survey = _with_platemap(survey, job.platemap, read)
+        survey = _with_platemap(survey, job.platemap, noted)
     if job.load_data is not None:
-        survey = _with_load_data(survey, job.load_data, read)
-    return survey
+        survey = _with_load_data(survey, job.load_data, noted)
+    files = tuple(AnnotationFile(path=uri, sha256=digest) for uri, digest in sorted(digests.items()))
+    return replace(survey, annotations=files)
+
+
+def digest_of(text: str) -> str:
+    """By which a report knows an annotation file again."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _with_platemap(survey: Survey, where: str, read: Read) -> Survey:

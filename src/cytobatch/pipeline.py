@@ -18,6 +18,7 @@ from typing import TypeVar
 from cytobatch import __version__
 from cytobatch.annotations import annotate
 from cytobatch.convert import ConvertedPlate, Means, check_anndata, convert
+from cytobatch.done import done_already
 from cytobatch.engine import Engine
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.files import files_below
@@ -207,6 +208,7 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
         source=job.source,
         destination=job.destination,
         report=place,
+        options=job.deciding_options(),
         preset=found.preset.name.value,
         layout=found.plan.kind.value,
         joins=found.join.describe() if found.join else [job.joins] if job.joins else [],
@@ -231,6 +233,7 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
         ],
         repairs=account.repairs,
         odd_values=account.odd,
+        annotations=list(found.annotations),
         ledger=account.ledger,
     )  # fmt: skip
 
@@ -246,7 +249,10 @@ def _directly(_name: str, function: Callable[[], Result]) -> Result:
 
 
 def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: ignore[type-arg]
-    """Converts one plate. `step` runs each named step, directly or as a task."""
+    """Converts one plate. `step` runs each named step, directly or as a task.
+
+    Where the job says so and the plate is done already, the report is that of the run that did it.
+    """
     clock = Clock()
     hold_arrow_to(limits_of(job))
 
@@ -261,6 +267,9 @@ def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: igno
         if job.anndata:
             check_anndata()
         source, plan = timed("plan", lambda: plan_plate(job, folders.cache))
+        done = done_already(plan, destination) if job.skip_done else None
+        if done is not None:
+            return done
         with means_for(plan, source, folders) as means:
             found = timed("survey", lambda: survey_plate(plan, means))
             converted = timed("convert", lambda: convert_plate(found, means))

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -84,6 +85,13 @@ class ReportWarning(_Model):
     first_exports: list[str] = []
 
 
+class AnnotationFile(_Model):
+    """A platemap or LoadData file that was joined to the plate's places; `sha256` is that of its text in UTF-8."""
+
+    path: str
+    sha256: str
+
+
 class OutputFile(_Model):
     """One published output: a file, or a folder that holds one store.
 
@@ -128,6 +136,7 @@ class RunReport(_Model):
     source: str
     destination: str
     report: str
+    options: dict[str, Any] = {}
     preset: str
     layout: str
     joins: list[str]
@@ -142,6 +151,7 @@ class RunReport(_Model):
     schema_differences: list[SchemaDifference]
     repairs: list[ValueRepair]
     odd_values: list[OddValues]
+    annotations: list[AnnotationFile] = []
     ledger: list[LedgerEntry]
 
     def to_json(self) -> str:
@@ -159,6 +169,15 @@ class _Outputs(BaseModel):
         files: list[str] = []
 
     outputs: list[File]
+
+
+def parse_report(text: str | bytes) -> RunReport | None:
+    """A report of this version of the format; None if it is none."""
+    try:
+        report = RunReport.model_validate_json(text)
+    except ValidationError:
+        return None
+    return report if report.format_version == FORMAT_VERSION else None
 
 
 def output_paths(text: str | bytes) -> list[str]:

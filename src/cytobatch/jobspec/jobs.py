@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cytobatch.errors import JobSpecError, LayoutError, SourceNotFoundError
 from cytobatch.inventory import natural_key
-from cytobatch.jobspec.options import PlateJob, PlateOptions
+from cytobatch.jobspec.options import PlateJob, PlateOptions, own_name, without_marker
 from cytobatch.jobspec.spec import JobSpec, spec_error
 from cytobatch.layouts.gallery import networks_folder, plate_folders
 
@@ -110,6 +110,7 @@ def _parents_of_plates(merged: Mapping[str, Any], where: str) -> tuple[str, ...]
 
 
 def _one_job(merged: Mapping[str, Any], where: str) -> PlateJob:
+    merged = _with_own_name({**merged, "source": without_marker(merged["source"])})
     names = {"plate": merged.get("plate"), "batch": merged.get("batch")}
     filled = {name: _filled(merged[name], names, name, where) for name in _TEMPLATES if name in merged}
     # A source that has the plate's folder in it is no workspace to look for the plate in.
@@ -118,6 +119,15 @@ def _one_job(merged: Mapping[str, Any], where: str) -> PlateJob:
         return PlateJob.model_validate({**said, **filled})
     except ValidationError as error:
         raise spec_error(error, where) from error
+
+
+def _with_own_name(merged: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same with the source's own name for the plate, where one is asked for and none is said."""
+    asked = any(_PLATE in merged.get(name, "") for name in _TEMPLATES if name != "source")
+    name = own_name(merged["source"])
+    if "plate" in merged or not asked or not name or "{" in merged["source"] or "batch" in merged:
+        return merged
+    return {**merged, "plate": name}
 
 
 def _filled(text: str, names: Mapping[str, str | None], option: str, where: str) -> str:

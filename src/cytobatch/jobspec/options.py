@@ -7,7 +7,7 @@ these that says something wins. All are fields of `PlateOptions`, so that names,
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
 
 from cytobatch.jobspec.values import (
     Aggregation,
@@ -22,11 +22,33 @@ from cytobatch.jobspec.values import (
     Pattern,
     Stores,
 )
-from cytobatch.layouts import Place, PresetName, normalise_well
+from cytobatch.layouts import SUFFIXES, Place, PresetName, normalise_well
 
 PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES = "single_cells", "profiles"
 """The outputs, by their names without suffix."""
+_OF_NO_CONSEQUENCE = (
+    "skip_done", "profile", "no_sign_request", "requester_pays", "extra_args", "destination_profile", "cache_dir",
+    "cache_mode", "scratch_dir", "workers", "memory",
+)  # fmt: skip
+NOT_SAID = "-"
+"""Says nothing: a job definition of AWS Batch fills in each of its parameters, wanted or not."""
+_MARKER = "/_SUCCESS"
+_FILES = frozenset[str]().union(*SUFFIXES.values())
+
+
+def own_name(source: str) -> str:
+    """The name of a plate's folder, or of its file without a suffix that is known."""
+    path = PurePosixPath(source)
+    return path.stem if path.suffix.lower() in _FILES else path.name
+
+
+def without_marker(source: str) -> str:
+    """The folder in which a marker says that an upload is complete; else the source itself.
+
+    `_SUCCESS` is what Hadoop's committers leave: FileOutputCommitter.SUCCEEDED_FILE_NAME.
+    """
+    return source.removesuffix(_MARKER)
 
 
 class PlateOptions(BaseModel):
@@ -36,9 +58,11 @@ class PlateOptions(BaseModel):
 
     source: str | None = Field(None, min_length=1)
     """Where the measurements are: a folder or file, local, s3://, gs:// or az://; `{plate}` and `{batch}` are their
-    names. With a batch: a workspace laid out as the Cell Painting Gallery's."""
+    names. With a batch: a workspace laid out as the Cell Painting Gallery's. The marker _SUCCESS stands for its
+    folder."""
     destination: str | None = Field(None, min_length=1)
-    """Where the profile goes: a folder, or one file that ends in .parquet, local or in a bucket; `{plate}` as above."""
+    """Where the profile goes: a folder, or one file that ends in .parquet, local or in a bucket; `{plate}` as above, or
+    the source's own name."""
     plate: str | None = Field(None, min_length=1)
     """The plate's name, for runs and reports, and for Metadata_Plate where the source does not know it. A pattern such
     as * stands for every plate that is there: folders at `{plate}` in the source, or of the batch."""
@@ -94,6 +118,8 @@ class PlateOptions(BaseModel):
     """Rows in a Parquet row group; by default as many as fill 128 MiB, or more for large plates."""
     max_failed_exports: int | None = Field(None, ge=0)
     """How many exports may fail before the job does."""
+    skip_done: bool | None = None
+    """Leave a plate alone whose published report tells of these very inputs and options."""
     profile: str | None = Field(None, min_length=1)
     """AWS profile for source and destination."""
     endpoint_url: str | None = Field(None, min_length=1)
@@ -118,6 +144,11 @@ class PlateOptions(BaseModel):
     """How many threads compute at once; by default one for each CPU that the container or machine grants."""
     memory: ByteSize | None = Field(None, ge=64 * 2**20)
     """Memory that the run may take, such as 3GiB; by default all that the container or machine grants."""
+
+    @field_validator("source", "destination", mode="after")
+    @classmethod
+    def _unless_it_says_nothing(cls, value: str | None) -> str | None:
+        return None if value == NOT_SAID else value
 
     def said(self) -> dict[str, Any]:
         """The options that were said, by name."""
@@ -155,6 +186,7 @@ class PlateJob(BaseModel):
     add_tablenumber: bool | None = None
     chunk_size: int | None = None
     max_failed_exports: int = 0
+    skip_done: bool = False
     profile: str | None = None
     endpoint_url: str | None = None
     no_sign_request: bool = False
@@ -168,10 +200,14 @@ class PlateJob(BaseModel):
     workers: int | None = None
     memory: ByteSize | None = None
 
+    def deciding_options(self) -> dict[str, Any]:
+        """The options that decide what is written, as JSON has them; not those of credentials, place and pace."""
+        return self.model_dump(mode="json", exclude_none=True, exclude=set(_OF_NO_CONSEQUENCE))
+
     @property
     def label(self) -> str:
         """The plate's name, or else the last part of the source's path."""
-        return self.plate or PurePosixPath(self.source.rstrip("/")).stem or "plate"
+        return self.plate or own_name(self.source) or "plate"
 
     @property
     def single_file(self) -> bool:

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cytobatch.errors import JobSpecError
-from cytobatch.jobspec.options import PlateOptions
+from cytobatch.jobspec.options import PlateJob, PlateOptions
 from cytobatch.layouts import PresetName
 
 
@@ -35,6 +35,19 @@ class JobSpec(BaseModel):
     """Options that hold for every plate that does not say otherwise."""
     plates: tuple[PlateOptions, ...] = Field(min_length=1)
     """The plates; AWS_BATCH_JOB_ARRAY_INDEX counts them from 0."""
+
+
+# What is of one machine means nothing on another.
+_OF_THIS_MACHINE = ("profile", "destination_profile", "cache_dir", "cache_mode", "scratch_dir")
+
+
+def resolved_spec(jobs: Iterable[PlateJob]) -> JobSpec:
+    """A spec of these very plates with all that was said of each, for a process on another machine.
+
+    Profiles of AWS and folders of this machine are left out.
+    """
+    said = [job.model_dump(mode="json", exclude_unset=True, exclude=set(_OF_THIS_MACHINE)) for job in jobs]
+    return JobSpec(plates=tuple(PlateOptions.model_validate(plate) for plate in said))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

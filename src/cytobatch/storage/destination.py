@@ -2,7 +2,8 @@
 
 import errno
 import shutil
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -89,14 +90,25 @@ class Destination:
 
     def _earlier_outputs(self) -> list[str] | None:
         """The paths below the destination that an earlier run's report names; None if there is no such report."""
+        text = self.earlier_report()
+        named = output_paths(text) if text is not None else None
+        return named and [path for path in named if path.startswith(f"{self._folder}/")]
+
+    def earlier_report(self) -> bytes | None:
+        """The text of the report that an earlier run has published; None if there is none. Raises StorageError."""
         report = self._report()
         with faults(str(report)):
             try:
-                text = report.read_bytes() if isinstance(report, Path) else _read_object(report)
+                return report.read_bytes() if isinstance(report, Path) else _read_object(report)
             except FileNotFoundError:
                 return None
-        named = output_paths(text) if text is not None else None
-        return named and [path for path in named if path.startswith(f"{self._folder}/")]
+
+    def size_of(self, uri: str, files: Sequence[str] = ()) -> int | None:
+        """Bytes of a published file, or of the `files` below a published folder together; None if any is not there."""
+        paths = [f"{uri}/{name}" for name in files] or [uri]
+        sizes = [_size(self._folder / path.removeprefix(f"{self._folder}/")) for path in paths]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if len(known) == len(sizes) else None
 
     def publish_report(self, text: str, scratch: Path) -> None:
         """Puts the report in place."""
@@ -149,6 +161,20 @@ def _read_object(path: CloudPath) -> bytes | None:
         raise
 
 
+def _size(path: Path | CloudPath) -> int | None:
+    with faults(str(path)):
+        try:
+            if not isinstance(path, S3Path):
+                return path.stat().st_size
+            return int(path.client.client.head_object(Bucket=path.bucket, Key=path.key)["ContentLength"])
+        except FileNotFoundError:
+            return None
+        except ClientError as error:
+            if str(error.response.get("Error", {}).get("Code", "")) in ABSENT | DENIED:
+                return None
+            raise
+
+
 def _check_local(folder: Path) -> None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
@@ -176,6 +202,14 @@ def _put(local: Path, target: Path | CloudPath) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(uri: str, text: str, access: Access) -> None:
+    """Writes one small file, whole or not at all. Raises StorageError."""
+    with faults(uri), tempfile.TemporaryDirectory(prefix="cytobatch-") as scratch:
+        local = Path(scratch) / "text"
+        local.write_text(text, encoding="utf-8")
+        _put(local, open_path(uri, access))
 
 
 def _move(local: Path, part: Path) -> None:

@@ -118,7 +118,7 @@ def _list_s3(root: S3Path) -> Iterator[SourceFile]:
 
 def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
     if root.is_file():
-        yield SourceFile("", root.stat().st_size)
+        yield SourceFile("", root.stat().st_size, modified=root.stat().st_mtime)
         return
     if not root.exists():
         return
@@ -126,4 +126,4 @@ def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
         if path.is_file():
             # Both kinds of path have parts; those of the root are a path's first.
             below = path.parts[len(root.parts) :]
-            yield SourceFile("/".join(below), path.stat().st_size)
+            yield SourceFile("/".join(below), path.stat().st_size, modified=path.stat().st_mtime)

@@ -13,7 +13,7 @@ from cytobatch.links import CompartmentKeys, JoinPlan
 from cytobatch.plan import ConversionPlan, Export
 from cytobatch.readers.csv import CsvShape
 from cytobatch.readers.values import Repair
-from cytobatch.report import LedgerEntry, Outcome, ReportWarning
+from cytobatch.report import AnnotationFile, LedgerEntry, Outcome, ReportWarning
 from cytobatch.schema import MissingColumn
 
 
@@ -101,7 +101,7 @@ class Survey:
     `image_rows` have all columns of the image tables where the tables themselves are wanted. `join` is None where
     nothing is joined. `ledger` holds the inputs that are settled already. `counted` has for each export how many
     objects of each compartment its image table counts; `repairs` are those of the image tables, `warnings` what a
-    reader of the profile should know already.
+    reader of the profile should know already, `annotations` the files that were joined to its places.
     """
 
     plan: ConversionPlan
@@ -116,6 +116,7 @@ class Survey:
     counted: Mapping[int, Mapping[str, int]]
     repairs: tuple[TableRepair, ...]
     warnings: tuple[ReportWarning, ...] = ()
+    annotations: tuple[AnnotationFile, ...] = ()
 
     @property
     def by_table_number(self) -> bool:
