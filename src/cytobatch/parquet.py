@@ -22,6 +22,7 @@ from cytobatch.workers import Workers
 _ZSTD_LEVEL = 3
 _GROUP_BYTES, _LARGEST_GROUP_BYTES = 128 * 2**20, 512 * 2**20
 _MOST_GROUPS = 64
+_SMALL_GROUP_ROWS = 2**20
 _SOURCE_BYTES_OF_A_BYTE = 2
 _BLOCKS, _FEWEST_COLUMNS = 32, 16
 # What a footer says of thousands of columns is much the same for each: it waits for the file's end in a tenth.
@@ -217,6 +218,14 @@ class ParquetFile:
     def written(self) -> WrittenFile:
         """The finished file."""
         return WrittenFile(self.path, self._rows, len(self._schema), self._at, self._digest.hexdigest())
+
+
+def write_small_table(path: Path, table: pa.Table) -> WrittenFile:
+    """Writes a table that is in memory, in one thread and in row groups of a million rows."""
+    with Workers(1) as alone, ParquetFile(path, Encoder(table.schema, alone), {}) as file:
+        for group in row_groups([table], _SMALL_GROUP_ROWS):
+            file.write(group)
+    return file.written()
 
 
 def read_columns(paths: Sequence[Path], names: Sequence[str]) -> pa.Table:

@@ -174,7 +174,8 @@ class _Outputs(BaseModel):
 def parse_report(text: str | bytes) -> RunReport | None:
     """A report of this version of the format; None if it is none."""
     try:
-        report = RunReport.model_validate_json(text)
+        # Keys may be added to a format version.
+        report = RunReport.model_validate_json(text, extra="ignore")
     except ValidationError:
         return None
     return report if report.format_version == FORMAT_VERSION else None

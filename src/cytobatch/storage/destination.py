@@ -33,8 +33,7 @@ class Destination:
         return str(self._report())
 
     def _report(self) -> Path | CloudPath:
-        name = f"{self._target.stem}.run-report.json" if self._job.single_file else "run-report.json"
-        return self._folder / name
+        return report_path(self._job, self._target)
 
     def check(self) -> None:
         """Raises StorageError now, before anything is spent, if the destination may not be written."""
@@ -77,7 +76,7 @@ class Destination:
                 target = self._path_of(name)
                 with faults(str(target)):
                     done.append(target)
-                    _put(local, target)
+                    put(local, target)
         except StorageError:
             for target in done:
                 self._remove(target)
@@ -116,7 +115,7 @@ class Destination:
         local.write_text(text, encoding="utf-8")
         target = self._report()
         with faults(str(target)):
-            _put(local, target)
+            put(local, target)
 
     def _remove(self, target: Path | CloudPath) -> None:
         with faults(str(target)):
@@ -124,6 +123,16 @@ class Destination:
                 target.client.client.delete_object(Bucket=target.bucket, Key=target.key)
             else:
                 target.unlink(missing_ok=True)
+
+
+def report_path(job: PlateJob, target: Path | CloudPath) -> Path | CloudPath:
+    """Where a plate's report goes, `target` being its destination.
+
+    `run-report.json` in the folder, `<name>.run-report.json` beside a single file.
+    """
+    if job.single_file:
+        return target.with_name(f"{target.stem}.run-report.json")
+    return target / "run-report.json"
 
 
 def _each_file(outputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
@@ -187,7 +196,8 @@ def _check_local(folder: Path) -> None:
     probe.unlink()
 
 
-def _put(local: Path, target: Path | CloudPath) -> None:
+def put(local: Path, target: Path | CloudPath) -> None:
+    """Moves a file into place, whole or not at all."""
     if isinstance(target, S3Path):
         # cloudpathlib's upload_from asks the bucket about the target first, which a write-only role may not.
         target.client.client.upload_file(str(local), target.bucket, target.key)
@@ -209,7 +219,7 @@ def write_text(uri: str, text: str, access: Access) -> None:
     with faults(uri), tempfile.TemporaryDirectory(prefix="cytobatch-") as scratch:
         local = Path(scratch) / "text"
         local.write_text(text, encoding="utf-8")
-        _put(local, open_path(uri, access))
+        put(local, open_path(uri, access))
 
 
 def _move(local: Path, part: Path) -> None:

@@ -1,0 +1,68 @@
+"use strict";
+// Sorts and filters the table of plates. How it is sorted stands in the address, as in #sort=-rows, so that a link can say it.
+(() => {
+  const table = document.getElementById("plates");
+  const heads = [...table.tHead.rows[0].cells];
+  const rows = [...table.tBodies[0].rows];
+  const collator = new Intl.Collator("en", { numeric: true });
+
+  const key = (row, column) => {
+    const cell = row.cells[column];
+    if (!heads[column].classList.contains("number")) return cell.textContent.trim();
+    return "value" in cell.dataset ? Number(cell.dataset.value) : null;
+  };
+
+  const compare = (a, b) => (typeof a === "number" ? a - b : collator.compare(a, b));
+
+  // Rows without a value stay last, whichever way round.
+  const sorted = (column, direction) => {
+    const keyed = rows.map((row, place) => ({ row, place, key: key(row, column) }));
+    keyed.sort((a, b) => {
+      if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.place - b.place;
+      return direction * compare(a.key, b.key) || a.place - b.place;
+    });
+    return keyed.map(({ row }) => row);
+  };
+
+  const sortAsAddressed = () => {
+    const said = /^#sort=(-?)(\w+)$/.exec(location.hash);
+    const column = said ? heads.findIndex((head) => head.dataset.name === said[2]) : -1;
+    heads.forEach((head) => head.removeAttribute("aria-sort"));
+    if (column >= 0) heads[column].setAttribute("aria-sort", said[1] ? "descending" : "ascending");
+    table.tBodies[0].append(...(column < 0 ? rows : sorted(column, said[1] ? -1 : 1)));
+  };
+
+  for (const head of heads) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const now = head.getAttribute("aria-sort");
+      const numbers = head.classList.contains("number");
+      const down = now === null ? numbers : now === "ascending";
+      location.replace(`#sort=${down ? "-" : ""}${head.dataset.name}`);
+    });
+  }
+
+  const find = document.getElementById("find");
+  const state = document.getElementById("state");
+  const shown = document.getElementById("shown");
+  const filter = () => {
+    const text = find.value.trim().toLowerCase();
+    let count = 0;
+    for (const row of rows) {
+      const fits = row.cells[0].textContent.toLowerCase().includes(text)
+        && (!state.value || row.cells[1].textContent.trim() === state.value);
+      row.hidden = !fits;
+      count += fits;
+    }
+    shown.textContent = count === rows.length ? "" : `${count} of ${rows.length}`;
+  };
+  find.addEventListener("input", filter);
+  state.addEventListener("change", filter);
+  document.getElementById("filters").hidden = false;
+
+  addEventListener("hashchange", sortAsAddressed);
+  sortAsAddressed();
+})();
