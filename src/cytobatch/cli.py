@@ -4,28 +4,27 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import cyclopts
 from cyclopts import App, Parameter
 from pydantic import ValidationError
-from rich.console import Console
 
 from cytobatch import __version__
+from cytobatch.asked import NO_OPTIONS, DebugFlag, Options, SpecFlag, jobs_asked_for
 from cytobatch.describe import describe_job, print_plan, print_report
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
 from cytobatch.flow import environment
 from cytobatch.flow.heap import lasting
-from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, spec_error
-from cytobatch.settings import Settings, debugging, read_batch_settings, read_settings
-from cytobatch.storage import Access, faults, list_folders, read_text
+from cytobatch.jobspec import JobSpec, PlateJob, spec_error
+from cytobatch.settings import debugging
+from cytobatch.storage import faults
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+from cytobatch.terminal import err, out
 
 app = App(
     name="cytobatch",
@@ -37,50 +36,12 @@ app = App(
     "A flag wins over the environment, that over the job spec, that over the preset.",
 )
 
-Options = Annotated[PlateOptions, Parameter(name="*")]
-SpecFlag = Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")]
-DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log; or CYTOBATCH_DEBUG=1.", negative=())]
 ExamplePlate = Annotated[SyntheticPlate, Parameter(name="*")]
-_NO_OPTIONS = PlateOptions()
 _SMALL_PLATE = SyntheticPlate()
 
 
-def jobs_asked_for(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
-    """The plates to convert, from flags, environment and spec."""
-    settings = read_settings()
-    overrides = PlateOptions(**(settings.said() | _spread(options.said())))
-    where = job_spec or settings.job_spec
-    spec = load_spec(where, settings, options) if where else None
-    shown = (
-        "command line and environment" if where is None else where if not where.lstrip().startswith("{") else "job spec"
-    )
-    return plate_jobs(spec, overrides, read_batch_settings().job_array_index, shown, folders_at)
-
-
-def _spread(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags with lists as text, as in the environment: `--compartments cells,nuclei`."""
-    return {
-        name: ",".join(value) if isinstance(value, tuple) and all(type(item) is str for item in value) else value
-        for name, value in said.items()
-    }
-
-
-def folders_at(options: PlateOptions, uri: str) -> list[str]:
-    """The names of the folders in a folder that options tell how to reach."""
-    return list_folders(uri, Access.for_options(options))
-
-
-def load_spec(where: str, settings: Settings, options: PlateOptions) -> JobSpec:
-    """A job spec from a path, a URI or the text itself."""
-    if where.lstrip().startswith("{"):
-        return parse_spec(where, "job spec")
-    said = settings.said() | options.said()
-    access = Access(said.get("profile"), said.get("endpoint_url"))
-    return parse_spec(read_text(where, access), where)
-
-
 @app.command
-def run(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:
+def run(*, options: Options = NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:
     """Convert the plate, or every plate of the job spec."""
     return convert_all(jobs_asked_for(options, job_spec), debug=debug or debugging())
 
@@ -88,6 +49,7 @@ def run(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: Deb
 def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
     """Converts plates as Prefect flow runs, one after the other; one that fails does not keep the others."""
     failed: list[CytobatchError] = []
+    began = datetime.now(UTC)
     with ExitStack() as stack:
         private = stack.enter_context(environment.prepared(debug=debug))
         # Prefect reads the environment when it is imported, so only now; and its server is not imported in vain.
@@ -100,7 +62,10 @@ def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
                 stack.enter_context(server.private_server(private))
         for job in jobs:
             try:
-                print_report(out, plate.convert(job, _announce))
+                report = plate.convert(job, _announce)
+                if report.finished < began:
+                    _announce(job.label, f"done already at {report.finished:%Y-%m-%d %H:%M} UTC, left alone")
+                print_report(out, report)
             except CytobatchError as error:
                 if len(jobs) == 1:
                     raise
@@ -117,7 +82,7 @@ def _announce(plate: str, step: str) -> None:
 
 
 @app.command
-def plan(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
+def plan(*, options: Options = NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
     """Show what a run would do, without doing it."""
     for job in jobs_asked_for(options, job_spec):
         print_plan(out, describe_job(job))
@@ -125,7 +90,7 @@ def plan(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: De
 
 
 @app.command
-def validate(*, options: Options = _NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
+def validate(*, options: Options = NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
     """Check a job spec, together with flags and environment, without touching the plates."""
     jobs = jobs_asked_for(options, job_spec)
     out.print(f"sound: {len(jobs)} plate(s)", highlight=False)
@@ -149,6 +114,12 @@ def example(folder: Path, *, kind: PlateFormat = PlateFormat.CSV, plate: Example
         write_plate(plate, folder, kind)
     out.print(f"{plate.cell_count()} cells of {plate.wells * plate.sites} sites in {folder}", highlight=False)
     return ExitCode.OK
+
+
+# What they need is imported when they are called for: a conversion starts without it.
+app.command("cytobatch.aws.commands:submit")
+app.command("cytobatch.aws.commands:status")
+app.command("cytobatch.collect.commands:collect")
 
 
 @app.command

@@ -11,6 +11,7 @@
     |   +-- UnsoundTableError                one table that cannot be read, caught per export
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   reading or writing an object store or disk; a retry may help
+    +-- ServiceError                     5   AWS Batch or its logs refused or did not answer; of `submit` and `status`
     +-- InternalError                    70  a fault of cytobatch itself
 
 A usage error of the command line exits with 2, as a ConfigurationError does.
@@ -23,9 +24,12 @@ class ExitCode(IntEnum):
     """Exit codes of the program, by class of error."""
 
     OK = 0
+    PLATES_FAILED = 1
+    """Nothing failed of the program, but `status` or `collect` has plates to show that did."""
     CONFIGURATION = 2
     INPUT_DATA = 3
     STORAGE = 4
+    SERVICE = 5
     INTERNAL = 70
     TERMINATED = 143
 
@@ -93,6 +97,12 @@ class StorageError(CytobatchError):
     """An object store or a disk refused, or did not answer."""
 
     exit_code = ExitCode.STORAGE
+
+
+class ServiceError(CytobatchError):
+    """AWS Batch, or the service that keeps its logs, refused or did not answer."""
+
+    exit_code = ExitCode.SERVICE
 
 
 class InternalError(CytobatchError):

@@ -21,6 +21,8 @@ class Settings(PlateOptions, BaseSettings):
 
     job_spec: str | None = Field(None, min_length=1)
     """A job spec: a path, a URI, or the JSON itself."""
+    deployment: str | None = Field(None, min_length=1)
+    """What Terraform set up, for `submit` and `status`: a path or URI of `terraform output -json`."""
     debug: bool = False
     """Show tracebacks."""
 

@@ -1,0 +1,50 @@
+"""What was asked for: flags, environment and job spec made into plates."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from cytobatch.jobspec import NOT_SAID, JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs
+from cytobatch.settings import Settings, read_batch_settings, read_settings
+from cytobatch.storage import Access, list_folders, read_text
+
+Options = Annotated[PlateOptions, Parameter(name="*")]
+SpecFlag = Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")]
+DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log; or CYTOBATCH_DEBUG=1.", negative=())]
+NO_OPTIONS = PlateOptions()
+
+
+def jobs_asked_for(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
+    """The plates to convert, from flags, environment and spec."""
+    settings = read_settings()
+    overrides = PlateOptions(**(settings.said() | _spread(options.said())))
+    flag = None if job_spec == NOT_SAID else job_spec
+    where = flag or settings.job_spec
+    spec = load_spec(where, settings, options) if where else None
+    shown = (
+        "command line and environment" if where is None else where if not where.lstrip().startswith("{") else "job spec"
+    )
+    return plate_jobs(spec, overrides, read_batch_settings().job_array_index, shown, folders_at)
+
+
+def _spread(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags with lists as text, as in the environment: `--compartments cells,nuclei`."""
+    return {
+        name: ",".join(value) if isinstance(value, tuple) and all(type(item) is str for item in value) else value
+        for name, value in said.items()
+    }
+
+
+def folders_at(options: PlateOptions, uri: str) -> list[str]:
+    """The names of the folders in a folder that options tell how to reach."""
+    return list_folders(uri, Access.for_options(options))
+
+
+def load_spec(where: str, settings: Settings, options: PlateOptions) -> JobSpec:
+    """A job spec from a path, a URI or the text itself."""
+    if where.lstrip().startswith("{"):
+        return parse_spec(where, "job spec")
+    said = settings.said() | options.said()
+    access = Access(said.get("profile"), said.get("endpoint_url"))
+    return parse_spec(read_text(where, access), where)

@@ -1,0 +1,148 @@
+"""AWS Batch and its logs over boto3: jobs submitted, jobs described, the last lines that a job wrote.
+
+Faults are ServiceErrors that name what was asked, told apart by class and code and never by text.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from cytobatch.errors import ServiceError
+
+_ATTEMPTS = 8
+_DESCRIBED_AT_ONCE = 100
+_DENIED = frozenset(
+    {"AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException", "AccessDenied"}
+)
+_NO_LOG = frozenset({"ResourceNotFoundException"})
+
+
+class JobState(StrEnum):
+    """The states of a job, in the order in which it goes through them."""
+
+    SUBMITTED = "SUBMITTED"
+    PENDING = "PENDING"
+    RUNNABLE = "RUNNABLE"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as AWS Batch describes it.
+
+    `size` is that of an array and `counts` its children by state; both are nothing for a plain job or a child. `spec`
+    is the parameter of that name. `attempts` are those that were begun.
+    """
+
+    id: str
+    name: str
+    state: JobState
+    spec: str | None
+    size: int | None
+    counts: dict[JobState, int]
+    index: int | None
+    attempts: int
+    exit_code: int | None
+    reason: str
+    log_stream: str | None
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> "Job":
+        """From an item of DescribeJobs' answer. What an attempt says of its end comes before what the job says."""
+        array, attempts = said.get("arrayProperties") or {}, said.get("attempts") or []
+        last = attempts[-1] if attempts else {}
+        container = (said.get("container") or {}) | (last.get("container") or {})
+        reasons = (container.get("reason"), last.get("statusReason"), said.get("statusReason"))
+        counts = {JobState(state): count for state, count in (array.get("statusSummary") or {}).items() if count}
+        return cls(
+            id=said["jobId"], name=said["jobName"], state=JobState(said["status"]),
+            spec=(said.get("parameters") or {}).get("spec"), size=array.get("size"), counts=counts,
+            index=array.get("index"), attempts=len(attempts), exit_code=container.get("exitCode"),
+            reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)),
+            log_stream=container.get("logStreamName"),
+        )  # fmt: skip
+
+
+class BatchService:
+    """AWS Batch in one region, as one profile's owner may use it. Every method raises ServiceError."""
+
+    def __init__(self, region: str, profile: str | None = None) -> None:
+        with _faults("AWS Batch"):
+            session = Session(profile_name=profile, region_name=region)
+            config = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS})
+            self._batch = session.client("batch", config=config)
+            self._logs = session.client("logs", config=config)
+
+    def submit(self, request: dict[str, Any]) -> str:
+        """Submits a job, and returns its id."""
+        with _faults(f"job {request['jobName']}, queue {request['jobQueue']}"):
+            return str(self._batch.submit_job(**request)["jobId"])
+
+    def describe(self, ids: Sequence[str]) -> list[Job]:
+        """Jobs by their ids, in that order; those that AWS Batch does not know any more are not among them."""
+        found: dict[str, Job] = {}
+        for first in range(0, len(ids), _DESCRIBED_AT_ONCE):
+            some = ids[first : first + _DESCRIBED_AT_ONCE]
+            with _faults(f"jobs {some[0]} …"):
+                found.update({said["jobId"]: Job.of(said) for said in self._batch.describe_jobs(jobs=some)["jobs"]})
+        return [found[one] for one in ids if one in found]
+
+    def children(self, array: str, state: JobState) -> list[Job]:
+        """The children of an array that are in a state, by index."""
+        with _faults(f"children of job {array}"):
+            pages = self._batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus=state.value)
+            ids = [said["jobId"] for page in pages for said in page["jobSummaryList"]]
+        return sorted(self.describe(ids), key=lambda job: job.index or 0)
+
+    def last_lines(self, group: str, stream: str, count: int) -> list[str]:
+        """The last lines that a job wrote; none where its log is gone, or was never begun."""
+        with _faults(f"log {group}, stream {stream}"):
+            try:
+                answer = self._logs.get_log_events(
+                    logGroupName=group, logStreamName=stream, limit=count, startFromHead=False
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _NO_LOG:
+                    return []
+                raise
+        return [event["message"].rstrip() for event in answer["events"]]
+
+
+@contextlib.contextmanager
+def _faults(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
+        raise ServiceError(
+            "no credentials", where=where, why=str(error), remedy="log in to AWS, or name a profile with --profile"
+        ) from error
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        denied = said.get("Code") in _DENIED
+        raise ServiceError(
+            "no permission" if denied else "AWS refused", where=where, why=f"{said.get('Code')}: {said.get('Message')}",
+            remedy="ask for the policy that Terraform's output submitter_policy_arn names" if denied
+            else "check the names, and that Terraform's deployment is the present one",
+        ) from error  # fmt: skip
+    except BotoCoreError as error:
+        raise ServiceError(
+            "AWS does not answer", where=where, why=str(error), remedy="check network and region, and try again"
+        ) from error

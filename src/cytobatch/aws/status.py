@@ -1,0 +1,105 @@
+"""What became of submitted jobs: children by state, and each failure with its plate and reason."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cytobatch.aws.service import ENDED, BatchService, Job, JobState
+from cytobatch.errors import ExitCode, JobSpecError, StorageError
+from cytobatch.jobspec import parse_spec, plate_jobs
+from cytobatch.jobspec.options import PlateOptions
+from cytobatch.storage import Access, read_text
+
+_LINES = 6
+_MEANINGS = {
+    ExitCode.CONFIGURATION: "configuration",
+    ExitCode.INPUT_DATA: "input data",
+    ExitCode.STORAGE: "storage",
+    ExitCode.INTERNAL: "a fault of cytobatch",
+    ExitCode.TERMINATED: "terminated",
+    137: "killed, as where memory is exhausted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A plate that failed: its job, its name, why, and the last lines that it wrote."""
+
+    job: Job
+    plate: str
+    reason: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A submitted job: how many plates are in each state, and those that failed."""
+
+    job: Job
+    counts: Mapping[JobState, int]
+
+    @property
+    def total(self) -> int:
+        """All plates."""
+        return sum(self.counts.values())
+
+    @property
+    def ended(self) -> int:
+        """Plates that are done or failed."""
+        return sum(count for state, count in self.counts.items() if state in ENDED)
+
+    @property
+    def failed(self) -> int:
+        """Plates that failed."""
+        return self.counts.get(JobState.FAILED, 0)
+
+
+def statuses(service: BatchService, ids: Sequence[str]) -> list[JobStatus]:
+    """The jobs as they are now. Raises JobSpecError for an id that AWS Batch does not know, ServiceError."""
+    found = service.describe(ids)
+    unknown = [one for one in ids if one not in {job.id for job in found}]
+    if unknown:
+        raise JobSpecError(
+            f"no job {unknown[0]}", where="AWS Batch", why="it is not known, or ended more than a week ago",
+            remedy="check the id and the region; `cytobatch collect` tells of plates from their reports",
+        )  # fmt: skip
+    return [JobStatus(job, _counts(job)) for job in found]
+
+
+def _counts(job: Job) -> Mapping[JobState, int]:
+    """An array says how many children are in each state, but only of those that there are already."""
+    if job.size is None:
+        return {job.state: 1}
+    unborn = job.size - sum(job.counts.values())
+    return job.counts | ({JobState.PENDING: job.counts.get(JobState.PENDING, 0) + unborn} if unborn > 0 else {})
+
+
+def failures(service: BatchService, status: JobStatus, log_group: str, access: Access) -> Iterator[Failure]:
+    """The plates of a job that failed, by index. Raises ServiceError."""
+    if not status.failed:
+        return
+    job = status.job
+    failed = [job] if job.size is None else service.children(job.id, JobState.FAILED)
+    names = _plates(job.spec, access)
+    for child in failed:
+        index = child.index or 0
+        plate = names[index] if index < len(names) else f"plate {index}"
+        lines = service.last_lines(log_group, child.log_stream, _LINES) if child.log_stream else []
+        yield Failure(child, plate, _reason(child), tuple(lines))
+
+
+def _plates(spec: str | None, access: Access) -> list[str]:
+    """The names of the plates of a resolved spec; none where it is not to be had any more."""
+    if spec is None:
+        return []
+    try:
+        jobs = plate_jobs(parse_spec(read_text(spec, access), spec), PlateOptions(), None, spec, lambda _, __: [])
+    except StorageError:
+        return []
+    return [job.label for job in jobs]
+
+
+def _reason(job: Job) -> str:
+    meaning = _MEANINGS.get(job.exit_code) if job.exit_code is not None else None
+    code = f"exit code {job.exit_code}" + (f" ({meaning})" if meaning else "") if job.exit_code is not None else ""
+    attempts = f"after {job.attempts} attempts" if job.attempts > 1 else ""
+    return "; ".join(part for part in (code, job.reason, attempts) if part) or "no reason given"
