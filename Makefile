@@ -3,7 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: help venv demo test check format lock bench bench-peers clean
+# The engine, where none is named, is the first that answers. BASE is another base image, BUILD_ARGS are further flags of the build.
+ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__.py)
+REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
+CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
+
+.PHONY: help venv demo test check format image image-test lock bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -15,6 +21,12 @@ venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Checkov reads the Terraform configuration; its pins are none of the project's.
+.venv-checkov/installed: requirements/checkov.lock
+	$(PYTHON) -m venv --clear .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.lock
 	@touch $@
 
 demo: venv  ## convert a small generated plate, as a container would
@@ -34,6 +46,18 @@ check: venv  ## style, types, and the walls between modules
 format: venv  ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Where pip gets packages on this machine, if not from PyPI, is handed to the build as secrets, which stay in no layer.
+image:  ## build the image cytobatch:latest, with docker, podman or buildah
+	@test -n "$(ENGINE)" || { echo "make image: neither docker, podman nor buildah answers" >&2; exit 1; }
+	@secrets=$$(mktemp -d) && trap 'rm -rf "$$secrets"' EXIT && flags=$$($(PYTHON) .ci/pip_secrets.py "$$secrets") && \
+	BUILDAH_LAYERS=true $(ENGINE) build $$flags $(BUILD_ARGS) $(if $(BASE),--build-arg BASE=$(BASE)) \
+	  $(if $(VERSION),--build-arg VERSION=$(VERSION)) $(if $(REVISION),--build-arg REVISION=$(REVISION)) \
+	  $(if $(CREATED),--build-arg CREATED=$(CREATED)) $(if $(SOURCE_URL),--label org.opencontainers.image.source=$(SOURCE_URL)) \
+	  --tag cytobatch:$(VERSION) --tag cytobatch:latest .
+
+image-test: venv image  ## run the image: a plate from a folder, one from S3, and what a scheduler relies on
+	IMAGE=cytobatch:$(VERSION) ENGINE=$(ENGINE) $(BIN)/python -m pytest tests/image
 
 bench: venv  ## measure all cases, which takes hours; BENCH="csv40 tall --runs 3" measures some
 	$(BIN)/python benchmarks/bench.py $(BENCH)
@@ -55,6 +79,7 @@ lock:  ## resolve the locks anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra anndata -c requirements/runtime.lock -o requirements/anndata.lock
 	$(UV_COMPILE) pyproject.toml --extra anndata --group dev -c requirements/anndata.lock -c requirements/build.lock -o requirements/dev.lock
 	$(UV_COMPILE) benchmarks/peers.in -o benchmarks/peers.lock
+	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.lock
 
 clean:  ## remove what the targets above made
-	rm -rf .venv benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-checkov benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

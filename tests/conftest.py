@@ -18,6 +18,8 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from servers import prefect_server, s3_server
 
+pytest_plugins = ["emulator.fixtures", "emulator.lab", "image.containers"]
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # How long an example takes says more of the machine than of the program.
 settings.register_profile("cytobatch", deadline=None)

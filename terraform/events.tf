@@ -1,0 +1,124 @@
+# S3's events become jobs. A rule for each kind of object; the target fills in what the job needs from the event.
+
+locals {
+  # In a pattern * stands for anything; prefixes have no character that would mean more than itself.
+  rules = { for kind, rule in {
+    sqlite = {
+      description = "A SQLite file is a plate"
+      key         = "${local.source_folder}*.sqlite"
+      parameters  = local.plate_parameters
+    }
+    success = {
+      description = "The marker _SUCCESS in a plate's folder says that its files are all there"
+      key         = "${local.source_folder}*/_SUCCESS"
+      parameters  = local.plate_parameters
+    }
+    spec = {
+      description = "A job spec names its plates and their destinations"
+      key         = "${local.source_folder}*.cytobatch.json"
+      parameters  = <<-EOT
+        "spec": "s3://<bucket>/<key>"
+      EOT
+    }
+  } : kind => rule if var.events[kind] }
+
+  # cytobatch itself puts the plate's name for {plate}: the file's name without its ending, or the marker's folder.
+  plate_parameters = <<-EOT
+    "source": "s3://<bucket>/<key>", "destination": "${local.destination_uri}/{plate}"
+  EOT
+}
+
+resource "aws_cloudwatch_event_rule" "uploads" {
+  for_each = local.rules
+
+  name        = "${var.name}-${each.key}"
+  description = each.value.description
+  tags        = local.tags
+
+  event_pattern = jsonencode({
+    source      = ["aws.s3"]
+    detail-type = ["Object Created"]
+    detail = {
+      bucket = { name = [local.source_bucket] }
+      object = { key = [{ wildcard = each.value.key }] }
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "uploads" {
+  for_each = aws_cloudwatch_event_rule.uploads
+
+  rule      = each.value.name
+  target_id = "job"
+  arn       = aws_batch_job_queue.events[0].arn
+  role_arn  = aws_iam_role.events[0].arn
+
+  # No job_attempts: it would replace the definition's retry strategy.
+  batch_target {
+    job_definition = local.definitions[var.events_compute]
+    job_name       = "${var.name}-${each.key}"
+  }
+
+  # Within quotes <key> is spliced in as it is. It comes as a parameter, which AWS Batch hands to the program as one argument,
+  # spaces and all. An event may be delivered twice: the second job finds the first one's report and ends.
+  input_transformer {
+    input_paths = {
+      bucket = "$.detail.bucket.name"
+      key    = "$.detail.object.key"
+    }
+
+    # Not by jsonencode, which would write < and > as \u003c and \u003e.
+    input_template = trimspace(<<-EOT
+      {"Parameters": {${trimspace(local.rules[each.key].parameters)}}, "ContainerOverrides": {"Environment": [{"Name": "CYTOBATCH_SKIP_DONE", "Value": "true"}]}}
+    EOT
+    )
+  }
+
+  retry_policy {
+    maximum_event_age_in_seconds = var.event_max_age_hours * 3600
+    maximum_retry_attempts       = 185
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.dead_letters[0].arn
+  }
+}
+
+# Events that could not be made into a job
+
+resource "aws_sqs_queue" "dead_letters" {
+  count = local.has_events ? 1 : 0
+
+  name                      = "${var.name}-dead-letters"
+  message_retention_seconds = 14 * 24 * 3600
+  sqs_managed_sse_enabled   = true
+  tags                      = local.tags
+}
+
+data "aws_iam_policy_document" "dead_letters" {
+  count = local.has_events ? 1 : 0
+
+  statement {
+    sid       = "Events"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.dead_letters[0].arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [for rule in aws_cloudwatch_event_rule.uploads : rule.arn]
+    }
+  }
+}
+
+resource "aws_sqs_queue_policy" "dead_letters" {
+  count = local.has_events ? 1 : 0
+
+  queue_url = aws_sqs_queue.dead_letters[0].id
+  policy    = data.aws_iam_policy_document.dead_letters[0].json
+}

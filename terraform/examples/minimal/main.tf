@@ -1,0 +1,38 @@
+# The least that works: everything has its default, and jobs run on Fargate Spot.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+provider "aws" {
+  region = var.region
+}
+
+variable "region" {
+  description = "The AWS region to be in."
+  type        = string
+  default     = "us-east-1"
+}
+
+module "cytobatch" {
+  source = "../.."
+
+  compute_kinds = ["fargate_spot"]
+}
+
+output "deployment" {
+  description = "For `cytobatch submit --deployment`: terraform output -json > deployment.json"
+  value       = module.cytobatch.deployment
+}
+
+output "repository_url" {
+  description = "Where the image is pushed to."
+  value       = module.cytobatch.repository_url
+}

@@ -1,0 +1,79 @@
+# Job definitions, from the files that `aws batch register-job-definition --cli-input-json` takes too. What a deployment adds is
+# its image, roles, log group, sizes and network.
+
+locals {
+  definition_files = {
+    for kind in var.compute_kinds : kind => jsondecode(file("${path.module}/../job-definitions/${replace(kind, "_", "-")}.json"))
+  }
+  definitions = { for kind, definition in aws_batch_job_definition.this : kind => definition.arn_prefix }
+
+  # As the file has it, and then what this deployment knows better.
+  containers = {
+    for kind, definition in local.definition_files : kind => merge(
+      definition.containerProperties,
+      {
+        image            = local.image
+        executionRoleArn = aws_iam_role.execution.arn
+        jobRoleArn       = aws_iam_role.job.arn
+        resourceRequirements = [
+          { type = "VCPU", value = tostring(var.job_defaults.vcpus) },
+          { type = "MEMORY", value = tostring(var.job_defaults.memory_mib) },
+        ]
+        logConfiguration = merge(definition.containerProperties.logConfiguration, {
+          options = merge(definition.containerProperties.logConfiguration.options, {
+            awslogs-group  = aws_cloudwatch_log_group.jobs.name
+            awslogs-region = local.region
+          })
+        })
+      },
+      kind == "ec2_spot" ? { privileged = false, user = "10001" } : null,
+      kind == "ec2_spot" ? null : {
+        ephemeralStorage     = { sizeInGiB = var.fargate_scratch_gib }
+        networkConfiguration = { assignPublicIp = local.assign_public_ip ? "ENABLED" : "DISABLED" }
+      },
+    )
+  }
+}
+
+resource "aws_cloudwatch_log_group" "jobs" {
+  #checkov:skip=CKV_AWS_158:CloudWatch encrypts logs with its own keys; they name plates and files, and hold none of their content
+  #checkov:skip=CKV_AWS_338:log_retention_days decides; a year of logs would cost storage that few need
+  name              = "/aws/batch/${var.name}"
+  retention_in_days = var.log_retention_days
+  tags              = local.tags
+}
+
+resource "aws_batch_job_definition" "this" {
+  for_each = local.definition_files
+
+  name                       = replace(each.value.jobDefinitionName, "/^cytobatch/", var.name)
+  type                       = each.value.type
+  platform_capabilities      = each.value.platformCapabilities
+  parameters                 = each.value.parameters
+  propagate_tags             = each.value.propagateTags
+  scheduling_priority        = var.fair_share == null ? null : 1
+  container_properties       = jsonencode(local.containers[each.key])
+  deregister_on_new_revision = true
+  tags                       = local.tags
+
+  retry_strategy {
+    attempts = each.value.retryStrategy.attempts
+
+    dynamic "evaluate_on_exit" {
+      for_each = each.value.retryStrategy.evaluateOnExit
+
+      content {
+        action           = evaluate_on_exit.value.action
+        on_exit_code     = lookup(evaluate_on_exit.value, "onExitCode", null)
+        on_reason        = lookup(evaluate_on_exit.value, "onReason", null)
+        on_status_reason = lookup(evaluate_on_exit.value, "onStatusReason", null)
+      }
+    }
+  }
+
+  timeout {
+    attempt_duration_seconds = (
+      var.job_defaults.timeout_hours == null ? each.value.timeout.attemptDurationSeconds : floor(var.job_defaults.timeout_hours * 3600)
+    )
+  }
+}

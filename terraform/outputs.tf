@@ -1,0 +1,91 @@
+output "deployment" {
+  description = "What `cytobatch submit --deployment` reads, from `terraform output -json`."
+  value = {
+    name             = var.name
+    region           = local.region
+    jobs_uri         = local.jobs_uri
+    source_uri       = local.source_uri
+    destination_uri  = local.destination_uri
+    log_group        = aws_cloudwatch_log_group.jobs.name
+    queues           = local.queues
+    definitions      = local.definitions
+    scratch_gib      = { for kind in var.compute_kinds : kind => kind == "ec2_spot" ? var.ec2.scratch_gib : var.fargate_scratch_gib }
+    share_identifier = try(var.fair_share.share_identifier, null)
+  }
+}
+
+output "repository_url" {
+  description = "Where the image is pushed to; null where it was named."
+  value       = one(aws_ecr_repository.this[*].repository_url)
+}
+
+output "image" {
+  description = "The image that jobs run."
+  value       = local.image
+}
+
+output "source_bucket" {
+  description = "The bucket that plates are uploaded to."
+  value       = local.source_bucket
+}
+
+output "results_bucket" {
+  description = "The bucket that profiles go to."
+  value       = local.results_bucket
+}
+
+output "events_queue_arn" {
+  description = "The queue of jobs that uploads start; null where no event does."
+  value       = one(aws_batch_job_queue.events[*].arn)
+}
+
+output "event_rules" {
+  description = "The EventBridge rules by kind of upload."
+  value       = { for kind, rule in aws_cloudwatch_event_rule.uploads : kind => rule.name }
+}
+
+output "dead_letter_queue_url" {
+  description = "The SQS queue of events that could not be made into a job; null where no event does."
+  value       = one(aws_sqs_queue.dead_letters[*].url)
+}
+
+output "notification_topic_arn" {
+  description = "The SNS topic that tells of failed jobs and undelivered events; subscribe to it what you like."
+  value       = aws_sns_topic.this.arn
+}
+
+output "execution_role_arn" {
+  description = "The role that starts jobs' containers."
+  value       = aws_iam_role.execution.arn
+}
+
+output "job_role_arn" {
+  description = "The role that the program has in a job: a bucket of another account must let it in."
+  value       = aws_iam_role.job.arn
+}
+
+output "submitter_policy_arn" {
+  description = "The managed policy for people who run `cytobatch submit`, `status` and `collect`."
+  value       = aws_iam_policy.submitter.arn
+}
+
+output "policies" {
+  description = "The policy documents as applied, by whom they are for: execution, job, events, instance and submitter."
+  value = {
+    execution = data.aws_iam_policy_document.start_container.json
+    job       = data.aws_iam_policy_document.job.json
+    events    = one(data.aws_iam_policy_document.events[*].json)
+    instance  = one(data.aws_iam_policy_document.instance[*].json)
+    submitter = data.aws_iam_policy_document.submitter.json
+  }
+}
+
+output "subnet_ids" {
+  description = "The subnets that jobs run in."
+  value       = local.subnet_ids
+}
+
+output "security_group_ids" {
+  description = "The security groups of jobs."
+  value       = local.security_group_ids
+}

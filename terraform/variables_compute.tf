@@ -1,0 +1,218 @@
+# The image, what jobs run on, and the network.
+
+variable "image" {
+  description = "The container image, with its tag or digest, where it is not in the repository made here. A private ECR repository of any account may be named. Null makes a repository."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image == null || can(regex("^[^[:space:]]+$", var.image))
+    error_message = "image: as registry/repository:tag or registry/repository@sha256:…, without spaces."
+  }
+}
+
+variable "image_tag" {
+  description = "The tag of the image in the repository made here. A version (as 1.4.0) or a revision makes runs repeatable."
+  type        = string
+  default     = "latest"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", var.image_tag))
+    error_message = "image_tag: up to 128 letters, digits, and _ . -, not beginning with . or -."
+  }
+}
+
+variable "immutable_tags" {
+  description = "Whether a tag that was pushed once stays what it is. Then image_tag must change with every push."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.immutable_tags || var.image_tag != "latest"
+    error_message = "immutable_tags: give image_tag a version too; `latest` could be pushed only once."
+  }
+}
+
+variable "compute_kinds" {
+  description = "The kinds of compute to have: fargate, fargate_spot (cheaper, may be interrupted) and ec2_spot (for plates beyond 200 GiB of scratch)."
+  type        = set(string)
+  default     = ["fargate", "fargate_spot", "ec2_spot"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.compute_kinds) > 0 && length(setsubtract(var.compute_kinds, ["fargate", "fargate_spot", "ec2_spot"])) == 0
+    error_message = "compute_kinds: one or more of fargate, fargate_spot and ec2_spot."
+  }
+}
+
+variable "max_vcpus" {
+  description = "The vCPUs that may run at once in each kind of compute, which bounds what it can cost."
+  type = object({
+    fargate      = optional(number, 64)
+    fargate_spot = optional(number, 256)
+    ec2_spot     = optional(number, 256)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for vcpus in values(var.max_vcpus) : vcpus >= 1 && floor(vcpus) == vcpus])
+    error_message = "max_vcpus: whole numbers, at least 1."
+  }
+}
+
+variable "queue_priority" {
+  description = "Which job goes first where two queues want the same vCPUs: that of the queue with the higher number. `events` are jobs that uploads start, `submitted` those of `cytobatch submit`."
+  type = object({
+    submitted = optional(number, 10)
+    events    = optional(number, 20)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for priority in values(var.queue_priority) : priority >= 0 && priority <= 1000 && floor(priority) == priority])
+    error_message = "queue_priority: whole numbers from 0 to 1000."
+  }
+}
+
+variable "fair_share" {
+  description = "How people share the queues: `cytobatch submit` gives share_identifier; weights say who else there is (2 gets half of what 1 gets); usage older than decay_seconds counts no more; reserve is the percentage kept for those who are not there yet. Null is first in, first out."
+  type = object({
+    share_identifier = optional(string, "default")
+    weights          = optional(map(number), {})
+    decay_seconds    = optional(number, 3600)
+    reserve          = optional(number, 0)
+  })
+  default = {}
+
+  validation {
+    condition = var.fair_share == null ? true : alltrue([
+      for identifier in concat([var.fair_share.share_identifier], keys(var.fair_share.weights)) : can(regex("^[A-Za-z0-9]{1,255}$", identifier))
+    ])
+    error_message = "fair_share: identifiers are letters and digits."
+  }
+
+  validation {
+    condition     = var.fair_share == null ? true : alltrue([for weight in values(var.fair_share.weights) : weight >= 0.0001 && weight <= 999.9999])
+    error_message = "fair_share: weights are 0.0001 to 999.9999."
+  }
+
+  validation {
+    condition = var.fair_share == null ? true : (
+      var.fair_share.decay_seconds >= 600 && var.fair_share.decay_seconds <= 604800 && var.fair_share.reserve >= 0 && var.fair_share.reserve <= 99
+    )
+    error_message = "fair_share: decay_seconds is 600 to 604800, reserve 0 to 99."
+  }
+}
+
+variable "job_defaults" {
+  description = "What a job gets that says nothing else, as those started by events: vCPUs, memory, and hours until it is ended. On Fargate vCPUs and memory must be a pair that it offers."
+  type = object({
+    vcpus         = optional(number, 2)
+    memory_mib    = optional(number, 8192)
+    timeout_hours = optional(number)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = var.job_defaults.memory_mib >= 512 && var.job_defaults.vcpus > 0 && (
+      length(setintersection(var.compute_kinds, ["fargate", "fargate_spot"])) == 0 ||
+      contains(try(local.fargate_memory_mib[tostring(var.job_defaults.vcpus)], []), var.job_defaults.memory_mib)
+    )
+    error_message = "job_defaults: with Fargate, vcpus is 0.25, 0.5, 1, 2, 4, 8, 16 or 32, and memory_mib what it offers with them (2 vCPUs: 4096 to 16384 in steps of 1024)."
+  }
+
+  validation {
+    condition     = var.job_defaults.timeout_hours == null ? true : var.job_defaults.timeout_hours * 60 >= 1
+    error_message = "job_defaults: timeout_hours is at least a minute (0.017)."
+  }
+}
+
+variable "fargate_scratch_gib" {
+  description = "Scratch disk of each job on Fargate; the first 20 GiB cost nothing."
+  type        = number
+  default     = 200
+  nullable    = false
+
+  validation {
+    condition     = var.fargate_scratch_gib >= 21 && var.fargate_scratch_gib <= 200 && floor(var.fargate_scratch_gib) == var.fargate_scratch_gib
+    error_message = "fargate_scratch_gib: 21 to 200, whole."
+  }
+}
+
+variable "ec2" {
+  description = "EC2 Spot hosts: instance types or families (of the Nitro kind, x86), and the gp3 scratch volume of each host, which the jobs on it share."
+  type = object({
+    instance_types = optional(list(string), ["m6i", "m6a", "m5", "r6i", "r6a", "r5"])
+    scratch_gib    = optional(number, 1000)
+    scratch_iops   = optional(number, 3000)
+    scratch_mib_s  = optional(number, 250)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = length(var.ec2.instance_types) > 0 && alltrue([for type in var.ec2.instance_types : can(regex("^[a-z][a-z0-9-]*[0-9][a-z0-9-]*([.][a-z0-9-]+)?$", type))])
+    error_message = "ec2: instance_types are types (m6i.2xlarge) or families (m6i); `optimal` would bring types that are not of the Nitro kind."
+  }
+
+  validation {
+    condition = (
+      var.ec2.scratch_gib >= 10 && var.ec2.scratch_gib <= 16384 && var.ec2.scratch_iops >= 3000 && var.ec2.scratch_iops <= 16000 &&
+      var.ec2.scratch_mib_s >= 125 && var.ec2.scratch_mib_s <= 1000 && var.ec2.scratch_mib_s * 4 <= var.ec2.scratch_iops
+    )
+    error_message = "ec2: as gp3 has it, scratch_gib is 10 to 16384, scratch_iops 3000 to 16000, scratch_mib_s 125 to 1000 and at most a quarter of scratch_iops."
+  }
+}
+
+# Network
+
+variable "subnet_ids" {
+  description = "Subnets of yours for the jobs, which must reach S3, ECR, CloudWatch Logs and ECS from there. Null makes a VPC."
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = var.subnet_ids == null ? true : length(var.subnet_ids) > 0
+    error_message = "subnet_ids: at least one, or null."
+  }
+}
+
+variable "security_group_ids" {
+  description = "Security groups of yours for the jobs, with subnet_ids and only with them."
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = (var.subnet_ids == null) == (var.security_group_ids == null)
+    error_message = "security_group_ids and subnet_ids: give both or neither."
+  }
+
+  validation {
+    condition     = var.security_group_ids == null ? true : length(var.security_group_ids) > 0
+    error_message = "security_group_ids: at least one, or null."
+  }
+}
+
+variable "assign_public_ip" {
+  description = "Whether jobs on Fargate get a public address in the subnets given: true where they have an internet gateway, false where they have a NAT or endpoints. In the VPC made here they do."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "vpc_cidr" {
+  description = "The addresses of the VPC made here, cut into four subnets of which three at most are used."
+  type        = string
+  default     = "10.64.0.0/20"
+  nullable    = false
+
+  validation {
+    condition     = can(cidrnetmask(var.vpc_cidr)) && try(tonumber(split("/", var.vpc_cidr)[1]) >= 16 && tonumber(split("/", var.vpc_cidr)[1]) <= 24, false)
+    error_message = "vpc_cidr: IPv4 addresses in CIDR notation, /16 to /24."
+  }
+}

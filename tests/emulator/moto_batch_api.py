@@ -1,0 +1,145 @@
+"""AWS Batch's API as AWS has it: what it refuses, which definition a name without a revision means, what it tells."""
+
+import copy
+import json
+import threading
+from typing import Any
+
+from moto.batch import models, responses
+from moto.batch.exceptions import ClientException
+from moto.iam.exceptions import NotFoundException
+
+_SERVICE = "batch.amazonaws.com"
+
+
+def patch() -> None:
+    """Puts the behaviours in place."""
+    _bring_service_role()
+    _keep_scheduling_priority()
+    _demand_share_identifier()
+    _check_submitted()
+    _describe_whole()
+
+
+def _bring_service_role() -> None:
+    """A compute environment without a service role has the role that is linked to AWS Batch, made when first wanted."""
+    original = models.BatchBackend.create_compute_environment
+
+    def create_compute_environment(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs["service_role"]:
+            kwargs["service_role"] = _linked_role(self)
+        return original(self, *args, **kwargs)
+
+    models.BatchBackend.create_compute_environment = create_compute_environment
+
+
+_roles = threading.Lock()
+
+
+def _linked_role(backend: Any) -> str:
+    name, path = "AWSServiceRoleForBatch", f"/aws-service-role/{_SERVICE}/"
+    arn = f"arn:aws:iam::{backend.account_id}:role{path}{name}"
+    trust = {"Effect": "Allow", "Principal": {"Service": _SERVICE}, "Action": "sts:AssumeRole"}
+    with _roles:
+        try:
+            backend.iam_backend.get_role_by_arn(arn)
+        except NotFoundException:
+            document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+            backend.iam_backend.create_role(name, document, path, None, "", [], "3600", linked_service=_SERVICE)
+    return arn
+
+
+def _keep_scheduling_priority() -> None:
+    """A job definition has the schedulingPriority that it was registered with."""
+    original_register, original_describe = responses.BatchResponse.registerjobdefinition, models.JobDefinition.describe
+
+    def registerjobdefinition(self: Any) -> str:
+        answer = original_register(self)
+        arn = json.loads(answer)["jobDefinitionArn"]
+        self.batch_backend._job_definitions[arn].scheduling_priority = self._get_param("schedulingPriority")
+        return answer
+
+    def describe(self: Any) -> dict[str, Any]:
+        said = original_describe(self)
+        priority = getattr(self, "scheduling_priority", None)
+        return said if priority is None else {**said, "schedulingPriority": priority}
+
+    responses.BatchResponse.registerjobdefinition = registerjobdefinition
+    models.JobDefinition.describe = describe
+
+
+def _demand_share_identifier() -> None:
+    """A queue with fair share takes jobs with a share identifier and a priority, others none with one."""
+    original = responses.BatchResponse.submitjob
+
+    def submitjob(self: Any) -> str:
+        queue = self.batch_backend.get_job_queue(self._get_param("jobQueue"))
+        name = _active(self.batch_backend, self._get_param("jobDefinition"))
+        definition = self.batch_backend.get_job_definition(name)
+        shared, identifier = bool(queue and queue.schedule_policy), self._get_param("shareIdentifier")
+        if shared and not identifier:
+            raise ClientException("shareIdentifier must be specified.")
+        if queue and identifier and not shared:
+            raise ClientException("shareIdentifier must not be specified for a queue without a scheduling policy.")
+        of_definition = getattr(definition, "scheduling_priority", None)
+        if shared and self._get_param("schedulingPriorityOverride") is None and of_definition is None:
+            raise ClientException("schedulingPriority or schedulingPriorityOverride must be specified.")
+        return original(self)
+
+    responses.BatchResponse.submitjob = submitjob
+
+
+def _check_submitted() -> None:
+    """SubmitJob refuses arrays of another size than 2 to 10,000, and reserved variables."""
+    original = models.BatchBackend.submit_job
+
+    def submit_job(
+        self: Any, job_name: str, job_def_id: str, job_queue: str, array_properties: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        size = array_properties.get("size")
+        if size is not None and not 2 <= size <= 10_000:
+            raise ClientException("Error executing request, Exception : Array job size must be between 2 and 10000")
+        overrides = copy.deepcopy(kwargs.pop("container_overrides", None))
+        if any(entry["name"].startswith("AWS_BATCH") for entry in (overrides or {}).get("environment") or []):
+            raise ClientException("environment variable names must not start with AWS_BATCH")
+        active = _active(self, job_def_id)
+        return original(self, job_name, active, job_queue, array_properties, container_overrides=overrides, **kwargs)
+
+    models.BatchBackend.submit_job = submit_job
+
+
+def _active(backend: Any, definition: str) -> str:
+    """The ARN of a definition that is active: the newest, where no revision is said."""
+    known = [
+        each
+        for each in backend._job_definitions.values()
+        if each.status == "ACTIVE"
+        and definition in (each.name, each.arn, each.arn.rsplit(":", 1)[0], f"{each.name}:{each.revision}")
+    ]
+    if not known:
+        raise ClientException(f"JobDefinition not found or not ACTIVE: {definition}")
+    return str(max(known, key=lambda each: each.revision).arn)
+
+
+def _describe_whole() -> None:
+    """A job says which child of its array it is, and its container how it ended."""
+    original_short, original = models.Job.describe_short, models.Job.describe
+
+    def describe_short(self: Any) -> dict[str, Any]:
+        said = original_short(self)
+        if "index" in self.array_properties:
+            said["arrayProperties"] = {"index": self.array_properties["index"]}
+        elif self._child_jobs:
+            said["arrayProperties"] = {"size": len(self._child_jobs)}
+        return said
+
+    def describe(self: Any) -> dict[str, Any]:
+        status = self.status
+        said = original(self)
+        # moto settles an array's state here; ours is settled when its last child ends.
+        self.status = said["status"] = status
+        if self.exit_code is not None and "container" in said:
+            said["container"]["exitCode"] = self.exit_code
+        return said
+
+    models.Job.describe_short, models.Job.describe = describe_short, describe

@@ -1,0 +1,133 @@
+"""The emulator as a process of its own, and the container engine that its jobs run in."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+_HERE = Path(__file__).parent
+_PATIENCE = 120
+
+
+def lacking() -> str | None:
+    """What the emulator needs and this Python has not; None if it has all."""
+    absent = [name for name in ("moto", "docker", "flask") if importlib.util.find_spec(name) is None]
+    return f"the emulator needs {', '.join(absent)}" if absent else None
+
+
+def credentials(url: str) -> dict[str, str]:
+    """The environment of whoever takes the emulator for AWS."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+    }
+
+
+@contextmanager
+def aws_emulator(
+    folder: Path, docker_host: str | None = None, job_environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Within it, the emulator answers at the URL.
+
+    Its log is in the folder. With a Docker API its jobs run as containers, in the host's network; without one they end
+    as failed. Jobs have the emulator for AWS, and what `job_environment` adds.
+    """
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MOTO_", "DOCKER_"))}
+    environment |= {
+        "MOTO_DOCKER_NETWORK_MODE": "host",
+        "MOTO_STOP_SECONDS": "5",
+        "MOTO_JOB_ENV": json.dumps({**credentials(url), **(job_environment or {})}),
+        # Nothing answers where no engine is given, whatever engine this machine has.
+        "DOCKER_HOST": docker_host or f"unix://{folder / 'no-engine'}",
+    }
+    command = [sys.executable, str(_HERE / "moto_aws.py"), "-H", "127.0.0.1", "-p", str(port)]
+    with _running(command, environment, folder / "emulator.log") as process:
+        _wait_for(f"{url}/moto-api/", process, folder / "emulator.log")
+        yield url
+
+
+@contextmanager
+def docker_api(folder: Path) -> Iterator[str | None]:
+    """Within it, a Docker API answers at the address; None where there is no engine.
+
+    Podman's is started; else DOCKER_HOST or Docker's own socket is taken, where it answers.
+    """
+    podman = shutil.which("podman")
+    if podman is None:
+        address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        yield address if _answers(address) else None
+        return
+    address = f"unix://{folder / 'podman.sock'}"
+    command = [podman, "system", "service", "--time", "0", address]
+    with _running(command, dict(os.environ), folder / "podman.log") as process:
+        end = time.monotonic() + _PATIENCE
+        while not _answers(address) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        yield address if _answers(address) else None
+
+
+def _answers(address: str) -> bool:
+    """Whether somebody listens at a unix:// or tcp:// address."""
+    kind, _, where = address.partition("://")
+    family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
+    name, _, port = where.rpartition(":")
+    with socket.socket(family) as connection:
+        connection.settimeout(5)
+        try:
+            connection.connect(where if kind == "unix" else (name, int(port)))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextmanager
+def _running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                # Jobs' threads may wait for their containers.
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(20)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"no emulator answers at {url}:\n{log.read_text(errors='replace')[-2000:]}")

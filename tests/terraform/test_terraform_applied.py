@@ -1,0 +1,169 @@
+"""The complete example through the real provider, applied to the emulator."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from emulator.fixtures import Applied
+from emulator.terraform import REPOSITORY
+
+KINDS = ("ec2_spot", "fargate", "fargate_spot")
+
+
+def _file(kind: str) -> dict[str, Any]:
+    path = REPOSITORY / "job-definitions" / f"{kind.replace('_', '-')}.json"
+    return dict(json.loads(path.read_text()))
+
+
+def _soon(ask: Callable[[], Any], seconds: float = 20) -> Any:
+    """What `ask` answers as soon as it is something."""
+    end = time.monotonic() + seconds
+    while not (answer := ask()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return answer
+
+
+def test_a_second_plan_changes_nothing(applied: Applied) -> None:
+    done = applied.terraform.plan()
+    assert done.returncode == 0, done.stdout
+
+
+def test_deployment_names_what_is_there(applied: Applied) -> None:
+    deployment = applied.deployment
+    batch = applied.emulator.client("batch")
+    queues = {queue["jobQueueArn"]: queue for queue in batch.describe_job_queues()["jobQueues"]}
+    assert sorted(deployment["queues"]) == sorted(KINDS)
+    assert {queues[arn]["state"] for arn in deployment["queues"].values()} == {"ENABLED"}
+    for kind, arn in deployment["definitions"].items():
+        name = arn.rsplit("/", 1)[1]
+        found = batch.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")["jobDefinitions"]
+        assert [each["jobDefinitionArn"] for each in found] == [f"{arn}:1"], kind
+    logs = applied.emulator.client("logs").describe_log_groups(logGroupNamePrefix=deployment["log_group"])
+    assert [group["retentionInDays"] for group in logs["logGroups"]] == [90]
+    assert deployment["scratch_gib"] == {"ec2_spot": 2000, "fargate": 200, "fargate_spot": 200}
+    assert deployment["share_identifier"] == "screening"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_definitions_retry_as_the_files_say(applied: Applied, kind: str) -> None:
+    name = applied.deployment["definitions"][kind].rsplit("/", 1)[1]
+    batch = applied.emulator.client("batch")
+    (registered,) = batch.describe_job_definitions(jobDefinitionName=name)["jobDefinitions"]
+    said, wanted = registered["retryStrategy"], _file(kind)["retryStrategy"]
+    rules = [{**rule, "action": rule["action"].upper()} for rule in said["evaluateOnExit"]]
+    assert (said["attempts"], rules) == (wanted["attempts"], wanted["evaluateOnExit"])
+    assert registered["parameters"] == _file(kind)["parameters"]
+    assert registered["containerProperties"]["command"] == _file(kind)["containerProperties"]["command"]
+
+
+def test_source_bucket_is_closed_and_sends_events(applied: Applied) -> None:
+    s3 = applied.emulator.client("s3")
+    bucket = applied.deployment["source_uri"].removeprefix("s3://").split("/")[0]
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert set(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket=bucket)
+    (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+@pytest.fixture
+def upload(applied: Applied) -> Iterator[Callable[[str], str]]:
+    """Puts an object of a key into the source bucket, and returns its URI; takes it away after the test."""
+    bucket = applied.output["deployment"]["value"]["source_uri"].removeprefix("s3://").partition("/")[0]
+    s3 = applied.emulator.client("s3")
+    keys = []
+
+    def put(key: str) -> str:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+        keys.append(key)
+        return f"s3://{bucket}/{key}"
+
+    yield put
+    for key in keys:
+        s3.delete_object(Bucket=bucket, Key=key)
+
+
+def _events_jobs(applied: Applied) -> list[dict[str, Any]]:
+    """The jobs that uploads have started."""
+    batch = applied.emulator.client("batch")
+    queue = applied.resources["module.cytobatch.aws_batch_job_queue.events[0]"]["arn"]
+    ids = []
+    for status in ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"):
+        ids += [job["jobId"] for job in batch.list_jobs(jobQueue=queue, jobStatus=status)["jobSummaryList"]]
+    return list(batch.describe_jobs(jobs=ids)["jobs"]) if ids else []
+
+
+def _jobs_for(applied: Applied, uri: str) -> list[dict[str, Any]]:
+    return [job for job in _events_jobs(applied) if uri in job["parameters"].values()]
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "parameter"),
+    [
+        ("uploads/BR00116991.sqlite", "screening-sqlite", "source"),
+        ("uploads/2026/Platte 7+ü ÷.sqlite", "screening-sqlite", "source"),
+        ("uploads/BR00116992/_SUCCESS", "screening-success", "source"),
+        ("uploads/week 1/all.cytobatch.json", "screening-spec", "spec"),
+    ],
+)
+def test_an_upload_becomes_a_job(
+    applied: Applied, upload: Callable[[str], str], key: str, name: str, parameter: str
+) -> None:
+    uri = upload(key)
+    jobs = _soon(lambda: _jobs_for(applied, uri))
+    assert [job["jobName"] for job in jobs] == [name]
+    destination = f"{applied.deployment['destination_uri']}/{{plate}}" if parameter == "source" else "-"
+    assert jobs[0]["parameters"] == {"source": "-", "spec": "-", "destination": destination, parameter: uri}
+    assert jobs[0]["jobDefinition"] == applied.deployment["definitions"]["fargate_spot"] + ":1"
+    environment = {entry["name"]: entry["value"] for entry in jobs[0]["container"]["environment"]}
+    assert environment["CYTOBATCH_SKIP_DONE"] == "true"
+
+
+def test_other_objects_start_nothing(applied: Applied, upload: Callable[[str], str]) -> None:
+    keys = ("uploads.sqlite", "other/P1.sqlite", "uploads/P1.sqlite.part", "uploads/_SUCCESS", "uploads/P1/job.json")
+    others = [upload(key) for key in keys]
+    # Events are delivered in their order, so this one's job comes after.
+    last = upload("uploads/after/_SUCCESS")
+    assert len(_soon(lambda: _jobs_for(applied, last))) == 1
+    assert [job for uri in others for job in _jobs_for(applied, uri)] == []
+
+
+def test_what_cannot_become_a_job_is_a_dead_letter(applied: Applied, upload: Callable[[str], str]) -> None:
+    key = 'uploads/a "quoted" plate.sqlite'
+    uri = upload(key)
+    sqs, url = applied.emulator.client("sqs"), applied.output["dead_letter_queue_url"]["value"]
+    messages = _soon(lambda: sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages"))
+    for message in messages:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert [json.loads(message["Body"])["detail"]["object"]["key"] for message in messages] == [key]
+    assert messages[0]["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"]
+    assert _jobs_for(applied, uri) == []
+
+
+def test_a_failed_job_is_told(applied: Applied, upload: Callable[[str], str]) -> None:
+    topic = applied.output["notification_topic_arn"]["value"]
+    sqs, sns = applied.emulator.client("sqs"), applied.emulator.client("sns")
+    url = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    said = {"RawMessageDelivery": "true"}
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=said)["SubscriptionArn"]
+    # One byte is no SQLite file; and where no engine is, no container starts.
+    uri = upload("uploads/no plate.sqlite")
+    messages: list[str] = []
+
+    def told() -> list[str]:
+        messages.extend(each["Body"] for each in sqs.receive_message(QueueUrl=url).get("Messages", []))
+        ids = [job["jobId"] for job in _jobs_for(applied, uri)]
+        return [text for text in messages if any(ident in text for ident in ids)]
+
+    try:
+        (text,) = _soon(told, seconds=120)
+    finally:
+        sns.unsubscribe(SubscriptionArn=subscription)
+        sqs.delete_queue(QueueUrl=url)
+    (job,) = _jobs_for(applied, uri)
+    reason = f"{job['statusReason']}. See why with: cytobatch status {job['jobId']}"
+    assert text == f"Job screening-sqlite ({job['jobId']}) has failed: {reason}"
