@@ -102,6 +102,19 @@ def test_a_spec_may_be_given_as_text(capsys: Capture) -> None:
     assert answer(capsys, "validate", "--job-spec", spec)[0] == 0
 
 
+def test_a_flag_whose_value_is_a_dash_says_nothing(capsys: Capture) -> None:
+    spec = json.dumps({"plates": [{"source": "/in", "destination": "/out"}]})
+    code, out, _ = answer(capsys, "validate", "--source", "-", "--destination", "-", "--job-spec", spec)
+    assert code == 0
+    assert "/in -> /out" in out
+    code, out, _ = answer(capsys, "validate", "--source", "/a", "--destination", "/b", "--job-spec", "-")
+    assert code == 0
+    assert "/a -> /b" in out
+    code, _, err = answer(capsys, "validate", "--source", "/a", "--destination", "-", "--job-spec", "-")
+    assert code == 2
+    assert "no destination given" in err
+
+
 def test_schema_is_json_schema(capsys: Capture) -> None:
     code, out, _ = answer(capsys, "schema")
     assert code == 0

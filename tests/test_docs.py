@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from cytobatch.cli import main
 from cytobatch.errors import CytobatchError
 from cytobatch.layouts import PresetName
 from cytobatch.report import (
+    AnnotationFile,
     Counts,
     LedgerEntry,
     OddValues,
@@ -23,6 +25,7 @@ from cytobatch.settings import PREFIX, Settings
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 REPORT = (ROOT / "docs" / "report.md").read_text()
+AWS = (ROOT / "docs" / "aws.md").read_text()
 
 
 @pytest.mark.parametrize("option", sorted(Settings.model_fields))
@@ -53,6 +56,7 @@ def test_every_part_of_a_report_is_documented() -> None:
     models = (
         RunReport,
         RunLimits,
+        AnnotationFile,
         Counts,
         LedgerEntry,
         OutputFile,
@@ -65,3 +69,13 @@ def test_every_part_of_a_report_is_documented() -> None:
         assert f"`{name}`" in REPORT, name
     for outcome in Outcome:
         assert f"| `{outcome.value}` |" in REPORT
+
+
+@pytest.mark.parametrize("command", ["submit", "status", "collect"])
+def test_every_flag_of_aws_commands_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    flags = {word.strip(",") for word in capsys.readouterr().out.split() if word.startswith("--")}
+    options = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+    own = {flag for flag in flags if not flag.startswith(("--empty-", "--no-")) and flag not in options}
+    assert own
+    assert {flag for flag in own if f"`{flag}" not in AWS and f"{flag} " not in README} <= {"--help", "--version"}

@@ -184,12 +184,6 @@ def test_a_name_that_was_said_comes_before_the_sources() -> None:
     assert plate_jobs(None, unasked, None, "x", lambda *_: [])[0].plate is None
 
 
-def test_a_dash_says_nothing() -> None:
-    spec = parse_spec("plates: [{source: /a, destination: /b}]", "spec.yaml")
-    said = PlateOptions(source="-", destination="-")
-    assert plate_jobs(spec, said, None, "spec.yaml", lambda *_: [])[0].source == "/a"
-
-
 RESOLVED = """
 defaults: {preset: cellprofiler_csv, max_failed_exports: 3, destination: "s3://out/{plate}/", column_types: {A: text}}
 plates:

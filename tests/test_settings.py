@@ -67,4 +67,8 @@ def test_prefect_and_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_have_no_option_that_a_spec_has_not() -> None:
-    assert set(type(read_settings()).model_fields) - set(PlateOptions.model_fields) == {"job_spec", "debug", "deployment"}
+    assert set(type(read_settings()).model_fields) - set(PlateOptions.model_fields) == {
+        "job_spec",
+        "debug",
+        "deployment",
+    }

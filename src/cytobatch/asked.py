@@ -1,11 +1,11 @@
 """What was asked for: flags, environment and job spec made into plates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cytobatch.jobspec import NOT_SAID, JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs
+from cytobatch.jobspec import JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs
 from cytobatch.settings import Settings, read_batch_settings, read_settings
 from cytobatch.storage import Access, list_folders, read_text
 
@@ -13,14 +13,24 @@ Options = Annotated[PlateOptions, Parameter(name="*")]
 SpecFlag = Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")]
 DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log; or CYTOBATCH_DEBUG=1.", negative=())]
 NO_OPTIONS = PlateOptions()
+_NOTHING = "-"
+
+
+def words_that_say_something(words: Sequence[str]) -> list[str]:
+    """The command line without flags whose value is `-`.
+
+    A job definition of AWS Batch gives a value to each of its parameters, wanted or not, and an empty one is none.
+    """
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    empty = {number for number, (word, value) in enumerate(pairs) if word.startswith("--") and value == _NOTHING}
+    return [word for number, word in enumerate(words) if number not in empty and number - 1 not in empty]
 
 
 def jobs_asked_for(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
     """The plates to convert, from flags, environment and spec."""
     settings = read_settings()
     overrides = PlateOptions(**(settings.said() | _spread(options.said())))
-    flag = None if job_spec == NOT_SAID else job_spec
-    where = flag or settings.job_spec
+    where = job_spec or settings.job_spec
     spec = load_spec(where, settings, options) if where else None
     shown = (
         "command line and environment" if where is None else where if not where.lstrip().startswith("{") else "job spec"

@@ -1,21 +1,20 @@
 """The command line: parse, call, and turn an error into one message and an exit code."""
 
 import json
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import cyclopts
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 
 from cytobatch import __version__
-from cytobatch.asked import NO_OPTIONS, DebugFlag, Options, SpecFlag, jobs_asked_for
+from cytobatch.asked import NO_OPTIONS, DebugFlag, Options, SpecFlag, jobs_asked_for, words_that_say_something
 from cytobatch.describe import describe_job, print_plan, print_report
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
 from cytobatch.flow import environment
@@ -51,7 +50,8 @@ def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
     failed: list[CytobatchError] = []
     began = datetime.now(UTC)
     with ExitStack() as stack:
-        private = stack.enter_context(environment.prepared(debug=debug))
+        with faults("the system's folder for temporary files"):
+            private = stack.enter_context(environment.prepared(debug=debug))
         # Prefect reads the environment when it is imported, so only now; and its server is not imported in vain.
         with lasting():
             from cytobatch.flow import plate  # noqa: PLC0415
@@ -136,15 +136,10 @@ def show(error: CytobatchError, *, debug: bool, prefix: str = "") -> None:
     err.print(f"error: {prefix}{error}", style="red", markup=False, highlight=False)
 
 
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    raise SystemExit(ExitCode.TERMINATED)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code of what happened."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = words_that_say_something(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or debugging()
-    signal.signal(signal.SIGTERM, _terminate)
     try:
         result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         return int(result or 0)

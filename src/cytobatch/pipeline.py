@@ -78,7 +78,7 @@ def _folder_in(parent: Path | None, stack: ExitStack) -> Path:
 def folders_for(job: PlateJob) -> Iterator[Folders]:
     """The folders of a run, for as long as it lasts."""
     with ExitStack() as stack:
-        with faults(f"scratch folder {job.scratch_dir or tempfile.gettempdir()}"):
+        with faults(f"scratch folder {job.scratch_dir or 'of the system'}"):
             root = _folder_in(job.scratch_dir, stack)
         cache = root / "cache"
         if job.cache_dir:

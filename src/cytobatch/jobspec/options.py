@@ -7,7 +7,7 @@ these that says something wins. All are fields of `PlateOptions`, so that names,
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from cytobatch.jobspec.values import (
     Aggregation,
@@ -31,8 +31,6 @@ _OF_NO_CONSEQUENCE = (
     "skip_done", "profile", "no_sign_request", "requester_pays", "extra_args", "destination_profile", "cache_dir",
     "cache_mode", "scratch_dir", "workers", "memory",
 )  # fmt: skip
-NOT_SAID = "-"
-"""Says nothing: a job definition of AWS Batch fills in each of its parameters, wanted or not."""
 _MARKER = "/_SUCCESS"
 _FILES = frozenset[str]().union(*SUFFIXES.values())
 
@@ -144,11 +142,6 @@ class PlateOptions(BaseModel):
     """How many threads compute at once; by default one for each CPU that the container or machine grants."""
     memory: ByteSize | None = Field(None, ge=64 * 2**20)
     """Memory that the run may take, such as 3GiB; by default all that the container or machine grants."""
-
-    @field_validator("source", "destination", mode="after")
-    @classmethod
-    def _unless_it_says_nothing(cls, value: str | None) -> str | None:
-        return None if value == NOT_SAID else value
 
     def said(self) -> dict[str, Any]:
         """The options that were said, by name."""
