@@ -20,6 +20,7 @@ _ESSENTIAL = "Essential container in task exited"
 def patch() -> None:
     """Puts the behaviours in place."""
     _take_properties()
+    _tell_requirements()
     _log_where_told()
     _shape_containers()
     _stop_by_sigterm()
@@ -40,6 +41,21 @@ def _take_properties() -> None:
         return [{"name": name, "value": value} for name, value in environment.items()]
 
     models.Job._get_container_property = of
+
+
+def _tell_requirements() -> None:
+    """A described job has the vCPUs and memory that it asked for, in place of the definition's."""
+    original = models.Job.describe
+    names = {"VCPU": "vcpus", "MEMORY": "memory"}
+
+    def describe(self: Any) -> dict[str, Any]:
+        said: dict[str, Any] = original(self)
+        for asked in self.container_overrides.get("resourceRequirements", []):
+            if asked["type"] in names:
+                said["container"][names[asked["type"]]] = int(asked["value"])
+        return said
+
+    models.Job.describe = describe
 
 
 def _log_where_told() -> None:
