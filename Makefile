@@ -9,7 +9,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test check format image image-test lock bench bench-peers clean
+.PHONY: help venv demo test check format image image-test smoke-aws lock bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ image:  ## build the image cytobatch:latest, with docker, podman or buildah
 
 image-test: venv image  ## run the image: a plate from a folder, one from S3, and what a scheduler relies on
 	IMAGE=cytobatch:$(VERSION) ENGINE=$(ENGINE) $(BIN)/python -m pytest tests/image
+
+smoke-aws: venv  ## set up, convert and take away on AWS itself, with your credentials: minutes, and some cents
+	SMOKE_AWS=1 $(BIN)/python -m pytest -rA tests/aws/test_smoke.py
 
 bench: venv  ## measure all cases, which takes hours; BENCH="csv40 tall --runs 3" measures some
 	$(BIN)/python benchmarks/bench.py $(BENCH)

@@ -17,15 +17,15 @@ ENDED = {"SUCCEEDED", "FAILED"}
 _PATIENCE = 600
 
 
-def ended(batch: Any, job: str) -> dict[str, Any]:
+def ended(batch: Any, job: str, patience: float = _PATIENCE) -> dict[str, Any]:
     """The job when it and, if it is an array, its children have ended."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         (said,) = batch.describe_jobs(jobs=[job])["jobs"]
         if said["status"] in ENDED:
             return dict(said)
         time.sleep(1)
-    raise AssertionError(f"job {job} is {said['status']} after {_PATIENCE} s")
+    raise AssertionError(f"job {job} is {said['status']} after {patience} s")
 
 
 def job_ids(out: str) -> list[str]:
