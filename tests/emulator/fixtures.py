@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -75,17 +74,3 @@ def applied(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> App
     terraform.init()
     terraform.apply()
     return Applied(emulator, terraform, terraform.output())
-
-
-@pytest.fixture(scope="session")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of `terraform/`, where terraform may write."""
-    return copied(tmp_path_factory.mktemp("tree"))
-
-
-@pytest.fixture(scope="session")
-def root(tree: Path) -> Terraform:
-    """The root module, initialized."""
-    terraform = Terraform(tree)
-    terraform.init()
-    return terraform
