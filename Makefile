@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-# The engine, where none is named, is the first that answers. BASE is another base image, BUILD_ARGS are further flags of the build.
+# The engine, where none is named, is the first that answers. BASE is another base image, PLATFORM another machine's
+# (linux/amd64 for AWS, where this one is not), LOCK=anndata.lock adds AnnData, BUILD_ARGS are further flags of the build.
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__.py)
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
@@ -51,7 +52,7 @@ format: venv  ## put the code in shape
 image:  ## build the image cytobatch:latest, with docker, podman or buildah
 	@test -n "$(ENGINE)" || { echo "make image: neither docker, podman nor buildah answers" >&2; exit 1; }
 	@secrets=$$(mktemp -d) && trap 'rm -rf "$$secrets"' EXIT && flags=$$($(PYTHON) .ci/pip_secrets.py "$$secrets") && \
-	BUILDAH_LAYERS=true $(ENGINE) build $$flags $(BUILD_ARGS) $(if $(BASE),--build-arg BASE=$(BASE)) \
+	BUILDAH_LAYERS=true $(ENGINE) build $$flags $(BUILD_ARGS) $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(LOCK),--build-arg LOCK=$(LOCK)) \
 	  $(if $(VERSION),--build-arg VERSION=$(VERSION)) $(if $(REVISION),--build-arg REVISION=$(REVISION)) \
 	  $(if $(CREATED),--build-arg CREATED=$(CREATED)) $(if $(SOURCE_URL),--label org.opencontainers.image.source=$(SOURCE_URL)) \
 	  --tag cytobatch:$(VERSION) --tag cytobatch:latest .

@@ -1,5 +1,6 @@
 """What the documents say is what the program has."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,8 @@ def test_every_option_is_in_the_readme(option: str) -> None:
 
 
 def test_the_readme_names_no_option_that_is_not_there() -> None:
-    named = {word.split("`")[0].split("=")[0] for word in README.split(PREFIX)[1:]}
     known = {option.upper() for option in Settings.model_fields}
-    assert {word.split()[0] for word in named if word and word[0].isalpha()} <= known
+    assert set(re.findall(f"{PREFIX}([A-Z_]+)", README)) <= known
 
 
 @pytest.mark.parametrize("preset", list(PresetName))

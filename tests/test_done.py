@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from cytobatch.done import done_already
+from cytobatch.errors import ConfigurationError, StorageError
 from cytobatch.jobspec import PlateJob
 from cytobatch.pipeline import plan_plate, run_plate
 from cytobatch.report import RunReport
 from cytobatch.storage import Destination
 from cytobatch.synthetic import write_csv
 from plates import site_tables, write_sites
+from proxy import Answer, proxy
 
 Upload = Callable[[Path, str], str]
 
@@ -147,3 +149,28 @@ def test_files_that_are_ignored_count(tmp_path: Path) -> None:
     run_plate(job)
     write_csv(site_tables(1)["Cells"], source / "P1-A01-1" / "More.csv")
     assert looked_up(job, tmp_path) is None
+
+
+def test_the_profile_of_another_source_is_replaced_unless_that_is_refused(tmp_path: Path) -> None:
+    first, second = old_sites(tmp_path / "a" / "P1"), old_sites(tmp_path / "b" / "P1", 3)
+    destination = tmp_path / "out" / "P1"
+    run_plate(job_of(first, destination))
+    before = (destination / "single_cells.parquet").read_bytes()
+    with pytest.raises(ConfigurationError, match="the profile of another source") as caught:
+        run_plate(job_of(second, destination, replace=False))
+    assert str(first) in caught.value.why
+    assert (destination / "single_cells.parquet").read_bytes() == before
+    run_plate(job_of(f"{first}/", destination, replace=False, max_failed_exports=1))
+    run_plate(job_of(second, destination))
+    assert (destination / "single_cells.parquet").read_bytes() != before
+
+
+def test_a_wrong_key_does_not_pass_for_a_plate_that_is_not_done(
+    upload: Upload, s3_url: str, bucket: str, tmp_path: Path
+) -> None:
+    refusal = Answer(403, b"<Error><Code>InvalidAccessKeyId</Code></Error>")
+    job = job_of(upload(write_sites(tmp_path / "in", 1), "in"), f"s3://{bucket}/out")
+    with proxy(s3_url, lambda one: refusal if one.key.endswith("run-report.json") else None) as (address, _):
+        refused = job.model_copy(update={"destination_endpoint_url": address})
+        with pytest.raises(StorageError, match="no permission"):
+            looked_up(refused, tmp_path)

@@ -3,6 +3,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cytobatch.errors import ExitCode, JobSpecError, LayoutError, SourceNotFoundError
 from cytobatch.jobspec import ColumnNaming, JobSpec, PlateJob, PlateOptions, parse_spec, plate_jobs, resolved_spec
@@ -197,5 +199,22 @@ def test_a_resolved_spec_gives_the_same_plates_but_for_what_is_of_one_machine() 
     wanted = jobs(RESOLVED, well_profiles="median")
     spec = parse_spec(resolved_spec(wanted).model_dump_json(exclude_none=True), "plates-0.json")
     found = plate_jobs(spec, PlateOptions(), None, "plates-0.json", lambda *_: [])
-    own = {"profile": None, "cache_dir": None, "cache_mode": "tmp_dir"}
+    own = {"profile": None, "cache_dir": None, "cache_mode": "tmp_dir", "memory": None}
     assert [job.model_dump() for job in found] == [job.model_dump() | own for job in wanted]
+
+
+ODD_NAMES = st.text(st.sampled_from("P*?[]{}plate1 +é\"'\\:#-"), min_size=1, max_size=12).map(lambda name: f"x{name}")
+
+
+@given(st.lists(ODD_NAMES, min_size=1, max_size=5, unique=True))
+def test_a_resolved_spec_takes_names_as_they_are(names: list[str]) -> None:
+    wanted = [PlateJob(source=f"s3://in/{name}", destination=f"s3://out/{name}", plate=name) for name in names]
+    text = resolved_spec(wanted).model_dump_json(exclude_none=True)
+    spec = parse_spec(text, "plates-0.json")
+    assert plate_jobs(spec, PlateOptions(), None, "plates-0.json", lambda *_: []) == wanted
+    assert plate_jobs(spec, PlateOptions(), len(names) - 1, "plates-0.json", lambda *_: []) == wanted[-1:]
+
+
+def test_a_key_that_stands_twice_is_told_in_json_too() -> None:
+    with pytest.raises(JobSpecError, match="stands twice"):
+        parse_spec('{"plates": [{"source": "/a", "source": "/b", "destination": "/c"}]}', "spec.json")

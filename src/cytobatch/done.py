@@ -1,6 +1,7 @@
 """Whether a plate's published profile is that of the inputs and options of now, so that nothing is left to do."""
 
 from cytobatch.annotations import digest_of
+from cytobatch.errors import ConfigurationError
 from cytobatch.inventory import Inventory, SourceFile
 from cytobatch.jobspec import PlateJob
 from cytobatch.plan import ConversionPlan
@@ -22,6 +23,18 @@ def done_already(plan: ConversionPlan, destination: Destination) -> RunReport | 
         return None
     there = all(destination.size_of(out.path, out.files) == out.bytes for out in report.outputs)
     return report if there else None
+
+
+def refuse_another_source(plan: ConversionPlan, destination: Destination) -> None:
+    """Raises ConfigurationError where the destination has the published profile of another source."""
+    text = destination.earlier_report()
+    report = parse_report(text) if text is not None else None
+    if report is not None and report.source.rstrip("/") != plan.job.source.rstrip("/"):
+        raise ConfigurationError(
+            "destination has the profile of another source", where=plan.job.destination,
+            why=f"its report is of {report.source}, this plate is {plan.job.source}",
+            remedy="name another destination, or take away what is there if it may be replaced",
+        )  # fmt: skip
 
 
 def tells_of(report: RunReport, job: PlateJob, inventory: Inventory) -> bool:

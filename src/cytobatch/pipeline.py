@@ -18,7 +18,7 @@ from typing import TypeVar
 from cytobatch import __version__
 from cytobatch.annotations import annotate
 from cytobatch.convert import ConvertedPlate, Means, check_anndata, convert
-from cytobatch.done import done_already
+from cytobatch.done import done_already, refuse_another_source
 from cytobatch.engine import Engine
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.files import files_below
@@ -31,7 +31,7 @@ from cytobatch.plan import COMBINED, ConversionPlan, csv_stems, make_plan
 from cytobatch.readers.csv import parse_header
 from cytobatch.report import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
 from cytobatch.scratch import room_to_fetch
-from cytobatch.storage import Access, Destination, Source, faults, read_text
+from cytobatch.storage import Access, Clients, Destination, Source, faults, read_text
 from cytobatch.survey import Survey, survey
 from cytobatch.workers import Workers
 
@@ -91,21 +91,21 @@ def folders_for(job: PlateJob) -> Iterator[Folders]:
         yield folders
 
 
-def plan_plate(job: PlateJob, cache: Path) -> tuple[Source, ConversionPlan]:
+def plan_plate(job: PlateJob, cache: Path, clients: Clients | None = None) -> tuple[Source, ConversionPlan]:
     """Finds the source, lists it once and plans its conversion."""
-    source, inventory = _located(job, cache)
+    source, inventory = _located(job, cache, clients)
     return source, make_plan(source.job, inventory, _headers(source, inventory))
 
 
-def _located(job: PlateJob, cache: Path) -> tuple[Source, Inventory]:
+def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Source, Inventory]:
     """The source with its files: the job's own, or with a batch the folder of its workspace that has the plate."""
     if job.batch is None or job.plate is None:
-        source = Source(job, cache)
+        source = Source(job, cache, clients)
         return source, source.inventory()
     kinds = frozenset(SourceKind) if job.preset is PresetName.AUTO else PRESETS[job.preset].kinds
     places = plate_sources(job.source, job.batch, job.plate, kinds)
     for place in places:
-        source = Source(job.model_copy(update={"source": place.folder}), cache)
+        source = Source(job.model_copy(update={"source": place.folder}), cache, clients)
         try:
             inventory = source.inventory()
         except SourceNotFoundError:
@@ -270,6 +270,8 @@ def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: igno
         done = done_already(plan, destination) if job.skip_done else None
         if done is not None:
             return done
+        if not job.replace:
+            refuse_another_source(plan, destination)
         with means_for(plan, source, folders) as means:
             found = timed("survey", lambda: survey_plate(plan, means))
             converted = timed("convert", lambda: convert_plate(found, means))

@@ -29,8 +29,10 @@ def test_one_plate_is_a_plain_job_and_several_are_an_array() -> None:
 
 def test_the_share_of_a_fair_queue_is_said() -> None:
     (array,) = arrays_of([need()], deployment(), None, FOLDER, "B1")
-    assert request_of(array, deployment(share_identifier="all"), None)["shareIdentifier"] == "all"
+    fair = request_of(array, deployment(share_identifier="all"), None)
+    assert (fair["shareIdentifier"], fair["schedulingPriorityOverride"]) == ("all", 1)
     assert request_of(array, deployment(share_identifier="all"), "mine")["shareIdentifier"] == "mine"
+    assert "schedulingPriorityOverride" not in request_of(array, deployment(), None)
 
 
 @given(st.integers(1, 3 * LARGEST_ARRAY))
@@ -46,7 +48,8 @@ def test_plates_too_large_for_fargate_go_by_themselves() -> None:
     plates = [need(0), need(1, scratch=300 * GIB, size=Size(4, 16384)), need(2)]
     small, large = arrays_of(plates, deployment(), None, FOLDER, "B1")
     assert [one.job.plate for one in small.plates] == ["P0", "P2"]
-    assert (large.compute, large.size) == (Compute.EC2_SPOT, Size(4, 16384))
+    # A whole host: jobs on one would share its disk.
+    assert (large.compute, large.size) == (Compute.EC2_SPOT, Size(8, 24576))
     assert small.size == Size(2, 8192)
 
 

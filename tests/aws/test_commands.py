@@ -88,7 +88,7 @@ def test_prices_of_ones_own_are_used(bucket: str, plates: str, tmp_path: Path, s
     _, out, _ = say(*words, "--prices", table, "--compute", "ec2_spot")
     assert "by a dear table" in out
     assert "ec2_spot" in out
-    assert "1 plate, about $66,6" in out
+    assert "1 plate, about $533,3" in out
     code, _, err = say(*words, "--prices", table)
     assert code == ExitCode.CONFIGURATION
     assert "no price of fargate_spot" in err

@@ -8,7 +8,11 @@ from cytobatch.errors import JobSpecError
 
 TABLE = PriceTable(
     what="a test's prices",
-    compute={Compute.FARGATE: ComputePrice(vcpu_hour=1, gib_hour=0.1, scratch_gib_hour=0.01, free_scratch_gib=20)},
+    compute={
+        Compute.FARGATE: ComputePrice(
+            vcpu_hour=1, gib_hour=0.1, scratch_gib_hour=0.01, free_scratch_gib=20, machine_hour=0.5
+        )
+    },
 )
 
 
@@ -17,7 +21,7 @@ def test_hours_are_those_of_all_plates_and_dollars_follow() -> None:
     found = estimate(plates, Size(2, 8192), Compute.FARGATE, 120, TABLE)
     assert found.longest_seconds == pytest.approx(3600)
     assert found.hours == pytest.approx(3)
-    assert found.dollars == pytest.approx(3 * (2 * 1 + 8 * 0.1 + 100 * 0.01))
+    assert found.dollars == pytest.approx(3 * (2 * 1 + 8 * 0.1 + 100 * 0.01 + 0.5))
 
 
 def test_the_longest_plate_is_the_largest() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from plates_to_submit import GIB, deployment, need
 
 from cytobatch.aws.deployment import Compute
-from cytobatch.aws.sizing import Size, compute_for, largest, need_of, size_for
+from cytobatch.aws.sizing import Size, compute_for, need_of, size_for, size_on
 from cytobatch.errors import InputDataError
 from cytobatch.jobspec import PlateJob
 from cytobatch.pipeline import plan_plate
@@ -35,7 +35,9 @@ def test_every_size_is_one_that_fargate_has(size: int) -> None:
 
 
 def test_plates_together_get_what_is_enough_for_each() -> None:
-    assert largest([need(size=Size(1, 4096)), need(size=Size(4, 16384)), need()]) == Size(4, 16384)
+    plates = [need(size=Size(1, 4096)), need(size=Size(4, 16384)), need()]
+    assert size_on(Compute.FARGATE, plates) == Size(4, 16384)
+    assert size_on(Compute.EC2_SPOT, plates[:1]) == Size(8, 24576)
 
 
 def test_the_cheapest_disk_that_is_large_enough_is_taken() -> None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cytobatch.aws.deployment import Compute, Deployment
-from cytobatch.aws.sizing import PlateNeed, Size, compute_for, largest
+from cytobatch.aws.sizing import PlateNeed, Size, compute_for, size_on
 from cytobatch.errors import JobSpecError
 
 LARGEST_ARRAY = 10_000
 _LONGEST_NAME = 128
+_PRIORITY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def arrays_of(
     return tuple(
         ArrayJob(
             name=_name(name, number if len(pieces) > 1 else None),
-            spec=f"{folder}/plates-{number}.json", compute=kind, size=largest(piece), plates=tuple(piece),
+            spec=f"{folder}/plates-{number}.json", compute=kind, size=size_on(kind, piece), plates=tuple(piece),
         )
         for number, (kind, piece) in enumerate(pieces)
     )  # fmt: skip
@@ -77,7 +78,8 @@ def request_of(array: ArrayJob, deployment: Deployment, share: str | None) -> di
             "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in requirements]
         },
         **({"arrayProperties": {"size": len(array.plates)}} if len(array.plates) > 1 else {}),
-        **({"shareIdentifier": share} if share else {}),
+        # A fair queue demands both, and any other refuses either.
+        **({"shareIdentifier": share, "schedulingPriorityOverride": _PRIORITY} if share else {}),
     }
 
 

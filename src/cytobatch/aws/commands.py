@@ -94,7 +94,8 @@ def submit(
         out.print("dry run: nothing was submitted", highlight=False)
         return ExitCode.OK
     service = BatchService(target.region, access.profile)
-    show.print_submission(out, Submitter(target, service, access, how.share).send(arrays, folder), folder)
+    submitter = Submitter(target, service, access, how.share)
+    show.print_submission(out, submitter.send(arrays, folder, lambda job: show.print_job(out, job)), folder)
     return ExitCode.OK
 
 
@@ -113,7 +114,7 @@ def _wanted(plates: list[Inspected], *, keep_going: bool) -> list[Inspected]:
             why=f"they are named above, {unsound[0].job.label} first; nothing was submitted",
             remedy="mend them, leave them out, or say --keep-going to let them fail alone",
         )  # fmt: skip
-    return [plate for plate in plates if plate.done is None]
+    return [plate for plate in plates if not plate.done]
 
 
 def status(
@@ -136,8 +137,7 @@ def status(
     found = statuses(service, jobs)
     show.print_statuses(out, found)
     for one in found:
-        for failure in failures(service, one, how.log_group or target.log_group, access):
-            show.print_failure(out, failure)
+        show.print_failures(out, one, failures(service, one, how.log_group or target.log_group, access))
     return ExitCode.PLATES_FAILED if any(one.failed for one in found) else ExitCode.OK
 
 

@@ -11,8 +11,7 @@ from cytobatch.done import done_already
 from cytobatch.errors import InputDataError, JobSpecError
 from cytobatch.jobspec import PlateJob
 from cytobatch.pipeline import plan_plate
-from cytobatch.report import RunReport
-from cytobatch.storage import Destination, is_remote
+from cytobatch.storage import Clients, Destination, is_remote
 
 _THREADS = 16
 _SMALLEST = Size(1, 4096)
@@ -20,11 +19,11 @@ _SMALLEST = Size(1, 4096)
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """One plate: what it needs; the report, if it is done already; or what is wrong with its source."""
+    """One plate: what it needs, whether it is done already, or what is wrong with its source."""
 
     job: PlateJob
     need: PlateNeed
-    done: RunReport | None = None
+    done: bool = False
     unsound: InputDataError | None = None
 
 
@@ -48,18 +47,19 @@ def inspect(jobs: Sequence[PlateJob], heard: Callable[[Inspected], None] = lambd
     """
 
     def told(job: PlateJob) -> Inspected:
-        found = _inspected(job, Path(cache))
+        found = _inspected(job, Path(cache), clients)
         heard(found)
         return found
 
+    clients = Clients()
     with tempfile.TemporaryDirectory(prefix="cytobatch-") as cache, ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(told, jobs))
 
 
-def _inspected(job: PlateJob, cache: Path) -> Inspected:
+def _inspected(job: PlateJob, cache: Path, clients: Clients) -> Inspected:
     try:
-        _, plan = plan_plate(job, cache)
+        _, plan = plan_plate(job, cache, clients)
     except InputDataError as error:
         return Inspected(job, PlateNeed(job, 0, _SMALLEST, 0), unsound=error)
-    done = done_already(plan, Destination(job)) if job.skip_done else None
+    done = job.skip_done and done_already(plan, Destination(job, clients)) is not None
     return Inspected(job, need_of(job, plan), done)

@@ -19,10 +19,13 @@ from cytobatch.errors import JobSpecError
 _BYTES_A_VCPU_SECOND = 25e6
 _START_SECONDS = {Compute.FARGATE: 60, Compute.FARGATE_SPOT: 60, Compute.EC2_SPOT: 240}
 _BILLED_AT_LEAST = 60
+_ADDRESS = 0.005
+"""A public IPv4 address: https://aws.amazon.com/vpc/pricing/"""
 
 
 class ComputePrice(BaseModel):
-    """US dollars by the hour: of a vCPU, of a GiB of memory, of a GiB of scratch disk beyond the first free ones."""
+    """US dollars by the hour: of a vCPU, of a GiB of memory, of a GiB of scratch disk beyond the first free ones, and
+    of a machine by itself, such as its public address."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,6 +33,7 @@ class ComputePrice(BaseModel):
     gib_hour: float = Field(ge=0)
     scratch_gib_hour: float = Field(ge=0)
     free_scratch_gib: int = Field(0, ge=0)
+    machine_hour: float = Field(0, ge=0)
 
 
 class PriceTable(BaseModel):
@@ -42,15 +46,19 @@ class PriceTable(BaseModel):
 
 
 LIST_PRICES = PriceTable(
-    what="list prices of us-east-1, November 2026",
+    what="list prices of us-east-1",
     compute={
         Compute.FARGATE: ComputePrice(
-            vcpu_hour=0.04048, gib_hour=0.004445, scratch_gib_hour=0.000111, free_scratch_gib=20
+            vcpu_hour=0.04048, gib_hour=0.004445, scratch_gib_hour=0.000111, free_scratch_gib=20, machine_hour=_ADDRESS
         ),
         Compute.FARGATE_SPOT: ComputePrice(
-            vcpu_hour=0.012144, gib_hour=0.0013335, scratch_gib_hour=0.000111, free_scratch_gib=20
+            vcpu_hour=0.012144,
+            gib_hour=0.0013335,
+            scratch_gib_hour=0.000111,
+            free_scratch_gib=20,
+            machine_hour=_ADDRESS,
         ),
-        Compute.EC2_SPOT: ComputePrice(vcpu_hour=0.0192, gib_hour=0, scratch_gib_hour=0.00011),
+        Compute.EC2_SPOT: ComputePrice(vcpu_hour=0.0192, gib_hour=0, scratch_gib_hour=0.00011, machine_hour=_ADDRESS),
     },
 )
 
@@ -91,5 +99,6 @@ def estimate(
     seconds = [max(_BILLED_AT_LEAST, _START_SECONDS[compute] + need.source_bytes / rate) for need in needs]
     hours = sum(seconds) / 3600
     scratch = max(0, scratch_gib - price.free_scratch_gib) * price.scratch_gib_hour
-    hourly = size.vcpus * price.vcpu_hour + size.memory_mib / 1024 * price.gib_hour + scratch
+    machine = size.vcpus * price.vcpu_hour + size.memory_mib / 1024 * price.gib_hour + price.machine_hour
+    hourly = machine + scratch
     return Estimate(max(seconds, default=0.0), hours, hours * hourly)

@@ -27,6 +27,7 @@ _DENIED = frozenset(
     {"AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException", "AccessDenied"}
 )
 _NO_LOG = frozenset({"ResourceNotFoundException"})
+_NOTHING = "-"
 
 
 class JobState(StrEnum):
@@ -49,13 +50,14 @@ class Job:
     """A job as AWS Batch describes it.
 
     `size` is that of an array and `counts` its children by state; both are nothing for a plain job or a child. `spec`
-    is the parameter of that name. `attempts` are those that were begun.
+    and `source` are the parameters of these names, where they say something. `attempts` are those that were begun.
     """
 
     id: str
     name: str
     state: JobState
     spec: str | None
+    source: str | None
     size: int | None
     counts: dict[JobState, int]
     index: int | None
@@ -74,11 +76,16 @@ class Job:
         counts = {JobState(state): count for state, count in (array.get("statusSummary") or {}).items() if count}
         return cls(
             id=said["jobId"], name=said["jobName"], state=JobState(said["status"]),
-            spec=(said.get("parameters") or {}).get("spec"), size=array.get("size"), counts=counts,
+            spec=_parameter(said, "spec"), source=_parameter(said, "source"), size=array.get("size"), counts=counts,
             index=array.get("index"), attempts=len(attempts), exit_code=container.get("exitCode"),
             reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)),
             log_stream=container.get("logStreamName"),
         )  # fmt: skip
+
+
+def _parameter(said: dict[str, Any], name: str) -> str | None:
+    value = (said.get("parameters") or {}).get(name)
+    return None if value == _NOTHING else value
 
 
 class BatchService:
@@ -105,12 +112,13 @@ class BatchService:
                 found.update({said["jobId"]: Job.of(said) for said in self._batch.describe_jobs(jobs=some)["jobs"]})
         return [found[one] for one in ids if one in found]
 
-    def children(self, array: str, state: JobState) -> list[Job]:
-        """The children of an array that are in a state, by index."""
+    def children(self, array: str, state: JobState, most: int) -> list[Job]:
+        """The first children of an array that are in a state, by index."""
         with _faults(f"children of job {array}"):
             pages = self._batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus=state.value)
-            ids = [said["jobId"] for page in pages for said in page["jobSummaryList"]]
-        return sorted(self.describe(ids), key=lambda job: job.index or 0)
+            found = [said for page in pages for said in page["jobSummaryList"]]
+        first = sorted(found, key=lambda said: int(said.get("arrayProperties", {}).get("index", 0)))[:most]
+        return sorted(self.describe([said["jobId"] for said in first]), key=lambda job: job.index or 0)
 
     def last_lines(self, group: str, stream: str, count: int) -> list[str]:
         """The last lines that a job wrote; none where its log is gone, or was never begun."""

@@ -13,9 +13,11 @@ from cytobatch.aws.inspect import Inspected
 from cytobatch.aws.prices import Estimate, PriceTable, estimate
 from cytobatch.aws.service import JobState
 from cytobatch.aws.status import Failure, JobStatus
-from cytobatch.aws.submit import Submission
+from cytobatch.aws.submit import Submission, SubmittedJob
+from cytobatch.errors import ServiceError
 
 _SHOWN = 20
+_MISSES = 5
 _GIB = 2**30
 
 
@@ -63,15 +65,18 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
+def print_job(console: Console, job: SubmittedJob) -> None:
+    """A job that AWS Batch took."""
+    console.print(f"{job.id}  {job.name}: {_count(job.plates)} on {job.compute}", highlight=False, markup=False)
+
+
 def print_submission(console: Console, submission: Submission, folder: str) -> None:
-    """The job ids, and how to follow them."""
-    for job in submission.jobs:
-        console.print(f"{job.id}  {job.name}: {_count(job.plates)} on {job.compute}", highlight=False, markup=False)
-    ids = " ".join(job.id for job in submission.jobs)
-    console.print(f"kept in  {folder}/submission.json", highlight=False, markup=False)
-    console.print(f"follow   cytobatch status {ids}", highlight=False, markup=False)
-    for job in submission.jobs:
-        console.print(f"collect  cytobatch collect --job-spec {job.spec} --to FOLDER", highlight=False, markup=False)
+    """Where a submission is kept, and how to follow its jobs."""
+    lines = [f"kept in  {folder}/submission.json"]
+    lines += [f"follow   cytobatch status {' '.join(job.id for job in submission.jobs)}"]
+    lines += [f"collect  cytobatch collect --job-spec {job.spec} --to FOLDER" for job in submission.jobs]
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
 
 
 def print_statuses(console: Console, found: Iterable[JobStatus]) -> None:
@@ -92,9 +97,23 @@ def print_failure(console: Console, failure: Failure) -> None:
         console.print(f"  | {line}", style="dim", markup=False, highlight=False)
 
 
+def print_failures(console: Console, status: JobStatus, failures: Iterable[Failure]) -> None:
+    """Plates that failed; the first of them where they are many."""
+    shown = 0
+    for failure in failures:
+        print_failure(console, failure)
+        shown += 1
+    if status.failed > shown:
+        console.print(f"and {_count(status.failed - shown)} more that failed", style="red", highlight=False)
+
+
 def followed(console: Console, look: Callable[[], list[JobStatus]], seconds: float) -> list[JobStatus]:
-    """The jobs when all of their plates have ended, with a bar for each job until then; `look` finds them anew."""
+    """The jobs when all of their plates have ended, with a bar for each job until then; `look` finds them anew.
+
+    Raises ServiceError where AWS does not answer several times running.
+    """
     found = look()
+    misses = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bars = [progress.add_task(_bar_text(status), total=status.total) for status in found]
@@ -104,7 +123,12 @@ def followed(console: Console, look: Callable[[], list[JobStatus]], seconds: flo
             if all(status.ended == status.total for status in found):
                 return found
             time.sleep(seconds)
-            found = look()
+            try:
+                found, misses = look(), 0
+            except ServiceError:
+                misses += 1
+                if misses > _MISSES:
+                    raise
 
 
 def _bar_text(status: JobStatus) -> str:

@@ -31,6 +31,10 @@ class Size:
 _SIZES = ((2 * _GIB, Size(1, 4096)), (20 * _GIB, Size(2, 8192)))
 _LARGEST = Size(4, 16384)
 
+# Jobs on one host share its scratch disk, and a vCPU bounds nothing there: so a job takes more than half of a host of 8
+# vCPUs and 32 GiB, which is the kind that Terraform sets up, and no second one fits.
+_WHOLE_HOST = Size(8, 24576)
+
 
 @dataclass(frozen=True, slots=True)
 class PlateNeed:
@@ -50,14 +54,14 @@ def size_for(source_bytes: int) -> Size:
 def need_of(job: PlateJob, plan: ConversionPlan) -> PlateNeed:
     """What a plate needs; `job` is as it was asked for, before its source was looked for in a workspace."""
     size = size_for(plan.size)
-    limits = Limits(job.workers or size.vcpus, job.memory or size.memory_mib * 2**20)
+    limits = Limits(size.vcpus, size.memory_mib * 2**20)
     scratch = scratch_need(plan, remote=True, table_bytes=limits.table_bytes)
     return PlateNeed(job, plan.size, size, round(_MARGIN * scratch.total))
 
 
-def largest(needs: Iterable[PlateNeed]) -> Size:
-    """The size that is enough for each of the plates."""
-    return max(need.size for need in needs)
+def size_on(compute: Compute, needs: Iterable[PlateNeed]) -> Size:
+    """The size that is enough for each of the plates; on EC2 a whole host."""
+    return _WHOLE_HOST if compute is Compute.EC2_SPOT else max(need.size for need in needs)
 
 
 def compute_for(need: PlateNeed, deployment: Deployment, wanted: Compute | None) -> Compute:

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cytobatch.aws.service import ENDED, BatchService, Job, JobState
-from cytobatch.errors import ExitCode, JobSpecError, StorageError
+from cytobatch.errors import CytobatchError, ExitCode, JobSpecError
 from cytobatch.jobspec import parse_spec, plate_jobs
-from cytobatch.jobspec.options import PlateOptions
+from cytobatch.jobspec.options import PlateOptions, own_name, without_marker
 from cytobatch.storage import Access, read_text
 
 _LINES = 6
+_SHOWN = 20
 _MEANINGS = {
     ExitCode.CONFIGURATION: "configuration",
     ExitCode.INPUT_DATA: "input data",
@@ -66,36 +67,47 @@ def statuses(service: BatchService, ids: Sequence[str]) -> list[JobStatus]:
 
 
 def _counts(job: Job) -> Mapping[JobState, int]:
-    """An array says how many children are in each state, but only of those that there are already."""
+    """An array says how many children are in each state, but only of those that there are already.
+
+    The others wait; or, where the array itself has ended without them, have ended as it did.
+    """
     if job.size is None:
         return {job.state: 1}
     unborn = job.size - sum(job.counts.values())
-    return job.counts | ({JobState.PENDING: job.counts.get(JobState.PENDING, 0) + unborn} if unborn > 0 else {})
+    state = job.state if job.state in ENDED else JobState.PENDING
+    return job.counts | ({state: job.counts.get(state, 0) + unborn} if unborn > 0 else {})
 
 
 def failures(service: BatchService, status: JobStatus, log_group: str, access: Access) -> Iterator[Failure]:
-    """The plates of a job that failed, by index. Raises ServiceError."""
+    """The first plates of a job that failed, by index. Raises ServiceError."""
     if not status.failed:
         return
     job = status.job
-    failed = [job] if job.size is None else service.children(job.id, JobState.FAILED)
-    names = _plates(job.spec, access)
-    for child in failed:
-        index = child.index or 0
-        plate = names[index] if index < len(names) else f"plate {index}"
+    # An array may fail without any child.
+    failed = [job] if job.size is None else service.children(job.id, JobState.FAILED, _SHOWN) or [job]
+    names = _plates(job, access)
+    for child in failed[:_SHOWN]:
         lines = service.last_lines(log_group, child.log_stream, _LINES) if child.log_stream else []
-        yield Failure(child, plate, _reason(child), tuple(lines))
+        yield Failure(child, _plate_of(child, names), _reason(child), tuple(lines))
 
 
-def _plates(spec: str | None, access: Access) -> list[str]:
-    """The names of the plates of a resolved spec; none where it is not to be had any more."""
-    if spec is None:
-        return []
+def _plate_of(child: Job, names: Sequence[str]) -> str:
+    """The plate's name; the job's where it has several plates, or where its spec is not to be had."""
+    if child.index is None:
+        return names[0] if len(names) == 1 else child.name
+    return names[child.index] if child.index < len(names) else f"plate {child.index}"
+
+
+def _plates(job: Job, access: Access) -> list[str]:
+    """The names of a job's plates; none where its spec does not hold, which may be why it failed, or is gone."""
+    if job.spec is None:
+        return [own_name(without_marker(job.source))] if job.source else []
     try:
-        jobs = plate_jobs(parse_spec(read_text(spec, access), spec), PlateOptions(), None, spec, lambda _, __: [])
-    except StorageError:
+        spec = parse_spec(read_text(job.spec, access), job.spec)
+        jobs = plate_jobs(spec, PlateOptions(), None, job.spec, lambda _, __: [])
+    except CytobatchError:
         return []
-    return [job.label for job in jobs]
+    return [one.label for one in jobs]
 
 
 def _reason(job: Job) -> str:

@@ -1,7 +1,7 @@
 """A submission: resolved specs put into the deployment's bucket, and one array job for each."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from cytobatch.aws.arrays import ArrayJob, request_of
 from cytobatch.aws.deployment import Compute, Deployment
 from cytobatch.aws.service import BatchService
-from cytobatch.jobspec import resolved_spec
+from cytobatch.errors import InternalError
+from cytobatch.jobspec import PlateOptions, parse_spec, plate_jobs, resolved_spec
 from cytobatch.storage import Access, write_text
 
 
@@ -45,27 +46,42 @@ class Submitter:
     access: Access
     share: str | None = None
 
-    def send(self, arrays: Sequence[ArrayJob], folder: str) -> Submission:
-        """Submits the jobs. Raises StorageError before any was submitted, ServiceError also after some were.
+    def send(self, arrays: Sequence[ArrayJob], folder: str, told: Callable[[SubmittedJob], None]) -> Submission:
+        """Submits the jobs; `told` hears of each at once, so that none runs unknown whatever befalls the next.
 
-        Those are kept in the folder's `submission.json` in either case.
+        Each is kept in the folder's `submission.json`, too. Raises StorageError, ServiceError.
         """
         for array in arrays:
-            spec = resolved_spec(need.job for need in array.plates)
-            write_text(array.spec, spec.model_dump_json(exclude_none=True, indent=2), self.access)
-        sent: list[SubmittedJob] = []
-        try:
-            for array in arrays:
-                job = self.service.submit(request_of(array, self.deployment, self.share))
-                sent.append(
-                    SubmittedJob(
-                        id=job, name=array.name, spec=array.spec, plates=len(array.plates), compute=array.compute
-                    )
-                )
-        finally:
-            submission = Submission(deployment=self.deployment.name, region=self.deployment.region, jobs=tuple(sent))
+            write_text(array.spec, _spec_text(array), self.access)
+        submission = Submission(deployment=self.deployment.name, region=self.deployment.region, jobs=())
+        for array in arrays:
+            job = self._submitted(array)
+            told(job)
+            submission = submission.model_copy(update={"jobs": (*submission.jobs, job)})
             write_text(f"{folder}/submission.json", submission.model_dump_json(indent=2), self.access)
         return submission
+
+    def _submitted(self, array: ArrayJob) -> SubmittedJob:
+        request = request_of(array, self.deployment, self.share)
+        job = self.service.submit(request)
+        return SubmittedJob(id=job, name=array.name, spec=array.spec, plates=len(array.plates), compute=array.compute)
+
+
+def _spec_text(array: ArrayJob) -> str:
+    """The array's spec, from which every child reads the very plate that was looked at.
+
+    Raises InternalError if it would not: a thousand children would fail one after the other.
+    """
+    jobs = [need.job for need in array.plates]
+    spec = resolved_spec(jobs)
+    text = spec.model_dump_json(exclude_none=True, indent=2)
+    again = plate_jobs(parse_spec(text, array.spec), PlateOptions(), None, array.spec, lambda *_: [])
+    if resolved_spec(again) != spec:
+        raise InternalError(
+            "resolved spec does not hold", where=array.spec, why="its plates are not those that it was made of",
+            remedy="report it, with the spec that was submitted",
+        )  # fmt: skip
+    return text
 
 
 def new_folder(deployment: Deployment) -> str:

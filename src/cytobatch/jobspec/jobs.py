@@ -37,8 +37,11 @@ def plate_jobs(
     jobs: list[PlateJob] = []
     for number, plate in enumerate(plates):
         place = where if len(plates) == 1 else f"{where}, plates.{number}"
-        merged = _with_network(_merged((defaults, plate.said(), single), place), folders)
-        jobs += [_one_job(said, place) for said in _expanded(merged, place, folders)]
+        merged = _merged((defaults, plate.said(), single), place)
+        if spec and spec.resolved:
+            jobs.append(_checked(merged, place))
+            continue
+        jobs += [_one_job(said, place) for said in _expanded(_with_network(merged, folders), place, folders)]
     _refuse_shared_destinations(jobs, where)
     if array_index is None:
         return jobs
@@ -115,8 +118,12 @@ def _one_job(merged: Mapping[str, Any], where: str) -> PlateJob:
     filled = {name: _filled(merged[name], names, name, where) for name in _TEMPLATES if name in merged}
     # A source that has the plate's folder in it is no workspace to look for the plate in.
     said = {name: value for name, value in merged.items() if name != "batch" or _PLATE not in merged["source"]}
+    return _checked({**said, **filled}, where)
+
+
+def _checked(said: Mapping[str, Any], where: str) -> PlateJob:
     try:
-        return PlateJob.model_validate({**said, **filled})
+        return PlateJob.model_validate(dict(said))
     except ValidationError as error:
         raise spec_error(error, where) from error
 

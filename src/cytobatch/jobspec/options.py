@@ -28,8 +28,8 @@ PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES = "single_cells", "profiles"
 """The outputs, by their names without suffix."""
 _OF_NO_CONSEQUENCE = (
-    "skip_done", "profile", "no_sign_request", "requester_pays", "extra_args", "destination_profile", "cache_dir",
-    "cache_mode", "scratch_dir", "workers", "memory",
+    "skip_done", "replace", "profile", "no_sign_request", "requester_pays", "extra_args", "destination_profile",
+    "cache_dir", "cache_mode", "scratch_dir", "workers", "memory",
 )  # fmt: skip
 _MARKER = "/_SUCCESS"
 _FILES = frozenset[str]().union(*SUFFIXES.values())
@@ -118,6 +118,8 @@ class PlateOptions(BaseModel):
     """How many exports may fail before the job does."""
     skip_done: bool | None = None
     """Leave a plate alone whose published report tells of these very inputs and options."""
+    replace: bool | None = None
+    """Replace what an earlier run published; --no-replace refuses a destination whose report is of another source."""
     profile: str | None = Field(None, min_length=1)
     """AWS profile for source and destination."""
     endpoint_url: str | None = Field(None, min_length=1)
@@ -180,6 +182,7 @@ class PlateJob(BaseModel):
     chunk_size: int | None = None
     max_failed_exports: int = 0
     skip_done: bool = False
+    replace: bool = True
     profile: str | None = None
     endpoint_url: str | None = None
     no_sign_request: bool = False

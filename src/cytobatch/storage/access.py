@@ -5,6 +5,7 @@ by text.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from cytobatch.limits import FEWEST_FETCH_THREADS, limits_of
 
 _ATTEMPTS = 5
 DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
+HIDDEN = frozenset({"AccessDenied", "403", "Forbidden"})
+"""What a role that may not list a bucket hears of an object that is not there. A wrong key or token tells nothing."""
 CHANGED = frozenset({"PreconditionFailed", "412"})
 ABSENT = frozenset({"NoSuchBucket", "NoSuchKey", "404", "NotFound"})
 
@@ -152,11 +155,28 @@ def _s3_client(access: Access, cache: Path | None) -> S3Client:
     )
 
 
-def open_path(uri: str, access: Access, cache: Path | None = None) -> Path | CloudPath:
-    """A local path or a cloud path with its client. Raises StorageError."""
+class Clients:
+    """Clients of S3 for many plates: one for each way to reach it, as making one takes a tenth of a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[tuple[str, Path | None], S3Client] = {}
+
+    def s3(self, access: Access, cache: Path | None) -> S3Client:
+        """The client for a way to reach S3; threads may share it."""
+        # What `extra_args` holds may have no hash.
+        key = (repr(access), cache)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = _s3_client(access, cache)
+            return self._made[key]
+
+
+def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clients | None = None) -> Path | CloudPath:
+    """A local path or a cloud path with its client, for S3 one of `clients` if they are given. Raises StorageError."""
     with faults(uri):
         if uri.startswith("s3://"):
-            return S3Path(uri, client=_s3_client(access, cache))
+            return S3Path(uri, client=(clients or Clients()).s3(access, cache))
         path = AnyPath(uri)
         if isinstance(path, CloudPath) and cache is not None:
             path = type(path.client)(local_cache_dir=cache, file_cache_mode="persistent").CloudPath(uri)

@@ -13,7 +13,7 @@ from cytobatch.errors import StorageError
 from cytobatch.files import files_below
 from cytobatch.jobspec import SINGLE_CELLS, PlateJob
 from cytobatch.report import output_paths
-from cytobatch.storage.access import ABSENT, DENIED, Access, faults, open_path
+from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, faults, open_path
 
 _PART = ".cytobatch-part"
 
@@ -21,10 +21,10 @@ _PART = ".cytobatch-part"
 class Destination:
     """Where a plate's profile goes: files appear whole or not at all, and the report comes last."""
 
-    def __init__(self, job: PlateJob) -> None:
+    def __init__(self, job: PlateJob, clients: Clients | None = None) -> None:
         self._job = job
         uri = job.destination
-        self._target = open_path(uri, Access.to_destination(job))
+        self._target = open_path(uri, Access.to_destination(job), clients=clients)
         self._folder = self._target.parent if job.single_file else self._target
 
     @property
@@ -165,7 +165,7 @@ def _read_object(path: CloudPath) -> bytes | None:
         return bytes(path.client.client.get_object(Bucket=path.bucket, Key=path.key)["Body"].read())
     except ClientError as error:
         # To a role that may not list a bucket, an object that is not there is forbidden.
-        if str(error.response.get("Error", {}).get("Code", "")) in ABSENT | DENIED:
+        if str(error.response.get("Error", {}).get("Code", "")) in ABSENT | HIDDEN:
             return None
         raise
 
@@ -179,7 +179,7 @@ def _size(path: Path | CloudPath) -> int | None:
         except FileNotFoundError:
             return None
         except ClientError as error:
-            if str(error.response.get("Error", {}).get("Code", "")) in ABSENT | DENIED:
+            if str(error.response.get("Error", {}).get("Code", "")) in ABSENT | HIDDEN:
                 return None
             raise
 

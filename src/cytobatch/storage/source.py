@@ -15,7 +15,7 @@ from cloudpathlib import CloudPath, S3Path
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.inventory import Inventory, SourceFile, natural_key
 from cytobatch.jobspec import CacheMode, PlateJob
-from cytobatch.storage.access import Access, faults, open_path
+from cytobatch.storage.access import Access, Clients, faults, open_path
 from cytobatch.storage.fetching import CacheUse, FetchedFiles, LocalFiles
 from cytobatch.storage.objects import Objects
 
@@ -44,13 +44,13 @@ def _common_prefixes(path: S3Path) -> Iterator[str]:
 class Source:
     """Where a plate's measurements are. `cache` is where fetched files are kept until they are released."""
 
-    def __init__(self, job: PlateJob, cache: Path) -> None:
+    def __init__(self, job: PlateJob, cache: Path, clients: Clients | None = None) -> None:
         self.job = job
         self._uri = job.source
         access = Access.to_source(job)
         self._workers = access.workers
         self._cache = cache
-        self._open = functools.partial(open_path, access=access, cache=cache)
+        self._open = functools.partial(open_path, access=access, cache=cache, clients=clients)
         self._root = self._open(job.source)
         self._threads = threading.local()
 

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.exceptions import ClientError
-from cloudpathlib import CloudPath, S3Client, S3Path
+from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.jobspec import PlateJob
-from cytobatch.storage.access import ABSENT, Access, faults, open_path
+from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, faults, open_path
 from cytobatch.storage.destination import put, report_path
 
-# To a role that may not list a bucket, an object that is not there is forbidden. A key or token that is wrong is not
-# among them: it says nothing of the object.
-_HIDDEN = frozenset({"AccessDenied", "403", "Forbidden"})
 _CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".csv": "text/csv; charset=utf-8",
@@ -66,31 +63,21 @@ class _Places:
     """Destinations of many plates, with one client for each way to reach a store, not one for each plate."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._s3: dict[tuple[str | None, ...], S3Client] = {}
+        self._clients = Clients()
         self._own = threading.local()
 
     def of(self, job: PlateJob) -> Path | CloudPath:
         """A plate's destination. Raises StorageError."""
-        uri = job.destination
-        if uri.startswith("s3://"):
-            way = (job.destination_profile, job.profile, job.destination_endpoint_url, job.endpoint_url)
-            with self._lock:
-                client = self._s3.get(way)
-                path = S3Path(uri, client=client) if client else open_path(uri, Access.to_destination(job))
-                if isinstance(path, S3Path):
-                    self._s3[way] = path.client
-            return path
-        path = open_path(uri, Access())
-        return path if isinstance(path, Path) else self._of_this_thread(path)
+        path = open_path(job.destination, Access.to_destination(job), clients=self._clients)
+        return path if isinstance(path, Path | S3Path) else self._own_client(path).CloudPath(job.destination)
 
-    def _of_this_thread(self, path: CloudPath) -> CloudPath:
-        """The same path with a client of this thread's own: those of some stores may not be shared by threads."""
+    def _own_client(self, path: CloudPath):  # type: ignore[no-untyped-def]
+        """This thread's client for a store: those of some stores may not be shared by threads."""
         clients = vars(self._own)
         kind = type(path.client)
         if kind.__name__ not in clients:
             clients[kind.__name__] = kind()
-        return type(path)(str(path), client=clients[kind.__name__])
+        return clients[kind.__name__]
 
 
 def _read(job: PlateJob, place: Callable[[PlateJob], Path | CloudPath]) -> StoredReport:
@@ -105,7 +92,7 @@ def _read(job: PlateJob, place: Callable[[PlateJob], Path | CloudPath]) -> Store
             return StoredReport(uri, reason=f"it cannot be read: {error.strerror}")
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in _HIDDEN:
+            if code in HIDDEN:
                 return StoredReport(uri, reason=f"no report is there, or none that may be read ({code})", absent=True)
             if code in ABSENT:
                 return StoredReport(uri, reason=f"no report is there ({code})", absent=True)
