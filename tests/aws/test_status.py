@@ -13,6 +13,7 @@ from cytobatch.errors import JobSpecError, ServiceError
 from cytobatch.storage import Access
 from emulator.fixtures import Emulator
 from emulator.server import credentials
+from proxy import Answer, proxy
 
 SAID = {
     "jobId": "j", "jobName": "cytobatch-B1", "status": "PENDING",
@@ -125,3 +126,34 @@ def test_credentials_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch
         statuses(BatchService("us-east-1"), ["x"])
     with pytest.raises(ServiceError, match="no credentials"):
         BatchService("us-east-1", "a-profile-that-is-not-there")
+
+
+REQUEST = {"jobName": "job", "jobQueue": "queue", "jobDefinition": "definition"}
+TOO_MANY = Answer(429, b'{"__type": "TooManyRequestsException", "message": "slowly"}')
+
+
+def submitted(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in credentials(address).items():
+        monkeypatch.setenv(name, value)
+    BatchService("us-east-1").submit(REQUEST)
+
+
+def test_a_job_is_submitted_again_where_there_were_too_many_requests(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([TOO_MANY, TOO_MANY])
+    # The emulator refuses the third, for there is no such queue.
+    with proxy(emulator.url, lambda _: next(answers, None)) as (address, asked):
+        with pytest.raises(ServiceError, match="AWS refused"):
+            submitted(address, monkeypatch)
+        assert [one.path for one in asked] == ["/v1/submitjob"] * 3
+
+
+@pytest.mark.parametrize("answer", [Answer(200, b'{"jobId":', missing=9), Answer(500, b"{}")], ids=["cut off", "fault"])
+def test_a_job_whose_answer_is_lost_is_not_submitted_again(
+    answer: Answer, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy(emulator.url, lambda _: answer) as (address, asked):
+        with pytest.raises(ServiceError):
+            submitted(address, monkeypatch)
+        assert len(asked) == 1

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from cytobatch.errors import ServiceError
 
@@ -27,6 +28,7 @@ _DENIED = frozenset(
     {"AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException", "AccessDenied"}
 )
 _NO_LOG = frozenset({"ResourceNotFoundException"})
+_THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException"})
 _NOTHING = "-"
 
 
@@ -97,11 +99,21 @@ class BatchService:
             config = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS})
             self._batch = session.client("batch", config=config)
             self._logs = session.client("logs", config=config)
+            # SubmitJob has no token to know a request again by: whether one whose answer was lost was heard, nobody can
+            # tell, and made twice it would start every plate twice.
+            self._submitting = session.client("batch", config=Config(retries={"total_max_attempts": 1}))
 
     def submit(self, request: dict[str, Any]) -> str:
-        """Submits a job, and returns its id."""
+        """Submits a job, and returns its id. Made again only where AWS says that there were too many requests."""
         with _faults(f"job {request['jobName']}, queue {request['jobQueue']}"):
-            return str(self._batch.submit_job(**request)["jobId"])
+            answer: dict[str, Any] = _patiently(self._submitting.submit_job)(**request)
+        if "jobId" not in answer:
+            raise ServiceError(
+                "AWS gave no job id", where=f"job {request['jobName']}, queue {request['jobQueue']}",
+                why="its answer was cut off; the job may run all the same",
+                remedy="look for it in the queue before you submit again",
+            )  # fmt: skip
+        return str(answer["jobId"])
 
     def describe(self, ids: Sequence[str]) -> list[Job]:
         """Jobs by their ids, in that order; those that AWS Batch does not know any more are not among them."""
@@ -132,6 +144,16 @@ class BatchService:
                     return []
                 raise
         return [event["message"].rstrip() for event in answer["events"]]
+
+
+def _is_throttled(error: BaseException) -> bool:
+    return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _THROTTLED
+
+
+_patiently = retry(
+    retry=retry_if_exception(_is_throttled), stop=stop_after_attempt(_ATTEMPTS),
+    wait=wait_exponential_jitter(multiplier=0.5, max=20), reraise=True,
+)  # fmt: skip
 
 
 @contextlib.contextmanager
