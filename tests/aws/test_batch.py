@@ -103,9 +103,10 @@ def test_one_plate_is_a_plain_job(lab: Applied, put: Put, say: Say, tmp_path: Pa
     assert said["status"] == "SUCCEEDED"
     assert "size" not in said.get("arrayProperties", {})
     assert (said["container"]["vcpus"], said["container"]["memory"]) == (1, 4096)
-    code, out, _ = say("status", job)
+    code, out, err = say("status", job, "a-job-of-last-year")
     assert code == ExitCode.OK
     assert "1 plate: 1 succeeded" in out
+    assert "a-job-of-last-year  is not known" in err
     kept = json.loads(
         lab.emulator.client("s3")
         .get_object(**place_of(f"{said['parameters']['spec'].rsplit('/', 1)[0]}/submission.json"))["Body"]

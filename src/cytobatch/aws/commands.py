@@ -136,6 +136,8 @@ def status(
         show.followed(out, lambda: statuses(service, jobs), max(how.every, 1.0))
     found = statuses(service, jobs)
     show.print_statuses(out, found)
+    for unknown in set(jobs) - {one.job.id for one in found}:
+        err.print(f"{unknown}  is not known, or ended more than a week ago", style="yellow", highlight=False)
     for one in found:
         show.print_failures(out, one, failures(service, one, how.log_group or target.log_group, access))
     return ExitCode.PLATES_FAILED if any(one.failed for one in found) else ExitCode.OK

@@ -55,12 +55,13 @@ class JobStatus:
 
 
 def statuses(service: BatchService, ids: Sequence[str]) -> list[JobStatus]:
-    """The jobs as they are now. Raises JobSpecError for an id that AWS Batch does not know, ServiceError."""
+    """The jobs as they are now, but for those that AWS Batch does not know. Raises JobSpecError if it knows none of them,
+    ServiceError.
+    """
     found = service.describe(ids)
-    unknown = [one for one in ids if one not in {job.id for job in found}]
-    if unknown:
+    if not found:
         raise JobSpecError(
-            f"no job {unknown[0]}", where="AWS Batch", why="it is not known, or ended more than a week ago",
+            f"no job {', '.join(ids)}", where="AWS Batch", why="it is not known, or ended more than a week ago",
             remedy="check the id and the region; `cytobatch collect` tells of plates from their reports",
         )  # fmt: skip
     return [JobStatus(job, _counts(job)) for job in found]
