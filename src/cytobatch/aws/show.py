@@ -116,10 +116,10 @@ def followed(console: Console, look: Callable[[], list[JobStatus]], seconds: flo
     misses = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        bars = [progress.add_task(_bar_text(status), total=status.total) for status in found]
+        bars = {status.job.id: progress.add_task(_bar_text(status), total=status.total) for status in found}
         while True:
-            for bar, status in zip(bars, found, strict=True):
-                progress.update(bar, completed=status.ended, description=_bar_text(status))
+            for status in found:
+                progress.update(bars[status.job.id], completed=status.ended, description=_bar_text(status))
             if all(status.ended == status.total for status in found):
                 return found
             time.sleep(seconds)

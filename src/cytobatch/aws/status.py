@@ -55,8 +55,9 @@ class JobStatus:
 
 
 def statuses(service: BatchService, ids: Sequence[str]) -> list[JobStatus]:
-    """The jobs as they are now, but for those that AWS Batch does not know. Raises JobSpecError if it knows none of them,
-    ServiceError.
+    """The jobs as they are now, but for those that AWS Batch does not know.
+
+    Raises JobSpecError if it knows none of them, ServiceError.
     """
     found = service.describe(ids)
     if not found:
