@@ -48,7 +48,10 @@ resource "aws_batch_compute_environment" "this" {
   }
 
   # Hosts and tasks reach nothing before the network leads anywhere, and deregister while it still does.
-  depends_on = [aws_iam_role_policy.instance, aws_route.internet, aws_route_table_association.this]
+  depends_on = [
+    aws_iam_role_policy.instance, aws_route.internet, aws_route_table_association.this, aws_vpc_endpoint.s3,
+    aws_vpc_security_group_egress_rule.https,
+  ]
 }
 
 # Fair share

@@ -60,7 +60,8 @@ resource "aws_cloudwatch_event_target" "uploads" {
   }
 
   # Within quotes <key> is spliced in as it is. It comes as a parameter, which AWS Batch hands to the program as one argument,
-  # spaces and all. An event may be delivered twice: the second job finds the first one's report and ends.
+  # spaces and all. An event may be delivered twice: the second job finds the first one's report and ends. And two folders may
+  # have a plate of one name: the second is refused, where it would replace the first.
   input_transformer {
     input_paths = {
       bucket = "$.detail.bucket.name"
@@ -69,7 +70,7 @@ resource "aws_cloudwatch_event_target" "uploads" {
 
     # Not by jsonencode, which would write < and > as \u003c and \u003e.
     input_template = trimspace(<<-EOT
-      {"Parameters": {${trimspace(local.rules[each.key].parameters)}}, "ContainerOverrides": {"Environment": [{"Name": "CYTOBATCH_SKIP_DONE", "Value": "true"}]}}
+      {"Parameters": {${trimspace(local.rules[each.key].parameters)}}, "ContainerOverrides": {"Environment": [{"Name": "CYTOBATCH_SKIP_DONE", "Value": "true"}, {"Name": "CYTOBATCH_REPLACE", "Value": "false"}]}}
     EOT
     )
   }
@@ -80,15 +81,13 @@ resource "aws_cloudwatch_event_target" "uploads" {
   }
 
   dead_letter_config {
-    arn = aws_sqs_queue.dead_letters[0].arn
+    arn = aws_sqs_queue.dead_letters.arn
   }
 }
 
-# Events that could not be made into a job
+# Events that could not be made into a job, and failures that could not be told
 
 resource "aws_sqs_queue" "dead_letters" {
-  count = local.has_events ? 1 : 0
-
   name                      = "${var.name}-dead-letters"
   message_retention_seconds = 14 * 24 * 3600
   sqs_managed_sse_enabled   = true
@@ -96,12 +95,10 @@ resource "aws_sqs_queue" "dead_letters" {
 }
 
 data "aws_iam_policy_document" "dead_letters" {
-  count = local.has_events ? 1 : 0
-
   statement {
     sid       = "Events"
     actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.dead_letters[0].arn]
+    resources = [aws_sqs_queue.dead_letters.arn]
 
     principals {
       type        = "Service"
@@ -111,14 +108,12 @@ data "aws_iam_policy_document" "dead_letters" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [for rule in aws_cloudwatch_event_rule.uploads : rule.arn]
+      values   = concat([for rule in aws_cloudwatch_event_rule.uploads : rule.arn], [aws_cloudwatch_event_rule.failed.arn])
     }
   }
 }
 
 resource "aws_sqs_queue_policy" "dead_letters" {
-  count = local.has_events ? 1 : 0
-
-  queue_url = aws_sqs_queue.dead_letters[0].id
-  policy    = data.aws_iam_policy_document.dead_letters[0].json
+  queue_url = aws_sqs_queue.dead_letters.id
+  policy    = data.aws_iam_policy_document.dead_letters.json
 }

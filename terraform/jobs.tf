@@ -15,10 +15,8 @@ locals {
         image            = local.image
         executionRoleArn = aws_iam_role.execution.arn
         jobRoleArn       = aws_iam_role.job.arn
-        resourceRequirements = [
-          { type = "VCPU", value = tostring(var.job_defaults.vcpus) },
-          { type = "MEMORY", value = tostring(var.job_defaults.memory_mib) },
-        ]
+        # Hosts of EC2 tell their containers no region, and Fargate's AWS_REGION is not what boto3 reads.
+        environment = [{ name = "AWS_DEFAULT_REGION", value = local.region }]
         logConfiguration = merge(definition.containerProperties.logConfiguration, {
           options = merge(definition.containerProperties.logConfiguration.options, {
             awslogs-group  = aws_cloudwatch_log_group.jobs.name
@@ -26,8 +24,13 @@ locals {
           })
         })
       },
+      # On EC2 a job has the size that the file says, which fills a host.
       kind == "ec2_spot" ? { privileged = false, user = "10001" } : null,
       kind == "ec2_spot" ? null : {
+        resourceRequirements = [
+          { type = "VCPU", value = tostring(var.job_defaults.vcpus) },
+          { type = "MEMORY", value = tostring(var.job_defaults.memory_mib) },
+        ]
         ephemeralStorage     = { sizeInGiB = var.fargate_scratch_gib }
         networkConfiguration = { assignPublicIp = local.assign_public_ip ? "ENABLED" : "DISABLED" }
       },
@@ -43,6 +46,8 @@ resource "aws_cloudwatch_log_group" "jobs" {
   tags              = local.tags
 }
 
+# None has a scheduling priority: queues with fair share demand one, which `cytobatch submit` gives, and the events' queue refuses
+# jobs that have one.
 resource "aws_batch_job_definition" "this" {
   for_each = local.definition_files
 
@@ -51,7 +56,6 @@ resource "aws_batch_job_definition" "this" {
   platform_capabilities      = each.value.platformCapabilities
   parameters                 = each.value.parameters
   propagate_tags             = each.value.propagateTags
-  scheduling_priority        = var.fair_share == null ? null : 1
   container_properties       = jsonencode(local.containers[each.key])
   deregister_on_new_revision = true
   tags                       = local.tags

@@ -45,8 +45,8 @@ output "event_rules" {
 }
 
 output "dead_letter_queue_url" {
-  description = "The SQS queue of events that could not be made into a job; null where no event does."
-  value       = one(aws_sqs_queue.dead_letters[*].url)
+  description = "The SQS queue of events that could not be made into a job, or into a message on a failed one."
+  value       = aws_sqs_queue.dead_letters.url
 }
 
 output "notification_topic_arn" {

@@ -61,6 +61,11 @@ variable "max_vcpus" {
     condition     = alltrue([for vcpus in values(var.max_vcpus) : vcpus >= 1 && floor(vcpus) == vcpus])
     error_message = "max_vcpus: whole numbers, at least 1."
   }
+
+  validation {
+    condition     = var.max_vcpus.ec2_spot >= 8
+    error_message = "max_vcpus: ec2_spot is at least 8, the vCPUs of one host."
+  }
 }
 
 variable "queue_priority" {
@@ -109,7 +114,7 @@ variable "fair_share" {
 }
 
 variable "job_defaults" {
-  description = "What a job gets that says nothing else, as those started by events: vCPUs, memory, and hours until it is ended. On Fargate vCPUs and memory must be a pair that it offers."
+  description = "What a job gets that says nothing else, as those started by events: vCPUs and memory, which must be a pair that Fargate offers, and hours until it is ended. On EC2 only the hours count, for each job gets a host."
   type = object({
     vcpus         = optional(number, 2)
     memory_mib    = optional(number, 8192)
@@ -133,7 +138,7 @@ variable "job_defaults" {
 }
 
 variable "fargate_scratch_gib" {
-  description = "Scratch disk of each job on Fargate; the first 20 GiB cost nothing."
+  description = "Scratch disk of each job on Fargate. The first 20 GiB cost nothing, the other 180 of 200 some 0.02 USD for each hour of a job; less will do where plates are smaller."
   type        = number
   default     = 200
   nullable    = false
@@ -145,9 +150,9 @@ variable "fargate_scratch_gib" {
 }
 
 variable "ec2" {
-  description = "EC2 Spot hosts: instance types or families (of the Nitro kind, x86), and the gp3 scratch volume of each host, which the jobs on it share."
+  description = "EC2 Spot hosts: instance types of 8 vCPUs (.2xlarge of x86 m and r families), so that one job of 8 vCPUs and 24 GiB fills one host, and the gp3 scratch volume of each host. A region must offer every type."
   type = object({
-    instance_types = optional(list(string), ["m6i", "m6a", "m5", "r6i", "r6a", "r5"])
+    instance_types = optional(list(string), ["m6i.2xlarge", "m6a.2xlarge", "m5.2xlarge", "m5a.2xlarge"])
     scratch_gib    = optional(number, 1000)
     scratch_iops   = optional(number, 3000)
     scratch_mib_s  = optional(number, 250)
@@ -156,8 +161,16 @@ variable "ec2" {
   nullable = false
 
   validation {
-    condition     = length(var.ec2.instance_types) > 0 && alltrue([for type in var.ec2.instance_types : can(regex("^[a-z][a-z0-9-]*[0-9][a-z0-9-]*([.][a-z0-9-]+)?$", type))])
-    error_message = "ec2: instance_types are types (m6i.2xlarge) or families (m6i); `optimal` would bring types that are not of the Nitro kind."
+    condition     = length(var.ec2.instance_types) > 0 && alltrue([for type in var.ec2.instance_types : strcontains(type, ".")])
+    error_message = "ec2: instance_types names types (m6i.2xlarge), at least one, and no families (m6i): those have hosts for several jobs, which would share a scratch volume that each counts as its own."
+  }
+
+  # Nitro begins with the fifth generation, for whose disks the host's script is; a g behind the number is an ARM processor.
+  validation {
+    condition = alltrue([
+      for type in var.ec2.instance_types : !strcontains(type, ".") || can(regex("^[mr][5-9][a-fh-z]*(-flex)?[.]2xlarge$", type))
+    ])
+    error_message = "ec2: instance_types are .2xlarge of x86 m and r families, from the fifth generation on (m6i.2xlarge, r5.2xlarge): on 8 vCPUs and 32 GiB or more, one job fills one host."
   }
 
   validation {

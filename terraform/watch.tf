@@ -82,17 +82,26 @@ resource "aws_cloudwatch_event_target" "failed" {
   target_id = "notification"
   arn       = aws_sns_topic.this.arn
 
+  # Without the reason: EventBridge escapes nothing, and a quotation mark in it would lose the message.
   input_transformer {
     input_paths = {
-      id     = "$.detail.jobId"
-      name   = "$.detail.jobName"
-      reason = "$.detail.statusReason"
+      id   = "$.detail.jobId"
+      name = "$.detail.jobName"
     }
 
     input_template = trimspace(<<-EOT
-      "Job <name> (<id>) has failed: <reason>. See why with: cytobatch status <id>"
+      "Job <name> (<id>) has failed. See why with: cytobatch status <id>"
     EOT
     )
+  }
+
+  retry_policy {
+    maximum_event_age_in_seconds = 24 * 3600
+    maximum_retry_attempts       = 185
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.dead_letters.arn
   }
 }
 
@@ -116,13 +125,13 @@ resource "aws_cloudwatch_metric_alarm" "failed_jobs" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
-  count = var.alarms && local.has_events ? 1 : 0
+  count = var.alarms ? 1 : 0
 
   alarm_name          = "${var.name}-dead-letters"
-  alarm_description   = "Uploads have started no job: their events are in the dead-letter queue, each with the reason."
+  alarm_description   = "Uploads have started no job, or failed jobs were not told: the events are in the dead-letter queue, each with the reason."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
-  dimensions          = { QueueName = aws_sqs_queue.dead_letters[0].name }
+  dimensions          = { QueueName = aws_sqs_queue.dead_letters.name }
   statistic           = "Maximum"
   period              = 300
   evaluation_periods  = 1
@@ -142,7 +151,7 @@ locals {
   ]
   delivery_metrics = concat(
     [for rule in values(aws_cloudwatch_event_rule.uploads)[*].name : ["AWS/Events", "FailedInvocations", "RuleName", rule, { label = "${rule}: refused" }]],
-    [for queue in aws_sqs_queue.dead_letters[*].name : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue, { label = "dead letters", stat = "Maximum" }]],
+    [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.dead_letters.name, { label = "dead letters", stat = "Maximum" }]],
   )
   log_query = "SOURCE '${aws_cloudwatch_log_group.jobs.name}' | fields @timestamp, @logStream, @message | filter @message like /(?i)error/ | sort @timestamp desc | limit 50"
   charts = [

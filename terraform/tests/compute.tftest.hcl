@@ -147,6 +147,88 @@ run "gp3_has_its_bounds" {
   expect_failures = [var.ec2]
 }
 
+run "a_host_has_the_size_of_a_job" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for type in one(aws_batch_compute_environment.this["ec2_spot"].compute_resources).instance_type : can(regex("^m[5-9][a-z]*[.]2xlarge$", type))
+    ])
+    error_message = "A host has another size than 8 vCPUs and 32 GiB."
+  }
+
+  assert {
+    condition = (
+      { for need in jsondecode(aws_batch_job_definition.this["ec2_spot"].container_properties).resourceRequirements : need.type => need.value } ==
+      { VCPU = "8", MEMORY = "24576" }
+    )
+    error_message = "A job leaves room on its host for another, which would share its scratch volume."
+  }
+}
+
+run "hosts_of_other_types" {
+  command = plan
+
+  variables {
+    ec2 = { instance_types = ["m7i.2xlarge", "m7i-flex.2xlarge", "r6id.2xlarge"] }
+  }
+
+  assert {
+    condition     = toset(one(aws_batch_compute_environment.this["ec2_spot"].compute_resources).instance_type) == toset(var.ec2.instance_types)
+    error_message = "Hosts are of other types than those given."
+  }
+}
+
+run "a_family_has_hosts_for_several_jobs" {
+  command = plan
+
+  variables {
+    ec2 = { instance_types = ["m6i.2xlarge", "m6i"] }
+  }
+
+  expect_failures = [var.ec2]
+}
+
+run "a_host_for_two_jobs" {
+  command = plan
+
+  variables {
+    ec2 = { instance_types = ["m6i.4xlarge"] }
+  }
+
+  expect_failures = [var.ec2]
+}
+
+run "a_host_with_too_little_memory" {
+  command = plan
+
+  variables {
+    ec2 = { instance_types = ["c6i.2xlarge"] }
+  }
+
+  expect_failures = [var.ec2]
+}
+
+run "a_host_that_is_no_x86" {
+  command = plan
+
+  variables {
+    ec2 = { instance_types = ["m7g.2xlarge"] }
+  }
+
+  expect_failures = [var.ec2]
+}
+
+run "vcpus_for_less_than_one_host" {
+  command = plan
+
+  variables {
+    max_vcpus = { ec2_spot = 4 }
+  }
+
+  expect_failures = [var.max_vcpus]
+}
+
 run "fargate_has_its_sizes" {
   command = plan
 
@@ -171,12 +253,15 @@ run "shares_are_weighed" {
     error_message = "Shares are others."
   }
 
-  # A job of a queue with fair share must have a priority.
   assert {
-    condition = alltrue([for queue in aws_batch_job_queue.this : queue.scheduling_policy_arn == aws_batch_scheduling_policy.this[0].arn]) && alltrue([
-      for definition in aws_batch_job_definition.this : definition.scheduling_priority == 1
-    ])
-    error_message = "A queue has no fair share, or a definition no priority."
+    condition     = alltrue([for queue in aws_batch_job_queue.this : queue.scheduling_policy_arn == aws_batch_scheduling_policy.this[0].arn])
+    error_message = "A queue has no fair share."
+  }
+
+  # The events' queue is first in, first out, and refuses a job whose definition has a priority.
+  assert {
+    condition     = aws_batch_job_queue.events[0].scheduling_policy_arn == null && alltrue([for definition in aws_batch_job_definition.this : definition.scheduling_priority == null])
+    error_message = "A definition has a priority, so that no event could start its job."
   }
 }
 

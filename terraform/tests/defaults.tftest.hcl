@@ -171,6 +171,15 @@ run "definitions_are_the_files" {
     error_message = "Logs do not go to the deployment's group."
   }
 
+  # Hosts of EC2 tell their containers no region, and Fargate tells it by another name than boto3 reads.
+  assert {
+    condition = alltrue([
+      for definition in aws_batch_job_definition.this :
+      jsonencode(jsondecode(definition.container_properties).environment) == jsonencode([{ name = "AWS_DEFAULT_REGION", value = "eu-central-1" }])
+    ])
+    error_message = "Containers are not told the region."
+  }
+
   assert {
     condition = (
       jsondecode(aws_batch_job_definition.this["ec2_spot"].container_properties).privileged == false &&
@@ -191,12 +200,20 @@ run "sizes_are_the_defaults_given" {
   }
 
   assert {
-    condition = alltrue([
-      for definition in aws_batch_job_definition.this :
-      { for need in jsondecode(definition.container_properties).resourceRequirements : need.type => need.value } == { VCPU = "4", MEMORY = "16384" } &&
-      definition.timeout[0].attempt_duration_seconds == 5400
-    ])
-    error_message = "vCPUs, memory or time are not those given."
+    condition = {
+      for kind, definition in aws_batch_job_definition.this :
+      kind => { for need in jsondecode(definition.container_properties).resourceRequirements : need.type => need.value }
+      } == {
+      ec2_spot     = { VCPU = "8", MEMORY = "24576" }
+      fargate      = { VCPU = "4", MEMORY = "16384" }
+      fargate_spot = { VCPU = "4", MEMORY = "16384" }
+    }
+    error_message = "vCPUs or memory are not those given on Fargate, and those of a host on EC2."
+  }
+
+  assert {
+    condition     = alltrue([for definition in aws_batch_job_definition.this : definition.timeout[0].attempt_duration_seconds == 5400])
+    error_message = "Time is not what was given."
   }
 
   assert {

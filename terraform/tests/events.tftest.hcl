@@ -50,7 +50,10 @@ run "payloads_are_what_the_target_takes" {
         spec    = { spec = "s3://<bucket>/<key>" }
         sqlite  = { source = "s3://<bucket>/<key>", destination = "s3://lab-results-123456789012-eu-central-1/profiles/{plate}" }
         success = { source = "s3://<bucket>/<key>", destination = "s3://lab-results-123456789012-eu-central-1/profiles/{plate}" }
-      } : kind => { Parameters = parameters, ContainerOverrides = { Environment = [{ Name = "CYTOBATCH_SKIP_DONE", Value = "true" }] } }
+        } : kind => {
+        Parameters         = parameters
+        ContainerOverrides = { Environment = [{ Name = "CYTOBATCH_SKIP_DONE", Value = "true" }, { Name = "CYTOBATCH_REPLACE", Value = "false" }] }
+      }
     }
     error_message = "A payload has another shape or says something else."
   }
@@ -124,14 +127,20 @@ run "events_can_be_switched_off" {
 
   assert {
     condition = length(concat(
-      values(aws_cloudwatch_event_rule.uploads), aws_batch_job_queue.events, aws_iam_role.events, aws_sqs_queue.dead_letters, aws_cloudwatch_metric_alarm.dead_letters,
+      values(aws_cloudwatch_event_rule.uploads), values(aws_cloudwatch_event_target.uploads), aws_batch_job_queue.events, aws_iam_role.events,
     )) == 0
     error_message = "Something of the events is left."
   }
 
   assert {
-    condition     = output.events_queue_arn == null && output.policies.events == null && output.dead_letter_queue_url == null
+    condition     = output.events_queue_arn == null && output.policies.events == null
     error_message = "Outputs name what is not there."
+  }
+
+  # Failed jobs are told all the same.
+  assert {
+    condition     = aws_cloudwatch_event_target.failed.dead_letter_config[0].arn == aws_sqs_queue.dead_letters.arn && output.dead_letter_queue_url != null
+    error_message = "A message that cannot be delivered is lost."
   }
 }
 
@@ -159,6 +168,23 @@ run "failures_are_told_once" {
       arrayProperties = { index = [{ exists = false }] }
     } && length(local.all_queues) == 4
     error_message = "Failures of other queues, or those of an array's children, are told."
+  }
+
+  # A reason may have a quotation mark in it, which within quotes would end the message.
+  assert {
+    condition = (
+      aws_cloudwatch_event_target.failed.input_transformer[0].input_paths == tomap({ id = "$.detail.jobId", name = "$.detail.jobName" }) &&
+      jsondecode(aws_cloudwatch_event_target.failed.input_transformer[0].input_template) == "Job <name> (<id>) has failed. See why with: cytobatch status <id>"
+    )
+    error_message = "A message has something in it that could break it."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_event_target.failed.retry_policy[0].maximum_event_age_in_seconds == 86400 &&
+      aws_cloudwatch_event_target.failed.dead_letter_config[0].arn == aws_sqs_queue.dead_letters.arn
+    )
+    error_message = "A message that cannot be delivered is not tried again, or lost."
   }
 
   assert {

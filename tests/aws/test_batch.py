@@ -164,6 +164,7 @@ def test_a_storage_fault_is_tried_again(lab: Applied, jobs_image: Image) -> None
     job = batch.submit_job(
         jobName="no-bucket", jobQueue=said["queues"]["fargate"], jobDefinition=said["definitions"]["fargate"],
         shareIdentifier=said["share_identifier"],
+        schedulingPriorityOverride=1,
         parameters={"source": "s3://a-bucket-that-is-not-there/P1", "destination": f"{said['destination_uri']}/x"},
     )["jobId"]  # fmt: skip
     said = ended(batch, job)

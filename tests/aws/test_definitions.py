@@ -82,8 +82,10 @@ def test_every_exit_code_is_retried_only_where_that_may_help(path: Path, code: i
     [
         ("ec2-spot", {"onStatusReason": "Host EC2 (instance i-0abc) terminated."}),
         ("fargate-spot", {"onStatusReason": "Your Spot Task was interrupted."}),
-        ("fargate", {"onReason": "ResourceInitializationError: unable to pull secrets"}),
-        ("fargate", {"onReason": "CannotPullContainerError: inspect image has been retried"}),
+        ("fargate", {"onStatusReason": "ResourceInitializationError: unable to pull secrets"}),
+        ("fargate", {"onStatusReason": "CannotPullContainerError: inspect image has been retried"}),
+        ("fargate-spot", {"onStatusReason": "CannotPullContainerError: ref pull has been retried"}),
+        ("ec2-spot", {"onStatusReason": "Task failed to start", "onReason": "CannotPullContainerError: no such host"}),
     ],
 )
 def test_a_machine_that_is_taken_away_or_cannot_start_is_tried_again(stem: str, said: dict[str, str]) -> None:

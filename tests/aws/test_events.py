@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_batch import ended, log_of, place_of
 
+from cytobatch.errors import ExitCode
 from cytobatch.storage import Access, read_text
 from emulator.fixtures import Applied
 from emulator.lab import Put, keys_below
@@ -120,6 +121,25 @@ def test_an_event_that_is_delivered_twice_gives_one_result(lab: Applied, put: Pu
     assert {"name": "CYTOBATCH_SKIP_DONE", "value": "true"} in first["container"]["environment"]
     assert "done already" in log_of(lab, second["container"]["logStreamName"])
     assert [versions_of(s3, f"{place}/{name}") for name in sorted(WHOLE)] == versions
+
+
+@pytest.mark.usefixtures("jobs_image")
+def test_a_plate_of_the_same_name_in_another_folder_replaces_nothing(
+    lab: Applied, put: Put, watch: Watch, sqlite: Path, tmp_path: Path
+) -> None:
+    source, place = lab.deployment["source_uri"], f"{lab.deployment['destination_uri']}/N1"
+    put(sqlite, f"{source}/monday/N1.sqlite")
+    (first,) = watch.new()
+    assert first["status"] == "SUCCEEDED"
+    s3 = lab.emulator.client("s3")
+    versions = versions_of(s3, f"{place}/single_cells.parquet")
+    write_sqlite(tmp_path / "other.sqlite", cytominer_tables(site_tables(9), "t"))
+    put(tmp_path / "other.sqlite", f"{source}/tuesday/N1.sqlite")
+    (second,) = watch.new()
+    assert (second["status"], second["container"]["exitCode"]) == ("FAILED", ExitCode.CONFIGURATION)
+    assert "destination has the profile of another source" in log_of(lab, second["container"]["logStreamName"])
+    assert versions_of(s3, f"{place}/single_cells.parquet") == versions
+    assert keys_below(s3, place) == WHOLE
 
 
 def versions_of(s3: Any, uri: str) -> list[str]:

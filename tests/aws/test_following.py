@@ -36,6 +36,7 @@ def on_a_terminal(*words: str) -> tuple[int, str]:
                 # Who wrote there has gone.
                 break
             shown += more
+        process.terminate()
     os.close(ours)
     return process.returncode, shown.decode()
 

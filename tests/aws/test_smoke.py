@@ -50,9 +50,11 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
         terraform.run("destroy", "-auto-approve", "-input=false")
 
 
-def push(image: Image, repository: str) -> None:
+def push(image: Image, repository: str, region: str) -> None:
     """Puts the image into the deployment's registry."""
-    token = boto3.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    token = boto3.client("ecr", region_name=region).get_authorization_token()["authorizationData"][0][
+        "authorizationToken"
+    ]
     user, _, password = base64.b64decode(token).decode().partition(":")
     login = [image.engine, "login", "--username", user, "--password-stdin", repository.partition("/")[0]]
     subprocess.run(login, input=password, text=True, check=True)
@@ -71,7 +73,8 @@ def put(local: Path, uri: str) -> None:
 def test_plates_are_converted_as_an_array_and_by_an_upload(
     outputs: dict[str, Any], image: Image, say: Say, tmp_path: Path
 ) -> None:
-    push(image, outputs["repository_url"])
+    region = outputs["deployment"]["region"]
+    push(image, outputs["repository_url"], region)
     source, destination = (outputs["deployment"][name] for name in ("source_uri", "destination_uri"))
     for plate in ("P1", "P2"):
         write_plate(SyntheticPlate(), tmp_path / "array" / plate)
@@ -83,7 +86,9 @@ def test_plates_are_converted_as_an_array_and_by_an_upload(
     assert code == ExitCode.OK, err
     put(tmp_path / "upload", f"{source}/upload")
     (job,) = job_ids(out)
-    assert ended(boto3.client("batch"), job, PATIENCE)["status"] == "SUCCEEDED", say("status", job)[1]
+    assert ended(boto3.client("batch", region_name=region), job, PATIENCE)["status"] == "SUCCEEDED", say("status", job)[
+        1
+    ]
     (file,) = (tmp_path / "upload").rglob("*.sqlite")
     end = time.monotonic() + PATIENCE
     while not keys_below(boto3.client("s3"), f"{destination}/{file.stem}") and time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""The minimal example applied, planned again and destroyed."""
+"""The minimal example applied, planned again and destroyed, with an upload in it."""
 
 import subprocess
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ import pytest
 from emulator.fixtures import Emulator
 from emulator.server import aws_emulator, lacking
 from emulator.terraform import Terraform, copied, point_at
+
+UNATTENDED = ("-auto-approve", "-input=false", "-no-color")
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,15 @@ def lived(folder: Path) -> Life:
         terraform.apply()
         applied, deployment = in_account(emulator), terraform.output()["deployment"]["value"]
         plan = terraform.plan()
-        terraform.run("destroy", "-auto-approve", "-input=false", "-no-color")
+        emulator.client("s3").put_object(**_place(f"{deployment['source_uri']}/P1.txt"), Body=b"x")
+        terraform.run("apply", *UNATTENDED, "-var", "force_destroy=true")
+        terraform.run("destroy", *UNATTENDED, "-var", "force_destroy=true")
         return Life(before, applied, in_account(emulator), deployment, plan, terraform.resources())
+
+
+def _place(uri: str) -> dict[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": key}
 
 
 def in_account(emulator: Emulator) -> list[str]:

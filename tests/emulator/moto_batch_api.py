@@ -10,13 +10,14 @@ from moto.batch.exceptions import ClientException
 from moto.iam.exceptions import NotFoundException
 
 _SERVICE = "batch.amazonaws.com"
+_here = threading.local()
 
 
 def patch() -> None:
     """Puts the behaviours in place."""
     _bring_service_role()
     _keep_scheduling_priority()
-    _demand_share_identifier()
+    _keep_share()
     _check_submitted()
     _describe_whole()
 
@@ -68,29 +69,44 @@ def _keep_scheduling_priority() -> None:
     models.JobDefinition.describe = describe
 
 
-def _demand_share_identifier() -> None:
-    """A queue with fair share takes jobs with a share identifier and a priority, others none with one."""
+def _keep_share() -> None:
+    """SubmitJob's share identifier and priority are heard of where the job is checked."""
     original = responses.BatchResponse.submitjob
 
     def submitjob(self: Any) -> str:
-        queue = self.batch_backend.get_job_queue(self._get_param("jobQueue"))
-        name = _active(self.batch_backend, self._get_param("jobDefinition"))
-        definition = self.batch_backend.get_job_definition(name)
-        shared, identifier = bool(queue and queue.schedule_policy), self._get_param("shareIdentifier")
-        if shared and not identifier:
-            raise ClientException("shareIdentifier must be specified.")
-        if queue and identifier and not shared:
-            raise ClientException("shareIdentifier must not be specified for a queue without a scheduling policy.")
-        of_definition = getattr(definition, "scheduling_priority", None)
-        if shared and self._get_param("schedulingPriorityOverride") is None and of_definition is None:
-            raise ClientException("schedulingPriority or schedulingPriorityOverride must be specified.")
-        return original(self)
+        _here.share = (self._get_param("shareIdentifier"), self._get_param("schedulingPriorityOverride"))
+        try:
+            return original(self)
+        finally:
+            del _here.share
 
     responses.BatchResponse.submitjob = submitjob
 
 
+def _check_order(queue: Any, definition: Any) -> None:
+    """A queue with fair share demands a share identifier and a priority of a job, others refuse either.
+
+    The priority may be the definition's. EventBridge gives neither.
+    """
+    identifier, override = getattr(_here, "share", (None, None))
+    priority = getattr(definition, "scheduling_priority", None) if override is None else override
+    if not queue.schedule_policy:
+        if identifier is not None or priority is not None:
+            raise ClientException(
+                "Job with shareIdentifier or schedulingPriority can only be submitted to job queue with fair share "
+                "scheduling policy"
+            )
+    elif not identifier:
+        raise ClientException("shareIdentifier must be specified.")
+    elif priority is None:
+        raise ClientException("schedulingPriority or schedulingPriorityOverride must be specified.")
+
+
 def _check_submitted() -> None:
-    """SubmitJob refuses arrays of another size than 2 to 10,000, and reserved variables."""
+    """A job is refused that its queue does not take, as arrays of another size than 2 to 10,000 and reserved variables.
+
+    Whoever submits it, a caller of SubmitJob or EventBridge.
+    """
     original = models.BatchBackend.submit_job
 
     def submit_job(
@@ -103,6 +119,9 @@ def _check_submitted() -> None:
         if any(entry["name"].startswith("AWS_BATCH") for entry in (overrides or {}).get("environment") or []):
             raise ClientException("environment variable names must not start with AWS_BATCH")
         active = _active(self, job_def_id)
+        queue = self.get_job_queue(job_queue)
+        if queue is not None:
+            _check_order(queue, self.get_job_definition(active))
         return original(self, job_name, active, job_queue, array_properties, container_overrides=overrides, **kwargs)
 
     models.BatchBackend.submit_job = submit_job

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from emulator.fixtures import Applied
 from emulator.terraform import REPOSITORY
@@ -57,6 +58,7 @@ def test_definitions_retry_as_the_files_say(applied: Applied, kind: str) -> None
     assert (said["attempts"], rules) == (wanted["attempts"], wanted["evaluateOnExit"])
     assert registered["parameters"] == _file(kind)["parameters"]
     assert registered["containerProperties"]["command"] == _file(kind)["containerProperties"]["command"]
+    assert "schedulingPriority" not in registered
 
 
 def test_source_bucket_is_closed_and_sends_events(applied: Applied) -> None:
@@ -119,7 +121,8 @@ def test_an_upload_becomes_a_job(
     assert jobs[0]["parameters"] == {"source": "-", "spec": "-", "destination": destination, parameter: uri}
     assert jobs[0]["jobDefinition"] == applied.deployment["definitions"]["fargate_spot"] + ":1"
     environment = {entry["name"]: entry["value"] for entry in jobs[0]["container"]["environment"]}
-    assert environment["CYTOBATCH_SKIP_DONE"] == "true"
+    assert (environment["CYTOBATCH_SKIP_DONE"], environment["CYTOBATCH_REPLACE"]) == ("true", "false")
+    assert environment["AWS_DEFAULT_REGION"] == applied.deployment["region"]
 
 
 def test_other_objects_start_nothing(applied: Applied, upload: Callable[[str], str]) -> None:
@@ -165,5 +168,96 @@ def test_a_failed_job_is_told(applied: Applied, upload: Callable[[str], str]) ->
         sns.unsubscribe(SubscriptionArn=subscription)
         sqs.delete_queue(QueueUrl=url)
     (job,) = _jobs_for(applied, uri)
-    reason = f"{job['statusReason']}. See why with: cytobatch status {job['jobId']}"
-    assert text == f"Job screening-sqlite ({job['jobId']}) has failed: {reason}"
+    assert text == f"Job screening-sqlite ({job['jobId']}) has failed. See why with: cytobatch status {job['jobId']}"
+
+
+@pytest.fixture
+def with_priority(applied: Applied) -> Iterator[str]:
+    """A definition that has a priority."""
+    batch = applied.emulator.client("batch")
+    said = _file("fargate")
+    registered = batch.register_job_definition(
+        jobDefinitionName="hasty", type="container", platformCapabilities=["FARGATE"], schedulingPriority=1,
+        containerProperties=said["containerProperties"], parameters=said["parameters"],
+    )  # fmt: skip
+    yield registered["jobDefinitionArn"]
+    batch.deregister_job_definition(jobDefinition=registered["jobDefinitionArn"])
+
+
+SHARE = {"shareIdentifier": "screening"}
+PRIORITY = {"schedulingPriorityOverride": 1}
+FAIR = "Job with shareIdentifier or schedulingPriority can only be submitted to job queue with fair share"
+
+
+@pytest.mark.parametrize(
+    ("fair", "hasty", "said", "refusal"),
+    [
+        (False, False, SHARE, FAIR),
+        (False, False, PRIORITY, FAIR),
+        (False, True, {}, FAIR),
+        (True, False, {}, "shareIdentifier must be specified"),
+        (True, False, PRIORITY, "shareIdentifier must be specified"),
+        (True, True, {}, "shareIdentifier must be specified"),
+        (True, False, SHARE, "schedulingPriority"),
+    ],
+)
+def test_a_queue_refuses_what_its_order_does_not_take(
+    applied: Applied, with_priority: str, fair: bool, hasty: bool, said: dict[str, Any], refusal: str
+) -> None:
+    queue = applied.resources["module.cytobatch.aws_batch_job_queue.events[0]"]["arn"]
+    request: dict[str, Any] = {
+        "jobName": "refused",
+        "jobQueue": applied.deployment["queues"]["fargate"] if fair else queue,
+        "jobDefinition": with_priority if hasty else applied.deployment["definitions"]["fargate"],
+        **said,
+    }
+    with pytest.raises(ClientError, match=refusal):
+        applied.emulator.client("batch").submit_job(**request)
+
+
+def test_a_definition_with_a_priority_starts_no_job_from_an_event(
+    applied: Applied, with_priority: str, upload: Callable[[str], str]
+) -> None:
+    events, sqs = applied.emulator.client("events"), applied.emulator.client("sqs")
+    url = sqs.create_queue(QueueName="refused")["QueueUrl"]
+    letters = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.s3"], "detail": {"object": {"key": [{"prefix": "hasty/"}]}}}
+    events.put_rule(Name="hasty", EventPattern=json.dumps(pattern))
+    target = {
+        "Id": "job",
+        "Arn": applied.resources["module.cytobatch.aws_batch_job_queue.events[0]"]["arn"],
+        "RoleArn": applied.resources["module.cytobatch.aws_iam_role.events[0]"]["arn"],
+        "BatchParameters": {"JobDefinition": with_priority, "JobName": "hasty"},
+        "DeadLetterConfig": {"Arn": letters},
+    }
+    events.put_targets(Rule="hasty", Targets=[target])
+    try:
+        upload("hasty/P1")
+        (message,) = _soon(lambda: sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages"))
+    finally:
+        events.remove_targets(Rule="hasty", Ids=["job"])
+        events.delete_rule(Name="hasty")
+        sqs.delete_queue(QueueUrl=url)
+    assert FAIR in message["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"]
+
+
+def test_a_failure_with_quotation_marks_in_its_reason_is_told(applied: Applied) -> None:
+    sqs, sns, events = (applied.emulator.client(name) for name in ("sqs", "sns", "events"))
+    url = sqs.create_queue(QueueName="quoted")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    subscription = sns.subscribe(
+        TopicArn=applied.output["notification_topic_arn"]["value"], Protocol="sqs", Endpoint=arn,
+        Attributes={"RawMessageDelivery": "true"},
+    )["SubscriptionArn"]  # fmt: skip
+    detail = {
+        "jobId": "0b5d", "jobName": "screening-sqlite", "status": "FAILED", "statusReason": 'it said "no" \\',
+        "jobQueue": applied.deployment["queues"]["fargate"], "arrayProperties": {},
+    }  # fmt: skip
+    entry = {"Source": "aws.batch", "DetailType": "Batch Job State Change", "Detail": json.dumps(detail)}
+    try:
+        assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+        (message,) = _soon(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
+    finally:
+        sns.unsubscribe(SubscriptionArn=subscription)
+        sqs.delete_queue(QueueUrl=url)
+    assert message["Body"] == "Job screening-sqlite (0b5d) has failed. See why with: cytobatch status 0b5d"

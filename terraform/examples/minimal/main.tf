@@ -21,10 +21,17 @@ variable "region" {
   default     = "us-east-1"
 }
 
+variable "force_destroy" {
+  description = "Whether `terraform destroy` takes plates and profiles away too."
+  type        = bool
+  default     = false
+}
+
 module "cytobatch" {
   source = "../.."
 
   compute_kinds = ["fargate_spot"]
+  force_destroy = var.force_destroy
 }
 
 output "deployment" {
