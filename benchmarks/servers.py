@@ -15,12 +15,14 @@ from measure import environment_of
 _PATIENCE = 120
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody has."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Returns when a server answers. Raises RuntimeError with the end of its log if it does not."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         if process.poll() is not None:
@@ -32,7 +34,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
             return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(f"no server answers at {url}")
+    raise RuntimeError(f"no server answers at {url}:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def _running(command: list[str], environment: Mapping[str, str], log: Path, url:
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT)
         try:
-            _wait_for(url, process)
+            wait_for(url, process, log)
             yield
         finally:
             process.terminate()
@@ -50,7 +52,7 @@ def _running(command: list[str], environment: Mapping[str, str], log: Path, url:
 @contextmanager
 def s3_server(folder: Path) -> Iterator[str]:
     """Within it, an S3 API answers at the URL."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = environment_of((("BIND_HOST", "127.0.0.1"), ("GATEWAY_PORT", str(port))))
     command = [str(Path(sys.executable).parent / "ministack")]
@@ -61,7 +63,7 @@ def s3_server(folder: Path) -> Iterator[str]:
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[str]:
     """Within it, a Prefect server as a user would have one answers at the URL."""
-    port = _free_port()
+    port = free_port()
     said = {"PREFECT_HOME": str(folder / "prefect"), "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     command = [
         sys.executable,

@@ -9,11 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from servers import free_port, wait_for
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -47,7 +47,7 @@ def aws_emulator(
     Its log is in the folder. With a Docker API its jobs run as containers, in the host's network; without one they end
     as failed. Jobs have the emulator for AWS, and what `job_environment` adds.
     """
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MOTO_", "DOCKER_"))}
     environment |= {
@@ -59,7 +59,7 @@ def aws_emulator(
     }
     command = [sys.executable, str(_HERE / "moto_aws.py"), "-H", "127.0.0.1", "-p", str(port)]
     with _running(command, environment, folder / "emulator.log") as process:
-        _wait_for(f"{url}/moto-api/", process, folder / "emulator.log")
+        wait_for(f"{url}/moto-api/", process, folder / "emulator.log")
         yield url
 
 
@@ -97,11 +97,6 @@ def _answers(address: str) -> bool:
     return True
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @contextmanager
 def _running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
@@ -118,16 +113,3 @@ def _running(command: list[str], environment: Mapping[str, str], log: Path) -> I
                 # Jobs' threads may wait for their containers.
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(20)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"no emulator answers at {url}:\n{log.read_text(errors='replace')[-2000:]}")
