@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from servers import prefect_server, s3_server
 
-pytest_plugins = ["image.containers", "emulator.fixtures", "emulator.configuration", "emulator.lab"]
+pytest_plugins = ["recorder", "image.containers", "emulator.fixtures", "emulator.configuration", "emulator.lab"]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # How long an example takes says more of the machine than of the program.

@@ -27,6 +27,7 @@ from cytobatch.storage import Access, list_folders, write_text
 from emulator.fixtures import Applied
 from plates import cytominer_tables, site_tables, write_sites, write_sqlite
 from proxy import proxy
+from recorder import recorded
 
 Policy = dict[str, Any]
 
@@ -175,3 +176,47 @@ def test_who_submits_may_submit_these_jobs_and_see_what_becomes_of_them(applied:
         assert allows([policy], Call(action, "*"))
     group = f"arn:aws:logs:us-east-1:123456789012:log-group:{array['log_group']}:log-stream:x"
     assert allows([policy], Call("logs:GetLogEvents", group))
+
+
+# What an operation needs: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+ACTIONS = {
+    "AbortMultipartUpload": "s3:AbortMultipartUpload", "CompleteMultipartUpload": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject", "DeleteObject": "s3:DeleteObject", "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject", "ListObjectsV2": "s3:ListBucket", "PutObject": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+}  # fmt: skip
+
+
+def test_every_call_of_the_suite_is_allowed(
+    applied: Applied, job_policy: Policy, places: tuple[str, str, str], s3: Any
+) -> None:
+    """Each operation that the program asked for while the tests ran, this one being the last of them."""
+    assert s3
+    run_plate_somewhere(places)
+    submitter = managed_policy(applied, "submitter_policy_arn")
+    for service, operation in sorted(recorded):
+        if service == "s3":
+            assert allows([job_policy], at_home(ACTIONS[operation], places)), operation
+        else:
+            assert allowed_to_submit(f"{service}:{operation}", submitter, applied), operation
+    assert ("s3", "ListObjectsV2") in recorded
+
+
+def run_plate_somewhere(places: tuple[str, str, str]) -> None:
+    """So that there is a call to look at, however few tests were chosen."""
+    with pytest.raises(CytobatchError):
+        run_plate(PlateJob(source=f"{places[0]}/absent", destination=f"{places[1]}/absent"))
+
+
+def at_home(action: str, places: tuple[str, str, str]) -> Call:
+    """The action where jobs take it: below the source or the destination."""
+    bucket, _, key = places[0 if action == "s3:ListBucket" else 1].removeprefix("s3://").partition("/")
+    if action == "s3:ListBucket":
+        return Call(action, f"arn:aws:s3:::{bucket}", {"s3:prefix": f"{key}/P1"})
+    return Call(action, f"arn:aws:s3:::{bucket}/{key}/P1/x")
+
+
+def allowed_to_submit(action: str, policy: Policy, applied: Applied) -> bool:
+    queue = applied.deployment["queues"]["fargate"]
+    group = f"arn:aws:logs:us-east-1:123456789012:log-group:{applied.deployment['log_group']}:log-stream:x"
+    return any(allows([policy], Call(action, resource)) for resource in (queue, group, "*"))

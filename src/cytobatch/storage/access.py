@@ -25,11 +25,14 @@ from botocore.exceptions import (
 from cloudpathlib import AnyPath, CloudPath, S3Client, S3Path
 from cloudpathlib.exceptions import CloudPathException, MissingDependenciesError
 
+from cytobatch import __version__
 from cytobatch.errors import ConfigurationError, CytobatchError, StorageError
 from cytobatch.jobspec import PlateJob, PlateOptions
 from cytobatch.limits import FEWEST_FETCH_THREADS, limits_of
 
 _ATTEMPTS = 5
+USER_AGENT = f"cytobatch/{__version__}"
+"""By which the owner of a bucket knows whose requests these were."""
 DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 HIDDEN = frozenset({"AccessDenied", "403", "Forbidden"})
 """What a role that may not list a bucket hears of an object that is not there. A wrong key or token tells nothing."""
@@ -143,8 +146,11 @@ def _client_error(error: ClientError, where: str) -> StorageError:
 def _s3_client(access: Access, cache: Path | None) -> S3Client:
     session = botocore.session.get_session()
     session.set_default_client_config(
-        Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=2 * access.workers)
-    )
+        Config(
+            retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=2 * access.workers,
+            user_agent_extra=USER_AGENT,
+        )
+    )  # fmt: skip
     return S3Client(
         boto3_session=Session(botocore_session=session, profile_name=access.profile),
         no_sign_request=access.no_sign_request,
