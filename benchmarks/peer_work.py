@@ -84,6 +84,8 @@ def main() -> None:
         install_extensions()
         return
     plate, out, *rest = arguments
+    # CytoTable refuses to replace what the run before wrote.
+    Path(out).unlink(missing_ok=True)
     peers = {"cytotable": cytotable, "pandas": pandas, "duckdb": duckdb}
     work, watch = peers[name](plate, out, int(rest[0]) if rest else None), Stopwatch()
     with watch.running():
