@@ -55,6 +55,10 @@ def load_spec(where: str, settings: Settings, options: PlateOptions) -> JobSpec:
     """A job spec from a path, a URI or the text itself."""
     if where.lstrip().startswith("{"):
         return parse_spec(where, "job spec")
+    return parse_spec(read_text(where, access_said(settings, options)), where)
+
+
+def access_said(settings: Settings, options: PlateOptions) -> Access:
+    """How to reach specs, deployments and prices: as flags and environment say for a source, but always signed."""
     said = settings.said() | options.said()
-    access = Access(said.get("profile"), said.get("endpoint_url"))
-    return parse_spec(read_text(where, access), where)
+    return Access(said.get("profile"), said.get("endpoint_url"))

@@ -9,27 +9,34 @@ from cytobatch.report import RunReport, parse_report
 from cytobatch.storage import Access, Destination, read_text
 
 
-def done_already(plan: ConversionPlan, destination: Destination) -> RunReport | None:
-    """The published report, if it tells of these very inputs and options, and its outputs are there as it says.
-
-    None otherwise. Raises StorageError.
-    """
+def published_report(destination: Destination) -> RunReport | None:
+    """The report that an earlier run has published; None if there is none that can be read. Raises StorageError."""
     text = destination.earlier_report()
-    report = parse_report(text) if text is not None else None
-    if report is None or not tells_of(report, plan.job, plan.inventory):
-        return None
+    return parse_report(text) if text is not None else None
+
+
+def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -> bool:
+    """Whether a report tells of these very inputs and options, and its outputs are there as it says.
+
+    Raises StorageError.
+    """
+    if not tells_of(report, plan.job, plan.inventory):
+        return False
     access = Access.to_source(plan.job)
     if any(digest_of(read_text(file.path, access)) != file.sha256 for file in report.annotations):
-        return None
-    there = all(destination.size_of(out.path, out.files) == out.bytes for out in report.outputs)
-    return report if there else None
+        return False
+    return all(destination.size_of(out.path, out.files) == out.bytes for out in report.outputs)
 
 
-def refuse_another_source(plan: ConversionPlan, destination: Destination) -> None:
-    """Raises ConfigurationError where the destination has the published profile of another source."""
-    text = destination.earlier_report()
-    report = parse_report(text) if text is not None else None
-    if report is not None and report.source.rstrip("/") != plan.job.source.rstrip("/"):
+def done_already(plan: ConversionPlan, destination: Destination) -> RunReport | None:
+    """The published report, if the plate is done by it; else None. Raises StorageError."""
+    report = published_report(destination)
+    return report if report and is_done(report, plan, destination) else None
+
+
+def refuse_another_source(report: RunReport, plan: ConversionPlan) -> None:
+    """Raises ConfigurationError where the report at the plan's destination is that of another source."""
+    if report.source.rstrip("/") != plan.job.source.rstrip("/"):
         raise ConfigurationError(
             "destination has the profile of another source", where=plan.job.destination,
             why=f"its report is of {report.source}, this plate is {plan.job.source}",

@@ -18,7 +18,7 @@ from typing import TypeVar
 from cytobatch import __version__
 from cytobatch.annotations import annotate
 from cytobatch.convert import ConvertedPlate, Means, check_anndata, convert
-from cytobatch.done import done_already, refuse_another_source
+from cytobatch.done import is_done, published_report, refuse_another_source
 from cytobatch.engine import Engine
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.files import files_below
@@ -267,11 +267,11 @@ def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: igno
         if job.anndata:
             check_anndata()
         source, plan = timed("plan", lambda: plan_plate(job, folders.cache))
-        done = done_already(plan, destination) if job.skip_done else None
-        if done is not None:
-            return done
-        if not job.replace:
-            refuse_another_source(plan, destination)
+        earlier = published_report(destination) if job.skip_done or not job.replace else None
+        if earlier and job.skip_done and is_done(earlier, plan, destination):
+            return earlier
+        if earlier and not job.replace:
+            refuse_another_source(earlier, plan)
         with means_for(plan, source, folders) as means:
             found = timed("survey", lambda: survey_plate(plan, means))
             converted = timed("convert", lambda: convert_plate(found, means))

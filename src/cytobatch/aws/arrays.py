@@ -44,7 +44,8 @@ def arrays_of(
             f"no queue of {wanted}", where=deployment.name, why=f"it has {', '.join(sorted(deployment.queues))}",
             remedy="choose one of these, or set it up with Terraform",
         )  # fmt: skip
-    by_compute = {kind: [n for n in needs if compute_for(n, deployment, wanted) is kind] for kind in Compute}
+    kinds = [compute_for(need, deployment, wanted) for need in needs]
+    by_compute = {kind: [need for need, own in zip(needs, kinds, strict=True) if own is kind] for kind in Compute}
     pieces = [
         (kind, plates[first : first + LARGEST_ARRAY])
         for kind, plates in by_compute.items()

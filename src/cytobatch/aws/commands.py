@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.progress import Progress
 
-from cytobatch.asked import NO_OPTIONS, DebugFlag, Options, SpecFlag, jobs_asked_for
+from cytobatch.asked import NO_OPTIONS, DebugFlag, Options, SpecFlag, access_said, jobs_asked_for
 from cytobatch.aws import show
 from cytobatch.aws.arrays import arrays_of
 from cytobatch.aws.deployment import Compute, Deployment, parse_deployment
@@ -75,7 +75,7 @@ def submit(
     debug: DebugFlag = False,  # noqa: ARG001
 ) -> int:
     """Submit the plates to AWS Batch, as one array job with a child for each."""
-    access = access_of(options)
+    access = access_said(read_settings(), options)
     target = deployment_asked_for(deployment, access)
     table = prices_asked_for(how.prices, access)
     jobs = jobs_asked_for(options, job_spec)
@@ -129,24 +129,19 @@ def status(
             "no job named", where="command line", why="there is nothing to show",
             remedy="give the ids that `cytobatch submit` printed",
         )  # fmt: skip
-    access = access_of(PlateOptions(profile=how.profile, endpoint_url=how.endpoint_url))
+    access = access_said(read_settings(), PlateOptions(profile=how.profile, endpoint_url=how.endpoint_url))
     target = deployment_asked_for(deployment, access)
     service = BatchService(target.region, access.profile)
-    if out.is_terminal and not how.once:
-        show.followed(out, lambda: statuses(service, jobs), max(how.every, 1.0))
-    found = statuses(service, jobs)
+    follows = out.is_terminal and not how.once
+    found = (
+        show.followed(out, lambda: statuses(service, jobs), max(how.every, 1.0)) if follows else statuses(service, jobs)
+    )
     show.print_statuses(out, found)
     for unknown in set(jobs) - {one.job.id for one in found}:
         err.print(f"{unknown}  is not known, or ended more than a week ago", style="yellow", highlight=False)
     for one in found:
         show.print_failures(out, one, failures(service, one, how.log_group or target.log_group, access))
     return ExitCode.PLATES_FAILED if any(one.failed for one in found) else ExitCode.OK
-
-
-def access_of(options: PlateOptions) -> Access:
-    """How to reach the buckets of a deployment: as flags and environment say for a source, but always signed."""
-    said = read_settings().said() | options.said()
-    return Access(said.get("profile"), said.get("endpoint_url"))
 
 
 def deployment_asked_for(where: str | None, access: Access) -> Deployment:

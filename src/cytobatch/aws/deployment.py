@@ -53,9 +53,14 @@ def parse_deployment(text: str, where: str) -> Deployment:
     except json.JSONDecodeError as error:
         raise _error(where, str(error)) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise _error(where, f"{path}: {first['msg']}" if path else first["msg"]) from error
+        raise _error(where, first_fault(error)) from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing wrong with a file, and where in it."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    return f"{path}: {first['msg']}" if path else first["msg"]
 
 
 def _error(where: str, why: str) -> JobSpecError:

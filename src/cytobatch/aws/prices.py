@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cytobatch.aws.deployment import Compute
+from cytobatch.aws.deployment import Compute, first_fault
 from cytobatch.aws.sizing import PlateNeed, Size
 from cytobatch.errors import JobSpecError
 
@@ -77,10 +77,8 @@ def parse_prices(text: str, where: str) -> PriceTable:
     try:
         return PriceTable.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
         raise JobSpecError(
-            "no table of prices", where=where, why=f"{path}: {first['msg']}" if path else first["msg"],
+            "no table of prices", where=where, why=first_fault(error),
             remedy="see docs/aws.md for what it holds",
         ) from error  # fmt: skip
 
