@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.filesize import decimal
 
+from cytobatch.inputs import Inputs
 from cytobatch.jobspec import PARQUET, PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.layouts import SourceKind
 from cytobatch.limits import Limits, hold_arrow_to, limits_of
@@ -46,7 +47,7 @@ def describe_job(job: PlateJob) -> PlanDescription:
             return PlanDescription(plan, None, {}, outputs, destination.report_uri)
         with means_for(plan, source, folders) as means:
             found = survey_plate(plan, means)
-        return PlanDescription(plan, found, _cheap_rows(found), outputs, destination.report_uri)
+            return PlanDescription(plan, found, _cheap_rows(found, means.inputs), outputs, destination.report_uri)
 
 
 def _outputs(plan: ConversionPlan) -> Iterator[str]:
@@ -60,23 +61,23 @@ def _outputs(plan: ConversionPlan) -> Iterator[str]:
         yield from (f"{stem}.{kind}" for kind in job.anndata)
 
 
-def _cheap_rows(found: Survey) -> dict[str, int]:
+def _cheap_rows(found: Survey, inputs: Inputs) -> dict[str, int]:
     """Rows by table: from SQLite's own row numbers, or by counting lines of small plates."""
     rows = dict.fromkeys(found.schemas, 0)
     if found.plan.kind is not SourceKind.SQLITE and found.plan.size > _COUNTED_BYTES:
         return {}
     for export in found.exports:
         for name, table in export.tables.items():
-            rows[name] += _rows(table)
+            rows[name] += _rows(table, inputs.whole(table.source))
     return rows
 
 
-def _rows(table: SurveyedTable) -> int:
+def _rows(table: SurveyedTable, path: Path) -> int:
     if table.sql_table is not None:
-        return sqlite.approximate_rows(table.path, table.sql_table, table.schema.names)
+        return sqlite.approximate_rows(path, table.sql_table, table.schema.names)
     if table.shape is not None:
-        return max(0, _lines(table.path) - table.shape.header_lines)
-    return npz.read_head(table.path).rows
+        return max(0, _lines(path) - table.shape.header_lines)
+    return npz.read_head(path).rows
 
 
 def _lines(path: Path) -> int:

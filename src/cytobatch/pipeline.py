@@ -28,7 +28,7 @@ from cytobatch.layouts import PRESETS, USUAL_TABLES, PresetName, SourceKind
 from cytobatch.layouts.gallery import plate_sources
 from cytobatch.limits import hold_arrow_to, limits_of
 from cytobatch.plan import COMBINED, ConversionPlan, csv_stems, make_plan
-from cytobatch.readers.csv import parse_header
+from cytobatch.readers.csv_head import parse_header
 from cytobatch.report import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
 from cytobatch.scratch import room_to_fetch
 from cytobatch.storage import Access, Clients, Destination, Source, faults, read_text

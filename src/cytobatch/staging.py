@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from cytobatch.means import Means
 from cytobatch.readers import csv, npz, sqlite
+from cytobatch.readers.csv_head import CUT_END, ends_with_newline, unsound
 from cytobatch.readers.lanes import Lane, take_first
 from cytobatch.readers.pieces import stream_pieces
 from cytobatch.readers.together import TablesTogether, read_together
@@ -44,8 +45,8 @@ class Stager:
     def read(self, table: SurveyedTable, unified: pa.Schema) -> StagedTable:
         """The whole table. Raises UnsoundTableError where it cannot be read whole, StorageError."""
         path = self._inputs.whole(table.source)
-        if table.complete is None and not csv.ends_with_newline(path):
-            raise csv.unsound(path, *csv.CUT_END)
+        if table.complete is None and not ends_with_newline(path):
+            raise unsound(path, *CUT_END)
         own = _own(table.schema, unified)
         repairs: list[Repair] = []
         take = self._spill if path.stat().st_size > self._table_bytes else _collect

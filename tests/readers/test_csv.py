@@ -5,6 +5,7 @@ import pytest
 
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers import csv
+from cytobatch.readers.csv_head import CsvShape, read_combined_head
 from cytobatch.readers.values import Repair
 
 SCHEMA = pa.schema([("ImageNumber", pa.int64()), ("Area", pa.float64())])
@@ -20,35 +21,8 @@ def rows(
     path: Path, schema: pa.Schema = SCHEMA, columns: tuple[str, ...] = ("ImageNumber", "Area")
 ) -> tuple[list[dict[str, object]], list[Repair]]:
     repairs: list[Repair] = []
-    table = pa.Table.from_batches(csv.stream(path, csv.CsvShape(columns), schema, repairs), schema)
+    table = pa.Table.from_batches(csv.stream(path, CsvShape(columns), schema, repairs), schema)
     return table.to_pylist(), repairs
-
-
-def test_a_head_tells_columns_first_row_and_whether_the_end_is_whole(tmp_path: Path) -> None:
-    head = csv.read_head(written(tmp_path, b'\xef\xbb\xbfImageNumber,"Area, px"\r\n1,2\r\n'))
-    assert head == csv.CsvHead(
-        csv.CsvShape(("ImageNumber", "Area, px")), {"ImageNumber": "1", "Area, px": "2"}, ends_with_newline=True
-    )
-    head = csv.read_head(written(tmp_path, b"ImageNumber\n"))
-    assert not head.has_rows
-    assert not csv.read_head(written(tmp_path, b"ImageNumber\n1")).ends_with_newline
-
-
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        (b"", "empty file"),
-        (b"\n1,2\n", "no header"),
-        (b"a,b,a\n1,2,3\n", "duplicate columns"),
-        (b"\xff\xfe,b\n1,2\n", "header is not UTF-8"),
-        (b"a;b\n1;2\n", "wrong delimiter"),
-        (b"a\tb\n1\t2\n", "wrong delimiter"),
-    ],
-)
-def test_an_unusable_head_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
-    with pytest.raises(UnsoundTableError) as caught:
-        csv.read_head(written(tmp_path, content))
-    assert caught.value.what == what
 
 
 def test_rows_are_typed_by_the_schema_given(tmp_path: Path) -> None:
@@ -97,7 +71,7 @@ def test_a_header_without_rows_has_none(tmp_path: Path) -> None:
 
 def test_wanted_columns_are_read_as_text(tmp_path: Path) -> None:
     path = written(tmp_path, b"ImageNumber,Plate,Area\n1,001,\n")
-    table = csv.read_text(path, csv.CsvShape(("ImageNumber", "Plate", "Area")), ("Plate", "Area"))
+    table = csv.read_text(path, CsvShape(("ImageNumber", "Plate", "Area")), ("Plate", "Area"))
     assert table.to_pylist() == [{"Plate": "001", "Area": None}]
 
 
@@ -109,21 +83,10 @@ def test_tables_side_by_side_are_told_apart_by_the_first_of_two_header_rows(tmp_
     schema = pa.schema([("ImageNumber", pa.int64()), ("ObjectNumber", pa.int64()), ("Area", pa.float64())])
     found = {}
     for label in ("Cells", "Nuclei"):
-        shape = csv.read_combined_head(path, label).shape
+        shape = read_combined_head(path, label).shape
         assert shape.names == tuple(schema.names)
         table = pa.Table.from_batches(csv.stream(path, shape, schema, []), schema)
         found[label] = [tuple(row.values()) for row in table.to_pylist()]
     assert found == {"Cells": [(1, 1, 2.5)], "Nuclei": [(1, 1, 7.0), (1, 2, 9.0), (1, 3, 8.0)]}
     with pytest.raises(UnsoundTableError, match="no columns of Cytoplasm"):
-        csv.read_combined_head(path, "Cytoplasm")
-
-
-def test_a_header_of_two_rows_must_have_as_many_names_in_both(tmp_path: Path) -> None:
-    with pytest.raises(UnsoundTableError, match="ragged header"):
-        csv.read_combined_head(written(tmp_path, b"Image,Cells\nImageNumber\n1\n"), "Cells")
-
-
-def test_blanks_after_commas_are_no_part_of_names_but_those_in_a_name_are() -> None:
-    assert csv.parse_header("ImageNumber, Area , x") == ("ImageNumber", "Area", "x")
-    assert csv.parse_header("ImageNumber,Area") == ("ImageNumber", "Area")
-    assert csv.parse_header(" x ,y") == (" x ", "y")
+        read_combined_head(path, "Cytoplasm")

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from cytobatch.engine import MixedTypesError
 from cytobatch.readers import csv
+from cytobatch.readers.csv_head import CsvShape
 from cytobatch.readers.pieces import stream_pieces
 from cytobatch.workers import Workers
 
 SCHEMA = pa.schema([("ImageNumber", pa.int64()), ("AreaShape_Area", pa.float64()), ("Metadata_Name", pa.string())])
-SHAPE = csv.CsvShape(tuple(SCHEMA.names))
+SHAPE = CsvShape(tuple(SCHEMA.names))
 
 
 def write(path: Path, lines: list[str], end: str = "\n", last: str = "\n") -> Path:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers import csv
+from cytobatch.readers.csv_head import CsvShape
 from cytobatch.readers.together import read_together
 
 HEADER = "ImageNumber,ObjectNumber,AreaShape_Area,Metadata_Name\n"
@@ -20,7 +21,7 @@ SCHEMA = pa.schema(
         ("Metadata_Name", pa.string()),
     ]
 )
-SHAPE = csv.CsvShape(tuple(SCHEMA.names))
+SHAPE = CsvShape(tuple(SCHEMA.names))
 
 
 def files(folder: Path, bodies: list[str], header: str = HEADER) -> list[Path]:
@@ -74,7 +75,7 @@ def test_a_file_without_its_header_is_left_to_be_read_alone(tmp_path: Path) -> N
 
 
 def test_a_part_of_a_combined_file_is_left_to_be_read_alone(tmp_path: Path) -> None:
-    shape = csv.CsvShape(SHAPE.columns, 2, {name: name for name in SHAPE.columns})
+    shape = CsvShape(SHAPE.columns, 2, {name: name for name in SHAPE.columns})
     assert read_together(files(tmp_path, ["1,1,0.5,a\n"]), shape, SCHEMA) is None
 
 

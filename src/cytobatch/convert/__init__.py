@@ -54,7 +54,7 @@ def convert(survey: Survey, means: Means) -> ConvertedPlate:
     account.check_something_is_left(survey.exports)
     sink = Sink(survey.plan, means, account, parquet_metadata(survey))
     reader = UnitReader(survey, means, account)
-    run = Conversion(survey, means.engine, means.workers, reader, account, sink, export_numbers(survey))
+    run = Conversion(survey, means.engine, means.workers, reader, account, sink, export_numbers(survey, means.inputs))
     if job.well_profiles:
         check_wells(run)
     _write_rows(run)

@@ -2,13 +2,14 @@
 
 import zlib
 
+from cytobatch.inputs import Inputs
 from cytobatch.layouts import SourceKind
 from cytobatch.survey import OBJECTS, Survey, SurveyedExport
 
 _CHUNK = 2**20
 
 
-def export_numbers(survey: Survey) -> dict[int, int]:
+def export_numbers(survey: Survey, inputs: Inputs) -> dict[int, int]:
     """The TableNumber of each export, by index: the CRC-32 of its image table's file, as cytominer-database has it.
 
     For SQLite and IN Carta it is that of the whole file. Exports whose files are alike byte for byte, or that have no
@@ -24,7 +25,7 @@ def export_numbers(survey: Survey) -> dict[int, int]:
     numbers: dict[int, int] = {}
     taken: set[int] = set()
     for export in survey.exports:
-        number = _checksum(survey, export)
+        number = _checksum(survey, inputs, export)
         while number in taken:
             number = zlib.crc32(export.path.encode(), number)
         numbers[export.index] = number
@@ -32,13 +33,13 @@ def export_numbers(survey: Survey) -> dict[int, int]:
     return numbers
 
 
-def _checksum(survey: Survey, export: SurveyedExport) -> int:
+def _checksum(survey: Survey, inputs: Inputs, export: SurveyedExport) -> int:
     names = (OBJECTS,) if survey.plan.kind.is_flat else survey.preset.metadata
     table = next((export.tables[name] for name in names if name in export.tables), None)
     if table is None:
         return zlib.crc32(export.path.encode())
     number = 0
-    with table.path.open("rb") as stream:
+    with inputs.whole(table.source).open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             number = zlib.crc32(chunk, number)
     return number

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from cytobatch.engine import MixedTypesError
 from cytobatch.readers import csv
+from cytobatch.readers.csv_head import CsvShape
 from cytobatch.readers.text import text_room
 from cytobatch.workers import Task, Workers
 
@@ -15,7 +16,7 @@ _PIECE = 8 * 2**20
 
 
 def stream_pieces(
-    path: Path, shape: csv.CsvShape, schema: pa.Schema, workers: Workers, piece: int = _PIECE
+    path: Path, shape: CsvShape, schema: pa.Schema, workers: Workers, piece: int = _PIECE
 ) -> Iterator[pa.RecordBatch]:
     """Streams the columns of `schema`, typed by it.
 
@@ -29,7 +30,7 @@ def stream_pieces(
         yield from table.to_batches()
 
 
-def _table(path: Path, begin: int, end: int, shape: csv.CsvShape, schema: pa.Schema) -> pa.Table:
+def _table(path: Path, begin: int, end: int, shape: CsvShape, schema: pa.Schema) -> pa.Table:
     lines = memoryview(text_room(end - begin))[: end - begin]
     with path.open("rb") as stream:
         stream.seek(begin)

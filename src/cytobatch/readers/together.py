@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from cytobatch.readers import csv
+from cytobatch.readers.csv_head import CsvShape
 from cytobatch.readers.text import text_room
 
 _NEWLINE, _RETURN = b"\n", b"\r"
@@ -35,7 +36,7 @@ class _OddLinesError(Exception):
     """A file whose lines cannot be told from its bytes alone."""
 
 
-def read_together(paths: Sequence[Path], shape: csv.CsvShape, schema: pa.Schema) -> TablesTogether | None:
+def read_together(paths: Sequence[Path], shape: CsvShape, schema: pa.Schema) -> TablesTogether | None:
     """The files' rows, typed by `schema`; None where they must be read one by one."""
     if shape.own is not None:
         return None

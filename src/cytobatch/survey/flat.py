@@ -13,6 +13,7 @@ from cytobatch.inputs import Inputs
 from cytobatch.layouts import Place, SourceKind, incarta, normalise_well, well_of_row_and_column
 from cytobatch.plan import ConversionPlan, Export
 from cytobatch.readers import csv, npz
+from cytobatch.readers.csv_head import CsvHead, read_head, unsound
 from cytobatch.readers.values import inferred, text_values
 from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import asked_types, text_keys, with_types
@@ -78,10 +79,11 @@ def _incarta_heads(plan: ConversionPlan, inputs: Inputs) -> FlatHeads:
     for number, head in enumerate(heads):
         table = head.tables.get(OBJECTS)
         if table is not None and table.has_rows:
+            where = head.export.place.or_else(plan.job.place)
             try:
-                own, where = _incarta_places(table, head.export.index, head.export.place.or_else(plan.job.place))
+                own, found = _incarta_places(table, inputs, head.export.index, where)
                 keys.append(own)
-                places += where
+                places += found
             except UnsoundTableError as error:
                 heads[number] = head.without(OBJECTS, error.reason)
     sets = pa.concat_tables(keys) if keys else pa.table({"e": pa.array([], pa.int64())})
@@ -94,10 +96,10 @@ def _incarta_heads(plan: ConversionPlan, inputs: Inputs) -> FlatHeads:
 
 
 def _incarta_table(plan: ConversionPlan, export: Export, path: Path) -> SurveyedTable:
-    head = csv.read_head(path)
+    head = read_head(path)
     if not incarta.is_incarta(head.shape.names):
         lacking = ", ".join(sorted(incarta.SIGNATURE - set(head.shape.names)))
-        raise csv.unsound(path, f"no {lacking} column", f"the header begins {','.join(head.shape.names[:3])!r}")
+        raise unsound(path, f"no {lacking} column", f"the header begins {','.join(head.shape.names[:3])!r}")
     types = asked_types(OBJECTS, head.shape.names, plan.job.column_types)
     schema = with_types(_incarta_schema(path, head), types)
     odd = {
@@ -106,12 +108,12 @@ def _incarta_table(plan: ConversionPlan, export: Export, path: Path) -> Surveyed
         if column not in types and pa.types.is_floating(schema.field(column).type)
     }
     return SurveyedTable(
-        OBJECTS, "", export.path, path, SourceKind.IN_CARTA, schema, head.has_rows, shape=head.shape,
+        OBJECTS, "", export.path, SourceKind.IN_CARTA, schema, head.has_rows, shape=head.shape,
         complete=head.ends_with_newline, first_text=odd, forced=frozenset(types),
     )  # fmt: skip
 
 
-def _incarta_schema(path: Path, head: csv.CsvHead) -> pa.Schema:
+def _incarta_schema(path: Path, head: CsvHead) -> pa.Schema:
     """Types by the meaning of IN Carta's names; of counts, and of names that tell nothing, by all of their values."""
     known = {name: kind for name in head.shape.names if (kind := _incarta_type(name)) is not None}
     unknown = tuple(name for name in head.shape.names if name not in known)
@@ -130,12 +132,14 @@ def _incarta_type(name: str) -> pa.DataType | None:
     return pa.float64() if incarta.is_measurement(name) and not incarta.is_count(name) else None
 
 
-def _incarta_places(table: SurveyedTable, export: int, otherwise: Place) -> tuple[pa.Table, list[Place]]:
+def _incarta_places(
+    table: SurveyedTable, inputs: Inputs, export: int, otherwise: Place
+) -> tuple[pa.Table, list[Place]]:
     """The image sets of one file: `e` and the text key of each, and where it was taken. Raises UnsoundTableError."""
     if table.shape is None:
         raise ValueError(f"{table.source} is no CSV file")
     schema = pa.schema([table.schema.field(name) for name in _PLACE_COLUMNS if name in table.schema.names])
-    rows = pa.Table.from_batches(csv.stream(table.path, table.shape, schema, []), schema)
+    rows = pa.Table.from_batches(csv.stream(inputs.whole(table.source), table.shape, schema, []), schema)
     sets = rows.append_column(_PLACE_KEY, place_keys(rows)).group_by([_PLACE_KEY, *schema.names]).aggregate([])
     keys = pa.table({"e": pa.repeat(pa.scalar(export, pa.int64()), sets.num_rows), _PLACE_KEY: sets[_PLACE_KEY]})
     return keys, [_incarta_place(row).or_else(otherwise) for row in sets.select(schema.names).to_pylist()]
@@ -187,7 +191,7 @@ def _npz_table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHe
     own = head.schema
     types = asked_types(OBJECTS, own.names, plan.job.column_types)
     schema = with_types(own, types)
-    return SurveyedTable(OBJECTS, "", export.path, path, SourceKind.NPZ, schema, head.rows > 0, forced=frozenset(types))
+    return SurveyedTable(OBJECTS, "", export.path, SourceKind.NPZ, schema, head.rows > 0, forced=frozenset(types))
 
 
 def _npz_place(head: npz.NpzHead | None) -> Place:

@@ -17,6 +17,15 @@ from cytobatch.layouts import PRESETS, USUAL_TABLES, Preset, PresetName, SourceK
 from cytobatch.links import find_keys
 from cytobatch.plan import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable, Export, unusual_tables, with_overrides
 from cytobatch.readers import csv, sqlite
+from cytobatch.readers.csv_head import (
+    CUT_END,
+    CsvHead,
+    PartialHeadError,
+    ends_with_newline,
+    read_combined_head,
+    read_head,
+    unsound,
+)
 from cytobatch.readers.values import inferred, is_number, text_values
 from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import asked_types, csv_schema, sqlite_schema, with_types
@@ -69,36 +78,36 @@ def csv_heads(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: Co
     return Heads(export, tables, tuple(faults))
 
 
-def _csv_head(table: CsvTable, inputs: Inputs) -> csv.CsvHead:
+def _csv_head(table: CsvTable, inputs: Inputs) -> CsvHead:
     try:
         return _head_of_part(table, inputs.beginning(table.file.path), table.file.size)
-    except csv.PartialHeadError:
+    except PartialHeadError:
         return _head_of_part(table, inputs.whole(table.file.path), 0)
 
 
-def _head_of_part(table: CsvTable, path: Path, size: int) -> csv.CsvHead:
-    return csv.read_combined_head(path, table.label, size) if table.combined else csv.read_head(path, size)
+def _head_of_part(table: CsvTable, path: Path, size: int) -> CsvHead:
+    return read_combined_head(path, table.label, size) if table.combined else read_head(path, size)
 
 
 def _csv_table(
-    table: CsvTable, inputs: Inputs, head: csv.CsvHead, types: Mapping[str, pa.DataType], *, is_metadata: bool
+    table: CsvTable, inputs: Inputs, head: CsvHead, types: Mapping[str, pa.DataType], *, is_metadata: bool
 ) -> SurveyedTable:
-    path = inputs.beginning(table.file.path)
     if IMAGE_NUMBER not in head.shape.names:
-        raise csv.unsound(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
+        path = inputs.beginning(table.file.path)
+        raise unsound(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
     # Image tables are typed later, by all of the plate's rows.
     seen, odd = (
         _learn_from_values(table.file.path, inputs, head, types) if head.has_rows and not is_metadata else ({}, {})
     )
     return SurveyedTable(
-        table.name, table.label, table.file.path, path, SourceKind.CSV, csv_schema(head.shape.names, {**seen, **types}),
+        table.name, table.label, table.file.path, SourceKind.CSV, csv_schema(head.shape.names, {**seen, **types}),
         head.has_rows, shape=head.shape, complete=head.ends_with_newline, first_text=odd,
         forced=frozenset(types),
     )  # fmt: skip
 
 
 def _learn_from_values(
-    source: str, inputs: Inputs, head: csv.CsvHead, types: Mapping[str, pa.DataType]
+    source: str, inputs: Inputs, head: CsvHead, types: Mapping[str, pa.DataType]
 ) -> tuple[dict[str, pa.DataType], dict[str, str]]:
     """Types of the columns whose names do not tell, and the text in the first row's measurements.
 
@@ -129,7 +138,7 @@ def _refuse_odd_values(path: Path, said: pa.Table, odd: Mapping[str, str]) -> No
     for column, value in odd.items():
         values = [text for text in said[column].to_pylist() if text]
         if 2 * sum(is_number(text) for text in values) >= len(values):
-            raise csv.unsound(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")
+            raise unsound(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")
 
 
 def sqlite_heads(plan: ConversionPlan, export: Export, inputs: Inputs, engine: Engine) -> Heads:
@@ -149,9 +158,7 @@ def sqlite_heads(plan: ConversionPlan, export: Export, inputs: Inputs, engine: E
             schema = with_types(sqlite_schema(declared), types)
             if IMAGE_NUMBER in schema.names:
                 has_rows = sqlite.approximate_rows(path, sql_table, declared.names) > 0
-                tables[name] = SurveyedTable(
-                    name, label, file.path, path, SourceKind.SQLITE, schema, has_rows, sql_table
-                )
+                tables[name] = SurveyedTable(name, label, file.path, SourceKind.SQLITE, schema, has_rows, sql_table)
             elif name in USUAL_TABLES or any(is_key(column) for column in schema.names):
                 faults.append(fault(export, file.path, sql_table, "no ImageNumber column"))
             else:
@@ -244,14 +251,14 @@ def refuse_cut_ends(heads: Sequence[Heads], inputs: Inputs) -> list[Heads]:
         checked = head
         for name, table in head.tables.items():
             if table.complete is False:
-                checked = checked.without(name, ": ".join(csv.CUT_END))
+                checked = checked.without(name, ": ".join(CUT_END))
         result.append(checked)
     return result
 
 
 def _any_ends(tables: Iterable[SurveyedTable], inputs: Inputs) -> bool:
     """Whether any of the tables whose ends were not seen yet ends its last line: as a rule the first that is asked."""
-    return any(csv.ends_with_newline(inputs.whole(table.source)) for table in tables if table.complete is None)
+    return any(ends_with_newline(inputs.whole(table.source)) for table in tables if table.complete is None)
 
 
 def _unended(head: Heads) -> Heads:

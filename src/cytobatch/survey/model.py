@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -11,7 +10,7 @@ from cytobatch.inventory import SourceFile
 from cytobatch.layouts import Preset, SourceKind
 from cytobatch.links import CompartmentKeys, JoinPlan
 from cytobatch.plan import ConversionPlan, Export
-from cytobatch.readers.csv import CsvShape
+from cytobatch.readers.csv_head import CsvShape
 from cytobatch.readers.values import Repair
 from cytobatch.report import AnnotationFile, LedgerEntry, Outcome, ReportWarning
 from cytobatch.schema import MissingColumn
@@ -21,17 +20,15 @@ from cytobatch.schema import MissingColumn
 class SurveyedTable:
     """One table of one export: its name (`cells`), the name its columns get (`Cells`), and where it is.
 
-    `source` is its file's path at the source, `path` the local file, `kind` what that is: `sql_table` is its name in a
-    SQLite file, `shape` how a CSV file's lines are read; `schema` has its own columns, typed; `complete` says whether
-    its last line has its end, None where that is to be seen when it is read; `first_text` are the values of
-    measurements in its first row that are no numbers; `forced` the columns in which text becomes null because the job
-    says that they are numbers.
+    `source` is its file's path at the source, `kind` what that is: `sql_table` is its name in a SQLite file, `shape`
+    how a CSV file's lines are read; `schema` has its own columns, typed; `complete` says whether its last line has its
+    end, None where that is to be seen when it is read; `first_text` are the values of measurements in its first row
+    that are no numbers; `forced` the columns in which text becomes null because the job says that they are numbers.
     """
 
     name: str
     label: str
     source: str
-    path: Path
     kind: SourceKind
     schema: pa.Schema
     has_rows: bool
