@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import botocore.session
-from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -29,6 +27,7 @@ from cytobatch import __version__
 from cytobatch.errors import ConfigurationError, CytobatchError, StorageError
 from cytobatch.jobspec import PlateJob, PlateOptions
 from cytobatch.limits import FEWEST_FETCH_THREADS, limits_of
+from cytobatch.storage.session import make_session
 
 _ATTEMPTS = 5
 USER_AGENT = f"cytobatch/{__version__}"
@@ -144,15 +143,12 @@ def _client_error(error: ClientError, where: str) -> StorageError:
 
 
 def _s3_client(access: Access, cache: Path | None) -> S3Client:
-    session = botocore.session.get_session()
-    session.set_default_client_config(
-        Config(
-            retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=2 * access.workers,
-            user_agent_extra=USER_AGENT,
-        )
+    config = Config(
+        retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=2 * access.workers,
+        user_agent_extra=USER_AGENT,
     )  # fmt: skip
     return S3Client(
-        boto3_session=Session(botocore_session=session, profile_name=access.profile),
+        boto3_session=make_session(access.profile, config),
         no_sign_request=access.no_sign_request,
         endpoint_url=access.endpoint_url,
         extra_args=dict(access.extra_args),
