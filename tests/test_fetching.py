@@ -12,7 +12,7 @@ import pytest
 
 from cytobatch.errors import StorageError
 from cytobatch.jobspec import CacheMode, PlateJob
-from cytobatch.pipeline import run_plate
+from cytobatch.pipeline import convert_plate, folders_for, means_for, plan_plate, run_plate, survey_plate
 from cytobatch.scratch import BEGINNING
 from cytobatch.storage import Source
 from plates import write_sites
@@ -179,6 +179,21 @@ def test_files_of_exports_that_fail_and_of_tables_that_nothing_links_do_no_harm(
     assert near.counts.failed_exports == 1
     assert near.counts == far.counts
     assert near.warnings == far.warnings
+
+
+def test_a_conversion_lets_go_of_every_file_it_needed_or_not(upload: Upload, tmp_path: Path) -> None:
+    local = write_sites(tmp_path / "in", 4)
+    for folder in (path for path in local.iterdir() if path.is_dir()):
+        (folder / "Worms.csv").write_text("ImageNumber,ObjectNumber,AreaShape_Area\n1,1,2.0\n")
+    next(local.rglob("Cells.csv")).write_text("no,table\n")
+    source = upload(local, "plate")
+    asked = PlateJob(source=source, destination=str(tmp_path / "out"), plate="P1", max_failed_exports=1)
+    with folders_for(asked) as folders:
+        located, plan = plan_plate(asked, folders.cache)
+        with means_for(plan, located, folders) as means:
+            converted = convert_plate(survey_plate(plan, means), means)
+        assert len(converted.account.failed_exports) == 1
+        assert not [path for path in folders.cache.rglob("*") if path.is_file()]
 
 
 def test_the_first_files_are_fetched_whole_and_of_the_others_the_beginnings_first(

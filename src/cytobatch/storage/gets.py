@@ -20,7 +20,8 @@ from obstore.store import S3Store
 if TYPE_CHECKING:
     from obstore import GetOptions
 
-_CHUNK = 2**20
+# What is written at once is still in the CPU's cache.
+_CHUNK = 256 * 2**10
 _RETRIES = 3
 _PAYS = {"RequestPayer": "requester"}
 _REGION = "us-east-1"

@@ -59,13 +59,19 @@ class Objects:
         return local
 
     def _local(self, path: S3Path, file: SourceFile) -> Path:
-        """Where the local file is: an earlier run's, if it is whole and of the time that is listed, or an empty one."""
+        """Where the local file is: an earlier run's, if it is whole and of the time that is listed, or yet to be."""
         local = self._cache / path.bucket / path.key
         if file.path in self._begun:
             return local
-        if _size(local) != file.size or not local.exists() or local.stat().st_mtime != file.modified:
+        try:
+            found = local.stat()
+        except FileNotFoundError:
             local.parent.mkdir(parents=True, exist_ok=True)
-            local.write_bytes(b"")
+        else:
+            if (found.st_size, found.st_mtime) != (file.size, file.modified):
+                local.unlink()
+        if not file.size:
+            local.touch()
         self._begun.add(file.path)
         return local
 
