@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cyclopts import App
 
+from cytobatch.flow.heap import lasting
 from cytobatch.jobspec import PlateJob
 from cytobatch.pipeline import plan_plate, run_plate
 from cytobatch.synthetic import PlateFormat
@@ -19,8 +20,10 @@ from stopwatch import Stopwatch
 
 app = App(name="work", help=__doc__)
 
-# Arrow imports pandas, where it is installed, when it first makes an array of Python's values.
-pa.array([0])
+# As in the program, the garbage collector does not look through what is imported again and again.
+with lasting():
+    # Arrow imports pandas, where it is installed, when it first makes an array of Python's values.
+    pa.array([0])
 
 
 @app.command
