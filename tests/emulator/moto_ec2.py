@@ -1,4 +1,4 @@
-"""EC2 as AWS has it: the tags of a launch template are its own, and no part of what it launches."""
+"""EC2 as AWS has it: tags of a launch template are its own; a route may be asked for twice."""
 
 from typing import Any
 
@@ -6,7 +6,31 @@ from moto.ec2.models import EC2Backend
 
 
 def patch() -> None:
-    """Puts the behaviour in place; without, Terraform sees a difference."""
+    """Puts the behaviour in place; without, Terraform sees a difference, or fails where a request is made again."""
+    _patch_launch_templates()
+    _patch_routes()
+
+
+def _patch_routes() -> None:
+    original = EC2Backend.create_route
+
+    def create_route(
+        self: Any, route_table_id: str, destination_cidr_block: str | None, *said: Any, **named: Any
+    ) -> Any:
+        asked = named.get("gateway_id")
+        for route in self.get_route_table(route_table_id).routes:
+            if (
+                asked
+                and route.gateway
+                and (route.destination_cidr_block, route.gateway.id) == (destination_cidr_block, asked)
+            ):
+                return route
+        return original(self, route_table_id, destination_cidr_block, *said, **named)
+
+    EC2Backend.create_route = create_route
+
+
+def _patch_launch_templates() -> None:
     original = EC2Backend.create_launch_template
 
     def create_launch_template(
