@@ -69,7 +69,8 @@ class Objects:
             local.parent.mkdir(parents=True, exist_ok=True)
         else:
             if (found.st_size, found.st_mtime) != (file.size, file.modified):
-                local.unlink()
+                # Another run may share a cache that persists.
+                local.unlink(missing_ok=True)
         if not file.size:
             local.touch()
         self._begun.add(file.path)
