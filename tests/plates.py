@@ -18,6 +18,13 @@ from cytobatch.synthetic import insert, write_csv
 Tables = dict[str, pa.Table]
 
 
+def cells_file(folder: Path, content: bytes) -> Path:
+    """A `Cells.csv` of these very bytes."""
+    path = folder / "Cells.csv"
+    path.write_bytes(content)
+    return path
+
+
 def site_tables(
     objects: int = 3, *, image: int = 1, offset: float = 0.0, plate: str = "P1", well: str = "A1"
 ) -> Tables:

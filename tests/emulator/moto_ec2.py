@@ -17,13 +17,9 @@ def _patch_routes() -> None:
     def create_route(
         self: Any, route_table_id: str, destination_cidr_block: str | None, *said: Any, **named: Any
     ) -> Any:
-        asked = named.get("gateway_id")
         for route in self.get_route_table(route_table_id).routes:
-            if (
-                asked
-                and route.gateway
-                and (route.destination_cidr_block, route.gateway.id) == (destination_cidr_block, asked)
-            ):
+            same_end = route.destination_cidr_block == destination_cidr_block
+            if same_end and route.gateway and route.gateway.id == named.get("gateway_id"):
                 return route
         return original(self, route_table_id, destination_cidr_block, *said, **named)
 

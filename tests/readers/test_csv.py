@@ -7,14 +7,9 @@ from cytobatch.errors import UnsoundTableError
 from cytobatch.readers import csv
 from cytobatch.readers.csv_head import CsvShape, read_combined_head
 from cytobatch.readers.values import Repair
+from plates import cells_file
 
 SCHEMA = pa.schema([("ImageNumber", pa.int64()), ("Area", pa.float64())])
-
-
-def written(tmp_path: Path, content: bytes) -> Path:
-    path = tmp_path / "Cells.csv"
-    path.write_bytes(content)
-    return path
 
 
 def rows(
@@ -26,14 +21,14 @@ def rows(
 
 
 def test_rows_are_typed_by_the_schema_given(tmp_path: Path) -> None:
-    path = written(tmp_path, b"ImageNumber,Area\n1,2\n1,nan\n1,\n1,-inf\n")
+    path = cells_file(tmp_path, b"ImageNumber,Area\n1,2\n1,nan\n1,\n1,-inf\n")
     found, repairs = rows(path)
     assert [str(row["Area"]) for row in found] == ["2.0", "nan", "None", "-inf"]
     assert repairs == []
 
 
 def test_odd_values_are_taken_for_what_they_mean_and_told(tmp_path: Path) -> None:
-    path = written(tmp_path, b"ImageNumber,Area\n1.0,2\n2,1.#QNAN\n3,NA\n")
+    path = cells_file(tmp_path, b"ImageNumber,Area\n1.0,2\n2,1.#QNAN\n3,NA\n")
     found, repairs = rows(path)
     assert [row["ImageNumber"] for row in found] == [1, 2, 3]
     assert [str(row["Area"]) for row in found] == ["2.0", "nan", "None"]
@@ -42,7 +37,7 @@ def test_odd_values_are_taken_for_what_they_mean_and_told(tmp_path: Path) -> Non
 
 def test_a_large_file_with_an_odd_value_at_its_end_loses_no_row(tmp_path: Path) -> None:
     lines = [f"{n},{n}.5" for n in range(200_000)] * 10 + ["7.0,1"]
-    found, _ = rows(written(tmp_path, ("ImageNumber,Area\n" + "\n".join(lines) + "\n").encode()))
+    found, _ = rows(cells_file(tmp_path, ("ImageNumber,Area\n" + "\n".join(lines) + "\n").encode()))
     assert len(found) == len(lines)
     assert found[-1] == {"ImageNumber": 7, "Area": 1.0}
     assert found[199_999] == {"ImageNumber": 199_999, "Area": 199_999.5}
@@ -61,16 +56,16 @@ def test_a_large_file_with_an_odd_value_at_its_end_loses_no_row(tmp_path: Path) 
 )
 def test_rows_that_are_not_whole_are_refused(tmp_path: Path, content: bytes, what: str) -> None:
     with pytest.raises(UnsoundTableError) as caught:
-        rows(written(tmp_path, content))
+        rows(cells_file(tmp_path, content))
     assert caught.value.what == what
 
 
 def test_a_header_without_rows_has_none(tmp_path: Path) -> None:
-    assert rows(written(tmp_path, b"ImageNumber,Area\n")) == ([], [])
+    assert rows(cells_file(tmp_path, b"ImageNumber,Area\n")) == ([], [])
 
 
 def test_wanted_columns_are_read_as_text(tmp_path: Path) -> None:
-    path = written(tmp_path, b"ImageNumber,Plate,Area\n1,001,\n")
+    path = cells_file(tmp_path, b"ImageNumber,Plate,Area\n1,001,\n")
     table = csv.read_text(path, CsvShape(("ImageNumber", "Plate", "Area")), ("Plate", "Area"))
     assert table.to_pylist() == [{"Plate": "001", "Area": None}]
 
@@ -79,7 +74,7 @@ COMBINED = b"Image,Cells,Cells,Nuclei\nImageNumber,ObjectNumber,Area,Area\n1,1,2
 
 
 def test_tables_side_by_side_are_told_apart_by_the_first_of_two_header_rows(tmp_path: Path) -> None:
-    path = written(tmp_path, COMBINED)
+    path = cells_file(tmp_path, COMBINED)
     schema = pa.schema([("ImageNumber", pa.int64()), ("ObjectNumber", pa.int64()), ("Area", pa.float64())])
     found = {}
     for label in ("Cells", "Nuclei"):

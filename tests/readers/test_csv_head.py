@@ -15,22 +15,17 @@ from cytobatch.readers.csv_head import (
     read_combined_head,
     read_head,
 )
-
-
-def written(tmp_path: Path, content: bytes) -> Path:
-    path = tmp_path / "Cells.csv"
-    path.write_bytes(content)
-    return path
+from plates import cells_file
 
 
 def test_a_head_tells_columns_first_row_and_whether_the_end_is_whole(tmp_path: Path) -> None:
-    head = read_head(written(tmp_path, b'\xef\xbb\xbfImageNumber,"Area, px"\r\n1,2\r\n'))
+    head = read_head(cells_file(tmp_path, b'\xef\xbb\xbfImageNumber,"Area, px"\r\n1,2\r\n'))
     assert head == CsvHead(
         CsvShape(("ImageNumber", "Area, px")), {"ImageNumber": "1", "Area, px": "2"}, ends_with_newline=True
     )
-    head = read_head(written(tmp_path, b"ImageNumber\n"))
+    head = read_head(cells_file(tmp_path, b"ImageNumber\n"))
     assert not head.has_rows
-    assert not read_head(written(tmp_path, b"ImageNumber\n1")).ends_with_newline
+    assert not read_head(cells_file(tmp_path, b"ImageNumber\n1")).ends_with_newline
 
 
 @pytest.mark.parametrize(
@@ -46,7 +41,7 @@ def test_a_head_tells_columns_first_row_and_whether_the_end_is_whole(tmp_path: P
 )
 def test_an_unusable_head_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
     with pytest.raises(UnsoundTableError) as caught:
-        read_head(written(tmp_path, content))
+        read_head(cells_file(tmp_path, content))
     assert caught.value.what == what
 
 
@@ -75,7 +70,7 @@ class GrowingFile(io.FileIO):
 
 def test_a_row_that_goes_on_while_its_beginning_is_read_is_not_taken_for_whole(tmp_path: Path) -> None:
     beginning, rest = b"ImageNumber,Area\n1,", b"25\n"
-    path = GrowingPath(written(tmp_path, beginning))
+    path = GrowingPath(cells_file(tmp_path, beginning))
     path.rest = rest
     with pytest.raises(PartialHeadError):
         read_head(path, len(beginning + rest))
@@ -85,7 +80,7 @@ def test_a_row_that_goes_on_while_its_beginning_is_read_is_not_taken_for_whole(t
 
 def test_a_header_of_two_rows_must_have_as_many_names_in_both(tmp_path: Path) -> None:
     with pytest.raises(UnsoundTableError, match="ragged header"):
-        read_combined_head(written(tmp_path, b"Image,Cells\nImageNumber\n1\n"), "Cells")
+        read_combined_head(cells_file(tmp_path, b"Image,Cells\nImageNumber\n1\n"), "Cells")
 
 
 def test_blanks_after_commas_are_no_part_of_names_but_those_in_a_name_are() -> None:

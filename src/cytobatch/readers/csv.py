@@ -9,14 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from cytobatch.readers.csv_head import CsvShape, has_no_rows, unsound
+from cytobatch.readers.csv_head import HEADERS, CsvShape, has_no_rows, unsound
 from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numbers
 
 _BLOCK = 16 * 2**20
 SMALL_FILE, _SMALL_BLOCK = 16 * 2**20, 5 * 2**20
 _CACHED_BLOCK, _CACHED_COLUMN = 2 * 2**20, 8 * 2**10
-# Thousands of files have few headers between them.
-_HEADERS = 64
 Value = TypeVar("Value")
 
 
@@ -122,14 +120,14 @@ class _Itself(Generic[Value]):
 
 
 # Making these for thousands of columns takes as long as parsing a small file.
-@functools.lru_cache(maxsize=_HEADERS)
+@functools.lru_cache(maxsize=HEADERS)
 def _read_options(shape: _Itself[CsvShape], *, use_threads: bool) -> pacsv.ReadOptions:
     names, lines = list(shape.value.columns), shape.value.header_lines
     size = _BLOCK if use_threads else _SMALL_BLOCK
     return pacsv.ReadOptions(column_names=names, skip_rows=lines, block_size=size, use_threads=use_threads)
 
 
-@functools.lru_cache(maxsize=_HEADERS)
+@functools.lru_cache(maxsize=HEADERS)
 def _convert_options(shape: _Itself[CsvShape], schema: _Itself[pa.Schema]) -> pacsv.ConvertOptions:
     filled = shape.value.filled
     types = {shape.value.in_file(field.name): field.type for field in schema.value}
@@ -169,7 +167,7 @@ def read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...]) -> pa.Table:
     return pa.Table.from_batches(batches, schema)
 
 
-@functools.lru_cache(maxsize=_HEADERS)
+@functools.lru_cache(maxsize=HEADERS)
 def _text_schema(names: tuple[str, ...]) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in names])
 

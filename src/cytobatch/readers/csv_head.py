@@ -15,8 +15,8 @@ from cytobatch.errors import UnsoundTableError
 _LINE = 16 * 2**20
 # Header and first row of 2,000 columns, read at once.
 _FIRST_BYTES = 128 * 2**10
-# Thousands of files have few headers between them.
-_HEADERS = 64
+HEADERS = 64
+"""How many different headers a plate may have and each still be worked out once: thousands of files have few."""
 _REMEDY = "export or copy it again"
 CUT_END = ("cut short", "the last line has no end")
 _IMAGE_GROUP, _NUMBER_OBJECT_NUMBER = "Image", "Number_Object_Number"
@@ -76,7 +76,7 @@ def unsound(path: Path, what: str, why: str) -> UnsoundTableError:
     return UnsoundTableError(what, where=path.name, why=why, remedy=_REMEDY)
 
 
-@functools.lru_cache(maxsize=_HEADERS)
+@functools.lru_cache(maxsize=HEADERS)
 def parse_header(text: str) -> tuple[str, ...]:
     """Column names from the first line of a CSV file; none if it cannot be read as one."""
     try:
@@ -99,7 +99,7 @@ def read_head(path: Path, size: int = 0) -> CsvHead:
     return CsvHead(shape, _first_row(path, row, shape), complete)
 
 
-@functools.lru_cache(maxsize=_HEADERS)
+@functools.lru_cache(maxsize=HEADERS)
 def _shape(columns: tuple[str, ...]) -> CsvShape:
     """The one shape of all files with this header."""
     return CsvShape(columns)
@@ -199,6 +199,6 @@ def _check_header(path: Path, columns: tuple[str, ...]) -> None:
         raise unsound(path, "duplicate columns", f"the header names {', '.join(repeated)} more than once")
 
 
-@functools.lru_cache(maxsize=_HEADERS)
+@functools.lru_cache(maxsize=HEADERS)
 def _repeated(columns: tuple[str, ...]) -> list[str]:
     return sorted(name for name, count in Counter(columns).items() if count > 1)

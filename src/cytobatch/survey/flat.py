@@ -167,8 +167,9 @@ def _npz_heads(plan: ConversionPlan, inputs: Inputs) -> FlatHeads:
     features: set[str] = set()
     for export in plan.exports:
         try:
-            head = npz.read_head(inputs.whole(export.path))
-            heads.append(_found(export, _npz_table(plan, export, inputs.whole(export.path), head)))
+            path = inputs.whole(export.path)
+            head = npz.read_head(path)
+            heads.append(_found(export, _npz_table(plan, export, path, head)))
             features |= set(head.feature_names)
             read.append(head)
         except UnsoundTableError as error:

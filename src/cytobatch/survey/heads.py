@@ -19,6 +19,7 @@ from cytobatch.plan import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable,
 from cytobatch.readers import csv, sqlite
 from cytobatch.readers.csv_head import (
     CUT_END,
+    HEADERS,
     CsvHead,
     PartialHeadError,
     ends_with_newline,
@@ -32,8 +33,6 @@ from cytobatch.schema import asked_types, csv_schema, sqlite_schema, with_types
 from cytobatch.survey.model import SurveyedTable
 
 _PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
-# Thousands of files have few headers between them.
-_HEADERS = 64
 _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
 
 
@@ -127,7 +126,7 @@ def _learn_from_values(
     return {column: inferred(said[column]).type for column in unknown}, odd
 
 
-@functools.lru_cache(maxsize=_HEADERS)
+@functools.lru_cache(maxsize=HEADERS)
 def _unknown(columns: tuple[str, ...]) -> tuple[str, ...]:
     """The columns whose names do not tell what they hold."""
     return tuple(column for column in columns if kind_of(column) is ColumnKind.UNKNOWN)
