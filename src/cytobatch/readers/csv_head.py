@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER
 from cytobatch.errors import UnsoundTableError
+from cytobatch.readers.values import are_numbers, text_values
 
 _LINE = 16 * 2**20
 # Header and first row of 2,000 columns, read at once.
@@ -53,18 +54,29 @@ class CsvShape:
 class CsvHead:
     """The beginning and the end of a CSV file: its shape, the first row, and whether its last line is complete.
 
-    `first_row` has the values by the table's names; it is empty where there is no row. `ends_with_newline` is None
-    where the end is not there yet.
+    `row` is the row's line, empty where there is none. `ends_with_newline` is None where the end is not there yet.
     """
 
     shape: CsvShape
-    first_row: Mapping[str, str]
+    row: str
     ends_with_newline: bool | None
 
     @property
     def has_rows(self) -> bool:
         """Whether there is anything below the header."""
-        return bool(self.first_row)
+        return bool(self.row)
+
+    def first_row(self) -> dict[str, str]:
+        """The first row's values by the table's names."""
+        by_column = dict(zip(self.shape.columns, _values(self.row), strict=False))
+        if self.shape.own is None:
+            return by_column
+        in_file = {name: self.shape.in_file(name) for name in self.shape.names}
+        return {name: by_column[column] for name, column in in_file.items() if column in by_column}
+
+    def texts(self) -> dict[str, str]:
+        """Those of the first row's values that are text rather than a number or nothing, by the table's names."""
+        return {} if are_numbers(self.row) else text_values(self.first_row())
 
 
 class PartialHeadError(Exception):
@@ -96,7 +108,7 @@ def read_head(path: Path, size: int = 0) -> CsvHead:
     columns = _header(path, header)
     _check_header(path, columns)
     shape = _shape(columns)
-    return CsvHead(shape, _first_row(path, row, shape), complete)
+    return CsvHead(shape, _readable(path, row), complete)
 
 
 @functools.lru_cache(maxsize=HEADERS)
@@ -127,7 +139,7 @@ def read_combined_head(path: Path, label: str, size: int = 0) -> CsvHead:
     own = {IMAGE_NUMBER: shared[IMAGE_NUMBER], OBJECT_NUMBER: number} | shared | measured
     filled = measured.get(_NUMBER_OBJECT_NUMBER, next(iter(measured.values())))
     shape = CsvShape(columns, 2, own, filled)
-    return CsvHead(shape, _first_row(path, row, shape), complete)
+    return CsvHead(shape, _readable(path, row), complete)
 
 
 def _ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bool | None]:
@@ -135,11 +147,11 @@ def _ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bo
     with path.open("rb", buffering=_FIRST_BYTES) as stream:
         # First of all: more may be added to the file while its lines are read.
         here = stream.seek(0, io.SEEK_END)
+        complete = None if here < size else _ends_with_newline(path, stream, here)
         stream.seek(0)
         lines = _first_lines(stream, header_lines)
     if here < size and not lines[-1].endswith(b"\n"):
         raise PartialHeadError
-    complete = None if here < size else ends_with_newline(path)
     try:
         return tuple(line.decode("utf-8-sig") for line in lines), complete
     except UnicodeDecodeError as error:
@@ -149,11 +161,14 @@ def _ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bo
 def ends_with_newline(path: Path) -> bool:
     """Whether a file's last line is complete. Raises UnsoundTableError for an empty file."""
     with path.open("rb", buffering=0) as stream:
-        size = stream.seek(0, io.SEEK_END)
-        if not size:
-            raise unsound(path, "empty file", "it has 0 bytes")
-        stream.seek(size - 1)
-        return stream.read(1) == b"\n"
+        return _ends_with_newline(path, stream, stream.seek(0, io.SEEK_END))
+
+
+def _ends_with_newline(path: Path, stream: BinaryIO, size: int) -> bool:
+    if not size:
+        raise unsound(path, "empty file", "it has 0 bytes")
+    stream.seek(size - 1)
+    return stream.read(1) == b"\n"
 
 
 def has_no_rows(path: Path, shape: CsvShape) -> bool:
@@ -170,16 +185,19 @@ def _first_lines(stream: BinaryIO, header_lines: int) -> tuple[bytes, ...]:
     return (*header, row)
 
 
-def _first_row(path: Path, line: str, shape: CsvShape) -> dict[str, str]:
+def _values(line: str) -> list[str]:
+    # Rows of plain numbers are read at once; there is one of thousands of values in each of thousands of files.
+    return next(csv.reader([line]), []) if '"' in line else line.rstrip("\r\n").split(",") if line else []
+
+
+def _readable(path: Path, row: str) -> str:
+    """The row's line. Raises UnsoundTableError where it is none."""
     try:
-        # Rows of plain numbers are read at once; there is one of thousands of values in each of thousands of files.
-        values = next(csv.reader([line]), []) if '"' in line else line.rstrip("\r\n").split(",") if line else []
+        if '"' in row:
+            _values(row)
     except csv.Error as error:
         raise unsound(path, "first row cannot be read", str(error)) from error
-    by_column = dict(zip(shape.columns, values, strict=False))
-    if shape.own is None:
-        return by_column
-    return {name: by_column[shape.in_file(name)] for name in shape.names if shape.in_file(name) in by_column}
+    return row
 
 
 def _header(path: Path, line: str) -> tuple[str, ...]:

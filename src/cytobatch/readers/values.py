@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -160,15 +160,16 @@ def inferred(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return filled
 
 
-def text_values(row: Mapping[str, str]) -> dict[str, str]:
-    """Those values of a row that are text rather than a number or nothing, by column."""
-    return {} if _all_plain(row.values()) else {name: value for name, value in row.items() if not is_number(value)}
-
-
-def _all_plain(values: Iterable[str]) -> bool:
-    """Whether Arrow reads all of them as numbers, which is ten times as fast as asking of each."""
+def are_numbers(line: str) -> bool:
+    """Whether Arrow reads all values of a line as numbers, which is three times as fast as making Python's of them."""
+    values = pc.split_pattern(pa.array([line.rstrip("\r\n")], pa.string()), ",").values
     try:
-        pa.array(values, pa.string()).cast(pa.float64())
+        values.cast(pa.float64())
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def text_values(row: Mapping[str, str]) -> dict[str, str]:
+    """Those values of a row that are text rather than a number or nothing, by column."""
+    return {name: value for name, value in row.items() if not is_number(value)}

@@ -125,6 +125,8 @@ def _image_warnings(plan: ConversionPlan, sets: images.ImageSets) -> tuple[Repor
 
 
 def _type_warnings(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> tuple[ReportWarning, ...]:
+    if not plan.job.column_types:
+        return ()
     columns = [(name, column) for name, table in tables.items() for column in table.schema.names]
     known = {column for _, column in columns} | {f"{name}.{column}" for name, column in columns}
     unknown = sorted(set(plan.job.column_types) - known)

@@ -14,7 +14,7 @@ from cytobatch.layouts import Place, SourceKind, incarta, normalise_well, well_o
 from cytobatch.plan import ConversionPlan, Export
 from cytobatch.readers import csv, npz
 from cytobatch.readers.csv_head import CsvHead, read_head, unsound
-from cytobatch.readers.values import inferred, text_values
+from cytobatch.readers.values import inferred
 from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import asked_types, text_keys, with_types
 from cytobatch.survey.heads import Heads, fault, refuse_cut_ends
@@ -104,7 +104,7 @@ def _incarta_table(plan: ConversionPlan, export: Export, path: Path) -> Surveyed
     schema = with_types(_incarta_schema(path, head), types)
     odd = {
         column: value
-        for column, value in text_values(head.first_row).items()
+        for column, value in head.texts().items()
         if column not in types and pa.types.is_floating(schema.field(column).type)
     }
     return SurveyedTable(

@@ -27,7 +27,7 @@ from cytobatch.readers.csv_head import (
     read_head,
     unsound,
 )
-from cytobatch.readers.values import inferred, is_number, text_values
+from cytobatch.readers.values import inferred, is_number
 from cytobatch.report import LedgerEntry, Outcome
 from cytobatch.schema import asked_types, csv_schema, sqlite_schema, with_types
 from cytobatch.survey.model import SurveyedTable
@@ -115,7 +115,7 @@ def _learn_from_values(
     unknown = [column for column in _unknown(head.shape.names) if column not in types]
     odd = {
         column: value
-        for column, value in text_values(head.first_row).items()
+        for column, value in head.texts().items()
         if column not in types and kind_of(column) is ColumnKind.MEASUREMENT
     }
     if not unknown and not odd:
