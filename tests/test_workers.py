@@ -3,6 +3,7 @@
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -153,7 +154,7 @@ def test_what_is_done_beside_is_done_once_and_tells_its_fault(count: int) -> Non
             results[2]()
 
 
-def test_parts_of_a_task_are_done_by_those_who_wait_for_it() -> None:
+def test_what_a_task_offers_is_done_by_those_who_wait_for_it() -> None:
     together = threading.Barrier(2, timeout=20)
 
     def part() -> int:
@@ -171,7 +172,7 @@ def test_parts_of_a_task_are_done_by_those_who_wait_for_it() -> None:
 
 
 @given(st.integers(1, 4), st.lists(st.integers(0, 5), max_size=6), st.integers(1, 8))
-def test_tasks_with_parts_come_to_an_end_in_order(count: int, sizes: list[int], room: int) -> None:
+def test_tasks_that_offer_others_come_to_an_end_in_order(count: int, sizes: list[int], room: int) -> None:
     with Workers(count) as workers:
 
         def whole(size: int) -> list[int]:
@@ -179,3 +180,77 @@ def test_tasks_with_parts_come_to_an_end_in_order(count: int, sizes: list[int], 
 
         tasks = (Task(lambda size=size: whole(size), 1) for size in sizes)
         assert list(workers.ahead(tasks, room)) == [list(range(size)) for size in sizes]
+
+
+def together(*found: int) -> tuple[int, ...]:
+    return found
+
+
+@given(st.integers(1, 4), st.lists(st.lists(st.integers(), max_size=4), max_size=8), st.integers(1, 8))
+def test_a_task_gets_the_results_of_its_parts_in_their_order(count: int, parts: list[list[int]], room: int) -> None:
+    with Workers(count) as workers:
+        tasks = (Task(together, 1, tuple(lambda n=n: n for n in numbers)) for numbers in parts)
+        assert list(workers.ahead(tasks, room)) == [tuple(numbers) for numbers in parts]
+
+
+def test_parts_of_one_task_are_done_side_by_side_and_those_of_the_next_while_nothing_is_left_of_it() -> None:
+    both, next_begun = threading.Barrier(2, timeout=20), threading.Event()
+
+    def last() -> bool:
+        # It ends only once the other thread has gone on to the next task.
+        return next_begun.wait(20)
+
+    def first_of_next() -> int:
+        next_begun.set()
+        return 7
+
+    with Workers(2) as workers:
+        meet = (lambda: both.wait() >= 0, lambda: both.wait() >= 0, last)
+        tasks = [Task(together, 1, meet), Task(together, 1, (first_of_next,))]
+        assert list(workers.ahead(tasks, 2)) == [(True, True, True), (7,)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_task_whose_part_fails_fails_with_it_and_is_not_run(count: int) -> None:
+    ran: list[str] = []
+
+    def run(*_: object) -> None:
+        ran.append("task")
+
+    def fails() -> None:
+        raise LookupError("part")
+
+    with Workers(count) as workers:
+        results = workers.ahead([Task(together, 1), Task(run, 1, (lambda: None, fails, fails))], 9)
+        assert next(results) == ()
+        with pytest.raises(LookupError, match="part"):
+            next(results)
+    assert not ran
+
+
+def test_once_a_part_has_failed_the_others_are_not_begun() -> None:
+    begun: list[int] = []
+
+    def part(number: int) -> float:
+        begun.append(number)
+        return 1 / (number - 1)
+
+    with Workers(1) as workers, pytest.raises(ZeroDivisionError):
+        list(workers.ahead([Task(together, 1, tuple(partial(part, n) for n in range(5)))], 9))
+    assert begun == [0, 1]
+
+
+def test_parts_that_nobody_wants_any_more_are_not_begun() -> None:
+    begun: list[int] = []
+    gate = threading.Event()
+
+    def part(number: int) -> None:
+        begun.append(number)
+        gate.wait(20)
+
+    with Workers(2) as workers:
+        results = workers.ahead([Task(together, 1), Task(together, 1, tuple(partial(part, n) for n in range(50)))], 9)
+        assert next(results) == ()
+        results.close()  # type: ignore[attr-defined]
+        gate.set()
+    assert len(begun) <= 1

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -14,23 +14,27 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Task(Generic[Result]):
-    """A piece of work, and about how many bytes its result takes."""
+    """A piece of work, and about how many bytes its result takes.
 
-    run: Callable[[], Result]
+    Its parts are done first, each by whichever thread is free; `run` gets their results, from who does the last one.
+    """
+
+    run: Callable[..., Result]
     size: int
+    parts: tuple[Callable[[], Any], ...] = ()
 
 
 class Workers:
     """Runs tasks ahead of who uses their results. A context manager.
 
     The caller's thread counts as one: it runs a task itself that no other thread has begun, and helps with others while
-    it waits. A task may have parts of its own run ahead. With `count` 1 there is no other thread, and every task runs
-    when its result is asked for.
+    it waits. What a task offers from within goes before all other tasks. With `count` 1 there is no other thread, and
+    every task runs when its result is asked for.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._tasks, self._parts = deque[_Place[Any]](), deque[_Place[Any]]()
+        self._tasks, self._first = deque[_Step](), deque[_Step]()
         self._changed = threading.Condition()
         self._closed = False
         self._here = threading.local()
@@ -63,7 +67,7 @@ class Workers:
                     task = next(left, None)
                     more = task is not None
                     if task is not None:
-                        coming.append(self._offered(task, self._parts if self._inside else self._tasks))
+                        coming.append(self._offered(task, self._first if self._inside else self._tasks))
                         taken += task.size
                 if coming:
                     size = coming[0].size
@@ -71,52 +75,57 @@ class Workers:
                     taken -= size
         finally:
             for place in coming:
-                self._taken(place)
+                self._withdraw(place)
 
     def beside(self, run: Callable[[], Result]) -> Callable[[], Result]:
         """Has a small piece of work done before all that waits; what is given back tells its result, and waits for it.
 
         What it raises is raised there.
         """
-        return partial(self._result, self._offered(Task(run, 0), self._parts))
+        return partial(self._result, self._offered(Task(run, 0), self._first))
 
     @property
     def _inside(self) -> bool:
-        """Whether this thread is at a task, so that what it offers are parts of it."""
+        """Whether this thread is at a task, and what it offers is for this one."""
         return getattr(self._here, "tasks", 0) > 0
 
-    def _offered(self, task: Task[Result], queue: "deque[_Place[Any]]") -> "_Place[Result]":
-        place = _Place(task.run, task.size, queue)
+    def _offered(self, task: Task[Result], queue: "deque[_Step]") -> "_Place[Result]":
+        place = _Place(task, queue)
         with self._changed:
-            queue.append(place)
-            self._changed.notify()
+            queue.extend(place.steps())
+            self._changed.notify_all() if task.parts else self._changed.notify()
         return place
 
-    def _taken(self, place: "_Place[Any]") -> bool:
-        """Whether nobody had begun a task; nobody else will. Who takes a task from its queue is who runs it."""
+    def _own_step(self, place: "_Place[Any]") -> "_Step | None":
+        """Takes the next of a task's steps that nobody has begun. Who takes one from its queue is who runs it."""
         with self._changed:
-            free = place in place.queue
-            if free:
-                place.queue.remove(place)
-        return free
+            step = next((step for step in place.queue if step.place is place), None)
+            if step is not None:
+                place.queue.remove(step)
+        return step
+
+    def _withdraw(self, place: "_Place[Any]") -> None:
+        """Nobody will begin what is left of a task."""
+        while self._own_step(place) is not None:
+            pass
 
     def _result(self, place: "_Place[Result]") -> Result:
-        """A task's result; while another thread is at it, this one helps: inside a task, with parts of tasks alone."""
-        if self._taken(place):
-            self._run(place)
-        queues = (self._parts,) if self._inside else (self._parts, self._tasks)
+        """A task's result. While others are at it, this thread helps: inside a task, with what tasks offer alone."""
+        while (own := self._own_step(place)) is not None:
+            self._run(own)
+        queues = (self._first,) if self._inside else (self._first, self._tasks)
         while (other := self._next(queues, place.future.done)) is not None:
             self._run(other)
         return place.future.result()
 
     def _work(self) -> None:
-        while (place := self._next((self._parts, self._tasks), lambda: self._closed)) is not None:
-            self._run(place)
+        while (step := self._next((self._first, self._tasks), lambda: self._closed)) is not None:
+            self._run(step)
             # Waiting for the next, a thread holds no result.
-            del place
+            del step
 
-    def _next(self, queues: "tuple[deque[_Place[Any]], ...]", enough: Callable[[], bool]) -> "_Place[Any] | None":
-        """Takes the next place from one of the queues, as soon as there is one; None once it is enough."""
+    def _next(self, queues: "tuple[deque[_Step], ...]", enough: Callable[[], bool]) -> "_Step | None":
+        """Takes the next step from one of the queues, as soon as there is one; None once it is enough."""
         with self._changed:
             while not enough():
                 for queue in queues:
@@ -125,23 +134,56 @@ class Workers:
                 self._changed.wait()
         return None
 
-    def _run(self, place: "_Place[Any]") -> None:
+    def _run(self, step: "_Step") -> None:
         self._here.tasks = getattr(self._here, "tasks", 0) + 1
         try:
-            place.future.set_result(place.run())
-        except BaseException as error:  # noqa: BLE001  raised again where the result is asked for
-            place.future.set_exception(error)
+            step.place.do(step.part)
         finally:
             self._here.tasks -= 1
         with self._changed:
             self._changed.notify_all()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Place(Generic[Result]):
-    """A task on its way: free as long as it stands in its queue."""
+    """A task on its way: what its parts gave, and what comes of it. Its steps are in a queue until they begin."""
 
-    run: Callable[[], Result]
-    size: int
-    queue: "deque[_Place[Any]]"
-    future: Future[Result] = field(default_factory=Future)
+    def __init__(self, task: Task[Result], queue: "deque[_Step]") -> None:
+        self.size = task.size
+        self.queue = queue
+        self.future = Future[Result]()
+        self._task = task
+        self._found: dict[int, Any] = {}
+        self._counting = threading.Lock()
+
+    def steps(self) -> "list[_Step]":
+        """The parts, or the whole where there are none."""
+        return [_Step(self, part) for part in range(len(self._task.parts))] or [_Step(self, None)]
+
+    def do(self, part: int | None) -> None:
+        """Does a part, and after the last of them the task itself; nothing more once a part has failed."""
+        if self.future.done():
+            return
+        try:
+            if part is None or self._is_last(part, self._task.parts[part]()):
+                found, self._found = self._found, {}
+                self.future.set_result(self._task.run(*(found[number] for number in sorted(found))))
+        except BaseException as error:  # noqa: BLE001  raised again where the result is asked for
+            self._fail(error)
+
+    def _is_last(self, part: int, result: Any) -> bool:
+        with self._counting:
+            self._found[part] = result
+            return len(self._found) == len(self._task.parts)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._counting:
+            if not self.future.done():
+                self.future.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """A part of a task, by its number, or the whole of one that has none."""
+
+    place: _Place[Any]
+    part: int | None

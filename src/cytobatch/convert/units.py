@@ -16,7 +16,7 @@ from cytobatch.join import Unit
 from cytobatch.means import Means
 from cytobatch.readers.together import TablesTogether
 from cytobatch.staging import StagedTable, Stager
-from cytobatch.survey import Survey, SurveyedExport
+from cytobatch.survey import Survey, SurveyedExport, TableSchema
 from cytobatch.workers import Task
 
 Result = TypeVar("Result")
@@ -59,10 +59,7 @@ class UnitReader:
         self, names: Sequence[str], exports: Sequence[SurveyedExport], then: Callable[[Unit], Result]
     ) -> Iterator[Result]:
         """What `then` makes of the tables `names` of exports in order, as many together as stay below a unit's size."""
-        tasks = (
-            Task(partial(self._unit, group, names, then), sum(export.export.size for export in group))
-            for group in self._groups(exports)
-        )
+        tasks = (self._unit_task(group, names, then) for group in self._groups(exports))
         for read, result in self._workers.ahead(tasks, self._ahead_bytes):
             for one in read:
                 self._enter(one, whole_export=True)
@@ -134,37 +131,30 @@ class UnitReader:
         if waiting:
             yield waiting
 
-    def _unit(
+    def _unit_task(
         self, exports: Sequence[SurveyedExport], names: Sequence[str], then: Callable[[Unit], Result]
+    ) -> Task[tuple[tuple[ReadExport, ...], Result]]:
+        """Reads each table of the exports at once for all of them, by any thread; who is last makes the unit."""
+        reading = _Reading(self._stager, self._survey.schemas, exports)
+        parts = tuple(partial(reading.read, name) for name in names)
+
+        def made(*found: TablesTogether | None) -> tuple[tuple[ReadExport, ...], Result]:
+            return self._made(reading.unit(dict(zip(names, found, strict=True))), exports, names, then)
+
+        return Task(made, sum(export.export.size for export in exports), parts)
+
+    def _made(
+        self, unit: Unit | None, exports: Sequence[SurveyedExport], names: Sequence[str], then: Callable[[Unit], Result]
     ) -> tuple[tuple[ReadExport, ...], Result]:
+        """What comes of a unit, and of what was read export by export where that is no unit."""
+        read: tuple[ReadExport, ...] = ()
         try:
-            unit = self._together(exports, names)
-            read: tuple[ReadExport, ...] = ()
             if unit is None:
                 read = tuple(self._tables(export, names) for export in exports)
                 unit = self._one_by_one([one for one in read if one.unsound is None], names)
         finally:
             self._let_go([export.tables[name].source for export in exports for name in names if name in export.tables])
         return read, then(unit)
-
-    def _together(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> Unit | None:
-        """The exports' tables, each read at once for all exports; None if anything about them is odd."""
-        tables, owners = {}, {}
-        having = {name: [export for export in exports if name in export.tables] for name in names}
-        # Tables are parts that who waits for the unit may read.
-        parts = [Task(partial(self._read_together, name, own), 1) for name, own in having.items()]
-        for (name, own), found in zip(having.items(), self._workers.ahead(parts, len(parts)), strict=True):
-            if found is None:
-                return None
-            tables[name] = found.table
-            owners[name] = _owners(own, found.rows)
-        return Unit(tuple(exports), tables, owners)
-
-    def _read_together(self, name: str, exports: Sequence[SurveyedExport]) -> TablesTogether | None:
-        schema = self._survey.schemas[name].schema
-        if not exports:
-            return TablesTogether(schema.empty_table(), ())
-        return self._stager.read_together([export.tables[name] for export in exports], schema)
 
     def _one_by_one(self, sound: Sequence[ReadExport], names: Sequence[str]) -> Unit:
         """The tables of exports that were read each by itself."""
@@ -175,6 +165,41 @@ class UnitReader:
             tables[name] = pa.concat_tables(parts or [self._survey.schemas[name].schema.empty_table()])
             owners[name] = _owners([one.export for one in own], [part.num_rows for part in parts])
         return Unit(tuple(one.export for one in sound), tables, owners)
+
+
+class _Reading:
+    """The tables of a unit's exports while they are read, each at once for all exports that have it.
+
+    Once anything about one of them is odd, the others need not be read: exports are read one by one then.
+    """
+
+    def __init__(self, stager: Stager, schemas: Mapping[str, TableSchema], exports: Sequence[SurveyedExport]) -> None:
+        self._stager = stager
+        self._schemas = schemas
+        self._exports = exports
+        self._odd = False
+
+    def _having(self, name: str) -> list[SurveyedExport]:
+        return [export for export in self._exports if name in export.tables]
+
+    def read(self, name: str) -> TablesTogether | None:
+        """One table; None where it, or another one, is odd. Raises StorageError."""
+        if self._odd:
+            return None
+        schema, having = self._schemas[name].schema, self._having(name)
+        if not having:
+            return TablesTogether(schema.empty_table(), ())
+        found = self._stager.read_together([export.tables[name] for export in having], schema)
+        self._odd = self._odd or found is None
+        return found
+
+    def unit(self, found: Mapping[str, TablesTogether | None]) -> Unit | None:
+        """The unit of these tables; None where one of them is odd."""
+        sound = {name: together for name, together in found.items() if together is not None}
+        if len(sound) < len(found):
+            return None
+        owners = {name: _owners(self._having(name), together.rows) for name, together in sound.items()}
+        return Unit(tuple(self._exports), {name: together.table for name, together in sound.items()}, owners)
 
 
 def _owners(exports: Sequence[SurveyedExport], rows: Sequence[int]) -> pa.Array:
