@@ -10,7 +10,10 @@ def test_a_thread_gets_the_same_memory_again_and_more_where_it_needs_more() -> N
     assert first[0] == 7
     # How much this thread has already is other tests' matter.
     needed = len(first) + 1
-    assert len(text_room(needed)) >= needed
+    larger = text_room(needed)
+    assert len(larger) >= needed
+    # A file that is but a little larger needs no new memory.
+    assert text_room(needed + needed // 20) is larger
 
 
 def test_threads_have_memory_of_their_own() -> None:

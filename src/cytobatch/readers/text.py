@@ -5,6 +5,9 @@ Memory that is new costs more than what is read into it: the machine clears it, 
 
 import threading
 
+# Files of one kind are of much the same size: a little more lets the next ones fit, too.
+_SPARE = 16
+
 
 class _Room(threading.local):
     """What this thread has; it goes with the thread."""
@@ -20,5 +23,5 @@ def text_room(size: int) -> bytearray:
     if len(_room.buffer) < size:
         # What is too small goes first, so that the two are never there at once.
         _room.buffer = bytearray()
-        _room.buffer = bytearray(size)
+        _room.buffer = bytearray(size + size // _SPARE)
     return _room.buffer
