@@ -5,14 +5,19 @@ from cytobatch.errors import ConfigurationError
 from cytobatch.inventory import Inventory, SourceFile
 from cytobatch.jobspec import PlateJob
 from cytobatch.plan import ConversionPlan
-from cytobatch.report import RunReport, parse_report
+from cytobatch.report import RunReport, UnreadableReportError, parse_report
 from cytobatch.storage import Access, Destination, read_text
 
 
 def published_report(destination: Destination) -> RunReport | None:
     """The report that an earlier run has published; None if there is none that can be read. Raises StorageError."""
     text = destination.earlier_report()
-    return parse_report(text) if text is not None else None
+    if text is None:
+        return None
+    try:
+        return parse_report(text)
+    except UnreadableReportError:
+        return None
 
 
 def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -> bool:

@@ -171,14 +171,35 @@ class _Outputs(BaseModel):
     outputs: list[File]
 
 
-def parse_report(text: str | bytes) -> RunReport | None:
-    """A report of this version of the format; None if it is none."""
+class UnreadableReportError(Exception):
+    """A text is no report, or none that this version of cytobatch reads; the message says why."""
+
+
+def parse_report(text: str | bytes) -> RunReport:
+    """A report. Raises UnreadableReportError for what is none, or of a later version of the format."""
     try:
+        said = _Version.model_validate_json(text).format_version
+        if said > FORMAT_VERSION:
+            raise UnreadableReportError(
+                f"its format version is {said}, and this cytobatch reads {FORMAT_VERSION}: a later one is needed"
+            )
         # Keys may be added to a format version.
-        report = RunReport.model_validate_json(text, extra="ignore")
-    except ValidationError:
-        return None
-    return report if report.format_version == FORMAT_VERSION else None
+        return RunReport.model_validate_json(text, extra="ignore")
+    except ValidationError as error:
+        raise UnreadableReportError(_first_fault(error)) from error
+
+
+class _Version(BaseModel):
+    """What every version of a report has."""
+
+    format_version: int
+
+
+def _first_fault(error: ValidationError) -> str:
+    first, *more = error.errors(include_url=False, include_input=False)
+    where = ".".join(map(str, first["loc"]))
+    noted = f" (and {len(more)} more)" if more else ""
+    return f"it is no run report: {where + ': ' if where else ''}{first['msg']}{noted}"
 
 
 def output_paths(text: str | bytes) -> list[str]:

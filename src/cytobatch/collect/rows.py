@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ValidationError
-
 from cytobatch.columns import table_label
 from cytobatch.jobspec import PlateJob
-from cytobatch.report import FORMAT_VERSION, Outcome, RunReport
+from cytobatch.report import Outcome, RunReport, UnreadableReportError, parse_report
 from cytobatch.storage import StoredReport, read_reports
 
 _TROUBLES_KEPT = 8
@@ -113,32 +111,14 @@ def plate_row(job: PlateJob, stored: StoredReport) -> PlateRow:
     if stored.content is None:
         return replace(row, state=PlateState.MISSING) if stored.absent else row
     try:
-        said = _Version.model_validate_json(stored.content).format_version
-        if said > FORMAT_VERSION:
-            why = f"its format version is {said}, and this cytobatch reads {FORMAT_VERSION}: a later one is needed"
-            return replace(row, reason=why)
-        # Keys may be added to a format version.
-        report = RunReport.model_validate_json(stored.content, extra="ignore")
-    except ValidationError as error:
-        return replace(row, reason=_first_fault(error))
+        report = parse_report(stored.content)
+    except UnreadableReportError as error:
+        return replace(row, reason=str(error))
     # Sources of a workspace are found by the run alone.
     done = replace(row, state=PlateState.DONE, reason=None, source=report.source, run=summarise(report))
     if report.plate != job.label:
         return replace(done, reason=f"the report is of plate {report.plate!r}")
     return done
-
-
-class _Version(BaseModel):
-    """What every version of a report has."""
-
-    format_version: int
-
-
-def _first_fault(error: ValidationError) -> str:
-    first, *more = error.errors(include_url=False, include_input=False)
-    where = ".".join(map(str, first["loc"]))
-    noted = f" (and {len(more)} more)" if more else ""
-    return f"it is no run report: {where + ': ' if where else ''}{first['msg']}{noted}"
 
 
 def summarise(report: RunReport) -> RunSummary:
