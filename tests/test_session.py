@@ -56,3 +56,8 @@ def test_models_beside_those_of_botocore_are_found(tmp_path: Path, monkeypatch: 
     (tmp_path / "ours").mkdir()
     monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
     assert "ours" in make_session(None, Config())._loader.list_available_services("service-2")
+
+
+def test_a_region_that_is_said_is_that_of_the_clients() -> None:
+    session = make_session(None, Config(), "eu-central-1")
+    assert session.client("batch").meta.region_name == "eu-central-1"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -21,7 +20,7 @@ from botocore.exceptions import (
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from cytobatch.errors import ServiceError
-from cytobatch.storage import USER_AGENT
+from cytobatch.storage import USER_AGENT, make_session
 
 _ATTEMPTS = 8
 _DESCRIBED_AT_ONCE = 100
@@ -96,13 +95,13 @@ class BatchService:
 
     def __init__(self, region: str, profile: str | None = None) -> None:
         with _faults("AWS Batch"):
-            session = Session(profile_name=profile, region_name=region)
             config = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS}, user_agent_extra=USER_AGENT)
-            self._batch = session.client("batch", config=config)
-            self._logs = session.client("logs", config=config)
+            session = make_session(profile, config, region)
+            self._batch = session.client("batch")
+            self._logs = session.client("logs")
             # SubmitJob has no token to know a request again by: whether one whose answer was lost was heard, nobody can
             # tell, and made twice it would start every plate twice.
-            once = Config(retries={"total_max_attempts": 1}, user_agent_extra=USER_AGENT)
+            once = Config(retries={"mode": "standard", "total_max_attempts": 1})
             self._submitting = session.client("batch", config=once)
 
     def submit(self, request: dict[str, Any]) -> str:

@@ -11,14 +11,17 @@ from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 
 
-def make_session(profile: str | None, config: Config) -> Session:
-    """A session with a profile's credentials, by default those of the environment, whose clients have this config."""
+def make_session(profile: str | None, config: Config, region: str | None = None) -> Session:
+    """A session with a profile's credentials, by default those of the environment, whose clients have this config.
+
+    Without a region, that of the profile or the environment.
+    """
     session = botocore.session.get_session()
     session.set_default_client_config(config)
     paths = session.get_component("data_loader").search_paths
     session.register_component("data_loader", Models(paths, include_default_search_paths=False))
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
-    return Session(botocore_session=session, profile_name=profile)
+    return Session(botocore_session=session, profile_name=profile, region_name=region)
 
 
 class Models(Loader):  # type: ignore[misc]  # botocore's stubs have no loader
