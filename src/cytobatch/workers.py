@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 class Task(Generic[Result]):
     """A piece of work, and about how many bytes its result takes.
 
-    Its parts are done first, each by whichever thread is free; `run` gets their results, from who does the last one.
+    Its parts are done first, each by whichever thread is free; who does the last one calls `run` with their results.
     """
 
     run: Callable[..., Result]
@@ -93,7 +93,8 @@ class Workers:
         place = _Place(task, queue)
         with self._changed:
             queue.extend(place.steps())
-            self._changed.notify_all() if task.parts else self._changed.notify()
+            # Not one alone: it may be at a task, and wait for what that has offered.
+            self._changed.notify_all()
         return place
 
     def _own_step(self, place: "_Place[Any]") -> "_Step | None":
