@@ -135,20 +135,18 @@ class UnitReader:
         self, exports: Sequence[SurveyedExport], names: Sequence[str], then: Callable[[Unit], Result]
     ) -> Task[tuple[tuple[ReadExport, ...], Result]]:
         """Reads each table of the exports at once for all of them, by any thread; who is last makes the unit."""
-        reading = _Reading(self._stager, self._survey.schemas, exports)
-        parts = tuple(partial(reading.read, name) for name in names)
-
-        def made(*found: TablesTogether | None) -> tuple[tuple[ReadExport, ...], Result]:
-            return self._made(reading.unit(dict(zip(names, found, strict=True))), exports, names, then)
-
-        return Task(made, sum(export.export.size for export in exports), parts)
+        reading = _Reading(self._stager, self._survey.schemas, exports, names)
+        size = sum(export.export.size for export in exports)
+        return Task(partial(self._made, reading, names, then), size, reading.parts())
 
     def _made(
-        self, unit: Unit | None, exports: Sequence[SurveyedExport], names: Sequence[str], then: Callable[[Unit], Result]
+        self, reading: "_Reading", names: Sequence[str], then: Callable[[Unit], Result], *found: TablesTogether | None
     ) -> tuple[tuple[ReadExport, ...], Result]:
-        """What comes of a unit, and of what was read export by export where that is no unit."""
+        """What comes of a unit, and of what was read export by export where its tables are none."""
+        exports = reading.exports
         read: tuple[ReadExport, ...] = ()
         try:
+            unit = reading.unit(found)
             if unit is None:
                 read = tuple(self._tables(export, names) for export in exports)
                 unit = self._one_by_one([one for one in read if one.unsound is None], names)
@@ -173,33 +171,43 @@ class _Reading:
     Once anything about one of them is odd, the others need not be read: exports are read one by one then.
     """
 
-    def __init__(self, stager: Stager, schemas: Mapping[str, TableSchema], exports: Sequence[SurveyedExport]) -> None:
+    def __init__(
+        self,
+        stager: Stager,
+        schemas: Mapping[str, TableSchema],
+        exports: Sequence[SurveyedExport],
+        names: Sequence[str],
+    ) -> None:
+        self.exports = tuple(exports)
         self._stager = stager
         self._schemas = schemas
-        self._exports = exports
+        self._having = {name: [export for export in exports if name in export.tables] for name in names}
         self._odd = False
 
-    def _having(self, name: str) -> list[SurveyedExport]:
-        return [export for export in self._exports if name in export.tables]
+    def parts(self) -> tuple[Callable[[], TablesTogether | None], ...]:
+        """One for each table, which reads it."""
+        return tuple(partial(self._read, name) for name in self._having)
 
-    def read(self, name: str) -> TablesTogether | None:
+    def _read(self, name: str) -> TablesTogether | None:
         """One table; None where it, or another one, is odd. Raises StorageError."""
         if self._odd:
             return None
-        schema, having = self._schemas[name].schema, self._having(name)
+        schema, having = self._schemas[name].schema, self._having[name]
         if not having:
             return TablesTogether(schema.empty_table(), ())
         found = self._stager.read_together([export.tables[name] for export in having], schema)
         self._odd = self._odd or found is None
         return found
 
-    def unit(self, found: Mapping[str, TablesTogether | None]) -> Unit | None:
-        """The unit of these tables; None where one of them is odd."""
-        sound = {name: together for name, together in found.items() if together is not None}
-        if len(sound) < len(found):
-            return None
-        owners = {name: _owners(self._having(name), together.rows) for name, together in sound.items()}
-        return Unit(tuple(self._exports), {name: together.table for name, together in sound.items()}, owners)
+    def unit(self, found: Sequence[TablesTogether | None]) -> Unit | None:
+        """The unit of what the parts gave; None where one of the tables is odd."""
+        tables, owners = {}, {}
+        for (name, having), together in zip(self._having.items(), found, strict=True):
+            if together is None:
+                return None
+            tables[name] = together.table
+            owners[name] = _owners(having, together.rows)
+        return Unit(self.exports, tables, owners)
 
 
 def _owners(exports: Sequence[SurveyedExport], rows: Sequence[int]) -> pa.Array:
