@@ -101,7 +101,7 @@ class BatchService:
             self._logs = session.client("logs")
             # SubmitJob has no token to know a request again by: whether one whose answer was lost was heard, nobody can
             # tell, and made twice it would start every plate twice.
-            once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+            once = Config(retries={"total_max_attempts": 1})
             self._submitting = session.client("batch", config=once)
 
     def submit(self, request: dict[str, Any]) -> str:
