@@ -12,6 +12,8 @@ from enum import StrEnum
 METADATA = "Metadata_"
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
 IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER = "ImageNumber", "ObjectNumber", "TableNumber"
+HEADERS = 64
+"""How many different headers a plate may have and each still be worked out once: thousands of files have few."""
 
 _FIRST = (
     "tablenumber", "metadata_tablenumber", "imagenumber", "metadata_imagenumber", "objectnumber", "object_number",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.columns import TABLE_NUMBER, ColumnKind, is_key, kind_of
+from cytobatch.columns import HEADERS, TABLE_NUMBER, ColumnKind, is_key, kind_of
 from cytobatch.errors import ConfigurationError, LayoutError
 from cytobatch.jobspec import CastGroup, ColumnType
 
@@ -59,9 +59,8 @@ def csv_schema(columns: Sequence[str], seen: Mapping[str, pa.DataType]) -> pa.Sc
     return with_types(_by_names(tuple(columns)), seen)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=HEADERS)
 def _by_names(columns: tuple[str, ...]) -> pa.Schema:
-    # Thousands of files have few headers between them.
     return pa.schema([(column, _KINDS.get(kind_of(column), pa.float64())) for column in columns])
 
 

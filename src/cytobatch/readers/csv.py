@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from cytobatch.readers.csv_head import HEADERS, CsvShape, has_no_rows, unsound
+from cytobatch.columns import HEADERS
+from cytobatch.readers.csv_head import CsvShape, has_no_rows, unsound
 from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numbers
 
 _BLOCK = 16 * 2**20

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from cytobatch.columns import IMAGE_NUMBER, OBJECT_NUMBER
+from cytobatch.columns import HEADERS, IMAGE_NUMBER, OBJECT_NUMBER
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.values import are_numbers, text_values
 
 _LINE = 16 * 2**20
 # Header and first row of 2,000 columns, read at once.
 _FIRST_BYTES = 128 * 2**10
-HEADERS = 64
-"""How many different headers a plate may have and each still be worked out once: thousands of files have few."""
 _REMEDY = "export or copy it again"
 CUT_END = ("cut short", "the last line has no end")
 _IMAGE_GROUP, _NUMBER_OBJECT_NUMBER = "Image", "Number_Object_Number"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cytobatch.columns import IMAGE_NUMBER, ColumnKind, is_key, kind_of, table_label
+from cytobatch.columns import HEADERS, IMAGE_NUMBER, ColumnKind, is_key, kind_of, table_label
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
 from cytobatch.inputs import Inputs
@@ -19,7 +19,6 @@ from cytobatch.plan import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable,
 from cytobatch.readers import csv, sqlite
 from cytobatch.readers.csv_head import (
     CUT_END,
-    HEADERS,
     CsvHead,
     PartialHeadError,
     ends_with_newline,
