@@ -196,14 +196,16 @@ def test_a_conversion_lets_go_of_every_file_it_needed_or_not(upload: Upload, tmp
         assert not [path for path in folders.cache.rglob("*") if path.is_file()]
 
 
-def test_the_first_files_are_fetched_whole_and_of_the_others_the_beginnings_first(
+def test_of_tables_the_beginnings_come_first_and_image_tables_are_whole(
     upload: Upload, tmp_path: Path, gets: Sent
 ) -> None:
     local = write_sites(tmp_path / "in", 3)
-    for path in local.rglob("Cells.csv"):
-        # A last value of many digits makes the file more than half a unit, which is 4 MiB with the least memory.
-        path.write_text(path.read_text().rstrip("\n").removesuffix(",3") + f",{'0' * 3 * 2**20}3\n")
-    uri = upload(local, "plate")
-    run_plate(PlateJob(source=uri, destination=str(tmp_path / "out"), plate="P1", workers=1, memory="128MiB"))
-    cells = Counter(key.split("/")[-2] for key, _ in gets() if key.endswith("Cells.csv"))
-    assert sorted(cells.values()) == [1, 2, 2]
+    for path in (*local.rglob("Cells.csv"), *local.rglob("Image.csv")):
+        # A last value of many digits makes the file larger than a beginning.
+        lines = path.read_text().rstrip("\n").rpartition(",")
+        path.write_text(f"{lines[0]},{'0' * BEGINNING}{lines[2]}\n")
+    run_plate(PlateJob(source=upload(local, "plate"), destination=str(tmp_path / "out"), plate="P1"))
+    spans = [(key.rpartition("/")[2], span) for key, span in gets()]
+    assert [span for name, span in spans if name == "Image.csv"] == [""] * 3
+    begun = [span.startswith("0-") for name, span in spans if name == "Cells.csv"]
+    assert begun == [True] * 3 + [False] * 3

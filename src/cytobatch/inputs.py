@@ -1,15 +1,37 @@
 """The files of a plate on the local disk, there already or on their way: what those who read them may ask."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class FilesTogether:
+    """Small CSV files, each with so many lines of header, whose other lines are read as one text."""
+
+    paths: tuple[str, ...]
+    header_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The lines of several files, one after the other from the memory's beginning, and where those of each end."""
+
+    memory: bytearray
+    ends: tuple[int, ...]
+
+
+class OddTextError(Exception):
+    """Lines that cannot be read as one text: the files must be read one by one."""
 
 
 class Inputs(Protocol):
     """Files by their path at the source. Several threads may ask at once."""
 
     def prepare(self, beginnings: Iterable[str], wholes: Iterable[str]) -> None:
-        """The beginnings of some files and the whole of others will be asked for at once. Raises StorageError."""
+        """The beginnings of some files and the whole of others will be asked for at once, and begin to come."""
         ...
 
     def beginning(self, path: str) -> Path:
@@ -22,6 +44,17 @@ class Inputs(Protocol):
 
     def expect(self, paths: Iterable[str]) -> None:
         """These will be asked for as a whole, in this order."""
+        ...
+
+    def expect_texts(self, texts: Iterable[FilesTogether]) -> None:
+        """These files will be asked for as texts, in this order."""
+        ...
+
+    def text(self, files: FilesTogether) -> AbstractContextManager[Text]:
+        """Within it, the files' lines, in memory that others get afterwards. Raises OddTextError, StorageError.
+
+        Who finds them odd raises OddTextError within it, and asks for the files as a whole.
+        """
         ...
 
     def release(self, path: str) -> None:

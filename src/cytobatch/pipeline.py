@@ -3,7 +3,6 @@
 The flow runs the same steps as Prefect tasks by handing in its own `Step`.
 """
 
-import itertools
 import resource
 import sys
 import tempfile
@@ -138,7 +137,7 @@ def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterato
     limits = limits_of(job)
     files = [file for export in plan.exports for file in export.files]
     with (
-        source.inputs(files, room_to_fetch(plan)) as inputs,
+        source.inputs(files, room_to_fetch(plan), limits.texts_ahead) as inputs,
         Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
         Workers(limits.workers) as workers,
     ):
@@ -148,18 +147,13 @@ def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterato
         )  # fmt: skip
 
 
-def _looked_into(plan: ConversionPlan, first_bytes: int) -> tuple[list[str], list[str]]:
-    """The files of which a survey reads the beginning, and those that are needed whole for it, or right after it.
-
-    The latter are image tables, and the first that will be read, up to `first_bytes`.
-    """
+def _looked_into(plan: ConversionPlan) -> tuple[list[str], list[str]]:
+    """The files of which a survey reads the beginning, and those that it reads whole, as image tables."""
     paths = [file.path for export in plan.exports for file in export.files]
     if plan.kind is not SourceKind.CSV or plan.preset is None:
         return [], paths
     tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
     whole = {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
-    sizes = itertools.accumulate(table.file.size for _, table in tables)
-    whole.update(table.file.path for (_, table), size in zip(tables, sizes, strict=True) if size <= first_bytes)
     return [path for path in paths if path not in whole], [path for path in paths if path in whole]
 
 
@@ -172,8 +166,7 @@ def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
 def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
     """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
-    beginnings, wholes = _looked_into(plan, min(room_to_fetch(plan), means.workers.count * means.unit_bytes))
-    means.inputs.prepare(beginnings, wholes)
+    means.inputs.prepare(*_looked_into(plan))
     return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
 

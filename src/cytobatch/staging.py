@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from cytobatch.inputs import FilesTogether
 from cytobatch.means import Means
 from cytobatch.readers import csv, npz, sqlite
-from cytobatch.readers.csv_head import CUT_END, ends_with_newline, unsound
+from cytobatch.readers.csv_head import CUT_END, CsvShape, ends_with_newline, unsound
 from cytobatch.readers.lanes import Lane, take_first
 from cytobatch.readers.pieces import stream_pieces
 from cytobatch.readers.together import TablesTogether, read_together
@@ -53,15 +54,25 @@ class Stager:
         read = take_first(self._lanes(table, path, own, repairs), repairs, functools.partial(take, own))
         return StagedTable(conform(read, unified), tuple(repairs))
 
-    def read_together(self, tables: Sequence[SurveyedTable], unified: pa.Schema) -> TablesTogether | None:
-        """The whole tables as one; None where they must be read one by one. Raises StorageError."""
-        first = tables[0]
-        alike = all(table.shape == first.shape and table.schema.equals(first.schema) for table in tables)
-        paths = [self._inputs.whole(table.source) for table in tables]
-        if first.shape is None or not alike or sum(path.stat().st_size for path in paths) > self._together_bytes:
+    def together(self, tables: Sequence[SurveyedTable], size: int) -> FilesTogether | None:
+        """The files of CSV tables, of so many bytes, as one text; None where they must be read one by one."""
+        shape, schema = tables[0].shape, tables[0].schema
+        if shape is None or shape.own is not None or size > self._together_bytes:
             return None
-        found = read_together(paths, first.shape, _own(first.schema, unified))
-        return found and TablesTogether(conform(found.table, unified), found.rows)
+        if not all(table.shape == shape and table.schema.equals(schema) for table in tables):
+            return None
+        return FilesTogether(tuple(table.source for table in tables), shape.header_lines)
+
+    def read_together(
+        self, files: FilesTogether, shape: CsvShape, own: pa.Schema, unified: pa.Schema
+    ) -> TablesTogether:
+        """Tables of this shape and schema as one.
+
+        Raises OddTextError where they must be read one by one, and StorageError.
+        """
+        with self._inputs.text(files) as text:
+            found = read_together(text, shape, _own(own, unified))
+        return TablesTogether(conform(found.table, unified), found.rows)
 
     def _lanes(self, table: SurveyedTable, path: Path, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
         if table.sql_table is not None:

@@ -24,13 +24,14 @@ def write_profile(run: Conversion) -> None:
         raise InputDataError(
             "no compartments to join", where=run.job.source, why="no sound export has any", remedy="see the failures"
         )
+    # The first files come while the columns are worked out.
+    run.reader.expect_units(plan.compartments, [exports for _, exports in run.outputs])
     columns = profile_columns(run.survey, plan, number_exports=bool(run.numbers))
     schema = pa.schema([(column.name, column.kind) for column in columns])
     features = [column.name for column in columns if column.feature]
     places = {column.name for column in columns if column.table == Origin.PLACE}
     for compartment in plan.unlinked:
         run.account.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
-    run.reader.expect(plan.compartments)
     for name, exports in run.outputs:
         run.sink.write(name, schema, _rows(run, plan, columns, exports), features, may_be_null=places)
 

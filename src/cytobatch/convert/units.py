@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from cytobatch.convert.account import Account
 from cytobatch.errors import UnsoundTableError
+from cytobatch.inputs import FilesTogether, OddTextError
 from cytobatch.join import Unit
 from cytobatch.means import Means
 from cytobatch.readers.together import TablesTogether
 from cytobatch.staging import StagedTable, Stager
-from cytobatch.survey import Survey, SurveyedExport, TableSchema
+from cytobatch.survey import Survey, SurveyedExport, SurveyedTable, TableSchema
 from cytobatch.workers import Task
 
 Result = TypeVar("Result")
@@ -49,8 +50,21 @@ class UnitReader:
     def expect(self, names: Collection[str]) -> None:
         """These tables of all exports will be read, once each; other files, and afterwards these, are not needed."""
         tables = [table for e in self._survey.exports for name, table in e.tables.items() if name in names]
-        self._readers_of_file.update(table.source for table in tables)
+        self._will_read(tables)
         self._inputs.expect(dict.fromkeys(table.source for table in tables))
+
+    def expect_units(self, names: Sequence[str], outputs: Iterable[Sequence[SurveyedExport]]) -> None:
+        """The same, where they will be read in units of each output's exports: table by table of these."""
+        readings = [self._reading(group, names) for exports in outputs for group in self._groups(exports)]
+        self._will_read([table for reading in readings for table in reading.tables])
+        for reading in readings:
+            if reading.is_odd:
+                self._inputs.expect(dict.fromkeys(table.source for table in reading.tables))
+            else:
+                self._inputs.expect_texts(reading.texts)
+
+    def _will_read(self, tables: Sequence[SurveyedTable]) -> None:
+        self._readers_of_file.update(table.source for table in tables)
         looked_at = {table.file.path for e in self._survey.plan.exports for table in e.tables.values()}
         for path in sorted(looked_at - self._readers_of_file.keys()):
             self._inputs.release(path)
@@ -135,9 +149,12 @@ class UnitReader:
         self, exports: Sequence[SurveyedExport], names: Sequence[str], then: Callable[[Unit], Result]
     ) -> Task[tuple[tuple[ReadExport, ...], Result]]:
         """Reads each table of the exports at once for all of them, by any thread; who is last makes the unit."""
-        reading = _Reading(self._stager, self._survey.schemas, exports, names)
+        reading = self._reading(exports, names)
         size = sum(export.export.size for export in exports)
         return Task(partial(self._made, reading, names, then), size, reading.parts())
+
+    def _reading(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> "_Reading":
+        return _Reading(self._stager, self._survey.schemas, exports, names)
 
     def _made(
         self, reading: "_Reading", names: Sequence[str], then: Callable[[Unit], Result], *found: TablesTogether | None
@@ -182,11 +199,32 @@ class _Reading:
         self._stager = stager
         self._schemas = schemas
         self._having = {name: [export for export in exports if name in export.tables] for name in names}
-        self._odd = False
+        self._files = {name: self._together(name, having) for name, having in self._having.items() if having}
+        self._odd = None in self._files.values()
+
+    @property
+    def tables(self) -> list[SurveyedTable]:
+        """All of them, in the order in which they are read."""
+        return [export.tables[name] for name, having in self._having.items() for export in having]
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether exports must be read one by one, as far as is known."""
+        return self._odd
+
+    @property
+    def texts(self) -> list[FilesTogether]:
+        """The files of each table, as they are read."""
+        return [files for files in self._files.values() if files is not None]
 
     def parts(self) -> tuple[Callable[[], TablesTogether | None], ...]:
         """One for each table, which reads it."""
         return tuple(partial(self._read, name) for name in self._having)
+
+    def _together(self, name: str, having: Sequence[SurveyedExport]) -> FilesTogether | None:
+        own = [export.export.tables.get(name) for export in having]
+        size = sum(table.file.size for table in own if table is not None)
+        return self._stager.together([export.tables[name] for export in having], size)
 
     def _read(self, name: str) -> TablesTogether | None:
         """One table; None where it, or another one, is odd. Raises StorageError."""
@@ -195,9 +233,14 @@ class _Reading:
         schema, having = self._schemas[name].schema, self._having[name]
         if not having:
             return TablesTogether(schema.empty_table(), ())
-        found = self._stager.read_together([export.tables[name] for export in having], schema)
-        self._odd = self._odd or found is None
-        return found
+        files, first = self._files[name], having[0].tables[name]
+        if files is None or first.shape is None:
+            raise ValueError(f"the tables {name} are no text")
+        try:
+            return self._stager.read_together(files, first.shape, first.schema, schema)
+        except OddTextError:
+            self._odd = True
+            return None
 
     def unit(self, found: Sequence[TablesTogether | None]) -> Unit | None:
         """The unit of what the parts gave; None where one of the tables is odd."""

@@ -4,6 +4,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_OBJECTS = 50_000
+"""So many more, and Python looks for cycles; by default 700, a third of what one table's columns are."""
+
 
 @contextmanager
 def lasting() -> Iterator[None]:
@@ -13,6 +16,7 @@ def lasting() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+        gc.set_threshold(_OBJECTS)
         gc.enable()
 
 

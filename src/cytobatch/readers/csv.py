@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from cytobatch.columns import HEADERS
+from cytobatch.inputs import OddTextError
 from cytobatch.readers.csv_head import CsvShape, has_no_rows, unsound
 from cytobatch.readers.values import NO, YES, Repair, flags_from_text, read_numbers
 
@@ -86,12 +87,11 @@ def _read_blocks(
             raise _BadValueError(str(error)) from error
 
 
-class OddValuesError(Exception):
-    """Lines that Arrow cannot all read as rows of the types that are asked for."""
-
-
 def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table:
-    """Lines below a header as one table of columns in one piece, in the caller's thread. Raises OddValuesError."""
+    """Lines below a header as one table of columns in one piece, in the caller's thread.
+
+    Raises OddTextError where Arrow cannot read all of them as rows of these types.
+    """
     ragged = _RaggedRows()
     converting = _convert_options(_Itself(shape), _Itself(schema))
     # Blocks that stay in the CPU's cache are read faster, but for those of few rows, where columns cost more.
@@ -101,9 +101,9 @@ def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table
         parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
         table = pacsv.read_csv(pa.BufferReader(lines), reading, parsing, converting)
     except pa.ArrowInvalid as error:
-        raise OddValuesError from error
+        raise OddTextError from error
     if ragged.count:
-        raise OddValuesError
+        raise OddTextError
     return table.combine_chunks()
 
 

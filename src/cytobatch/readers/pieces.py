@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.engine import MixedTypesError
+from cytobatch.inputs import OddTextError
 from cytobatch.readers import csv
 from cytobatch.readers.csv_head import CsvShape
 from cytobatch.readers.text import text_room
@@ -38,7 +39,7 @@ def _table(path: Path, begin: int, end: int, shape: CsvShape, schema: pa.Schema)
     try:
         if whole:
             return csv.read_lines(pa.py_buffer(lines), shape, schema)
-    except csv.OddValuesError as error:
+    except OddTextError as error:
         raise MixedTypesError("lines that are no plain rows") from error
     raise MixedTypesError("a file that has become shorter")
 

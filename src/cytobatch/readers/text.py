@@ -3,8 +3,15 @@
 Memory that is new costs more than what is read into it: the machine clears it, page by page, when it is first touched.
 """
 
+import io
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
+from cytobatch.inputs import OddTextError, Text
+
+_NEWLINE = b"\n"
+_FIRST_BYTES = 128 * 2**10
 # Files of one kind are of much the same size: a little more lets the next ones fit, too.
 _SPARE = 16
 
@@ -23,5 +30,33 @@ def text_room(size: int) -> bytearray:
     if len(_room.buffer) < size:
         # What is too small goes first, so that the two are never there at once.
         _room.buffer = bytearray()
-        _room.buffer = bytearray(size + size // _SPARE)
+        _room.buffer = new_room(size)
     return _room.buffer
+
+
+def new_room(size: int) -> bytearray:
+    """New memory for so many bytes, and some to spare."""
+    return bytearray(size + size // _SPARE)
+
+
+def text_of(paths: Sequence[Path], header_lines: int) -> Text:
+    """What is below the headers of files, in this thread's memory. Raises OddTextError where there is no header."""
+    memory = text_room(sum(path.stat().st_size for path in paths))
+    room = memoryview(memory)
+    end, ends = 0, []
+    for path in paths:
+        end += read_below_header(path, header_lines, room[end:])[1]
+        ends.append(end)
+    return Text(memory, tuple(ends))
+
+
+def read_below_header(path: Path, header_lines: int, into: memoryview) -> tuple[int, int]:
+    """Reads what is below a file's header; the bytes of the header, and those that were read.
+
+    Raises OddTextError where a line of the header has no end.
+    """
+    with path.open("rb", buffering=0) as raw, io.BufferedReader(raw, _FIRST_BYTES) as stream:
+        for _ in range(header_lines):
+            if not stream.readline().endswith(_NEWLINE):
+                raise OddTextError
+        return stream.tell(), stream.readinto(into)

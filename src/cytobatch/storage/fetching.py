@@ -4,13 +4,17 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cytobatch.inputs import FilesTogether, Text
 from cytobatch.inventory import SourceFile
+from cytobatch.readers.text import text_of
 from cytobatch.scratch import BEGINNING
+from cytobatch.storage.fetched_texts import FetchedTexts, Read
 
 
 class LocalFiles:
@@ -41,6 +45,13 @@ class LocalFiles:
     def expect(self, paths: Iterable[str]) -> None:
         """Nothing is to be done."""
 
+    def expect_texts(self, texts: Iterable[FilesTogether]) -> None:
+        """Nothing is to be done."""
+
+    def text(self, files: FilesTogether) -> AbstractContextManager[Text]:
+        """The files' lines, in this thread's memory."""
+        return nullcontext(text_of([self._root / path for path in files.paths], files.header_lines))
+
     def release(self, path: str) -> None:
         """The file is the user's and stays."""
 
@@ -51,24 +62,32 @@ Fetch = Callable[[SourceFile, int], Path]
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """How the cache is used: about how many bytes may wait in it to be read, and whether files stay that were."""
+    """How the cache is used: about how many bytes may wait in it to be read, and whether files stay that were.
+
+    `texts` may be in memory instead.
+    """
 
     room: int
     keeps: bool
+    texts: int
 
 
 class FetchedFiles:
     """Files that come from a store: each byte once, while those already there are read. A context manager.
 
-    At most about `use.room` bytes of what is expected wait in the cache.
+    At most about `use.room` bytes of what is expected wait in the cache. Texts are fetched straight into memory where
+    the store can `read` so.
     """
 
-    def __init__(self, files: Iterable[SourceFile], fetch: Fetch, threads: int, use: CacheUse) -> None:
+    def __init__(
+        self, files: Iterable[SourceFile], fetch: Fetch, threads: int, use: CacheUse, read: Read | None = None
+    ) -> None:
         self._files = {file.path: file for file in files}
         self._locks = {path: threading.Lock() for path in self._files}
         self._fetch = fetch
         self._use = use
         self._pool = ThreadPoolExecutor(threads, "fetch")
+        self._texts = FetchedTexts(self._files, self, read, self._pool, use.texts) if read else None
         self._counting = threading.Lock()
         self._coming: Iterator[str] = iter(())
         self._expected: set[str] = set()
@@ -86,22 +105,34 @@ class FetchedFiles:
         self._pool.shutdown(cancel_futures=True)
 
     def prepare(self, beginnings: Iterable[str], wholes: Iterable[str]) -> None:
-        """Fetches the beginnings of some files and the whole of others, side by side. Raises StorageError."""
-        first = [self._pool.submit(self.whole, path) for path in wholes]
-        then = [self._pool.submit(self.beginning, path) for path in beginnings]
-        for fetched in (*first, *then):
-            fetched.result()
+        """Fetches the whole of some files and the beginnings of others, side by side, while those there are read."""
+        for path in wholes:
+            self._pool.submit(self._fetch_unless_done, path, self._files[path].size)
+        for path in beginnings:
+            self._pool.submit(self._fetch_unless_done, path, BEGINNING)
 
     def beginning(self, path: str) -> Path:
         """The local file with at least its first bytes; its rest may be on its way."""
         file = self._files[path]
         if path not in self._begun:
             with self._locks[path]:
-                self._begun[path] = self._fetched(file, min(file.size, BEGINNING))
+                self._begun[path] = self._fetched(file, BEGINNING)
         return self._begun[path]
+
+    def text(self, files: FilesTogether) -> AbstractContextManager[Text]:
+        """The files' lines, in memory that others get afterwards."""
+        if self._texts is not None and files in self._texts:
+            return self._texts.text(files)
+        return nullcontext(text_of([self.whole(path) for path in files.paths], files.header_lines))
 
     def whole(self, path: str) -> Path:
         """The local file with all of its bytes."""
+        if self._texts is not None:
+            self._texts.give_up(path)
+        return self.fetched(path)
+
+    def fetched(self, path: str) -> Path:
+        """The same, of a file that is in no text, or that its text is made of."""
         file = self._files[path]
         with self._locks[path]:
             return self._fetched(file, file.size)
@@ -113,6 +144,13 @@ class FetchedFiles:
             self._expected.update(more)
             self._coming = itertools.chain(self._coming, more)
         self._fetch_ahead()
+
+    def expect_texts(self, texts: Iterable[FilesTogether]) -> None:
+        """Fetches these in their order, ahead of who asks for them."""
+        if self._texts is None:
+            self.expect(path for files in texts for path in files.paths)
+        else:
+            self._texts.expect(texts)
 
     def release(self, path: str) -> None:
         """Removes the file, unless fetched files are kept, and makes room for another."""
@@ -134,15 +172,14 @@ class FetchedFiles:
                     return
                 if path not in self._done:
                     self._waiting.add(path)
-                    self._pool.submit(self._fetch_expected, path)
+                    self._pool.submit(self._fetch_unless_done, path, self._files[path].size)
 
-    def _fetch_expected(self, path: str) -> None:
-        file = self._files[path]
+    def _fetch_unless_done(self, path: str, size: int) -> None:
         with self._locks[path]:
             # Who needed it may have come first. A fault here is told when the file is asked for.
             if path not in self._done:
-                self._fetched(file, file.size)
+                self._fetched(self._files[path], size)
 
     def _fetched(self, file: SourceFile, size: int) -> Path:
-        self._local[file.path] = self._fetch(file, size)
+        self._local[file.path] = self._fetch(file, min(file.size, size))
         return self._local[file.path]

@@ -6,9 +6,10 @@ and a bucket (redirects to another region, odd names of hosts, SSE-C): what it c
 all that follows.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import botocore
 import obstore
@@ -38,14 +39,27 @@ class Gets:
 
     def append(self, key: str, etag: str | None, span: tuple[int, int] | None, local: Path) -> bool:
         """Adds an object of this version, or a span of its bytes, to a local file. False where not all of it came."""
+        with local.open("ab", buffering=0) as stream:
+            return self._get(key, _options(etag, span), stream.write)
+
+    def read(self, key: str, etag: str | None, begin: int, into: memoryview) -> bool:
+        """Fills memory with an object's bytes from `begin` on, of this version. False where not all of it came."""
+        filled = 0
+
+        def take(chunk: Any) -> None:
+            nonlocal filled
+            into[filled : filled + len(chunk)] = memoryview(chunk)
+            filled += len(chunk)
+
+        return self._get(key, _options(etag, (begin, begin + len(into))), take) and filled == len(into)
+
+    def _get(self, key: str, options: "GetOptions", take: Callable[[Any], object]) -> bool:
         store = self._store
         if store is None:
             return False
         try:
-            found = obstore.get(store, key, options=_options(etag, span))
-            with local.open("ab", buffering=0) as stream:
-                for chunk in found.stream(min_chunk_size=_CHUNK):
-                    stream.write(chunk)
+            for chunk in obstore.get(store, key, options=options).stream(min_chunk_size=_CHUNK):
+                take(chunk)
         except InvalidPathError:
             # A key that obstore has no way to say.
             return False

@@ -1,5 +1,7 @@
 """Objects of S3 as local files: by GETs of what is not there yet, of the version that was listed."""
 
+import contextlib
+import itertools
 import os
 from pathlib import Path
 
@@ -18,16 +20,23 @@ _LARGE = 64 * 2**20
 
 
 class Objects:
-    """The objects below `root` as local files, where cloudpathlib would have them in its cache.
+    """The objects below `root` as local files.
 
-    cloudpathlib's own download asks a store three times for each object, and takes seven times as long.
+    In a cache that `keeps` them they are where cloudpathlib would have them; its own download asks a store three times
+    for each object, and takes seven times as long. In another, all are in one folder: making one for each site
+    takes longer than what a site's files begin with takes to come.
     """
 
-    def __init__(self, root: S3Path, cache: Path) -> None:
+    def __init__(self, root: S3Path, cache: Path, *, keeps: bool) -> None:
         self._root = root
         self._cache = cache
+        self._keeps = keeps
+        # A path for each object, made of thousands, would take as long as its GET.
+        self._prefix = f"{root.key.rstrip('/')}/" if root.key else ""
         self._gets = Gets(root)
-        self._begun: set[str] = set()
+        self._local: dict[str, Path] = {}
+        self._folders: dict[str, int] = {}
+        self._numbers = itertools.count()
 
     def fetch(self, file: SourceFile, size: int) -> Path:
         """The local file, with at least `size` of the object's bytes; none are fetched twice.
@@ -39,42 +48,63 @@ class Objects:
                 "object's name leads out of its folder", where=f"{self._root}/{file.path}", why="it has '..' in it",
                 remedy="rename it",
             )  # fmt: skip
-        path = self._root / file.path
-        with faults(str(path)):
-            local = self._local(path, file)
+        where = f"s3://{self._root.bucket}/{self._key(file)}"
+        with faults(where):
+            local = self._local.get(file.path) or self._begun(file)
             if _size(local) >= size:
                 return local
-            if size >= _LARGE:
-                # In parts side by side: one stream alone does not fill a network.
-                path.client.client.download_file(path.bucket, path.key, str(local), path.client.boto3_dl_extra_args)
-            elif not self._gets.append(path.key, file.etag, _span(file, size, local), local) and _size(local) < size:
-                _fetch_rest(path, file, size, local)
+            self._add(file, size, local)
             if _size(local) < size:
                 raise StorageError(
-                    "object is shorter than it was listed", where=str(path), why=f"{_size(local)} of {size} bytes came",
+                    "object is shorter than it was listed", where=where, why=f"{_size(local)} of {size} bytes came",
                     remedy="run again once the upload has finished",
                 )  # fmt: skip
-            if size == file.size and file.modified is not None:
+            if self._keeps and size == file.size and file.modified is not None:
                 os.utime(local, (file.modified, file.modified))
         return local
 
-    def _local(self, path: S3Path, file: SourceFile) -> Path:
+    def read(self, file: SourceFile, begin: int, into: memoryview) -> bool:
+        """Fills memory with an object's bytes from `begin` on; False where they have to be fetched into its file."""
+        return self._gets.read(self._key(file), file.etag, begin, into)
+
+    def _key(self, file: SourceFile) -> str:
+        return self._prefix + file.path
+
+    def _add(self, file: SourceFile, size: int, local: Path) -> None:
+        """Adds what a local file lacks of the first `size` bytes."""
+        bucket, key, client = self._root.bucket, self._key(file), self._root.client
+        if size >= _LARGE:
+            # In parts side by side: one stream alone does not fill a network.
+            client.client.download_file(bucket, key, str(local), client.boto3_dl_extra_args)
+        elif not self._gets.append(key, file.etag, _span(file, size, local), local) and _size(local) < size:
+            _fetch_rest(self._root / file.path, file, size, local)
+
+    def _begun(self, file: SourceFile) -> Path:
         """Where the local file is: an earlier run's, if it is whole and of the time that is listed, or yet to be."""
-        local = self._cache / path.bucket / path.key
-        if file.path in self._begun:
-            return local
-        try:
-            found = local.stat()
-        except FileNotFoundError:
-            local.parent.mkdir(parents=True, exist_ok=True)
-        else:
-            if (found.st_size, found.st_mtime) != (file.size, file.modified):
-                # Another run may share a cache that persists.
-                local.unlink(missing_ok=True)
+        local = (
+            self._cache / self._root.bucket / self._key(file) if self._keeps else self._cache / self._flat_name(file)
+        )
+        local.parent.mkdir(parents=True, exist_ok=True)
+        if self._keeps:
+            _let_go_of_another_version(local, file)
         if not file.size:
             local.touch()
-        self._begun.add(file.path)
+        self._local[file.path] = local
         return local
+
+    def _flat_name(self, file: SourceFile) -> str:
+        """The file's own name behind its folder's number: those of one folder stay beside each other, as SQLite's."""
+        folder, _, name = file.path.rpartition("/")
+        # Several threads may be here: each takes another number, and the first one counts.
+        return f"{self._folders.setdefault(folder, next(self._numbers))}-{name}"
+
+
+def _let_go_of_another_version(local: Path, file: SourceFile) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        found = local.stat()
+        if (found.st_size, found.st_mtime) != (file.size, file.modified):
+            # Another run may share a cache that persists.
+            local.unlink(missing_ok=True)
 
 
 def _size(local: Path) -> int:

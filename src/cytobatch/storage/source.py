@@ -81,16 +81,20 @@ class Source:
             with path.open("rb") as stream:
                 return bytes(stream.read(size))
 
-    def inputs(self, files: Iterable[SourceFile], room: int) -> LocalFiles | FetchedFiles:
+    def inputs(self, files: Iterable[SourceFile], room: int, texts: int = 1) -> LocalFiles | FetchedFiles:
         """The files on the local disk, fetched into the cache where the source is remote.
 
-        About `room` bytes of files that are expected wait there to be read.
+        About `room` bytes of files that are expected wait there to be read. Files that are read as texts do not touch
+        the disk where the store allows, and no more is to be kept: so many texts wait in memory, or are read.
         """
         if isinstance(self._root, Path):
             return LocalFiles(self._root)
-        fetch = Objects(self._root, self._cache).fetch if isinstance(self._root, S3Path) else self._fetch_other
-        use = CacheUse(room, keeps=self.job.cache_mode is CacheMode.PERSISTENT)
-        return FetchedFiles(files, fetch, self._workers, use)
+        keeps = self.job.cache_mode is CacheMode.PERSISTENT
+        use = CacheUse(room, keeps, texts)
+        if not isinstance(self._root, S3Path):
+            return FetchedFiles(files, self._fetch_other, self._workers, use)
+        objects = Objects(self._root, self._cache, keeps=keeps)
+        return FetchedFiles(files, objects.fetch, self._workers, use, None if keeps else objects.read)
 
     def _fetch_other(self, file: SourceFile, _size: int) -> Path:
         # The clients of some stores may not be shared by threads.
