@@ -63,6 +63,20 @@ def test_a_beginning_is_fetched_once_and_the_rest_is_added_to_it(
     ]
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_no_byte_of_a_large_object_is_fetched_twice(
+    begun: bool, s3: Any, bucket: str, aws: str, tmp_path: Path
+) -> None:
+    bodies = put(s3, bucket, {"large.csv": 65 * 2**20 + 3})
+    with proxy(aws) as (url, asked):
+        source = Source(job(f"s3://{bucket}/p", endpoint_url=url), tmp_path)
+        with source.inputs(source.inventory().files, 2**30) as inputs:
+            if begun:
+                inputs.beginning("large.csv")
+            assert inputs.whole("large.csv").read_bytes() == bodies["large.csv"]
+        assert sum(one.answered for one in gets_among(asked)) == len(bodies["large.csv"])
+
+
 def test_what_is_expected_comes_by_itself_within_the_room_and_goes_when_released(
     s3: Any, bucket: str, tmp_path: Path
 ) -> None:

@@ -73,8 +73,9 @@ class Objects:
     def _add(self, file: SourceFile, size: int, local: Path) -> None:
         """Adds what a local file lacks of the first `size` bytes."""
         bucket, key, client = self._root.bucket, self._key(file), self._root.client
-        if size >= _LARGE:
-            # In parts side by side: one stream alone does not fill a network.
+        if size >= _LARGE and not _size(local):
+            # In parts side by side, as one stream alone does not fill a network; but where a beginning is there, as
+            # of CSV files, these would fetch it again, and several files come at once.
             client.client.download_file(bucket, key, str(local), client.boto3_dl_extra_args)
         elif not self._gets.append(key, file.etag, _span(file, size, local), local) and _size(local) < size:
             _fetch_rest(self._root / file.path, file, size, local)
