@@ -48,6 +48,9 @@ def measure_s3(session: Session, case: str) -> None:
         with proxy(url) as (address, asked):
             in_turn([_from_s3(session, "convert from S3, counted", address, most)], 1)
         _counted(session, case, sizes, gets(asked))
+        with proxy(url) as (address, asked):
+            in_turn([_from_s3(session, "fetch alone, counted", address, most, "fetch")], 1)
+        _fetched_alone(session, case, sizes, gets(asked))
 
 
 def _out(session: Session) -> Path:
@@ -89,3 +92,11 @@ def _counted(session: Session, case: str, sizes: dict[str, int], requests: Seque
     )
     reached = "1 for each" if not odd else f"{len(odd)} of {len(sizes)} objects differ"
     session.found(Finding(case, "bytes fetched of each object over its size", reached, "1", held=not odd))
+
+
+def _fetched_alone(session: Session, case: str, sizes: dict[str, int], requests: Sequence[Asked]) -> None:
+    """Whether fetching alone really fetches what is needed: else there is nothing to be measured against."""
+    fetched = sum(one.answered for one in requests)
+    needed = sum(size for key, size in sizes.items() if not key.endswith("Experiment.csv"))
+    reached = f"{fetched:,} of {needed:,}"
+    session.found(Finding(case, "bytes that fetching alone fetches", reached, "all", held=fetched >= needed))

@@ -64,6 +64,8 @@ def fetch(source: str, out: Path, *, scratch: Path, workers: int | None = None) 
         files = [file for export in plan.exports for file in export.files]
         with located.inputs(files, plan.size) as inputs:
             inputs.prepare([], [file.path for file in files])
+            for file in files:
+                inputs.whole(file.path)
     watch.tell()
 
 

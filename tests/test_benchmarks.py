@@ -55,7 +55,7 @@ def test_the_floor_writes_what_a_conversion_does(kind: PlateFormat, tmp_path: Pa
         (("csv400", "memory", "limit"), 6),
         (("sqlite40",), 2),
         (("tall", "tall-shuffled"), 4),
-        (("s3",), 4),
+        (("s3",), 5),
         (("start",), 2),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
