@@ -45,12 +45,20 @@ def measure_s3(session: Session, case: str) -> None:
         sizes = upload(session.plate(PlateName.CSV), url)
         for workers in sorted({max(1, most - 1), most}):
             _timed(session, case, url, workers)
-        with proxy(url) as (address, asked):
-            in_turn([_from_s3(session, "convert from S3, counted", address, most)], 1)
-        _counted(session, case, sizes, gets(asked))
-        with proxy(url) as (address, asked):
-            in_turn([_from_s3(session, "fetch alone, counted", address, most, "fetch")], 1)
-        _fetched_alone(session, case, sizes, gets(asked))
+        _counted(session, case, sizes, _asked(session, "convert from S3, counted", url, "convert"))
+        _fetched_alone(session, case, sizes, _asked(session, "fetch alone, counted", url, "fetch"))
+
+
+def _asked(session: Session, label: str, url: str, work: str) -> list[Asked]:
+    """The GETs of objects that a piece of work makes, once, with all workers."""
+    with proxy(url) as (address, asked):
+        in_turn([_from_s3(session, label, address, session.options.workers, work)], 1)
+    return gets(asked)
+
+
+def _needed(sizes: dict[str, int]) -> dict[str, int]:
+    """The objects that are needed for a profile."""
+    return {key: size for key, size in sizes.items() if not key.endswith("Experiment.csv")}
 
 
 def _out(session: Session) -> Path:
@@ -83,9 +91,9 @@ def _counted(session: Session, case: str, sizes: dict[str, int], requests: Seque
     fetched = Counter[str]()
     for one in requests:
         fetched[one.key] += one.answered
-    needed = {key for key in sizes if not key.endswith("Experiment.csv")}
+    needed = _needed(sizes)
     odd = [key for key in sizes if fetched[key] != sizes[key] and (key in needed or fetched[key])]
-    whole = sum(sizes[key] for key in needed)
+    whole = sum(needed.values())
     session.show.note(
         f"{case}: {len(requests)} GETs of {len(fetched)} objects, {fetched.total():,} bytes; "
         f"{len(needed)} objects of {whole:,} bytes are needed; fetched in another number of bytes: {odd[:5]}"
@@ -97,6 +105,6 @@ def _counted(session: Session, case: str, sizes: dict[str, int], requests: Seque
 def _fetched_alone(session: Session, case: str, sizes: dict[str, int], requests: Sequence[Asked]) -> None:
     """Whether fetching alone really fetches what is needed: else there is nothing to be measured against."""
     fetched = sum(one.answered for one in requests)
-    needed = sum(size for key, size in sizes.items() if not key.endswith("Experiment.csv"))
+    needed = sum(_needed(sizes).values())
     reached = f"{fetched:,} of {needed:,}"
     session.found(Finding(case, "bytes that fetching alone fetches", reached, "all", held=fetched >= needed))

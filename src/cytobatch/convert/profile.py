@@ -7,6 +7,7 @@ from functools import partial
 import pyarrow as pa
 
 from cytobatch.convert.context import Conversion
+from cytobatch.convert.units import UnitReading
 from cytobatch.errors import InputDataError
 from cytobatch.gather import Gatherer, Origin, ProfileColumn, profile_columns
 from cytobatch.join import JoinedRows, Joiner, Unit, count_by_export
@@ -25,26 +26,26 @@ def write_profile(run: Conversion) -> None:
             "no compartments to join", where=run.job.source, why="no sound export has any", remedy="see the failures"
         )
     # The first files come while the columns are worked out.
-    run.reader.expect_units(plan.compartments, [exports for _, exports in run.outputs])
+    units = run.reader.expect_units(plan.compartments, [exports for _, exports in run.outputs])
     columns = profile_columns(run.survey, plan, number_exports=bool(run.numbers))
     schema = pa.schema([(column.name, column.kind) for column in columns])
     features = [column.name for column in columns if column.feature]
     places = {column.name for column in columns if column.table == Origin.PLACE}
     for compartment in plan.unlinked:
         run.account.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
-    for name, exports in run.outputs:
-        run.sink.write(name, schema, _rows(run, plan, columns, exports), features, may_be_null=places)
+    for (name, _), readings in zip(run.outputs, units, strict=True):
+        run.sink.write(name, schema, _rows(run, plan, columns, readings), features, may_be_null=places)
 
 
 def _rows(
-    run: Conversion, plan: JoinPlan, columns: Sequence[ProfileColumn], exports: Sequence[SurveyedExport]
+    run: Conversion, plan: JoinPlan, columns: Sequence[ProfileColumn], readings: Sequence[UnitReading]
 ) -> Iterator[pa.Table]:
     size = run.sink.row_group_rows(len(columns))
     profiler = _Profiler(
         Joiner(run.survey, plan, run.engine), Gatherer(run.survey, columns, run.numbers), size,
         _DOUBLE * size * len(columns),
     )  # fmt: skip
-    for done in run.reader.units(plan.compartments, exports, profiler.profile):
+    for done in run.reader.units(readings, profiler.profile):
         _settle(run, done)
         # A piece is made while the one before is written.
         yield from run.workers.ahead(done.pieces, run.workers.count * profiler.piece_bytes)

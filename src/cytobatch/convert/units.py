@@ -1,5 +1,6 @@
 """Exports read ahead of who uses their rows: table by table, or in units of bounded size."""
 
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -53,15 +54,20 @@ class UnitReader:
         self._will_read(tables)
         self._inputs.expect(dict.fromkeys(table.source for table in tables))
 
-    def expect_units(self, names: Sequence[str], outputs: Iterable[Sequence[SurveyedExport]]) -> None:
-        """The same, where they will be read in units of each output's exports: table by table of these."""
-        readings = [self._reading(group, names) for exports in outputs for group in self._groups(exports)]
+    def expect_units(
+        self, names: Sequence[str], outputs: Iterable[Sequence[SurveyedExport]]
+    ) -> list[list["UnitReading"]]:
+        """The same, where each output's exports will be read in units, table by table of these; the units of each."""
+        stager, schemas = self._stager, self._survey.schemas
+        units = [[UnitReading(stager, schemas, group, names) for group in self._groups(exports)] for exports in outputs]
+        readings = list(itertools.chain.from_iterable(units))
         self._will_read([table for reading in readings for table in reading.tables])
         for reading in readings:
             if reading.is_odd:
                 self._inputs.expect(dict.fromkeys(table.source for table in reading.tables))
             else:
                 self._inputs.expect_texts(reading.texts)
+        return units
 
     def _will_read(self, tables: Sequence[SurveyedTable]) -> None:
         self._readers_of_file.update(table.source for table in tables)
@@ -69,11 +75,9 @@ class UnitReader:
         for path in sorted(looked_at - self._readers_of_file.keys()):
             self._inputs.release(path)
 
-    def units(
-        self, names: Sequence[str], exports: Sequence[SurveyedExport], then: Callable[[Unit], Result]
-    ) -> Iterator[Result]:
-        """What `then` makes of the tables `names` of exports in order, as many together as stay below a unit's size."""
-        tasks = (self._unit_task(group, names, then) for group in self._groups(exports))
+    def units(self, readings: Iterable["UnitReading"], then: Callable[[Unit], Result]) -> Iterator[Result]:
+        """What `then` makes of each unit: as many exports together as stay below a unit's size."""
+        tasks = (self._unit_task(reading, then) for reading in readings)
         for read, result in self._workers.ahead(tasks, self._ahead_bytes):
             for one in read:
                 self._enter(one, whole_export=True)
@@ -146,21 +150,17 @@ class UnitReader:
             yield waiting
 
     def _unit_task(
-        self, exports: Sequence[SurveyedExport], names: Sequence[str], then: Callable[[Unit], Result]
+        self, reading: "UnitReading", then: Callable[[Unit], Result]
     ) -> Task[tuple[tuple[ReadExport, ...], Result]]:
         """Reads each table of the exports at once for all of them, by any thread; who is last makes the unit."""
-        reading = self._reading(exports, names)
-        size = sum(export.export.size for export in exports)
-        return Task(partial(self._made, reading, names, then), size, reading.parts())
-
-    def _reading(self, exports: Sequence[SurveyedExport], names: Sequence[str]) -> "_Reading":
-        return _Reading(self._stager, self._survey.schemas, exports, names)
+        size = sum(export.export.size for export in reading.exports)
+        return Task(partial(self._made, reading, then), size, reading.parts())
 
     def _made(
-        self, reading: "_Reading", names: Sequence[str], then: Callable[[Unit], Result], *found: TablesTogether | None
+        self, reading: "UnitReading", then: Callable[[Unit], Result], *found: TablesTogether | None
     ) -> tuple[tuple[ReadExport, ...], Result]:
         """What comes of a unit, and of what was read export by export where its tables are none."""
-        exports = reading.exports
+        exports, names = reading.exports, reading.names
         read: tuple[ReadExport, ...] = ()
         try:
             unit = reading.unit(found)
@@ -168,7 +168,7 @@ class UnitReader:
                 read = tuple(self._tables(export, names) for export in exports)
                 unit = self._one_by_one([one for one in read if one.unsound is None], names)
         finally:
-            self._let_go([export.tables[name].source for export in exports for name in names if name in export.tables])
+            self._let_go(table.source for table in reading.tables)
         return read, then(unit)
 
     def _one_by_one(self, sound: Sequence[ReadExport], names: Sequence[str]) -> Unit:
@@ -182,7 +182,7 @@ class UnitReader:
         return Unit(tuple(one.export for one in sound), tables, owners)
 
 
-class _Reading:
+class UnitReading:
     """The tables of a unit's exports while they are read, each at once for all exports that have it.
 
     Once anything about one of them is odd, the others need not be read: exports are read one by one then.
@@ -196,6 +196,7 @@ class _Reading:
         names: Sequence[str],
     ) -> None:
         self.exports = tuple(exports)
+        self.names = tuple(names)
         self._stager = stager
         self._schemas = schemas
         self._having = {name: [export for export in exports if name in export.tables] for name in names}

@@ -30,6 +30,7 @@ class Objects:
     def __init__(self, root: S3Path, cache: Path, *, keeps: bool) -> None:
         self._root = root
         self._cache = cache
+        cache.mkdir(parents=True, exist_ok=True)
         self._keeps = keeps
         # A path for each object, made of thousands, would take as long as its GET.
         self._prefix = f"{root.key.rstrip('/')}/" if root.key else ""
@@ -43,12 +44,11 @@ class Objects:
 
         Raises StorageError, also where the object is not the one that was listed any more.
         """
+        where = f"s3://{self._root.bucket}/{self._key(file)}"
         if ".." in file.path.split("/"):
             raise StorageError(
-                "object's name leads out of its folder", where=f"{self._root}/{file.path}", why="it has '..' in it",
-                remedy="rename it",
-            )  # fmt: skip
-        where = f"s3://{self._root.bucket}/{self._key(file)}"
+                "object's name leads out of its folder", where=where, why="it has '..' in it", remedy="rename it"
+            )
         with faults(where):
             local = self._local.get(file.path) or self._begun(file)
             if _size(local) >= size:
@@ -82,15 +82,20 @@ class Objects:
 
     def _begun(self, file: SourceFile) -> Path:
         """Where the local file is: an earlier run's, if it is whole and of the time that is listed, or yet to be."""
-        local = (
-            self._cache / self._root.bucket / self._key(file) if self._keeps else self._cache / self._flat_name(file)
-        )
-        local.parent.mkdir(parents=True, exist_ok=True)
-        if self._keeps:
-            _let_go_of_another_version(local, file)
+        local = self._kept(file) if self._keeps else self._cache / self._flat_name(file)
         if not file.size:
             local.touch()
         self._local[file.path] = local
+        return local
+
+    def _kept(self, file: SourceFile) -> Path:
+        local = self._cache / self._root.bucket / self._key(file)
+        local.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            found = local.stat()
+            if (found.st_size, found.st_mtime) != (file.size, file.modified):
+                # Another run may share a cache that persists.
+                local.unlink(missing_ok=True)
         return local
 
     def _flat_name(self, file: SourceFile) -> str:
@@ -98,14 +103,6 @@ class Objects:
         folder, _, name = file.path.rpartition("/")
         # Several threads may be here: each takes another number, and the first one counts.
         return f"{self._folders.setdefault(folder, next(self._numbers))}-{name}"
-
-
-def _let_go_of_another_version(local: Path, file: SourceFile) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        found = local.stat()
-        if (found.st_size, found.st_mtime) != (file.size, file.modified):
-            # Another run may share a cache that persists.
-            local.unlink(missing_ok=True)
 
 
 def _size(local: Path) -> int:
