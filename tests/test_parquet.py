@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -98,6 +99,33 @@ def test_what_a_users_sql_may_put_together_is_written_too(tmp_path: Path) -> Non
     plain = pa.BufferOutputStream()
     pq.write_table(table, plain)
     assert pq.read_table(file.path).equals(pq.read_table(pa.BufferReader(plain.getvalue())))
+
+
+class Asked:
+    """Rows that keep which columns they were asked for."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.schema = table.schema
+        self.num_rows = table.num_rows
+        self.asked: list[list[int]] = []
+
+    def slice(self, offset: int, length: int | None = None) -> "Asked":
+        raise AssertionError(f"a row group is written whole, not {length} rows from {offset} on")
+
+    def select(self, numbers: Sequence[int]) -> pa.Table:
+        self.asked.append(list(numbers))
+        return self._table.select(self.asked[-1])
+
+
+def test_a_row_group_is_put_together_some_columns_at_a_time_and_each_once(tmp_path: Path) -> None:
+    table = pa.table({f"c{n}": [n / 7, None] for n in range(1000)})
+    group = Asked(table)
+    with Workers(2) as workers, ParquetFile(tmp_path / "a.parquet", Encoder(table.schema, workers), {}) as file:
+        file.write(group)
+    assert sorted(number for some in group.asked for number in some) == list(range(1000))
+    assert max(map(len, group.asked)) <= 1000 // 20
+    assert pq.read_table(file.path).equals(table)
 
 
 def test_the_digest_is_that_of_the_finished_file(tmp_path: Path) -> None:

@@ -89,18 +89,53 @@ def source_names(survey: Survey, table: TableSchema, naming: ColumnNaming) -> di
     return {name: named if name in table.features else under_metadata(named) for name, named in names.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Rows of a table: so many from the first on, or those of them that `within` tells, nulls for null."""
+
+    first: int
+    length: int
+    within: pa.ChunkedArray | None
+
+    @classmethod
+    def of(cls, rows: pa.ChunkedArray) -> "_Span":
+        """The span that row indices lie in."""
+        span = pc.min_max(rows).as_py()
+        if span["min"] is None:
+            return cls(0, 0, rows)
+        first, length = span["min"], span["max"] - span["min"] + 1
+        if length == len(rows) and not rows.null_count and rows.equals(pa.chunked_array([row_numbers(length, first)])):
+            return cls(first, length, None)
+        return cls(first, length, pc.subtract(rows, first))
+
+    def taken(self, table: pa.Table) -> pa.Table:
+        """These rows of a table. Only the span is touched."""
+        if self.within is None:
+            return table.slice(self.first, self.length)
+        if not self.length:
+            return pa.table([pa.nulls(len(self.within), kind) for kind in table.schema.types], schema=table.schema)
+        return table.slice(self.first, self.length).take(self.within)
+
+
 def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:
     """The rows of a table by index, nulls for null. Only the span of rows that is asked for is touched."""
-    span = pc.min_max(rows).as_py()
-    if span["min"] is None:
-        return pa.table([pa.nulls(len(rows), field.type) for field in table.schema], schema=table.schema)
-    first, length = span["min"], span["max"] - span["min"] + 1
-    part = table.slice(first, length)
-    if length == len(rows) and not rows.null_count:
-        in_order = pa.chunked_array([row_numbers(length, first)])
-        if rows.equals(in_order):
-            return part
-    return part.take(pc.subtract(rows, first))
+    return _Span.of(rows).taken(table)
+
+
+class Places:
+    """Where the rows of a profile are in each table, by `rows` of indices; what is found out is found out once."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+        self._spans: dict[str, _Span] = {}
+
+    def taken(self, name: str, table: pa.Table) -> pa.Table:
+        """The rows of a table of that name."""
+        span = self._spans.get(name)
+        if span is None:
+            # Several threads may find it out at once, and find the same.
+            span = self._spans[name] = _Span.of(self.rows[name])
+        return span.taken(table)
 
 
 def side_by_side(tables: Sequence[pa.Table]) -> pa.Table:
@@ -112,50 +147,99 @@ def side_by_side(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.table({str(number): struct for number, struct in enumerate(structs)}).flatten()
 
 
-class Gatherer:
-    """Makes profile tables from row indices. `numbers` are the TableNumbers of exports by index.
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where some columns of the profile come from: from which columns of each table, and in which order."""
 
-    Where each of the thousands of columns is from, and where it goes, is worked out once.
+    sources: Mapping[str, Sequence[int] | Sequence[str]]
+    order: Sequence[int]
+    names: Sequence[str]
+
+
+class Gatherer:
+    """Makes columns of the profile from row indices. `numbers` are the TableNumbers of exports by index.
+
+    Where each of thousands of columns is from, and where it goes, is worked out once.
     """
 
     def __init__(self, survey: Survey, columns: Sequence[ProfileColumn], numbers: Mapping[int, int]) -> None:
         self._survey = survey
+        self._columns = columns
         self._numbers = numbers
-        self._names = [column.name for column in columns]
+        self._layouts: dict[tuple[int, ...], _Layout] = {}
+        self.schema = pa.schema([(column.name, column.kind) for column in columns])
+
+    def gather(self, unit: Unit, places: "Places", numbers: Sequence[int]) -> pa.Table:
+        """Some columns, by their place in the profile, of some of a unit's rows."""
+        layout = self._layout(numbers)
+        parts = [
+            places.taken(name, unit.tables[name].select(columns))
+            if name in unit.tables
+            else self._beside(Origin(name), places.rows).select(columns)
+            for name, columns in layout.sources.items()
+        ]
+        return side_by_side(parts).select(layout.order).rename_columns(layout.names)
+
+    def _layout(self, numbers: Sequence[int]) -> _Layout:
+        key = tuple(numbers)
+        if key not in self._layouts:
+            self._layouts[key] = self._laid_out([self._columns[number] for number in key])
+        return self._layouts[key]
+
+    def _laid_out(self, columns: Sequence[ProfileColumn]) -> _Layout:
         by_table: dict[str, list[ProfileColumn]] = defaultdict(list)
         for column in columns:
             by_table[column.table].append(column)
-        self._own = {name: [column.column for column in own] for name, own in by_table.items()}
-        self._indices = {
-            name: [survey.schemas[name].schema.get_field_index(column) for column in own]
-            for name, own in self._own.items()
-            if name in survey.schemas
+        schemas = self._survey.schemas
+        sources = {
+            name: [schemas[name].schema.get_field_index(column.column) for column in own]
+            if name in schemas
+            else [column.column for column in own]
+            for name, own in by_table.items()
         }
         # Where each column stands when the tables' columns stand one after the other; no two have one name.
         gathered = itertools.chain.from_iterable(by_table.values())
-        places = {column.name: place for place, column in enumerate(gathered)}
-        self._order = [places[name] for name in self._names]
+        place = {column.name: number for number, column in enumerate(gathered)}
+        names = [column.name for column in columns]
+        return _Layout(sources, [place[name] for name in names], names)
 
-    def gather(self, unit: Unit, rows: pa.Table) -> pa.Table:
-        """The profile of these of a unit's rows, of which there must be some."""
-        beside = self._beside(rows)
-        parts = [
-            take(unit.tables[name].select(self._indices[name]), rows[name])
-            if name in unit.tables
-            else beside[name].select(columns)
-            for name, columns in self._own.items()
-        ]
-        return side_by_side(parts).select(self._order).rename_columns(self._names)
-
-    def _beside(self, rows: pa.Table) -> dict[str, pa.Table]:
+    def _beside(self, origin: Origin, rows: pa.Table) -> pa.Table:
         """What comes with a row from its image set and its export."""
         images = self._survey.images
         has_images = sql.IMAGE_ROW in rows.column_names
-        image = rows[sql.IMAGE_ROW] if has_images else pa.nulls(rows.num_rows, pa.int64())
-        places = pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows))
-        numbers = pa.array([self._numbers.get(export) for export in rows[sql.EXPORT].to_pylist()], pa.int64())
-        return {
-            Origin.IMAGE: take(images.table, pa.chunked_array([image]) if isinstance(image, pa.Array) else image),
-            Origin.PLACE: images.places.take(places),
-            Origin.TABLE_NUMBER: pa.table({TABLE_NUMBER: numbers}),
-        }
+        image = rows[sql.IMAGE_ROW] if has_images else pa.chunked_array([pa.nulls(rows.num_rows, pa.int64())])
+        match origin:
+            case Origin.IMAGE:
+                return take(images.table, image)
+            case Origin.PLACE:
+                return images.places.take(pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows)))
+            case Origin.TABLE_NUMBER:
+                numbers = [self._numbers.get(export) for export in rows[sql.EXPORT].to_pylist()]
+                return pa.table({TABLE_NUMBER: pa.array(numbers, pa.int64())})
+
+
+class GatheredRows:
+    """Rows of a unit's profile, gathered a few columns at a time when these are wanted."""
+
+    def __init__(self, gatherer: Gatherer, unit: Unit, rows: pa.Table) -> None:
+        self._gatherer = gatherer
+        self._unit = unit
+        self._places = Places(rows)
+
+    @property
+    def num_rows(self) -> int:
+        """How many there are."""
+        return int(self._places.rows.num_rows)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The profile's."""
+        return self._gatherer.schema
+
+    def slice(self, offset: int, length: int | None = None) -> "GatheredRows":
+        """Some of them."""
+        return GatheredRows(self._gatherer, self._unit, self._places.rows.slice(offset, length))
+
+    def select(self, numbers: Sequence[int]) -> pa.Table:
+        """Some columns, gathered."""
+        return self._gatherer.gather(self._unit, self._places, numbers)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from cytobatch.files import WrittenFile
 from cytobatch.footer import MAGIC, Chunks, Extent, FileEnds, row_group
+from cytobatch.rows import Rows, StackedRows
 from cytobatch.workers import Workers
 
 _ZSTD_LEVEL = 3
@@ -40,23 +41,20 @@ def row_group_rows(columns: int, source_bytes: int) -> int:
     return max(1, min(2**20, size // (8 * max(1, columns))))
 
 
-def row_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of so many, each for one row group; only the last has fewer.
-
-    What is done for each of thousands of columns is not done often, and no more waits than the rest of a table.
-    """
-    waiting: list[pa.Table] = []
-    for table in tables:
-        waiting.append(table)
-        # Whoever waits for the next table holds none that is written, which is half of a run's memory.
-        del table
+def row_groups(coming: Iterable[Rows], rows: int) -> Iterator[Rows]:
+    """The same rows in groups of so many, each for one row group; only the last has fewer."""
+    waiting: list[Rows] = []
+    for some in coming:
+        waiting.append(some)
+        # Whoever waits for the next rows holds none that are written, which are half of a run's memory.
+        del some
         while sum(piece.num_rows for piece in waiting) >= rows:
-            together = pa.concat_tables(waiting)
+            together = StackedRows(waiting)
             waiting = [together.slice(rows)] if together.num_rows > rows else []
             yield together.slice(0, rows)
             del together
     if any(piece.num_rows for piece in waiting):
-        yield pa.concat_tables(waiting)
+        yield StackedRows(waiting)
 
 
 def _encodings(schema: pa.Schema) -> dict[str, object]:
@@ -128,8 +126,8 @@ class _Block:
     def _ends(self) -> FileEnds:
         return _ends(self._schema, store_schema=False)
 
-    def written(self, group: pa.Table) -> Chunks:
-        """The columns of a row group, encoded."""
+    def written(self, group: Rows) -> Chunks:
+        """The columns of a row group, put together and encoded."""
         sink, told = pa.BufferOutputStream(), list[pq.FileMetaData]()
         own = group.select(self._columns)
         with pq.ParquetWriter(
@@ -153,7 +151,7 @@ class Encoder:
         self._blocks = [_Block(schema, columns[start : start + size]) for start in columns[::size]]
         self.beside = workers.beside
 
-    def chunks(self, group: pa.Table) -> Iterator[Chunks]:
+    def chunks(self, group: Rows) -> Iterator[Chunks]:
         """The columns' chunks of a row group, in order."""
         coming = deque(self.beside(partial(block.written, group)) for block in self._blocks)
         while coming:
@@ -192,7 +190,7 @@ class ParquetFile:
         if error is not None:
             self.path.unlink(missing_ok=True)
 
-    def write(self, group: pa.Table) -> None:
+    def write(self, group: Rows) -> None:
         """Adds a row group, which must have rows."""
         begin, said, columns, uncompressed = self._at, list[bytes](), 0, 0
         for chunks in self._encoder.chunks(group):

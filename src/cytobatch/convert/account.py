@@ -3,8 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
 
-import pyarrow as pa
-
 from cytobatch.columns import PLATE, SITE, WELL
 from cytobatch.convert.finite import NotFinite
 from cytobatch.errors import InputDataError, TooManyFailedExportsError
@@ -12,6 +10,7 @@ from cytobatch.join import Loose
 from cytobatch.layouts import SourceKind
 from cytobatch.readers.values import Repair
 from cytobatch.report import LedgerEntry, OddValues, Outcome, ReportWarning, ValueRepair
+from cytobatch.rows import Rows
 from cytobatch.survey import Survey, SurveyedExport, TableRepair, left_out, with_file
 
 _FAILURES_SHOWN = 50
@@ -177,10 +176,11 @@ class Account:
         self.ledger.append(with_file(entry, self._files))
 
 
-def places_of(table: pa.Table) -> set[PlaceKey]:
+def places_of(profile: Rows) -> set[PlaceKey]:
     """The plates, wells and sites of profile rows."""
-    names = [name for name in (PLATE, WELL, SITE) if name in table.column_names]
-    if not names:
+    numbers = [profile.schema.get_field_index(name) for name in (PLATE, WELL, SITE)]
+    table = profile.select([number for number in numbers if number >= 0])
+    if not table.num_columns:
         return set()
-    rows = table.select(names).group_by(names).aggregate([]).to_pylist()
+    rows = table.group_by(table.column_names).aggregate([]).to_pylist()
     return {(row.get(PLATE), row.get(WELL), row.get(SITE)) for row in rows}

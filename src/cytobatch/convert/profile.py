@@ -2,20 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import pyarrow as pa
 
 from cytobatch.convert.context import Conversion
 from cytobatch.convert.units import UnitReading
 from cytobatch.errors import InputDataError
-from cytobatch.gather import Gatherer, Origin, ProfileColumn, profile_columns
+from cytobatch.gather import GatheredRows, Gatherer, Origin, ProfileColumn, profile_columns
 from cytobatch.join import JoinedRows, Joiner, Unit, count_by_export
 from cytobatch.links import JoinPlan
 from cytobatch.survey import SurveyedExport
-from cytobatch.workers import Task
-
-_DOUBLE = 8
 
 
 def write_profile(run: Conversion) -> None:
@@ -39,16 +35,12 @@ def write_profile(run: Conversion) -> None:
 
 def _rows(
     run: Conversion, plan: JoinPlan, columns: Sequence[ProfileColumn], readings: Sequence[UnitReading]
-) -> Iterator[pa.Table]:
-    size = run.sink.row_group_rows(len(columns))
-    profiler = _Profiler(
-        Joiner(run.survey, plan, run.engine), Gatherer(run.survey, columns, run.numbers), size,
-        _DOUBLE * size * len(columns),
-    )  # fmt: skip
+) -> Iterator[GatheredRows]:
+    gatherer = Gatherer(run.survey, columns, run.numbers)
+    profiler = _Profiler(Joiner(run.survey, plan, run.engine), gatherer)
     for done in run.reader.units(readings, profiler.profile):
         _settle(run, done)
-        # A piece is made while the one before is written.
-        yield from run.workers.ahead(done.pieces, run.workers.count * profiler.piece_bytes)
+        yield done.profile
         # While the next unit is waited for, this one is let go of.
         del done
 
@@ -60,33 +52,21 @@ class _ProfiledUnit:
     exports: tuple[SurveyedExport, ...]
     counts: Mapping[str, Mapping[int, int]]
     joined: JoinedRows
-    pieces: tuple[Task[pa.Table], ...]
+    profile: GatheredRows
 
 
 @dataclass(frozen=True, slots=True)
 class _Profiler:
-    """Makes the profile of a unit, in pieces of so many rows that take about `piece_bytes`."""
+    """Makes the profile of a unit."""
 
     joiner: Joiner
     gatherer: Gatherer
-    piece_rows: int
-    piece_bytes: int
 
     def profile(self, unit: Unit) -> _ProfiledUnit:
-        """Joins the unit, and gathers its rows too if they are but one piece: there and then, beside other units."""
+        """Joins the unit, beside other units. Its columns are gathered when they are encoded."""
         joined = self.joiner.rows_of(unit)
         counts = {name: count_by_export(owners) for name, owners in unit.owners.items()}
-        return _ProfiledUnit(unit.exports, counts, joined, self._pieces(unit, joined.rows))
-
-    def _pieces(self, unit: Unit, rows: pa.Table) -> tuple[Task[pa.Table], ...]:
-        if not rows.num_rows:
-            return ()
-        if rows.num_rows <= self.piece_rows:
-            piece = self.gatherer.gather(unit, rows)
-            return (Task(lambda: piece, self.piece_bytes),)
-        starts = range(0, rows.num_rows, self.piece_rows)
-        parts = [rows.slice(start, self.piece_rows) for start in starts]
-        return tuple(Task(partial(self.gatherer.gather, unit, part), self.piece_bytes) for part in parts)
+        return _ProfiledUnit(unit.exports, counts, joined, GatheredRows(self.gatherer, unit, joined.rows))
 
 
 def _settle(run: Conversion, done: _ProfiledUnit) -> None:

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.convert.account import Account, places_of
-from cytobatch.convert.finite import not_finite
+from cytobatch.convert.finite import NotFinite, not_finite
 from cytobatch.errors import ConfigurationError
 from cytobatch.files import WrittenFile
 from cytobatch.jobspec import PARQUET
 from cytobatch.means import Means
 from cytobatch.parquet import Encoder, ParquetFile, row_group_rows, row_groups
 from cytobatch.plan import ConversionPlan
+from cytobatch.rows import Rows, as_table
 from cytobatch.schema import cast_groups
 
 # File systems take names of 255 bytes, and a suffix, a number and a temporary name come on top.
@@ -41,17 +42,64 @@ def file_name(export: str) -> str:
     return f"{flat_name(export)}{PARQUET}"
 
 
-def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = []
-    for field in schema:
-        try:
-            columns.append(table[field.name].cast(field.type))
-        except pa.ArrowInvalid as error:
-            raise ConfigurationError(
-                f"values of {field.name!r} do not fit {field.type}", where="data_type_cast_map", why=str(error),
-                remedy="ask for a wider type",
-            ) from error  # fmt: skip
-    return pa.table(columns, schema=schema)
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    """Rows with other types, into which columns are cast when they are wanted."""
+
+    rows: Rows
+    schema: pa.Schema
+
+    @property
+    def num_rows(self) -> int:
+        return self.rows.num_rows
+
+    def slice(self, offset: int, length: int | None = None) -> "_Cast":
+        return _Cast(self.rows.slice(offset, length), self.schema)
+
+    def select(self, numbers: Sequence[int]) -> pa.Table:
+        """Raises ConfigurationError where a value does not fit."""
+        fields = [self.schema.field(number) for number in numbers]
+        columns = self.rows.select(numbers).columns
+        return pa.table(list(map(_cast, columns, fields)), schema=pa.schema(fields))
+
+
+def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    try:
+        return column.cast(field.type)
+    except pa.ArrowInvalid as error:
+        raise ConfigurationError(
+            f"values of {field.name!r} do not fit {field.type}", where="data_type_cast_map", why=str(error),
+            remedy="ask for a wider type",
+        ) from error  # fmt: skip
+
+
+class _Looked:
+    """Rows whose columns are looked at while they are wanted: `odd` are those that are not all finite numbers."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._odd: dict[int, list[NotFinite]] = {}
+
+    @property
+    def num_rows(self) -> int:
+        return self._rows.num_rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._rows.schema
+
+    @property
+    def odd(self) -> list[NotFinite]:
+        """Of the columns that were wanted, in their order."""
+        return [column for first in sorted(self._odd) for column in self._odd[first]]
+
+    def slice(self, offset: int, length: int | None = None) -> "_Looked":
+        return _Looked(self._rows.slice(offset, length))
+
+    def select(self, numbers: Sequence[int]) -> pa.Table:
+        table = self._rows.select(numbers)
+        self._odd[min(numbers)] = not_finite(table)
+        return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +128,17 @@ class Sink:
         self.profiles: dict[str, WrittenProfile] = {}
 
     def write(
-        self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None, *,
+        self, name: str, schema: pa.Schema, coming: Iterable[Rows], features: Sequence[str] | None = None, *,
         may_be_null: Collection[str] = (),
     ) -> None:  # fmt: skip
-        """One file from tables of one schema; of profile rows, if its features are named. Its rows are counted.
+        """One file from rows of one schema; of profile rows, if its features are named. They are counted.
 
         Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
         """
-        kept = map(partial(self._without_nulls, may_be_null), tables) if self._job.drop_null else tables
-        groups = row_groups(kept, self.row_group_rows(len(schema)))
+        size = self.row_group_rows(len(schema))
+        groups = row_groups(coming, size)
+        if self._job.drop_null:
+            groups = row_groups(map(partial(self._without_nulls, may_be_null), groups), size)
         self._store(name, schema, self._counted(groups, with_places=features is not None), features)
 
     def store(
@@ -97,12 +147,12 @@ class Sink:
         """One file from tables of one schema, as they are but for the types that the job casts to."""
         self._store(name, schema, row_groups(tables, self.row_group_rows(len(schema))), features)
 
-    def _store(self, name: str, schema: pa.Schema, groups: Iterable[pa.Table], features: Sequence[str] | None) -> None:
+    def _store(self, name: str, schema: pa.Schema, groups: Iterable[Rows], features: Sequence[str] | None) -> None:
         name = self._free_name(name)
         final = cast_groups(schema, self._job.data_type_cast_map)
         with ParquetFile(self._out / name, self._encoder(final), self._metadata) as file:
             for group in groups:
-                file.write(group if group.schema.equals(final) else _cast(group, final))
+                file.write(group if group.schema.equals(final) else _Cast(group, final))
                 # Not held while the next one is made.
                 del group
         self.files[name] = file.written()
@@ -115,15 +165,15 @@ class Sink:
             self._encoders = [Encoder(schema, self._workers)]
         return self._encoders[0]
 
-    def _counted(self, tables: Iterable[pa.Table], *, with_places: bool) -> Iterator[pa.Table]:
-        for table in tables:
-            self._account.rows += table.num_rows
-            odd = self._workers.beside(partial(not_finite, table))
-            places = self._workers.beside(partial(places_of, table)) if with_places else set
-            yield table
-            self._account.odd_values(odd())
+    def _counted(self, groups: Iterable[Rows], *, with_places: bool) -> Iterator[Rows]:
+        for group in groups:
+            self._account.rows += group.num_rows
+            places = self._workers.beside(partial(places_of, group)) if with_places else set
+            looked = _Looked(group)
+            yield looked
+            self._account.odd_values(looked.odd)
             self._account.places |= places()
-            del table, odd, places
+            del group, looked, places
 
     def row_group_rows(self, columns: int) -> int:
         """Rows of a row group of so many columns: as the job says, or as fits the plate."""
@@ -141,7 +191,8 @@ class Sink:
             free = f"{name.removesuffix(PARQUET)}-{number}{PARQUET}"
         return free
 
-    def _without_nulls(self, may_be_null: Collection[str], table: pa.Table) -> pa.Table:
+    def _without_nulls(self, may_be_null: Collection[str], rows: Rows) -> pa.Table:
+        table = as_table(rows)
         whole = pa.repeat(pa.scalar(value=True), table.num_rows)
         for name in table.column_names:
             if name not in may_be_null and table[name].null_count:
