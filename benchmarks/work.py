@@ -61,11 +61,11 @@ def fetch(source: str, out: Path, *, scratch: Path, workers: int | None = None) 
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=scratch) as folder, watch.running():
         located, plan = plan_plate(job, Path(folder))
-        files = [file for export in plan.exports for file in export.files]
-        with located.inputs(files, plan.size) as inputs:
-            inputs.prepare([], [file.path for file in files])
-            for file in files:
-                inputs.whole(file.path)
+        files = {file.path: file for export in plan.exports for file in export.files}
+        with located.inputs(files.values(), plan.size) as inputs:
+            inputs.prepare(files, files)
+            for path in files:
+                inputs.whole(path)
     watch.tell()
 
 

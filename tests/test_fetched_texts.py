@@ -11,10 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cytobatch.errors import StorageError
-from cytobatch.inputs import FilesTogether, OddTextError
+from cytobatch.inputs import BEGINNING, FilesTogether, OddTextError
 from cytobatch.jobspec import CacheMode, PlateJob
 from cytobatch.pipeline import run_plate
-from cytobatch.scratch import BEGINNING
 from cytobatch.storage import Source
 from cytobatch.storage.fetching import FetchedFiles, LocalFiles
 from plates import write_sites
@@ -80,7 +79,7 @@ def test_a_text_has_the_lines_of_its_files_in_order_and_is_not_on_the_disk(
     files: dict[str, bytes], bucket: str, aws: str, tmp_path: Path
 ) -> None:
     with inputs_through(aws, bucket, tmp_path) as (inputs, asked):
-        inputs.prepare(files, [])
+        inputs.prepare(files, ())
         inputs.expect_texts([ALL])
         assert read(inputs, ALL) == list(LINES.values())
         assert on_disk(tmp_path) == sum(min(len(body), BEGINNING) for body in files.values())

@@ -1,8 +1,9 @@
 """Files of a bucket on the local disk: each byte fetched once, ahead of who reads it, and gone when it was read."""
 
+import itertools
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cytobatch.errors import StorageError
+from cytobatch.inputs import BEGINNING
 from cytobatch.jobspec import CacheMode, PlateJob
 from cytobatch.pipeline import convert_plate, folders_for, means_for, plan_plate, run_plate, survey_plate
-from cytobatch.scratch import BEGINNING
 from cytobatch.storage import Source
 from plates import write_sites
 from proxy import gets as gets_among
@@ -51,7 +52,7 @@ def test_a_beginning_is_fetched_once_and_the_rest_is_added_to_it(
     source = Source(job(f"s3://{bucket}/p"), tmp_path)
     files = source.inventory().files
     with source.inputs(files, 2**30) as inputs:
-        inputs.prepare([file.path for file in files], [])
+        inputs.prepare([file.path for file in files], ())
         assert inputs.beginning("large.csv").read_bytes() == bodies["large.csv"][:BEGINNING]
         assert inputs.beginning("small.csv").read_bytes() == bodies["small.csv"]
         for name, body in bodies.items():
@@ -105,7 +106,7 @@ def test_what_is_expected_twice_comes_once_and_is_not_waited_for_by_who_reads_it
     bodies = put(s3, bucket, {f"{number}.csv": 2 * BEGINNING for number in range(4)})
     source = Source(job(f"s3://{bucket}/p"), tmp_path)
     with source.inputs(source.inventory().files, 2**30) as inputs:
-        inputs.prepare(bodies, [])
+        inputs.prepare(bodies, ())
         inputs.expect(bodies)
         assert all(body.startswith(inputs.beginning(name).read_bytes()) for name, body in bodies.items())
         inputs.release("3.csv")
@@ -223,3 +224,26 @@ def test_of_tables_the_beginnings_come_first_and_image_tables_are_whole(
     assert [span for name, span in spans if name == "Image.csv"] == [""] * 3
     begun = [span.startswith("0-") for name, span in spans if name == "Cells.csv"]
     assert begun == [True] * 3 + [False] * 3
+
+
+def test_of_a_header_longer_than_a_beginning_more_is_fetched_and_no_byte_twice(
+    upload: Upload, tmp_path: Path, gets: Sent
+) -> None:
+    local = write_sites(tmp_path / "in", 3)
+    more = [f"Texture_Contrast_DNA_{number:09}" for number in range(BEGINNING // 20)]
+    for path in local.rglob("Cells.csv"):
+        header, *rows = path.read_text().splitlines()
+        values = ",".join(f"{number}.5" for number in range(len(more)))
+        path.write_text("\n".join([f"{header},{','.join(more)}", *(f"{row},{values}" for row in rows), ""]))
+    report = run_plate(PlateJob(source=upload(local, "plate"), destination=str(tmp_path / "out"), plate="P1"))
+    assert report.counts.columns > len(more)
+    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for key, span in gets():
+        if key.endswith("Cells.csv"):
+            begin, end = span.split("-")
+            spans[key].append((int(begin), int(end)))
+    for path in local.rglob("Cells.csv"):
+        (own,) = (found for key, found in spans.items() if key.endswith(f"{path.parent.name}/Cells.csv"))
+        assert own[0][0] == 0
+        assert all(one[1] + 1 == other[0] for one, other in itertools.pairwise(own))
+        assert own[-1][1] == path.stat().st_size - 1

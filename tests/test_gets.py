@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cytobatch.errors import StorageError
+from cytobatch.inputs import BEGINNING
 from cytobatch.jobspec import PlateJob
-from cytobatch.scratch import BEGINNING
 from cytobatch.storage import Source
 from proxy import Answer, Answering, Asked, gets, proxy
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from cytobatch.inputs import BEGINNING
 from cytobatch.inventory import Inventory, SourceFile
 from cytobatch.jobspec import CacheMode, PlateJob
 from cytobatch.plan import ConversionPlan, make_plan
-from cytobatch.scratch import BEGINNING, FETCHED_AHEAD, room_to_fetch, scratch_need
+from cytobatch.scratch import FETCHED_AHEAD, room_to_fetch, scratch_need
 
 _MIB = 2**20
 

@@ -45,6 +45,18 @@ def test_clients_have_the_models_of_botocore(service: str) -> None:
     assert ours.meta.endpoint_url == theirs.meta.endpoint_url
 
 
+def test_a_resource_is_made_by_the_first_question_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    original = boto3.Session.resource
+    monkeypatch.setattr(boto3.Session, "resource", lambda self, *a, **s: made.append(1) or original(self, *a, **s))
+    said = {"region_name": "us-east-1", "aws_access_key_id": "k", "aws_secret_access_key": "s"}
+    resource = make_session(None, Config()).resource("s3", **said)
+    assert not made
+    assert resource.Object("bucket", "key").bucket_name == "bucket"
+    assert resource.meta.client.meta.endpoint_url == boto3.client("s3", **said).meta.endpoint_url
+    assert len(made) == 1
+
+
 def test_every_service_of_botocore_is_listed_and_another_is_unknown() -> None:
     known = boto3.Session().get_available_services()
     assert set(known) <= set(Models().list_available_services("service-2"))

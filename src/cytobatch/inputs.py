@@ -1,10 +1,14 @@
 """The files of a plate on the local disk, there already or on their way: what those who read them may ask."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Protocol
+
+BEGINNING = 128 * 2**10
+"""Bytes of a file that are fetched first to be looked into: header and first row of JUMP's tables take 106 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ class FilesTogether:
 class Text:
     """The lines of several files, one after the other from the memory's beginning, and where those of each end."""
 
-    memory: bytearray
+    memory: mmap
     ends: tuple[int, ...]
 
 
@@ -30,12 +34,12 @@ class OddTextError(Exception):
 class Inputs(Protocol):
     """Files by their path at the source. Several threads may ask at once."""
 
-    def prepare(self, beginnings: Iterable[str], wholes: Iterable[str]) -> None:
-        """The beginnings of some files and the whole of others will be asked for at once, and begin to come."""
+    def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
+        """Files whose beginning, or the whole of which, will be asked for in this order, and begins to come."""
         ...
 
-    def beginning(self, path: str) -> Path:
-        """A local file that has at least the first lines of a table, as a rule. Raises StorageError."""
+    def beginning(self, path: str, size: int = BEGINNING) -> Path:
+        """A local file that has at least so many bytes, or all there are. Raises StorageError."""
         ...
 
     def whole(self, path: str) -> Path:

@@ -132,29 +132,30 @@ def _headers(source: Source, inventory: Inventory) -> dict[str, tuple[str, ...]]
 
 @contextmanager
 def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterator[Means]:
-    """What a conversion works with, within the job's bounds, for as long as it lasts."""
+    """What a conversion works with, within the job's bounds, for as long as it lasts; what is looked into comes."""
     job = plan.job
     limits = limits_of(job)
     files = [file for export in plan.exports for file in export.files]
-    with (
-        source.inputs(files, room_to_fetch(plan), limits.texts_ahead) as inputs,
-        Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
-        Workers(limits.workers) as workers,
-    ):
-        yield Means(
-            inputs, engine, workers, folders.out, folders.scratch,
-            limits.unit_bytes, limits.ahead_bytes, limits.table_bytes,
-        )  # fmt: skip
+    with source.inputs(files, room_to_fetch(plan), limits.texts_ahead) as inputs:
+        # The first bytes come while DuckDB begins.
+        inputs.prepare(*_looked_into(plan))
+        with (
+            Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
+            Workers(limits.workers) as workers,
+        ):
+            yield Means(
+                inputs, engine, workers, folders.out, folders.scratch,
+                limits.unit_bytes, limits.ahead_bytes, limits.table_bytes,
+            )  # fmt: skip
 
 
-def _looked_into(plan: ConversionPlan) -> tuple[list[str], list[str]]:
-    """The files of which a survey reads the beginning, and those that it reads whole, as image tables."""
+def _looked_into(plan: ConversionPlan) -> tuple[list[str], set[str]]:
+    """The files that a survey looks into, in its order, and those that it reads whole, as image tables."""
     paths = [file.path for export in plan.exports for file in export.files]
     if plan.kind is not SourceKind.CSV or plan.preset is None:
-        return [], paths
+        return paths, set(paths)
     tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
-    whole = {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
-    return [path for path in paths if path not in whole], [path for path in paths if path in whole]
+    return paths, {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
 
 
 def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
@@ -166,7 +167,6 @@ def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
 def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
     """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
-    means.inputs.prepare(*_looked_into(plan))
     return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
 
 

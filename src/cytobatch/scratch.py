@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
+from cytobatch.inputs import BEGINNING
 from cytobatch.jobspec import CacheMode
 from cytobatch.layouts import SourceKind
 from cytobatch.plan import ConversionPlan
-
-BEGINNING = 256 * 2**10
-"""Bytes of a remote CSV file that are fetched to be looked into: header and first row of 2,000 columns fit twice."""
 
 FETCHED_AHEAD = 2**30
 """Bytes of fetched files that may wait to be read."""

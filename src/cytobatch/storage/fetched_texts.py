@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
+from mmap import mmap
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +49,7 @@ class _Rest:
 class _Layout:
     """Where everything of a text belongs, and the rests that are on their way there."""
 
+    memory: mmap
     rests: tuple[_Rest, ...]
     coming: tuple[Future[None], ...]
 
@@ -58,7 +60,7 @@ class _Expected:
 
     files: FilesTogether
     size: int
-    memory: bytearray = field(default_factory=bytearray)
+    memory: mmap | None = None
     layout: Future[_Layout] | None = None
     over: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -80,7 +82,7 @@ class FetchedTexts:
         self._texts: dict[FilesTogether, _Expected] = {}
         self._text_of: dict[str, _Expected] = {}
         self._waiting = deque[_Expected]()
-        self._free: list[bytearray] = []
+        self._free: list[mmap] = []
         self._begun = 0
 
     def expect(self, texts: Iterable[FilesTogether]) -> None:
@@ -107,8 +109,8 @@ class FetchedTexts:
         with text.lock:
             layout = self._layout(text)
             try:
-                rests = _complete(layout)
-                yield Text(text.memory, tuple(rest.end for rest in rests))
+                whole = _complete(layout)
+                yield Text(whole.memory, tuple(rest.end for rest in whole.rests))
             except OddTextError:
                 _put_into_files(layout)
                 raise
@@ -145,21 +147,22 @@ class FetchedTexts:
 
     def _lay_out(self, text: _Expected) -> _Layout:
         """Reads what is there of the files, and has the rest come. Raises OddTextError where a header has no end."""
-        text.memory = self._memory(text.size)
-        room, end, rests = memoryview(text.memory), 0, list[_Rest]()
+        text.memory = memory = self._memory(text.size)
+        room, end, rests = memoryview(memory), 0, list[_Rest]()
         for path in text.files.paths:
             file, local = self._sources[path], self._files.beginning(path)
             header, read = read_below_header(local, text.files.header_lines, room[end:])
             begin, end = end + read, end + file.size - header
             rests.append(_Rest(file, local, header + read, room[begin:end], end))
-        return _Layout(tuple(rests), tuple(self._pool.submit(self._fetch, rest) for rest in rests if rest.memory))
+        coming = tuple(self._pool.submit(self._fetch, rest) for rest in rests if rest.memory)
+        return _Layout(memory, tuple(rests), coming)
 
-    def _memory(self, size: int) -> bytearray:
+    def _memory(self, size: int) -> mmap:
         with self._changing:
-            memory = self._free.pop() if self._free else bytearray()
-        if len(memory) < size:
+            memory = self._free.pop() if self._free else None
+        if memory is None or len(memory) < size:
             # What is too small goes first.
-            memory = bytearray()
+            memory = None
             memory = new_room(size)
         return memory
 
@@ -176,24 +179,24 @@ class FetchedTexts:
             text.over = True
             if text.layout is not None:
                 self._begun -= 1
-                self._free.append(text.memory)
-                text.layout, text.memory = None, bytearray()
+                self._free += [text.memory] if text.memory is not None else []
+                text.layout, text.memory = None, None
             self._begin_more()
 
 
-def _complete(layout: Future[_Layout]) -> tuple[_Rest, ...]:
-    """The rests, all of which are there. Raises OddTextError, StorageError; nothing comes any more then, either."""
+def _complete(layout: Future[_Layout]) -> _Layout:
+    """The layout, with all rests there. Raises OddTextError, StorageError; nothing comes any more then, either."""
     laid_out = layout.result()
     wait(laid_out.coming)
     for coming in laid_out.coming:
         coming.result()
-    return laid_out.rests
+    return laid_out
 
 
 def _put_into_files(layout: Future[_Layout]) -> None:
     """Adds to the files what they lack. Raises StorageError."""
     with contextlib.suppress(OddTextError):
-        for rest in _complete(layout):
+        for rest in _complete(layout).rests:
             # A rest that could not come alone is there already.
             if rest.local.stat().st_size == rest.begin:
                 with rest.local.open("ab") as stream:

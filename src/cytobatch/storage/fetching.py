@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,10 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cytobatch.inputs import FilesTogether, Text
+from cytobatch.inputs import BEGINNING, FilesTogether, Text
 from cytobatch.inventory import SourceFile
 from cytobatch.readers.text import text_of
-from cytobatch.scratch import BEGINNING
 from cytobatch.storage.fetched_texts import FetchedTexts, Read
 
 
@@ -31,10 +30,10 @@ class LocalFiles:
     ) -> None:
         return
 
-    def prepare(self, beginnings: Iterable[str], wholes: Iterable[str]) -> None:
+    def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
         """Nothing is to be done."""
 
-    def beginning(self, path: str) -> Path:
+    def beginning(self, path: str, size: int = BEGINNING) -> Path:  # noqa: ARG002  all of it is there
         """The file."""
         return self._root / path
 
@@ -89,6 +88,7 @@ class FetchedFiles:
         self._pool = ThreadPoolExecutor(threads, "fetch")
         self._texts = FetchedTexts(self._files, self, read, self._pool, use.texts) if read else None
         self._counting = threading.Lock()
+        self._enough = BEGINNING
         self._coming: Iterator[str] = iter(())
         self._expected: set[str] = set()
         self._begun: dict[str, Path] = {}
@@ -104,19 +104,20 @@ class FetchedFiles:
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def prepare(self, beginnings: Iterable[str], wholes: Iterable[str]) -> None:
+    def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
         """Fetches the whole of some files and the beginnings of others, side by side, while those there are read."""
-        for path in wholes:
-            self._pool.submit(self._fetch_unless_done, path, self._files[path].size)
-        for path in beginnings:
-            self._pool.submit(self._fetch_unless_done, path, BEGINNING)
+        for path in paths:
+            self._pool.submit(self._fetch_whole if path in wholes else self._fetch_beginning, path)
 
-    def beginning(self, path: str) -> Path:
-        """The local file with at least its first bytes; its rest may be on its way."""
-        file = self._files[path]
-        if path not in self._begun:
+    def beginning(self, path: str, size: int = BEGINNING) -> Path:
+        """The local file with at least its first bytes; its rest may be on its way.
+
+        If more of them are asked for than usual, of files that have not begun to come so many are fetched at once.
+        """
+        self._enough = max(self._enough, size)
+        if path not in self._begun or size > BEGINNING:
             with self._locks[path]:
-                self._begun[path] = self._fetched(file, BEGINNING)
+                self._begun[path] = self._fetched(self._files[path], size)
         return self._begun[path]
 
     def text(self, files: FilesTogether) -> AbstractContextManager[Text]:
@@ -172,7 +173,13 @@ class FetchedFiles:
                     return
                 if path not in self._done:
                     self._waiting.add(path)
-                    self._pool.submit(self._fetch_unless_done, path, self._files[path].size)
+                    self._pool.submit(self._fetch_whole, path)
+
+    def _fetch_whole(self, path: str) -> None:
+        self._fetch_unless_done(path, self._files[path].size)
+
+    def _fetch_beginning(self, path: str) -> None:
+        self._fetch_unless_done(path, self._enough)
 
     def _fetch_unless_done(self, path: str, size: int) -> None:
         with self._locks[path]:

@@ -1,8 +1,11 @@
 """Sessions of boto3 that start and list sooner than its own. What is done here botocore does too, and more slowly."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 from boto3.session import Session
@@ -21,7 +24,32 @@ def make_session(profile: str | None, config: Config, region: str | None = None)
     paths = session.get_component("data_loader").search_paths
     session.register_component("data_loader", Models(paths, include_default_search_paths=False))
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
-    return Session(botocore_session=session, profile_name=profile, region_name=region)
+    return ClientSession(botocore_session=session, profile_name=profile, region_name=region)
+
+
+class ClientSession(Session):  # type: ignore[misc]  # boto3 has no types
+    """A session of boto3 that makes a resource when something is asked of it.
+
+    cloudpathlib makes one beside each client of S3. It has a client of its own, and reading and listing need neither.
+    """
+
+    def resource(self, *args: Any, **said: Any) -> "Resource":
+        """The resource, not made yet."""
+        return Resource(partial(super().resource, *args, **said))
+
+
+class Resource:
+    """A resource of boto3 that is made by the first question."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Any:
+        return self._make()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
 
 
 class Models(Loader):  # type: ignore[misc]  # botocore's stubs have no loader

@@ -12,7 +12,7 @@ import pyarrow as pa
 from cytobatch.columns import HEADERS, IMAGE_NUMBER, ColumnKind, is_key, kind_of, table_label
 from cytobatch.engine import Engine
 from cytobatch.errors import LayoutError, UnsoundTableError
-from cytobatch.inputs import Inputs
+from cytobatch.inputs import BEGINNING, Inputs
 from cytobatch.layouts import PRESETS, USUAL_TABLES, Preset, PresetName, SourceKind
 from cytobatch.links import find_keys
 from cytobatch.plan import MISSING, NOT_READ, UNUSUAL, ConversionPlan, CsvTable, Export, unusual_tables, with_overrides
@@ -32,6 +32,7 @@ from cytobatch.schema import asked_types, csv_schema, sqlite_schema, with_types
 from cytobatch.survey.model import SurveyedTable
 
 _PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
+_MORE = 4
 _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
 
 
@@ -77,10 +78,13 @@ def csv_heads(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: Co
 
 
 def _csv_head(table: CsvTable, inputs: Inputs) -> CsvHead:
-    try:
-        return _head_of_part(table, inputs.beginning(table.file.path), table.file.size)
-    except PartialHeadError:
-        return _head_of_part(table, inputs.whole(table.file.path), 0)
+    size = BEGINNING
+    while size < table.file.size:
+        try:
+            return _head_of_part(table, inputs.beginning(table.file.path, size), table.file.size)
+        except PartialHeadError:
+            size *= _MORE
+    return _head_of_part(table, inputs.beginning(table.file.path, size), 0)
 
 
 def _head_of_part(table: CsvTable, path: Path, size: int) -> CsvHead:
