@@ -67,7 +67,7 @@ def memory_limit(session: Session, case: str) -> None:
 def workers(session: Session, case: str) -> None:
     """Two workers against one. A small plate shows what one thread does alone, at its beginning and its end."""
     for plate, sites in ((PlateName.CSV, 40), (PlateName.CSV_LARGE, 400)):
-        runs = session.runs(plate)
+        runs = session.more_runs(plate)
         one, two = in_turn([session.convert(plate, 1), session.convert(plate, 2)], runs)
         session.show.case(f"{case}, {sites} sites", [Row("1 worker", one), Row("2 workers", two)])
         session.found(at_least(case, f"speed-up of 2 workers over 1, {sites} sites", one.over(two).wall, 1.7))

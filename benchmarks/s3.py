@@ -72,8 +72,8 @@ def _from_s3(session: Session, label: str, url: str, workers: int, work: str = "
 
 
 def _timed(session: Session, case: str, url: str, workers: int) -> None:
-    # Three processes that share the cores vary more than one: nearly twice the rounds.
-    runs = 2 * session.runs(PlateName.CSV) - 1
+    # Three processes that share the cores vary more than one.
+    runs = session.more_runs(PlateName.CSV)
     pieces = [
         _from_s3(session, "convert from S3", url, workers),
         _from_s3(session, "fetch alone", url, workers, "fetch"),
