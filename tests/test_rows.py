@@ -24,6 +24,14 @@ def test_slices_of_stacked_rows_are_those_of_one_table(counts: list[int], offset
     assert got.select([2, 0]).equals(expected.select([2, 0]))
 
 
+def test_stacks_of_what_is_left_of_one_table_do_not_grow_deep() -> None:
+    left = StackedRows([numbered(5000, 0)])
+    for start in range(4999):
+        assert left.slice(0, 1).select([0]).column(0).to_pylist() == [start]
+        left = StackedRows([left.slice(1)])
+    assert as_table(left).equals(numbered(1, 4999))
+
+
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=5), st.integers(0, 6), st.integers(0, 6))
 def test_slices_of_slices_are_slices(counts: list[int], first: int, second: int) -> None:
     stacked = StackedRows([numbered(count, sum(counts[:number])) for number, count in enumerate(counts)])

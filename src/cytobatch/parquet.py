@@ -45,7 +45,8 @@ def row_groups(coming: Iterable[Rows], rows: int) -> Iterator[Rows]:
     """The same rows in groups of so many, each for one row group; only the last has fewer."""
     waiting: list[Rows] = []
     for some in coming:
-        waiting.append(some)
+        # What has no row may still hold much.
+        waiting += [some] if some.num_rows else []
         # Whoever waits for the next rows holds none that are written, which are half of a run's memory.
         del some
         while sum(piece.num_rows for piece in waiting) >= rows:
@@ -53,7 +54,7 @@ def row_groups(coming: Iterable[Rows], rows: int) -> Iterator[Rows]:
             waiting = [together.slice(rows)] if together.num_rows > rows else []
             yield together.slice(0, rows)
             del together
-    if any(piece.num_rows for piece in waiting):
+    if waiting:
         yield StackedRows(waiting)
 
 

@@ -1,5 +1,6 @@
 """Rows of many columns, of which some columns at a time are put together, when they are wanted."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Protocol, Self
 
@@ -32,7 +33,8 @@ class StackedRows:
     """Rows of one schema one after the other, of which there is one part at least."""
 
     def __init__(self, parts: Sequence[Rows]) -> None:
-        self._parts = tuple(parts)
+        # Stacks of stacks would be as deep as there are row groups of one table.
+        self._parts = tuple(itertools.chain.from_iterable(map(_parts_of, parts)))
 
     @property
     def num_rows(self) -> int:
@@ -60,6 +62,10 @@ class StackedRows:
     def select(self, numbers: Sequence[int]) -> pa.Table:
         """The parts' columns, in as many chunks at least as there are parts."""
         return pa.concat_tables([part.select(numbers) for part in self._parts])
+
+
+def _parts_of(rows: Rows) -> Sequence[Rows]:
+    return rows._parts if isinstance(rows, StackedRows) else (rows,)
 
 
 def as_table(rows: Rows) -> pa.Table:

@@ -246,3 +246,21 @@ def test_well_profiles_of_many_columns_in_little_memory(tmp_path: Path, how: str
         write_npz(tmp_path / "in" / f"f{site}.npz", members)
     tables, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", well_profiles=how, memory=64 * 2**20)
     same_wells(tables, [f"net_{number}" for number in range(1, 1201)], how)
+
+
+@pytest.mark.parametrize("few", [1, 3, 5])
+def test_a_profile_of_few_of_the_objects_has_their_values(few: int, tmp_path: Path) -> None:
+    for site in range(1, 4):
+        tables = site_tables(9, offset=1000.0 * site)
+        chosen = [8, 5, 2, 7, 4][:few]
+        image = tables["Image"].select(["ImageNumber", "Metadata_Plate", "Metadata_Well"])
+        cut = {name: tables[name].take(chosen) for name in ("Cells", "Cytoplasm")} | {"Image": image}
+        write_site(tmp_path / "in" / f"P1-A01-{site}", tables | cut)
+    table, report = convert(tmp_path / "in", tmp_path / "out", plate="P1")
+    assert report.counts.rows == table.num_rows == 3 * few
+    areas = {name: table[f"{name}_AreaShape_Area"].to_numpy() for name in ("Cells", "Cytoplasm", "Nuclei")}
+    numbers = [number for _ in range(3) for number in sorted(place + 1 for place in chosen)]
+    offsets = np.repeat([1000.0, 2000.0, 3000.0], few)
+    assert (areas["Cells"] - offsets).tolist() == numbers
+    assert ((areas["Cytoplasm"] - offsets) / 10).tolist() == numbers
+    assert ((areas["Nuclei"] - offsets) / 100).tolist() == numbers

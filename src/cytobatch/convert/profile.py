@@ -11,7 +11,10 @@ from cytobatch.errors import InputDataError
 from cytobatch.gather import GatheredRows, Gatherer, Origin, ProfileColumn, profile_columns
 from cytobatch.join import JoinedRows, Joiner, Unit, count_by_export
 from cytobatch.links import JoinPlan
+from cytobatch.rows import Rows, as_table
 from cytobatch.survey import SurveyedExport
+
+_HELD = 2
 
 
 def write_profile(run: Conversion) -> None:
@@ -35,9 +38,11 @@ def write_profile(run: Conversion) -> None:
 
 def _rows(
     run: Conversion, plan: JoinPlan, columns: Sequence[ProfileColumn], readings: Sequence[UnitReading]
-) -> Iterator[GatheredRows]:
-    gatherer = Gatherer(run.survey, columns, run.numbers)
-    profiler = _Profiler(Joiner(run.survey, plan, run.engine), gatherer)
+) -> Iterator[Rows]:
+    profiler = _Profiler(
+        Joiner(run.survey, plan, run.engine), Gatherer(run.survey, columns, run.numbers),
+        run.sink.row_group_rows(len(columns)),
+    )  # fmt: skip
     for done in run.reader.units(readings, profiler.profile):
         _settle(run, done)
         yield done.profile
@@ -52,21 +57,30 @@ class _ProfiledUnit:
     exports: tuple[SurveyedExport, ...]
     counts: Mapping[str, Mapping[int, int]]
     joined: JoinedRows
-    profile: GatheredRows
+    profile: Rows
 
 
 @dataclass(frozen=True, slots=True)
 class _Profiler:
-    """Makes the profile of a unit."""
+    """Makes the profile of a unit. Of at most `few` rows it may be made at once."""
 
     joiner: Joiner
     gatherer: Gatherer
+    few: int
 
     def profile(self, unit: Unit) -> _ProfiledUnit:
         """Joins the unit, beside other units. Its columns are gathered when they are encoded."""
         joined = self.joiner.rows_of(unit)
         counts = {name: count_by_export(owners) for name, owners in unit.owners.items()}
-        return _ProfiledUnit(unit.exports, counts, joined, GatheredRows(self.gatherer, unit, joined.rows))
+        rows: Rows = GatheredRows(self.gatherer, unit, joined.rows)
+        if 0 < rows.num_rows <= min(self.few, _largest(unit) // _HELD):
+            # Those of many units wait for a row group, and would hold far more than they are.
+            rows = as_table(rows)
+        return _ProfiledUnit(unit.exports, counts, joined, rows)
+
+
+def _largest(unit: Unit) -> int:
+    return max(int(table.num_rows) for table in unit.tables.values())
 
 
 def _settle(run: Conversion, done: _ProfiledUnit) -> None:
