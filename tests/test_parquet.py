@@ -110,9 +110,6 @@ class Asked:
         self.num_rows = table.num_rows
         self.asked: list[list[int]] = []
 
-    def slice(self, offset: int, length: int | None = None) -> "Asked":
-        raise AssertionError(f"a row group is written whole, not {length} rows from {offset} on")
-
     def select(self, numbers: Sequence[int]) -> pa.Table:
         self.asked.append(list(numbers))
         return self._table.select(self.asked[-1])

@@ -169,7 +169,7 @@ class Gatherer:
         self._layouts: dict[tuple[int, ...], _Layout] = {}
         self.schema = pa.schema([(column.name, column.kind) for column in columns])
 
-    def gather(self, unit: Unit, places: "Places", numbers: Sequence[int]) -> pa.Table:
+    def gather(self, unit: Unit, places: Places, numbers: Sequence[int]) -> pa.Table:
         """Some columns, by their place in the profile, of some of a unit's rows."""
         layout = self._layout(numbers)
         parts = [

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from cytobatch.files import WrittenFile
 from cytobatch.footer import MAGIC, Chunks, Extent, FileEnds, row_group
-from cytobatch.rows import Rows, StackedRows
+from cytobatch.rows import RowGroup, Rows, StackedRows
 from cytobatch.workers import Workers
 
 _ZSTD_LEVEL = 3
@@ -41,12 +41,13 @@ def row_group_rows(columns: int, source_bytes: int) -> int:
     return max(1, min(2**20, size // (8 * max(1, columns))))
 
 
-def row_groups(coming: Iterable[Rows], rows: int) -> Iterator[Rows]:
+def row_groups(coming: Iterable[Rows], rows: int) -> Iterator[RowGroup]:
     """The same rows in groups of so many, each for one row group; only the last has fewer."""
     waiting: list[Rows] = []
     for some in coming:
         # What has no row may still hold much.
-        waiting += [some] if some.num_rows else []
+        if some.num_rows:
+            waiting.append(some)
         # Whoever waits for the next rows holds none that are written, which are half of a run's memory.
         del some
         while sum(piece.num_rows for piece in waiting) >= rows:
@@ -127,7 +128,7 @@ class _Block:
     def _ends(self) -> FileEnds:
         return _ends(self._schema, store_schema=False)
 
-    def written(self, group: Rows) -> Chunks:
+    def written(self, group: RowGroup) -> Chunks:
         """The columns of a row group, put together and encoded."""
         sink, told = pa.BufferOutputStream(), list[pq.FileMetaData]()
         own = group.select(self._columns)
@@ -152,7 +153,7 @@ class Encoder:
         self._blocks = [_Block(schema, columns[start : start + size]) for start in columns[::size]]
         self.beside = workers.beside
 
-    def chunks(self, group: Rows) -> Iterator[Chunks]:
+    def chunks(self, group: RowGroup) -> Iterator[Chunks]:
         """The columns' chunks of a row group, in order."""
         coming = deque(self.beside(partial(block.written, group)) for block in self._blocks)
         while coming:
@@ -191,7 +192,7 @@ class ParquetFile:
         if error is not None:
             self.path.unlink(missing_ok=True)
 
-    def write(self, group: Rows) -> None:
+    def write(self, group: RowGroup) -> None:
         """Adds a row group, which must have rows."""
         begin, said, columns, uncompressed = self._at, list[bytes](), 0, 0
         for chunks in self._encoder.chunks(group):

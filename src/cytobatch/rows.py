@@ -7,8 +7,8 @@ from typing import Protocol, Self
 import pyarrow as pa
 
 
-class Rows(Protocol):
-    """What is asked of rows. A table is such rows, all of which are there."""
+class RowGroup(Protocol):
+    """Rows that are written at once."""
 
     @property
     def num_rows(self) -> int:
@@ -20,12 +20,16 @@ class Rows(Protocol):
         """Their columns."""
         ...
 
-    def slice(self, offset: int, length: int | None = None) -> Self:
-        """Some of them, or all from `offset` on."""
-        ...
-
     def select(self, numbers: Sequence[int]) -> pa.Table:
         """Some of their columns, by place. Several threads may ask at once."""
+        ...
+
+
+class Rows(RowGroup, Protocol):
+    """Rows of which row groups are made. A table is such rows, all of which are there."""
+
+    def slice(self, offset: int, length: int | None = None) -> Self:
+        """Some of them, or all from `offset` on."""
         ...
 
 
@@ -68,6 +72,6 @@ def _parts_of(rows: Rows) -> Sequence[Rows]:
     return rows._parts if isinstance(rows, StackedRows) else (rows,)
 
 
-def as_table(rows: Rows) -> pa.Table:
+def as_table(rows: RowGroup) -> pa.Table:
     """All columns."""
     return rows.select(range(len(rows.schema)))

@@ -10,7 +10,7 @@ from cytobatch.join import Loose
 from cytobatch.layouts import SourceKind
 from cytobatch.readers.values import Repair
 from cytobatch.report import LedgerEntry, OddValues, Outcome, ReportWarning, ValueRepair
-from cytobatch.rows import Rows
+from cytobatch.rows import RowGroup
 from cytobatch.survey import Survey, SurveyedExport, TableRepair, left_out, with_file
 
 _FAILURES_SHOWN = 50
@@ -176,7 +176,7 @@ class Account:
         self.ledger.append(with_file(entry, self._files))
 
 
-def places_of(profile: Rows) -> set[PlaceKey]:
+def places_of(profile: RowGroup) -> set[PlaceKey]:
     """The plates, wells and sites of profile rows."""
     numbers = [profile.schema.get_field_index(name) for name in (PLATE, WELL, SITE)]
     table = profile.select([number for number in numbers if number >= 0])

@@ -14,6 +14,7 @@ from cytobatch.links import JoinPlan
 from cytobatch.rows import Rows, as_table
 from cytobatch.survey import SurveyedExport
 
+# A unit that holds so many times its profile's rows is let go of at once.
 _HELD = 2
 
 

@@ -18,7 +18,7 @@ from cytobatch.jobspec import PARQUET
 from cytobatch.means import Means
 from cytobatch.parquet import Encoder, ParquetFile, row_group_rows, row_groups
 from cytobatch.plan import ConversionPlan
-from cytobatch.rows import Rows, as_table
+from cytobatch.rows import RowGroup, Rows, as_table
 from cytobatch.schema import cast_groups
 
 # File systems take names of 255 bytes, and a suffix, a number and a temporary name come on top.
@@ -46,15 +46,12 @@ def file_name(export: str) -> str:
 class _Cast:
     """Rows with other types, into which columns are cast when they are wanted."""
 
-    rows: Rows
+    rows: RowGroup
     schema: pa.Schema
 
     @property
     def num_rows(self) -> int:
         return self.rows.num_rows
-
-    def slice(self, offset: int, length: int | None = None) -> "_Cast":
-        return _Cast(self.rows.slice(offset, length), self.schema)
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
         """Raises ConfigurationError where a value does not fit."""
@@ -76,7 +73,7 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 class _Looked:
     """Rows whose columns are looked at while they are wanted: `odd` are those that are not all finite numbers."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: RowGroup) -> None:
         self._rows = rows
         self._odd: dict[int, list[NotFinite]] = {}
 
@@ -92,9 +89,6 @@ class _Looked:
     def odd(self) -> list[NotFinite]:
         """Of the columns that were wanted, in their order."""
         return [column for first in sorted(self._odd) for column in self._odd[first]]
-
-    def slice(self, offset: int, length: int | None = None) -> "_Looked":
-        return _Looked(self._rows.slice(offset, length))
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
         table = self._rows.select(numbers)
@@ -147,7 +141,7 @@ class Sink:
         """One file from tables of one schema, as they are but for the types that the job casts to."""
         self._store(name, schema, row_groups(tables, self.row_group_rows(len(schema))), features)
 
-    def _store(self, name: str, schema: pa.Schema, groups: Iterable[Rows], features: Sequence[str] | None) -> None:
+    def _store(self, name: str, schema: pa.Schema, groups: Iterable[RowGroup], features: Sequence[str] | None) -> None:
         name = self._free_name(name)
         final = cast_groups(schema, self._job.data_type_cast_map)
         with ParquetFile(self._out / name, self._encoder(final), self._metadata) as file:
@@ -165,7 +159,7 @@ class Sink:
             self._encoders = [Encoder(schema, self._workers)]
         return self._encoders[0]
 
-    def _counted(self, groups: Iterable[Rows], *, with_places: bool) -> Iterator[Rows]:
+    def _counted(self, groups: Iterable[RowGroup], *, with_places: bool) -> Iterator[RowGroup]:
         for group in groups:
             self._account.rows += group.num_rows
             places = self._workers.beside(partial(places_of, group)) if with_places else set
@@ -191,7 +185,7 @@ class Sink:
             free = f"{name.removesuffix(PARQUET)}-{number}{PARQUET}"
         return free
 
-    def _without_nulls(self, may_be_null: Collection[str], rows: Rows) -> pa.Table:
+    def _without_nulls(self, may_be_null: Collection[str], rows: RowGroup) -> pa.Table:
         table = as_table(rows)
         whole = pa.repeat(pa.scalar(value=True), table.num_rows)
         for name in table.column_names:

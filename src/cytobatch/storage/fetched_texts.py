@@ -179,7 +179,8 @@ class FetchedTexts:
             text.over = True
             if text.layout is not None:
                 self._begun -= 1
-                self._free += [text.memory] if text.memory is not None else []
+                if text.memory is not None:
+                    self._free.append(text.memory)
                 text.layout, text.memory = None, None
             self._begin_more()
 

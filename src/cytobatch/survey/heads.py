@@ -32,6 +32,7 @@ from cytobatch.schema import asked_types, csv_schema, sqlite_schema, with_types
 from cytobatch.survey.model import SurveyedTable
 
 _PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
+# Of a header that goes on, so many times as much is looked into next.
 _MORE = 4
 _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
 
