@@ -77,6 +77,16 @@ def own_sqlite_tables() -> str:
     )
 
 
+def sqlite_root(table: str) -> str:
+    """The page at which a SQLite table begins, in SQLite's own SQL."""
+    return f"SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = {literal(table)}"
+
+
+def sqlite_columns(table: str) -> str:
+    """A SQLite table's columns as they are stored: name, declared type, place in its key, and whether computed."""
+    return f"SELECT name, type, pk, hidden FROM pragma_table_xinfo({literal(table)}) ORDER BY cid"
+
+
 _ROWIDS = ("rowid", "oid", "_rowid_")
 
 

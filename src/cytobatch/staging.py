@@ -14,6 +14,7 @@ from cytobatch.readers import csv, npz, sqlite
 from cytobatch.readers.csv_head import CUT_END, CsvShape, ends_with_newline, unsound
 from cytobatch.readers.lanes import Lane, take_first
 from cytobatch.readers.pieces import stream_pieces
+from cytobatch.readers.sqlite_pages import stream_pages
 from cytobatch.readers.together import TablesTogether, read_together
 from cytobatch.readers.values import Repair
 from cytobatch.schema import conform
@@ -76,7 +77,8 @@ class Stager:
 
     def _lanes(self, table: SurveyedTable, path: Path, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
         if table.sql_table is not None:
-            return sqlite.lanes(self._engine, path, table.sql_table, own, repairs)
+            whole = functools.partial(stream_pages, path, table.sql_table, own, self._workers, repairs)
+            return whole, *sqlite.lanes(self._engine, path, table.sql_table, own, repairs)
         if table.shape is not None:
             alone = functools.partial(csv.stream, path, table.shape, own, repairs, table.forced)
             if table.shape.own is not None or path.stat().st_size <= csv.SMALL_FILE:

@@ -5,13 +5,11 @@ columns declared as FLOAT, which DuckDB refuses to read.
 """
 
 import io
-import math
 import sqlite3
 import struct
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +18,8 @@ from cytobatch import sql
 from cytobatch.engine import Engine, MixedTypesError
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.lanes import Lane
-from cytobatch.readers.values import Repair, as_integer, is_plain, parse_number
+from cytobatch.readers.meanings import Meanings
+from cytobatch.readers.values import Repair
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER = 100
@@ -142,68 +141,11 @@ def _reading(path: Path, table: str) -> Iterator[sqlite3.Connection]:
 
 
 def _mixed(path: Path, table: str, schema: pa.Schema, rows: int, repairs: list[Repair]) -> Iterator[pa.RecordBatch]:
-    met = Counter[tuple[str, str, str]]()
+    meanings = Meanings(path.name)
     with _reading(path, table) as connection:
         cursor = connection.execute(sql.select(table, schema.names))
         while chunk := cursor.fetchmany(rows):
             columns = zip(*chunk, strict=True)
-            arrays = [_array(values, field, met, path) for values, field in zip(columns, schema, strict=True)]
+            arrays = [meanings.array(values, field) for values, field in zip(columns, schema, strict=True)]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-    repairs.extend(Repair(column, text, became, count) for (column, text, became), count in met.items())
-
-
-def _array(values: Sequence[object], field: pa.Field, met: Counter[tuple[str, str, str]], path: Path) -> pa.Array:
-    if pa.types.is_string(field.type):
-        return pa.array([_text(value, field.name, met) for value in values], pa.string())
-    whole = pa.types.is_integer(field.type)
-    if not (whole or pa.types.is_floating(field.type)):
-        return _other(values, field, met)
-    # Arrow makes integers of floats without a word, so those are looked at one by one.
-    if not (whole and any(isinstance(value, float) for value in values)):
-        with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            return pa.array(values, field.type)
-    return pa.array([_number(value, whole, field.name, met, path) for value in values], field.type)
-
-
-def _other(values: Sequence[object], field: pa.Field, met: Counter[tuple[str, str, str]]) -> pa.Array:
-    """Dates and the like, which SQLite has as text; what cannot be read as such becomes null."""
-    try:
-        return pa.array(values, pa.string()).cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        met[field.name, "text that is no " + str(field.type), "null"] += len(values)
-        return pa.nulls(len(values), field.type)
-
-
-def _text(value: object, column: str, met: Counter[tuple[str, str, str]]) -> str | None:
-    if value is None:
-        return None
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    if "\ufffd" in text:
-        met[column, "bytes that are not UTF-8", text] += 1
-    return text
-
-
-def _number(
-    value: object, whole: bool, column: str, met: Counter[tuple[str, str, str]], path: Path
-) -> float | int | None:
-    """A value of a mixed column as a number; text that is none, NaN and blobs become null.
-
-    SQLite has null for what is missing, so NaN is text that some writer put in its place. Raises UnsoundTableError for
-    a fraction or too large a number in an integer column.
-    """
-    if value is None or (isinstance(value, int) and not whole):
-        return value
-    number = float(value) if isinstance(value, int | float) else _meaning(str(value))
-    if number is None or math.isnan(number):
-        met[column, str(value), "null"] += 1
-        return None
-    if isinstance(value, str) and not is_plain(value):
-        met[column, value, str(number)] += 1
-    return as_integer(number, value, column, path.name) if whole else number
-
-
-def _meaning(text: str) -> float | None:
-    try:
-        return parse_number(text)
-    except ValueError:
-        return None
+    repairs.extend(meanings.repairs)
