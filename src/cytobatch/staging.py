@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from cytobatch.engine import MixedTypesError
 from cytobatch.inputs import FilesTogether
 from cytobatch.means import Means
 from cytobatch.readers import csv, npz, sqlite
+from cytobatch.readers.btree import Numbers
 from cytobatch.readers.csv_head import CUT_END, CsvShape, ends_with_newline, unsound
 from cytobatch.readers.lanes import Lane, take_first
 from cytobatch.readers.pieces import stream_pieces
-from cytobatch.readers.sqlite_pages import stream_pages
+from cytobatch.readers.sqlite_pages import PagedRows, find_rows, stream_pages
 from cytobatch.readers.together import TablesTogether, read_together
 from cytobatch.readers.values import Repair
 from cytobatch.schema import conform
@@ -27,6 +29,20 @@ class StagedTable:
 
     table: pa.Table
     repairs: tuple[Repair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PagedTable:
+    """A table whose rows are read when they are wanted, under the plate's unified schema; and the keys of all rows."""
+
+    rows: PagedRows
+    keys: pa.Table
+    unified: pa.Schema
+
+    def read(self, numbers: Numbers) -> StagedTable:
+        """Some rows by their numbers, in ascending order. Raises UnsoundTableError."""
+        table, repairs = self.rows.read(numbers)
+        return StagedTable(conform(table, self.unified), tuple(repairs))
 
 
 class Stager:
@@ -51,9 +67,23 @@ class Stager:
             raise unsound(path, *CUT_END)
         own = _own(table.schema, unified)
         repairs: list[Repair] = []
-        take = self._spill if path.stat().st_size > self._table_bytes else _collect
+        take = self._spill if self.is_large(path.stat().st_size) else _collect
         read = take_first(self._lanes(table, path, own, repairs), repairs, functools.partial(take, own))
         return StagedTable(conform(read, unified), tuple(repairs))
+
+    def paged(self, table: SurveyedTable, unified: pa.Schema, keys: Sequence[str]) -> PagedTable:
+        """A SQLite table by its pages. Raises MixedTypesError where it cannot be read so, UnsoundTableError."""
+        if table.sql_table is None:
+            raise MixedTypesError("no SQLite")
+        path, own = self._inputs.whole(table.source), _own(table.schema, unified)
+        asked = pa.schema([unified.field(name) for name in keys if name in unified.names])
+        there = pa.schema([field for field in asked if field.name in own.names])
+        rows, found = find_rows(path, table.sql_table, own, there, self._workers)
+        return PagedTable(rows, conform(found, asked), unified)
+
+    def is_large(self, size: int) -> bool:
+        """Whether tables of a file of so many bytes are not held in memory."""
+        return size > self._table_bytes
 
     def together(self, tables: Sequence[SurveyedTable], size: int) -> FilesTogether | None:
         """The files of CSV tables, of so many bytes, as one text; None where they must be read one by one."""

@@ -1,6 +1,7 @@
 """The joined profile: units of exports, joined by their keys, gathered, written."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -44,20 +45,48 @@ def _rows(
         Joiner(run.survey, plan, run.engine), Gatherer(run.survey, columns, run.numbers),
         run.sink.row_group_rows(len(columns)),
     )  # fmt: skip
+    for is_large, some in itertools.groupby(readings, lambda reading: reading.is_large):
+        if is_large:
+            for reading in some:
+                yield from _large(run, profiler, reading)
+        else:
+            yield from _units(run, profiler, some)
+
+
+def _units(run: Conversion, profiler: "_Profiler", readings: Iterable[UnitReading]) -> Iterator[Rows]:
     for done in run.reader.units(readings, profiler.profile):
-        _settle(run, done)
+        _settle(run, done.unit)
         yield done.profile
         # While the next unit is waited for, this one is let go of.
         del done
 
 
+def _large(run: Conversion, profiler: "_Profiler", reading: UnitReading) -> Iterator[Rows]:
+    """The rows of an export that is not read into memory as a whole, nor onto the scratch disk where that can be."""
+    paged = run.reader.paged(reading)
+    unit = paged and profiler.joined(paged.keys)
+    parts = paged and unit and paged.parts(unit.joined.rows, run.reader.unit_bytes)
+    if paged is None or unit is None or parts is None:
+        yield from _units(run, profiler, [reading])
+        return
+    _settle(run, unit)
+    yield from run.reader.parts(paged, parts, profiler.gathered)
+
+
 @dataclass(frozen=True, slots=True)
-class _ProfiledUnit:
-    """What became of a unit's exports, how many rows each has of each table, and the rows of the profile."""
+class _JoinedUnit:
+    """What became of a unit's exports, how many rows each has of each table, and how their rows are joined."""
 
     exports: tuple[SurveyedExport, ...]
     counts: Mapping[str, Mapping[int, int]]
     joined: JoinedRows
+
+
+@dataclass(frozen=True, slots=True)
+class _ProfiledUnit:
+    """A joined unit, and the rows of its profile."""
+
+    unit: _JoinedUnit
     profile: Rows
 
 
@@ -69,22 +98,30 @@ class _Profiler:
     gatherer: Gatherer
     few: int
 
+    def joined(self, unit: Unit) -> _JoinedUnit:
+        """Joins a unit, of whose tables it needs the keys."""
+        counts = {name: count_by_export(owners) for name, owners in unit.owners.items()}
+        return _JoinedUnit(unit.exports, counts, self.joiner.rows_of(unit))
+
     def profile(self, unit: Unit) -> _ProfiledUnit:
         """Joins the unit, beside other units. Its columns are gathered when they are encoded."""
-        joined = self.joiner.rows_of(unit)
-        counts = {name: count_by_export(owners) for name, owners in unit.owners.items()}
-        rows: Rows = GatheredRows(self.gatherer, unit, joined.rows)
+        joined = self.joined(unit)
+        return _ProfiledUnit(joined, self.gathered(unit, joined.joined.rows))
+
+    def gathered(self, unit: Unit, places: pa.Table) -> Rows:
+        """The rows of a profile that are at these places of the unit's tables."""
+        rows = GatheredRows(self.gatherer, unit, places)
         if 0 < rows.num_rows <= min(self.few, _largest(unit) // _HELD):
             # Those of many units wait for a row group, and would hold far more than they are.
-            rows = as_table(rows)
-        return _ProfiledUnit(unit.exports, counts, joined, rows)
+            return as_table(rows)
+        return rows
 
 
 def _largest(unit: Unit) -> int:
     return max(int(table.num_rows) for table in unit.tables.values())
 
 
-def _settle(run: Conversion, done: _ProfiledUnit) -> None:
+def _settle(run: Conversion, done: _JoinedUnit) -> None:
     """Enters into the account what became of each export of a unit."""
     faulty = {fault.export: fault for fault in reversed(done.joined.faults)}
     by_index = {export.index: export for export in done.exports}

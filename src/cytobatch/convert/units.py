@@ -12,10 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from cytobatch.convert.account import Account
+from cytobatch.convert.paged import PagedExport, Part
+from cytobatch.engine import MixedTypesError
 from cytobatch.errors import UnsoundTableError
 from cytobatch.inputs import FilesTogether, OddTextError
 from cytobatch.join import Unit
 from cytobatch.means import Means
+from cytobatch.readers.meanings import Meanings
 from cytobatch.readers.together import TablesTogether
 from cytobatch.staging import StagedTable, Stager
 from cytobatch.survey import Survey, SurveyedExport, SurveyedTable, TableSchema
@@ -84,6 +87,40 @@ class UnitReader:
             yield result
             # While the next unit is waited for, this one is let go of.
             del read, result
+
+    def paged(self, reading: "UnitReading") -> PagedExport | None:
+        """A large export by the pages of its file; None where its tables must be read whole."""
+        if not reading.is_large:
+            return None
+        (export,) = reading.exports
+        schemas = {name: self._survey.schemas[name] for name in reading.names if name in export.tables}
+        try:
+            tables = {
+                name: self._stager.paged(export.tables[name], schema.schema, schema.keys.columns if schema.keys else ())
+                for name, schema in schemas.items()
+            }
+        except (MixedTypesError, UnsoundTableError):
+            # Who reads it whole finds out what is odd, and tells it.
+            return None
+        return PagedExport(export, tables)
+
+    def parts(
+        self, paged: PagedExport, parts: Sequence[Part], then: Callable[[Unit, pa.Table], Result]
+    ) -> Iterator[Result]:
+        """What `then` makes of each part of a paged export: its tables, and the profile's rows among theirs."""
+        met = {name: Meanings(name) for name in paged.tables}
+        tasks = (paged.task(part, self.unit_bytes, then) for part in parts)
+        try:
+            for result, staged in self._workers.ahead(tasks, self._ahead_bytes):
+                for meanings, one in zip(met.values(), staged, strict=True):
+                    meanings.add(one.repairs)
+                yield result
+                # While the next part is waited for, this one is let go of.
+                del result, staged, one
+        finally:
+            self._let_go(paged.export.tables[name].source for name in paged.tables)
+        for name, meanings in met.items():
+            self._account.repaired(paged.export, paged.export.tables[name].shown_name, meanings.repairs)
 
     def exports(
         self, exports: Sequence[SurveyedExport], names: Collection[str]
@@ -207,6 +244,13 @@ class UnitReading:
     def tables(self) -> list[SurveyedTable]:
         """All of them, in the order in which they are read."""
         return [export.tables[name] for name, having in self._having.items() for export in having]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is one export in a SQLite file that is not read into memory as a whole."""
+        export = self.exports[0]
+        in_database = all(table.sql_table is not None for table in export.tables.values())
+        return in_database and self._stager.is_large(export.export.size)
 
     @property
     def is_odd(self) -> bool:

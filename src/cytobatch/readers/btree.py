@@ -65,11 +65,14 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Rows as records: each in a line of `content`, `SPARE` bytes longer than any; their sizes and their rowids."""
+    """Rows as records: each in a line of `content`, `SPARE` bytes longer than any; and their sizes.
+
+    `counts` are the rows of each leaf that was read, whether all of them were wanted or not.
+    """
 
     content: Bytes
     sizes: Numbers
-    rowids: Numbers
+    counts: Numbers
 
 
 class TableFile:
@@ -104,12 +107,14 @@ class TableFile:
     def _page(self, number: int) -> Bytes:
         return _Pages(self._stream, self.geometry, np.array([number])).flat[: self.geometry.used]
 
-    def records(self, leaves: Numbers) -> Records:
-        """The rows on these leaves. Raises OddFileError."""
+    def records(self, leaves: Numbers, rows: Numbers | None = None) -> Records:
+        """The rows on these leaves; or some of them, by their place among these. Raises OddFileError."""
         pages = _Pages(self._stream, self.geometry, leaves)
-        cells = _Cells.on(pages, leaves, self.geometry)
+        cells, counts = _Cells.on(pages, leaves, self.geometry)
+        if rows is not None:
+            cells = cells.some(rows)
         links = self._links(pages, cells, -(-(cells.sizes - cells.local) // (self.geometry.used - _LINK)))
-        return Records(_content(pages, cells, links, self.geometry), cells.sizes, cells.rowids)
+        return Records(_content(pages, cells, links, self.geometry), cells.sizes, counts)
 
     def _links(self, pages: "_Pages", cells: "_Cells", overflow: Numbers) -> Numbers:
         """For each row the pages that the rest of it is on, 0 behind the last; they are read, too."""
@@ -223,15 +228,15 @@ def windows(flat: Bytes, kind: str) -> npt.NDArray[np.void]:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """The rows of some leaves: bytes, numbers, where each begins in the leaves' pages, and how much of it is there."""
+    """The rows of some leaves: how many bytes each has, where it begins in the pages, and how many of them are there."""
 
     sizes: Numbers
-    rowids: Numbers
     at: Numbers
     local: Numbers
 
     @classmethod
-    def on(cls, pages: _Pages, leaves: Numbers, geometry: Geometry) -> "_Cells":
+    def on(cls, pages: _Pages, leaves: Numbers, geometry: Geometry) -> tuple["_Cells", Numbers]:
+        """The rows of leaves, and how many each leaf has. Raises OddFileError."""
         begins = pages.at(leaves)
         counts = pages.half(begins + 3)
         if (pages.flat[begins] != _LEAF).any() or (_LEAF_HEADER + 2 * counts > geometry.used).any():
@@ -242,13 +247,19 @@ class _Cells:
         if (cells >= geometry.used).any():
             raise OddFileError("a row outside of its page")
         sizes, at = _varints(pages.flat, pages_of + cells)
-        rowids, at = _varints(pages.flat, at)
+        _, at = _varints(pages.flat, at)  # its rowid
         if (sizes < 0).any() or (sizes > geometry.page * geometry.pages).any():
             raise OddFileError("a row larger than the file")
         local = geometry.local(sizes)
         if (at - pages_of + local + np.where(sizes > local, _LINK, 0) > geometry.used).any():
             raise OddFileError("a row that ends outside of its page")
-        return cls(sizes, rowids, at, local)
+        return cls(sizes, at, local), counts
+
+    def some(self, rows: Numbers) -> "_Cells":
+        """Some of the rows. Raises OddFileError where there are fewer."""
+        if len(rows) and rows[-1] >= len(self.sizes):
+            raise OddFileError("fewer rows than there were")
+        return _Cells(self.sizes[rows], self.at[rows], self.local[rows])
 
 
 def _varints(flat: Bytes, at: Numbers) -> tuple[Numbers, Numbers]:

@@ -1,16 +1,18 @@
-"""A SQLite table streamed from its pages, in pieces that are decoded side by side."""
+"""A SQLite table read from its pages: streamed in pieces that are decoded side by side, or some rows at a time."""
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from cytobatch import sql
 from cytobatch.engine import MixedTypesError
+from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.btree import Geometry, Numbers, OddFileError, TableFile
 from cytobatch.readers.meanings import Meanings
 from cytobatch.readers.records import Wanted, columns_of
@@ -22,12 +24,52 @@ _KINDS = (pa.int64(), pa.float64(), pa.string())
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """Where a table is in its file, and which of its columns are wanted."""
+class _Read:
+    """Rows that were read, what was no plain value of its column, and how many rows each leaf has."""
+
+    batch: pa.RecordBatch
+    repairs: list[Repair]
+    counts: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """Where a table is in its file: the leaves that hold its rows, and about how many bytes of rows each holds."""
 
     path: Path
     root: int
-    wanted: Wanted
+    geometry: Geometry
+    leaves: Numbers
+    bytes_of_leaf: int
+
+    @classmethod
+    def of(cls, path: Path, root: int) -> "_Pages":
+        """Raises OddFileError."""
+        with path.open("rb", buffering=0) as stream:
+            file = TableFile(stream, root)
+            leaves = file.leaves()
+            some = leaves[[0, len(leaves) // 2, -1]]
+            each = max(int(file.records(leaf).sizes.sum()) for leaf in some[:, None])
+            return cls(path, root, file.geometry, leaves, max(file.geometry.page, each))
+
+    def read(self, wanted: Wanted, leaves: Numbers, rows: Numbers | None = None) -> _Read:
+        """Columns of the rows on these leaves, or of some of them. Raises OddFileError, UnsoundTableError."""
+        meanings = Meanings(self.path.name)
+        with self.path.open("rb", buffering=0) as stream:
+            file = TableFile(stream, self.root)
+            if file.geometry != self.geometry:
+                raise OddFileError("a file that was changed meanwhile")
+            records = file.records(leaves, rows)
+        return _Read(columns_of(records, wanted, meanings), meanings.repairs, records.counts)
+
+    def in_pieces(self, wanted: Wanted, workers: Workers, piece: int) -> Iterator[_Read]:
+        """All rows, some leaves at a time, which are read side by side."""
+        count = max(1, piece // self.bytes_of_leaf)
+        tasks = (
+            Task(partial(self.read, wanted, self.leaves[begin : begin + count]), piece)
+            for begin in range(0, len(self.leaves), count)
+        )
+        return workers.ahead(tasks, (2 * workers.count + 1) * piece)
 
 
 def stream_pages(
@@ -38,41 +80,84 @@ def stream_pages(
     Raises MixedTypesError, at its end at the latest, where SQLite must read the table: it finds out what is odd.
     Raises UnsoundTableError where a key is no integer.
     """
-    try:
-        found = _described(path, table, schema)
-        with path.open("rb", buffering=0) as stream:
-            file = TableFile(stream, found.root)
-            leaves = file.leaves()
-            some = leaves[[0, len(leaves) // 2, -1]]
-            each = max(file.geometry.page, *(int(file.records(leaf).sizes.sum()) for leaf in some[:, None]))
-    except OddFileError as error:
-        raise MixedTypesError(str(error)) from error
-    count = max(1, piece // each)
-    tasks = (
-        Task(partial(_piece, found, file.geometry, leaves[begin : begin + count]), piece)
-        for begin in range(0, len(leaves), count)
-    )
     meanings = Meanings(path.name)
-    for batch, met in workers.ahead(tasks, (2 * workers.count + 1) * piece):
-        meanings.add(met)
-        yield batch
+    with _left_to_sqlite():
+        root, wanted = _described(path, table, schema)
+        for read in _Pages.of(path, root).in_pieces(wanted, workers, piece):
+            meanings.add(read.repairs)
+            yield read.batch
     repairs.extend(meanings.repairs)
 
 
-def _piece(table: _Table, geometry: Geometry, leaves: Numbers) -> tuple[pa.RecordBatch, list[Repair]]:
-    meanings = Meanings(table.path.name)
+class PagedRows:
+    """The rows of a table, of which some are read when they are wanted: each leaf's rows are known by their numbers.
+
+    Several threads may read at once.
+    """
+
+    def __init__(self, pages: _Pages, wanted: Wanted, counts: Numbers) -> None:
+        self._pages = pages
+        self._wanted = wanted
+        self._begins = np.append(0, np.cumsum(counts))
+
+    def leaves_of(self, rows: Numbers) -> int:
+        """How many leaves hold these rows, of which there are `leaves` in all."""
+        return len(np.unique(self._leaf(rows)))
+
+    @property
+    def leaves(self) -> int:
+        """How many there are."""
+        return len(self._pages.leaves)
+
+    def _leaf(self, rows: Numbers) -> Numbers:
+        return np.searchsorted(self._begins, rows, "right") - 1
+
+    def read(self, rows: Numbers) -> tuple[pa.Table, list[Repair]]:
+        """Some rows by their numbers, in ascending order, and what was no plain value of its column.
+
+        Raises UnsoundTableError where the file was changed since.
+        """
+        leaf = self._leaf(rows)
+        leaves = np.unique(leaf)
+        counts = self._begins[leaves + 1] - self._begins[leaves]
+        before = np.cumsum(counts) - counts
+        places = before[np.searchsorted(leaves, leaf)] + rows - self._begins[leaf]
+        try:
+            read = self._pages.read(self._wanted, self._pages.leaves[leaves], places)
+        except OddFileError as error:
+            raise UnsoundTableError(
+                "changed while it was read", where=self._pages.path.name, why=str(error), remedy="convert it again"
+            ) from error
+        return pa.Table.from_batches([read.batch]), read.repairs
+
+
+def find_rows(
+    path: Path, table: str, schema: pa.Schema, keys: pa.Schema, workers: Workers, piece: int = _PIECE
+) -> tuple[PagedRows, pa.Table]:
+    """The rows of a table, to be read as `schema`, and all rows' columns `keys`, which are some of these.
+
+    Integers are always looked at, so that they are found to be some before any row is used. Raises MixedTypesError
+    where SQLite must read the table, UnsoundTableError where a key is no integer.
+    """
+    looked_at = pa.schema([field for field in schema if pa.types.is_integer(field.type) or field.name in keys.names])
+    with _left_to_sqlite():
+        root, wanted = _described(path, table, looked_at)
+        pages = _Pages.of(path, root)
+        read = list(pages.in_pieces(wanted, workers, piece))
+        rows = PagedRows(pages, _described(path, table, schema)[1], np.concatenate([one.counts for one in read]))
+    return rows, pa.Table.from_batches([one.batch for one in read]).select(keys.names)
+
+
+@contextmanager
+def _left_to_sqlite() -> Iterator[None]:
     try:
-        with table.path.open("rb", buffering=0) as stream:
-            file = TableFile(stream, table.root)
-            if file.geometry != geometry:
-                raise MixedTypesError("a file that was changed meanwhile")
-            return columns_of(file.records(leaves), table.wanted, meanings), meanings.repairs
+        yield
     except OddFileError as error:
         raise MixedTypesError(str(error)) from error
 
 
-def _described(path: Path, table: str, schema: pa.Schema) -> _Table:
-    """A table as the file declares it. Raises OddFileError where its records would not be what SQLite reads."""
+def _described(path: Path, table: str, schema: pa.Schema) -> tuple[int, Wanted]:
+    """A table's first page, and its columns. Raises OddFileError where its records would not be what SQLite reads."""
     if not all(kind in _KINDS for kind in schema.types):
         raise OddFileError("columns of other types")
     try:
@@ -81,12 +166,11 @@ def _described(path: Path, table: str, schema: pa.Schema) -> _Table:
             columns = connection.execute(sql.sqlite_columns(table)).fetchall()
     except sqlite3.DatabaseError as error:
         raise OddFileError("a file that SQLite does not read") from error
-    keys = [kind for _, kind, key, _ in columns if key]
+    keys = [kind.upper() for _, kind, key, _ in columns if key]
     # A whole key is not stored in its column, nor is a column that is computed.
-    if len(roots) != 1 or [kind.upper() for kind in keys] == ["INTEGER"] or any(hidden for *_, hidden in columns):
+    if len(roots) != 1 or keys == ["INTEGER"] or any(hidden for *_, hidden in columns):
         raise OddFileError("no plain table")
     places = {name: place for place, (name, *_) in enumerate(columns)}
     if not places.keys() >= set(schema.names):
         raise OddFileError("columns of other names")
-    wanted = Wanted(tuple(places[name] for name in schema.names), len(columns), schema)
-    return _Table(path, roots[0][0], wanted)
+    return roots[0][0], Wanted(tuple(places[name] for name in schema.names), len(columns), schema)
