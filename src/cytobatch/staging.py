@@ -12,11 +12,11 @@ from cytobatch.engine import MixedTypesError
 from cytobatch.inputs import FilesTogether
 from cytobatch.means import Means
 from cytobatch.readers import csv, npz, sqlite
-from cytobatch.readers.btree import Numbers
 from cytobatch.readers.csv_head import CUT_END, CsvShape, ends_with_newline, unsound
 from cytobatch.readers.lanes import Lane, take_first
+from cytobatch.readers.pages import Numbers
 from cytobatch.readers.pieces import stream_pieces
-from cytobatch.readers.sqlite_pages import PagedRows, find_rows, stream_pages
+from cytobatch.readers.sqlite_pages import PagedRows, TableAt, find_rows, stream_pages
 from cytobatch.readers.together import TablesTogether, read_together
 from cytobatch.readers.values import Repair
 from cytobatch.schema import conform
@@ -78,7 +78,7 @@ class Stager:
         path, own = self._inputs.whole(table.source), _own(table.schema, unified)
         asked = pa.schema([unified.field(name) for name in keys if name in unified.names])
         there = pa.schema([field for field in asked if field.name in own.names])
-        rows, found = find_rows(path, table.sql_table, own, there, self._workers)
+        rows, found = find_rows(TableAt(path, table.sql_table), own, there, self._workers)
         return PagedTable(rows, conform(found, asked), unified)
 
     def is_large(self, size: int) -> bool:
@@ -107,7 +107,7 @@ class Stager:
 
     def _lanes(self, table: SurveyedTable, path: Path, own: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
         if table.sql_table is not None:
-            whole = functools.partial(stream_pages, path, table.sql_table, own, self._workers, repairs)
+            whole = functools.partial(stream_pages, TableAt(path, table.sql_table), own, self._workers, repairs)
             return whole, *sqlite.lanes(self._engine, path, table.sql_table, own, repairs)
         if table.shape is not None:
             alone = functools.partial(csv.stream, path, table.shape, own, repairs, table.forced)

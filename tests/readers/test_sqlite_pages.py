@@ -3,9 +3,10 @@
 import random
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from cytobatch.engine import Engine, MixedTypesError
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers import sqlite
-from cytobatch.readers.sqlite_pages import stream_pages
+from cytobatch.readers.sqlite_pages import PagedRows, TableAt, find_rows, stream_pages
 from cytobatch.readers.values import Repair
 from cytobatch.workers import Workers
 
@@ -71,7 +72,7 @@ def through_pages(
     path: Path, workers: Workers, schema: pa.Schema = SCHEMA, piece: int = 2000
 ) -> tuple[pa.Table, list[Repair]]:
     repairs: list[Repair] = []
-    batches = stream_pages(path, "Cells", schema, workers, repairs, piece)
+    batches = stream_pages(TableAt(path, "Cells"), schema, workers, repairs, piece)
     table = pa.Table.from_batches(batches, schema)
     table.validate(full=True)
     return table, repairs
@@ -205,13 +206,74 @@ def test_a_file_that_changes_meanwhile_is_begun_anew(path: Path) -> None:
     columns, rows, schema = wide(300, 500)
     database(path, rows, columns=columns)
     with Workers(1) as alone:
-        coming = stream_pages(path, "Cells", schema, alone, [], 2000)
+        coming = stream_pages(TableAt(path, "Cells"), schema, alone, [], 2000)
         next(coming)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("DELETE FROM Cells WHERE rowid = 300")
             connection.commit()
         with pytest.raises(MixedTypesError):
             list(coming)
+
+
+def found(path: Path, workers: Workers, schema: pa.Schema) -> tuple[PagedRows, pa.Table]:
+    keys = pa.schema([field for field in schema if pa.types.is_integer(field.type)])
+    return find_rows(TableAt(path, "Cells"), schema, keys, workers, 2000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), min_size=1, max_size=60),
+    page=st.sampled_from(PAGE_SIZES),
+    chosen=st.data(),
+)
+def test_some_rows_by_their_numbers(
+    tmp_path_factory: pytest.TempPathFactory, workers: Workers, rows: list[Row], page: int, chosen: st.DataObject
+) -> None:
+    path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page)
+    whole, _ = through_pages(path, workers)
+    paged, keys = found(path, workers, SCHEMA)
+    assert keys.equals(whole.select(["n"]))
+    numbers = sorted(chosen.draw(st.sets(st.integers(0, len(rows) - 1))))
+    assert paged.read(np.array(numbers, np.int64))[0].equals(whole.take(pa.array(numbers, pa.int64())))
+    assert paged.leaves_of(np.arange(len(rows))) == paged.leaves
+
+
+@pytest.mark.parametrize("page", PAGE_SIZES)
+def test_each_row_by_its_number_where_rows_are_wide(path: Path, workers: Workers, page: int) -> None:
+    columns, rows, schema = wide(300, 500)
+    database(path, rows, page=page, columns=columns)
+    whole, _ = through_pages(path, workers, schema)
+    paged, _ = found(path, workers, schema)
+    for first in (0, 1, 7):
+        numbers = np.arange(first, 300, 13)
+        assert paged.read(numbers)[0].equals(whole.take(pa.array(numbers)))
+    told = [paged.read(np.arange(begin, begin + 100))[0] for begin in (0, 100, 200)]
+    assert pa.concat_tables(told).equals(whole)
+
+
+def test_what_is_met_in_some_rows_is_told_of_these(path: Path, workers: Workers) -> None:
+    database(path, [(1, "nan", 0.5, "a"), (2, 0.5, 0.5, "b"), (3, "nan", 0.5, "c"), (4, "nan", 0.5, "d")])
+    paged, _ = found(path, workers, SCHEMA)
+    assert paged.read(np.array([0, 1]))[1] == [Repair("x", "nan", "null", 1)]
+    assert paged.read(np.array([2, 3]))[1] == [Repair("x", "nan", "null", 2)]
+
+
+def test_a_key_that_is_no_integer_is_found_before_any_row_is_read(path: Path, workers: Workers) -> None:
+    database(path, [(1, 0.5, 0.5, "a"), (2.5, 0.5, 0.5, "b")])
+    with pytest.raises(UnsoundTableError, match="a fraction in integer column 'n'"):
+        found(path, workers, SCHEMA)
+
+
+def test_rows_of_a_file_that_was_changed_since_are_refused(path: Path, workers: Workers) -> None:
+    columns, rows, schema = wide(300, 500)
+    database(path, rows, columns=columns)
+    paged, _ = found(path, workers, schema)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM Cells WHERE rowid = 300")
+        connection.commit()
+    with pytest.raises(UnsoundTableError) as caught:
+        paged.read(np.array([0]))
+    assert caught.value.what == "changed while it was read"
 
 
 @settings(max_examples=300, deadline=None)
@@ -227,12 +289,11 @@ def test_a_damaged_file_is_read_or_left_to_sqlite(
     ):
         content[place] = byte
     # Heads of pages are few of the bytes, and are what reading goes by.
+    pages = st.integers(1, len(content) // page - 1)
     for number, offset, byte in data.draw(
-        st.lists(st.tuples(st.integers(1, len(content) // page - 1), st.integers(0, 40), st.integers(0, 255)), max_size=9)
+        st.lists(st.tuples(pages, st.integers(0, 40), st.integers(0, 255)), max_size=9)
     ):
         content[number * page + offset] = byte
     path.write_bytes(content[: data.draw(st.integers(page, len(content)))] if data.draw(st.booleans()) else content)
-    try:
+    with suppress(MixedTypesError, UnsoundTableError):
         through_pages(path, workers, schema)
-    except (MixedTypesError, UnsoundTableError):
-        pass

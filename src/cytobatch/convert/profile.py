@@ -64,13 +64,14 @@ def _units(run: Conversion, profiler: "_Profiler", readings: Iterable[UnitReadin
 def _large(run: Conversion, profiler: "_Profiler", reading: UnitReading) -> Iterator[Rows]:
     """The rows of an export that is not read into memory as a whole, nor onto the scratch disk where that can be."""
     paged = run.reader.paged(reading)
-    unit = paged and profiler.joined(paged.keys)
-    parts = paged and unit and paged.parts(unit.joined.rows, run.reader.unit_bytes)
-    if paged is None or unit is None or parts is None:
-        yield from _units(run, profiler, [reading])
-        return
-    _settle(run, unit)
-    yield from run.reader.parts(paged, parts, profiler.gathered)
+    if paged is not None:
+        unit = profiler.joined(paged.keys)
+        parts = paged.parts(unit.joined.rows, run.reader.part_bytes)
+        if parts is not None:
+            _settle(run, unit)
+            yield from run.reader.parts(paged, parts, profiler.gathered)
+            return
+    yield from _units(run, profiler, [reading])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +111,10 @@ class _Profiler:
 
     def gathered(self, unit: Unit, places: pa.Table) -> Rows:
         """The rows of a profile that are at these places of the unit's tables."""
-        rows = GatheredRows(self.gatherer, unit, places)
+        rows: Rows = GatheredRows(self.gatherer, unit, places)
         if 0 < rows.num_rows <= min(self.few, _largest(unit) // _HELD):
             # Those of many units wait for a row group, and would hold far more than they are.
-            return as_table(rows)
+            rows = as_table(rows)
         return rows
 
 

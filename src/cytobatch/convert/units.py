@@ -50,6 +50,8 @@ class UnitReader:
         self._counting = threading.Lock()
         self._ahead_bytes = means.ahead_bytes
         self.unit_bytes = means.unit_bytes
+        # A part's rows are there twice while they are read: as bytes, and as columns.
+        self.part_bytes = means.unit_bytes // 2
 
     def expect(self, names: Collection[str]) -> None:
         """These tables of all exports will be read, once each; other files, and afterwards these, are not needed."""
@@ -109,7 +111,7 @@ class UnitReader:
     ) -> Iterator[Result]:
         """What `then` makes of each part of a paged export: its tables, and the profile's rows among theirs."""
         met = {name: Meanings(name) for name in paged.tables}
-        tasks = (paged.task(part, self.unit_bytes, then) for part in parts)
+        tasks = (paged.task(part, self.part_bytes, then) for part in parts)
         try:
             for result, staged in self._workers.ahead(tasks, self._ahead_bytes):
                 for meanings, one in zip(met.values(), staged, strict=True):

@@ -10,7 +10,7 @@ from cytobatch.engine import MixedTypesError
 from cytobatch.inputs import OddTextError
 from cytobatch.readers import csv
 from cytobatch.readers.csv_head import CsvShape
-from cytobatch.readers.text import text_room
+from cytobatch.readers.rooms import Use, own_room
 from cytobatch.workers import Task, Workers
 
 _PIECE = 8 * 2**20
@@ -32,7 +32,7 @@ def stream_pieces(
 
 
 def _table(path: Path, begin: int, end: int, shape: CsvShape, schema: pa.Schema) -> pa.Table:
-    lines = memoryview(text_room(end - begin))[: end - begin]
+    lines = memoryview(own_room(Use.TEXT, end - begin))[: end - begin]
     with path.open("rb") as stream:
         stream.seek(begin)
         whole = stream.readinto(lines) == end - begin

@@ -1,20 +1,21 @@
 """SQLite's records as Arrow columns: the bytes of all rows at once.
 
-A record is a header, of the types of its values, and the values (https://www.sqlite.org/fileformat2.html#record_format).
-Numbers without a fraction are stored as integers of one to eight bytes even in columns of floats, so that the same value
-stands at another place in each row.
+A record is a header, of the types of its values, and the values. Numbers without a fraction are stored as integers of
+one to eight bytes even in columns of floats, so that a column's values stand at another place in each row. The format:
+https://www.sqlite.org/fileformat2.html#record_format
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cytobatch.readers.btree import Bytes, Flags, Numbers, OddFileError, Records, windows
+from cytobatch.readers.btree import Records
 from cytobatch.readers.meanings import Meanings, Value
+from cytobatch.readers.pages import Bytes, Flags, Numbers, OddFileError, windows
 
 _NULL, _FLOAT, _ZERO, _ONE = 0, 7, 8, 9
 _RESERVED = (10, 11)
@@ -26,29 +27,7 @@ _BLOCK = 64
 _MOST_TEXT = 2**31 - 1
 
 Kinds = npt.NDArray[np.integer]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Columns by their place in records of `total` values, and what they become."""
-
-    places: tuple[int, ...]
-    total: int
-    schema: pa.Schema
-
-
-def columns_of(records: Records, wanted: Wanted, meanings: Meanings) -> pa.RecordBatch:
-    """The wanted columns: integers, floats and text. What is none of its column's type becomes what it means.
-
-    Raises OddFileError where a record is none, UnsoundTableError as `Meanings` does.
-    """
-    arrays: list[pa.Array] = [pa.array([], kind) for kind in wanted.schema.types]
-    if len(records.sizes):
-        values = _Values(records, wanted.total, meanings)
-        for block in _blocks(wanted):
-            for number, array in zip(block.numbers, values.arrays(block), strict=True):
-                arrays[number] = array
-    return pa.RecordBatch.from_arrays(arrays, schema=wanted.schema)
+Values = npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +44,43 @@ class _Block:
         return slice(self.first, self.first + len(self.numbers))
 
 
-def _blocks(wanted: Wanted) -> Iterator[_Block]:
+class Wanted:
+    """Columns by their place in records of `total` values, and what they become."""
+
+    def __init__(self, places: Sequence[int], total: int, schema: pa.Schema) -> None:
+        self.total = total
+        self.schema = schema
+        self.blocks = tuple(_blocks(places, schema))
+
+
+def _blocks(places: Sequence[int], schema: pa.Schema) -> Iterator[_Block]:
     """The columns in the order of their places."""
-    names, kinds = wanted.schema.names, wanted.schema.types
-    ordered = sorted(range(len(names)), key=wanted.places.__getitem__)
+    names, kinds = schema.names, schema.types
+    ordered = sorted(range(len(names)), key=places.__getitem__)
     begin = 0
     for end in range(1, len(ordered) + 1):
         first, last = ordered[begin], ordered[end - 1]
         follows = end < len(ordered) and end - begin < _BLOCK
-        if follows and wanted.places[ordered[end]] == wanted.places[last] + 1 and kinds[ordered[end]] == kinds[first]:
+        if follows and places[ordered[end]] == places[last] + 1 and kinds[ordered[end]] == kinds[first]:
             continue
         numbers = tuple(ordered[begin:end])
-        yield _Block(wanted.places[first], numbers, tuple(names[number] for number in numbers), kinds[first])
+        yield _Block(places[first], numbers, tuple(names[number] for number in numbers), kinds[first])
         begin = end
+
+
+def columns_of(records: Records, wanted: Wanted, meanings: Meanings) -> pa.RecordBatch:
+    """The wanted columns: integers, floats and text. What is none of its column's type becomes what it means.
+
+    Raises OddFileError where a record is none, UnsoundTableError as `Meanings` does.
+    """
+    if not len(records.sizes):
+        return pa.RecordBatch.from_arrays([pa.array([], kind) for kind in wanted.schema.types], schema=wanted.schema)
+    values = _Values(records, wanted.total, meanings)
+    arrays: list[pa.Array | None] = [None] * len(wanted.schema)
+    for block in wanted.blocks:
+        for number, array in zip(block.numbers, values.arrays(block), strict=True):
+            arrays[number] = array
+    return pa.RecordBatch.from_arrays(arrays, schema=wanted.schema)
 
 
 class _Values:
@@ -92,7 +95,8 @@ class _Values:
         if np.isin(self._types, _RESERVED).any():
             raise OddFileError("a value of no type")
         self._lengths = _lengths(self._types)
-        self._ends = np.cumsum(self._lengths, axis=1, dtype=np.int64) + headers[:, None]
+        self._ends = np.cumsum(self._lengths, axis=1, dtype=np.int32)
+        self._ends += headers[:, None].astype(np.int32)
         if (self._ends[:, -1] != records.sizes).any():
             raise OddFileError("a record that does not end where its row does")
 
@@ -103,7 +107,7 @@ class _Values:
             begins = self._begins(block.places)
             return (self._text(begins[:, at], types[:, at], name) for at, name in enumerate(block.names))
         if pa.types.is_float64(block.kind) and (types == _FLOAT).all():
-            values, nulls = self._neighbours(block.places), None
+            values, nulls = self._neighbours(block.places)
         else:
             values, nulls = self._each(block, np.ascontiguousarray(types.T))
         if pa.types.is_float64(block.kind) and np.isnan(values).any():
@@ -113,18 +117,19 @@ class _Values:
 
     def _begins(self, places: slice) -> Numbers:
         """Where the values of some columns begin, a row in each line."""
-        return self._lines + self._ends[:, places] - self._lengths[:, places]
+        begins: Numbers = self._lines + self._ends[:, places] - self._lengths[:, places]
+        return begins
 
-    def _neighbours(self, places: slice) -> npt.NDArray[np.float64]:
+    def _neighbours(self, places: slice) -> tuple[Values, Flags | None]:
         """Columns that are floats in all rows, so that they lie together in each."""
         width = places.stop - places.start
         begins = self._begins(slice(places.start, places.start + 1))[:, 0]
         together = windows(self._flat, f"V{8 * width}")[begins].view(">f8").reshape(self._rows, width)
         values = np.empty((width, self._rows), np.float64)
         values[...] = together.T
-        return values
+        return values, None
 
-    def _each(self, block: _Block, types: Kinds) -> tuple[npt.NDArray[np.generic], Flags | None]:
+    def _each(self, block: _Block, types: Kinds) -> tuple[Values, Flags | None]:
         """Columns of numbers that are floats, integers of any length, or something else from row to row."""
         floats = pa.types.is_float64(block.kind)
         begins = np.ascontiguousarray(self._begins(block.places).T)
@@ -135,7 +140,7 @@ class _Values:
         # What was taken are eight bytes from where a value begins; it is the first of them.
         integers = words.reshape(-1)[whole] >> np.minimum(64 - 8 * _LENGTHS[kinds], 63)
         integers = np.where(kinds == _ONE, 1, np.where((kinds == _ZERO) | (kinds == _NULL), 0, integers))
-        values = words.view(np.float64) if floats else words
+        values: Values = words.view(np.float64) if floats else words
         values.reshape(-1)[whole] = integers
         nulls = types == _NULL
         for column in np.flatnonzero(odd.any(axis=1)).tolist():
@@ -191,7 +196,7 @@ def _value(kind: int, raw: bytes) -> Value:
     return int(kind == _ONE) if kind in (_ZERO, _ONE) else int.from_bytes(raw, "big", signed=True)
 
 
-def _arrays(values: npt.NDArray[np.generic], nulls: Flags | None, kind: pa.DataType) -> Iterator[pa.Array]:
+def _arrays(values: Values, nulls: Flags | None, kind: pa.DataType) -> Iterator[pa.Array]:
     """Arrow's arrays of the lines of `values`."""
     rows = values.shape[1]
     whole = pa.py_buffer(values)

@@ -63,7 +63,7 @@ def list_tables(path: Path) -> list[str]:
     """The names of a database's own tables. Raises UnsoundTableError if it is none."""
     check_file(path)
     try:
-        with closing(_connect(path)) as connection:
+        with closing(connect(path)) as connection:
             return [name for (name,) in connection.execute(sql.own_sqlite_tables())]
     except sqlite3.DatabaseError as error:
         raise _damaged(path, "database", error) from error
@@ -72,7 +72,7 @@ def list_tables(path: Path) -> list[str]:
 def approximate_rows(path: Path, table: str, columns: Iterable[str]) -> int:
     """The highest rowid of a table of these columns: its number of rows if none was ever deleted, by one look-up."""
     try:
-        with closing(_connect(path)) as connection:
+        with closing(connect(path)) as connection:
             return int(connection.execute(sql.highest_rowid(table, columns)).fetchone()[0] or 0)
     except sqlite3.DatabaseError as error:
         raise _damaged(path, f"table {table!r}", error) from error
@@ -118,7 +118,8 @@ def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         raise MixedTypesError(str(error)) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens a file to be read."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
@@ -132,7 +133,7 @@ def _damaged(path: Path, what: str, error: sqlite3.DatabaseError) -> UnsoundTabl
 @contextmanager
 def _reading(path: Path, table: str) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(_connect(path)) as connection:
+        with closing(connect(path)) as connection:
             # Text that is not UTF-8 is kept as far as it can be, and told.
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             yield connection

@@ -13,9 +13,11 @@ import pyarrow as pa
 from cytobatch import sql
 from cytobatch.engine import MixedTypesError
 from cytobatch.errors import UnsoundTableError
-from cytobatch.readers.btree import Geometry, Numbers, OddFileError, TableFile
+from cytobatch.readers.btree import TableFile
 from cytobatch.readers.meanings import Meanings
+from cytobatch.readers.pages import Geometry, Numbers, OddFileError
 from cytobatch.readers.records import Wanted, columns_of
+from cytobatch.readers.sqlite import connect
 from cytobatch.readers.values import Repair
 from cytobatch.workers import Task, Workers
 
@@ -33,7 +35,7 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pages:
+class _Leaves:
     """Where a table is in its file: the leaves that hold its rows, and about how many bytes of rows each holds."""
 
     path: Path
@@ -43,7 +45,7 @@ class _Pages:
     bytes_of_leaf: int
 
     @classmethod
-    def of(cls, path: Path, root: int) -> "_Pages":
+    def of(cls, path: Path, root: int) -> "_Leaves":
         """Raises OddFileError."""
         with path.open("rb", buffering=0) as stream:
             file = TableFile(stream, root)
@@ -72,18 +74,26 @@ class _Pages:
         return workers.ahead(tasks, (2 * workers.count + 1) * piece)
 
 
+@dataclass(frozen=True, slots=True)
+class TableAt:
+    """A table by the path of its file and its name."""
+
+    path: Path
+    name: str
+
+
 def stream_pages(
-    path: Path, table: str, schema: pa.Schema, workers: Workers, repairs: list[Repair], piece: int = _PIECE
+    table: TableAt, schema: pa.Schema, workers: Workers, repairs: list[Repair], piece: int = _PIECE
 ) -> Iterator[pa.RecordBatch]:
     """Streams the columns of `schema`, typed by it; what was no plain value of its column is told in `repairs`.
 
     Raises MixedTypesError, at its end at the latest, where SQLite must read the table: it finds out what is odd.
     Raises UnsoundTableError where a key is no integer.
     """
-    meanings = Meanings(path.name)
+    meanings = Meanings(table.path.name)
     with _left_to_sqlite():
-        root, wanted = _described(path, table, schema)
-        for read in _Pages.of(path, root).in_pieces(wanted, workers, piece):
+        root, wanted = _described(table, schema)
+        for read in _Leaves.of(table.path, root).in_pieces(wanted, workers, piece):
             meanings.add(read.repairs)
             yield read.batch
     repairs.extend(meanings.repairs)
@@ -95,7 +105,7 @@ class PagedRows:
     Several threads may read at once.
     """
 
-    def __init__(self, pages: _Pages, wanted: Wanted, counts: Numbers) -> None:
+    def __init__(self, pages: _Leaves, wanted: Wanted, counts: Numbers) -> None:
         self._pages = pages
         self._wanted = wanted
         self._begins = np.append(0, np.cumsum(counts))
@@ -132,7 +142,7 @@ class PagedRows:
 
 
 def find_rows(
-    path: Path, table: str, schema: pa.Schema, keys: pa.Schema, workers: Workers, piece: int = _PIECE
+    table: TableAt, schema: pa.Schema, keys: pa.Schema, workers: Workers, piece: int = _PIECE
 ) -> tuple[PagedRows, pa.Table]:
     """The rows of a table, to be read as `schema`, and all rows' columns `keys`, which are some of these.
 
@@ -141,10 +151,10 @@ def find_rows(
     """
     looked_at = pa.schema([field for field in schema if pa.types.is_integer(field.type) or field.name in keys.names])
     with _left_to_sqlite():
-        root, wanted = _described(path, table, looked_at)
-        pages = _Pages.of(path, root)
+        root, wanted = _described(table, looked_at)
+        pages = _Leaves.of(table.path, root)
         read = list(pages.in_pieces(wanted, workers, piece))
-        rows = PagedRows(pages, _described(path, table, schema)[1], np.concatenate([one.counts for one in read]))
+        rows = PagedRows(pages, _described(table, schema)[1], np.concatenate([one.counts for one in read]))
     return rows, pa.Table.from_batches([one.batch for one in read]).select(keys.names)
 
 
@@ -156,14 +166,14 @@ def _left_to_sqlite() -> Iterator[None]:
         raise MixedTypesError(str(error)) from error
 
 
-def _described(path: Path, table: str, schema: pa.Schema) -> tuple[int, Wanted]:
+def _described(table: TableAt, schema: pa.Schema) -> tuple[int, Wanted]:
     """A table's first page, and its columns. Raises OddFileError where its records would not be what SQLite reads."""
     if not all(kind in _KINDS for kind in schema.types):
         raise OddFileError("columns of other types")
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            roots = connection.execute(sql.sqlite_root(table)).fetchall()
-            columns = connection.execute(sql.sqlite_columns(table)).fetchall()
+        with closing(connect(table.path)) as connection:
+            roots = connection.execute(sql.sqlite_root(table.name)).fetchall()
+            columns = connection.execute(sql.sqlite_columns(table.name)).fetchall()
     except sqlite3.DatabaseError as error:
         raise OddFileError("a file that SQLite does not read") from error
     keys = [kind.upper() for _, kind, key, _ in columns if key]
@@ -173,4 +183,4 @@ def _described(path: Path, table: str, schema: pa.Schema) -> tuple[int, Wanted]:
     places = {name: place for place, (name, *_) in enumerate(columns)}
     if not places.keys() >= set(schema.names):
         raise OddFileError("columns of other names")
-    return roots[0][0], Wanted(tuple(places[name] for name in schema.names), len(columns), schema)
+    return roots[0][0], Wanted([places[name] for name in schema.names], len(columns), schema)

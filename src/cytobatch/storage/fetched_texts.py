@@ -16,7 +16,8 @@ from typing import Protocol
 
 from cytobatch.inputs import FilesTogether, OddTextError, Text
 from cytobatch.inventory import SourceFile
-from cytobatch.readers.text import new_room, read_below_header
+from cytobatch.readers.rooms import new_room
+from cytobatch.readers.text import read_below_header
 
 Read = Callable[[SourceFile, int, memoryview], bool]
 """Fills memory with a file's bytes from a place on; False where they have to be fetched as a file."""
