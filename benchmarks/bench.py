@@ -30,7 +30,7 @@ def _chosen(names: tuple[str, ...]) -> list[Case]:
     unknown = sorted(set(names) - {case.name for case in CASES})
     if unknown:
         sys.exit(f"no such case: {', '.join(unknown)}; there are {', '.join(case.name for case in CASES)}")
-    return [case for case in CASES if not names or case.name in names]
+    return [case for case in CASES if (case.name in names if names else not case.asked_for)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Asked:
 
     only: Annotated[str | None, Parameter(help="Cases as csv40,sqlite40; the same as naming them.")] = None
     runs: Annotated[int, Parameter(help="Runs of each piece; the median is shown.")] = 5
-    large_runs: Annotated[int | None, Parameter(help="Runs of those at 400 sites; as many by default.")] = None
+    large_runs: Annotated[int | None, Parameter(help="Runs of those at 400 sites and more; as many by default.")] = None
     workdir: Annotated[Path | None, Parameter(help="Where plates and profiles go; a temporary folder.")] = None
     workers: Annotated[int | None, Parameter(help="Workers of a conversion; one a CPU.")] = None
     json: Annotated[Path | None, Parameter(help="Also write the findings here.")] = None
@@ -58,7 +58,7 @@ def bench(
     asked: Annotated[Asked, Parameter(name="*")] = _AS_USUAL,
     scale: Annotated[Scale, Parameter(name="*")] = _JUMP,
 ) -> int:
-    """Measures all cases, or those that are named."""
+    """Measures all cases but `plate`, or those that are named."""
     chosen = _chosen((*cases, *(asked.only.split(",") if asked.only else ())))
     show = Show(Console(width=None if sys.stdout.isatty() else 160))
     with ExitStack() as stack:

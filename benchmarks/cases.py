@@ -18,12 +18,13 @@ _MEMORY_WORKERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case by its name, the plates that it needs, and what it does."""
+    """A case by its name, the plates that it needs, and what it does; one that is `asked_for` runs if it is named."""
 
     name: str
     title: str
     plates: tuple[PlateName, ...]
     run: Callable[[Session, str], None]
+    asked_for: bool = False
 
 
 def against_floor(plate: PlateName, bound: float) -> Callable[[Session, str], None]:
@@ -35,6 +36,18 @@ def against_floor(plate: PlateName, bound: float) -> Callable[[Session, str], No
         session.show.case(case, [Row("convert", convert), Row("floor", floor)])
         session.found(at_most(case, "wall over the floor", convert.over(floor).wall, bound))
         session.guard(case, plate, session.out(plate))
+
+    return run
+
+
+def large(plate: PlateName) -> Callable[[Session, str], None]:
+    """A plate larger than memory may be, against the floor under it, and its peak."""
+
+    def run(session: Session, case: str) -> None:
+        against_floor(plate, 1.3)(session, case)
+        (took,) = in_turn([session.convert(plate, _MEMORY_WORKERS)], 1)
+        session.show.case(f"{case}, {_MEMORY_WORKERS} workers", [Row("convert", took)])
+        session.found(at_most(case, "peak", took.median.peak / _GIB, 1.5, " GiB"))
 
     return run
 
@@ -100,6 +113,8 @@ CASES = (
     Case("memory", "peak memory, 40 and 400 sites", (PlateName.CSV, PlateName.CSV_LARGE), memory),
     Case("limit", "400 sites in 3 GiB", (PlateName.CSV_LARGE,), memory_limit),
     Case("sqlite40", "SQLite, 40 sites", (PlateName.SQLITE,), against_floor(PlateName.SQLITE, 1.3)),
+    Case("sqlite400", "SQLite, 400 sites", (PlateName.SQLITE_LARGE,), large(PlateName.SQLITE_LARGE)),
+    Case("plate", "CSV, a plate of 3,456 sites", (PlateName.CSV_WHOLE,), large(PlateName.CSV_WHOLE), asked_for=True),
     Case("tall", "one whole-plate CSV folder", (PlateName.TALL,), against_floor(PlateName.TALL, 1.5)),
     Case(
         "tall-shuffled", "the same, rows not sorted by image",

@@ -1,10 +1,19 @@
 """The plates that are measured, by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from cytobatch.synthetic import ParentNumbers, PlateFormat, RowOrder, SyntheticPlate, write_plate, write_whole_plate
+from cytobatch.synthetic import (
+    COMPARTMENTS,
+    ParentNumbers,
+    PlateFormat,
+    RowOrder,
+    SyntheticPlate,
+    write_csv,
+    write_plate,
+    write_whole_plate,
+)
 
 _WELLS = 384
 
@@ -14,7 +23,9 @@ class PlateName(StrEnum):
 
     CSV = "csv40"
     CSV_LARGE = "csv400"
+    CSV_WHOLE = "csv3456"
     SQLITE = "sqlite40"
+    SQLITE_LARGE = "sqlite400"
     TALL = "tall"
     TALL_SHUFFLED = "tall-shuffled"
     TINY = "tiny"
@@ -22,13 +33,14 @@ class PlateName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large plates are: JUMP's features, cells and 40 or 400 sites, but for tests.
+    """How large plates are: JUMP's features, cells and 40 or 400 sites, or all of a plate's, but for tests.
 
     SQLite has fewer features because its tables end at 2,000 columns.
     """
 
     sites: int = 40
     large_sites: int = 400
+    whole_sites: int = 3456
     cells: int = 109
     csv_features: int = 2000
     sqlite_features: int = 1900
@@ -38,21 +50,43 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class BenchPlate:
-    """A plate and how it is stored: a folder a site, one file, or (with an order of rows) one folder for all."""
+    """A plate and how it is stored: a folder a site, one file, or (with an order of rows) one folder for all.
+
+    With `distinct` only so many sites have tables of their own, and the others theirs: a whole plate fits the disk.
+    """
 
     kind: PlateFormat
     made: SyntheticPlate
     order: RowOrder | None = None
+    distinct: int | None = None
 
     def write(self, folder: Path) -> None:
-        if self.order is None:
+        if self.distinct is not None:
+            self._write_repeated(folder, self.distinct)
+        elif self.order is None:
             write_plate(self.made, folder, self.kind)
         else:
             write_whole_plate(self.made, folder, self.order)
 
+    def _write_repeated(self, folder: Path, distinct: int) -> None:
+        sites = self.made.site_list()
+        for site in sites:
+            place, other = folder / site.folder, sites[site.index % distinct]
+            place.mkdir(parents=True)
+            write_csv(replace(site, cells=other.cells).image(), place / "Image.csv")
+            for name in COMPARTMENTS:
+                if other is site:
+                    write_csv(site.compartment(name), place / f"{name}.csv")
+                else:
+                    (place / f"{name}.csv").hardlink_to(folder / other.folder / f"{name}.csv")
+
+    def _cells(self) -> int:
+        sites = self.made.site_list()
+        return sum(sites[site.index % (self.distinct or len(sites))].cells for site in sites)
+
     def describe(self) -> str:
         sites = self.made.wells * self.made.sites
-        return f"{sites:,} sites, {self.made.cell_count():,} cells, {self.made.features:,} features a compartment"
+        return f"{sites:,} sites, {self._cells():,} cells, {self.made.features:,} features a compartment"
 
 
 def _sites_a_well(sites: int) -> int:
@@ -76,18 +110,25 @@ def _tall(scale: Scale) -> SyntheticPlate:
 def bench_plate(name: PlateName, scale: Scale) -> BenchPlate:
     """What a plate is made of. In the tall ones parents have numbers of their own, so that only keys join them."""
     match name:
-        case PlateName.CSV:
-            return BenchPlate(PlateFormat.CSV, sites_plate(scale.sites, scale.cells, scale.csv_features))
-        case PlateName.CSV_LARGE:
-            return BenchPlate(PlateFormat.CSV, sites_plate(scale.large_sites, scale.cells, scale.csv_features))
-        case PlateName.SQLITE:
-            return BenchPlate(PlateFormat.SQLITE, sites_plate(scale.sites, scale.cells, scale.sqlite_features))
+        case PlateName.CSV | PlateName.CSV_LARGE | PlateName.CSV_WHOLE:
+            plate = sites_plate(_sites(name, scale), scale.cells, scale.csv_features)
+            distinct = scale.large_sites if name is PlateName.CSV_WHOLE else None
+            return BenchPlate(PlateFormat.CSV, plate, distinct=distinct)
+        case PlateName.SQLITE | PlateName.SQLITE_LARGE:
+            plate = sites_plate(_sites(name, scale), scale.cells, scale.sqlite_features)
+            return BenchPlate(PlateFormat.SQLITE, plate)
         case PlateName.TALL:
             return BenchPlate(PlateFormat.CSV, _tall(scale), RowOrder.BY_IMAGE)
         case PlateName.TALL_SHUFFLED:
             return BenchPlate(PlateFormat.CSV, _tall(scale), RowOrder.SHUFFLED)
         case PlateName.TINY:
             return BenchPlate(PlateFormat.CSV, SyntheticPlate())
+
+
+def _sites(name: PlateName, scale: Scale) -> int:
+    if name is PlateName.CSV_WHOLE:
+        return scale.whole_sites
+    return scale.large_sites if name in (PlateName.CSV_LARGE, PlateName.SQLITE_LARGE) else scale.sites
 
 
 def size_of(folder: Path) -> int:

@@ -11,6 +11,7 @@ from measure import Piece, piece
 from plates import BenchPlate, PlateName, Scale, bench_plate, size_of
 from show import Finding, Show
 
+_LARGE = (PlateName.CSV_LARGE, PlateName.CSV_WHOLE, PlateName.SQLITE_LARGE)
 _REFERENCE = str(Path(__file__).with_name("reference.py"))
 
 
@@ -64,11 +65,11 @@ class Session:
         return self._folder("out") / f"{name}.parquet"
 
     def runs(self, name: PlateName) -> int:
-        return self.options.large_runs if name is PlateName.CSV_LARGE else self.options.runs
+        return self.options.large_runs if name in _LARGE else self.options.runs
 
     def more_runs(self, name: PlateName) -> int:
         """Nearly twice as many of a plate of two seconds, for figures that vary more than the others."""
-        return self.runs(name) if name is PlateName.CSV_LARGE else 2 * self.options.runs - 1
+        return self.runs(name) if name in _LARGE else 2 * self.options.runs - 1
 
     def convert(self, name: PlateName, workers: int | None = None) -> Piece:
         """Converting a plate from the disk; with all cores, if nothing else is said."""

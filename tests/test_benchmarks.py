@@ -24,7 +24,8 @@ from cytobatch.synthetic import (
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PLATE = SyntheticPlate(wells=2, sites=1, cells=5, features=8, parent_numbers=ParentNumbers.CROSSED)
-TINY = ("--sites", "2", "--large-sites", "4", "--cells", "5", "--csv-features", "8", "--sqlite-features", "8")
+SITES = ("--sites", "2", "--large-sites", "4", "--whole-sites", "7")
+TINY = (*SITES, "--cells", "5", "--csv-features", "8", "--sqlite-features", "8")
 TALL = ("--tall-objects", "50", "--tall-features", "8")
 Damage = Callable[[pa.Table], pa.Table]
 
@@ -53,7 +54,8 @@ def test_the_floor_writes_what_a_conversion_does(kind: PlateFormat, tmp_path: Pa
     [
         (("csv40", "size", "workers"), 6),
         (("csv400", "memory", "limit"), 6),
-        (("sqlite40",), 2),
+        (("sqlite40", "sqlite400"), 5),
+        (("plate",), 3),
         (("tall", "tall-shuffled"), 4),
         (("s3",), 5),
         (("start",), 2),
