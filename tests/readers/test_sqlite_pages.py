@@ -276,6 +276,21 @@ def test_rows_of_a_file_that_was_changed_since_are_refused(path: Path, workers: 
     assert caught.value.what == "changed while it was read"
 
 
+@pytest.mark.parametrize("piece", [2000, 2**24])
+def test_a_leaf_that_stands_twice_is_left_to_sqlite(path: Path, workers: Workers, piece: int) -> None:
+    """A page above the leaves names one of them in place of another: rows would come twice, and others not at all."""
+    columns, rows, schema = wide(300, 500)
+    database(path, rows, columns=columns)
+    content = bytearray(path.read_bytes())
+    root = (2 - 1) * 4096
+    assert content[root] == 5
+    cells = [int.from_bytes(content[root + 12 + 2 * n :][:2], "big") for n in range(40)]
+    content[root + cells[30] : root + cells[30] + 4] = content[root + cells[2] : root + cells[2] + 4]
+    path.write_bytes(content)
+    with pytest.raises(MixedTypesError):
+        through_pages(path, workers, schema, piece)
+
+
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), page=st.sampled_from((512, 4096)))
 def test_a_damaged_file_is_read_or_left_to_sqlite(

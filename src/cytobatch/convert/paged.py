@@ -6,17 +6,16 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.join import Unit
+from cytobatch.readers.pages import Numbers
 from cytobatch.staging import PagedTable, StagedTable
 from cytobatch.survey import SurveyedExport
 from cytobatch.workers import Task
 
 Result = TypeVar("Result")
-Numbers = npt.NDArray[np.int64]
 
 _MOST_TIMES = 2
 

@@ -1,9 +1,8 @@
 """Rows of a SQLite table as bytes, many at once, from the pages of the file itself.
 
 SQLite looks for one value at a time, each through a cache of pages: of a row with 2,000 columns, which lies on five
-pages, that takes thirty times as long as to decode it. What is read here is the table as it is in nearly all files; of
-anything else OddFileError is raised, and SQLite reads it. The format, which is stable and documented for readers other
-than SQLite: https://www.sqlite.org/fileformat2.html
+pages, that takes ten times as long as to decode it with all others. What is read here is a table as it is in nearly all
+files; at anything else OddFileError is raised, and SQLite reads it. The format: https://www.sqlite.org/fileformat2.html
 """
 
 from dataclasses import dataclass
@@ -26,14 +25,15 @@ SPARE = 8
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Rows as records: each in a line of `content`, `SPARE` bytes longer than any; and their sizes.
+    """Rows as records: each in a line of `content`, `SPARE` bytes longer than any; their sizes, and their numbers.
 
-    `content` is the thread's own memory, until it reads others.
-    `counts` are the rows of each leaf that was read, whether all of them were wanted or not.
+    `content` is the thread's own memory, until it reads others. `counts` are the rows of each leaf that was read,
+    whether all of them were wanted or not; `rowids` ascend in a table that is sound.
     """
 
     content: Bytes
     sizes: Numbers
+    rowids: Numbers
     counts: Numbers
 
 
@@ -76,7 +76,7 @@ class TableFile:
         if rows is not None:
             cells = cells.some(rows)
         links = self._links(pages, cells, -(-(cells.sizes - cells.local) // (self.geometry.used - LINK)))
-        return Records(_content(pages, cells, links, self.geometry), cells.sizes, counts)
+        return Records(_content(pages, cells, links, self.geometry), cells.sizes, cells.rowids, counts)
 
     def _links(self, pages: Pages, cells: "_Cells", overflow: Numbers) -> Numbers:
         """For each row the pages that the rest of it is on, 0 behind the last; they are read, too."""
@@ -119,9 +119,10 @@ class TableFile:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """The rows of some leaves: the bytes of each, where it begins in the pages, and how many bytes are there."""
+    """The rows of some leaves: bytes and number of each, where it begins in the pages, and how many bytes are there."""
 
     sizes: Numbers
+    rowids: Numbers
     at: Numbers
     local: Numbers
 
@@ -138,19 +139,21 @@ class _Cells:
         if (cells >= geometry.used).any():
             raise OddFileError("a row outside of its page")
         sizes, at = _varints(pages.flat, pages_of + cells)
-        _, at = _varints(pages.flat, at)  # its rowid
+        rowids, at = _varints(pages.flat, at)
+        if (np.diff(rowids) <= 0).any():
+            raise OddFileError("rows that are not in their order")
         if (sizes < 0).any() or (sizes > geometry.page * geometry.pages).any():
             raise OddFileError("a row larger than the file")
         local = geometry.local(sizes)
         if (at - pages_of + local + np.where(sizes > local, LINK, 0) > geometry.used).any():
             raise OddFileError("a row that ends outside of its page")
-        return cls(sizes, at, local), counts
+        return cls(sizes, rowids, at, local), counts
 
     def some(self, rows: Numbers) -> "_Cells":
         """Some of the rows. Raises OddFileError where there are fewer."""
         if len(rows) and rows[-1] >= len(self.sizes):
             raise OddFileError("fewer rows than there were")
-        return _Cells(self.sizes[rows], self.at[rows], self.local[rows])
+        return _Cells(self.sizes[rows], self.rowids[rows], self.at[rows], self.local[rows])
 
 
 def _varints(flat: Bytes, at: Numbers) -> tuple[Numbers, Numbers]:

@@ -17,8 +17,8 @@ _UTF_8 = (1).to_bytes(4, "big")
 _ROLLBACK_JOURNAL = bytes((1, 1))
 LINK = 4
 """Bytes of a page's number."""
-_GAP = 64
-"""Pages that are read though not wanted, where that saves a read."""
+_GAP = 128 * 2**10
+"""Bytes that are read though not wanted, where that saves a read."""
 
 
 class OddFileError(Exception):
@@ -70,7 +70,7 @@ class Pages:
             return
         if missing[0] < 1 or missing[-1] > self._geometry.pages:
             raise OddFileError("a page that is not there")
-        breaks = np.flatnonzero(np.diff(missing) > _GAP)
+        breaks = np.flatnonzero(np.diff(missing) * self._geometry.page > _GAP)
         firsts, lasts = missing[np.append(0, breaks + 1)], missing[np.append(breaks, len(missing) - 1)]
         counts = lasts - firsts + 1
         slots = np.cumsum(counts) - counts

@@ -22,15 +22,17 @@ from cytobatch.readers.values import Repair
 from cytobatch.workers import Task, Workers
 
 _PIECE = 16 * 2**20
+_BEFORE_ALL = -(2**63) - 1
 _KINDS = (pa.int64(), pa.float64(), pa.string())
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Rows that were read, what was no plain value of its column, and how many rows each leaf has."""
+    """Rows that were read and their numbers, what was no plain value of its column, and how many rows each leaf has."""
 
     batch: pa.RecordBatch
     repairs: list[Repair]
+    rowids: Numbers
     counts: Numbers
 
 
@@ -62,16 +64,22 @@ class _Leaves:
             if file.geometry != self.geometry:
                 raise OddFileError("a file that was changed meanwhile")
             records = file.records(leaves, rows)
-        return _Read(columns_of(records, wanted, meanings), meanings.repairs, records.counts)
+        return _Read(columns_of(records, wanted, meanings), meanings.repairs, records.rowids, records.counts)
 
     def in_pieces(self, wanted: Wanted, workers: Workers, piece: int) -> Iterator[_Read]:
-        """All rows, some leaves at a time, which are read side by side."""
+        """All rows, some leaves at a time, which are read side by side. Raises OddFileError where leaves stand twice."""
         count = max(1, piece // self.bytes_of_leaf)
         tasks = (
             Task(partial(self.read, wanted, self.leaves[begin : begin + count]), piece)
             for begin in range(0, len(self.leaves), count)
         )
-        return workers.ahead(tasks, (2 * workers.count + 1) * piece)
+        last = _BEFORE_ALL
+        for read in workers.ahead(tasks, (2 * workers.count + 1) * piece):
+            if len(read.rowids):
+                if read.rowids[0] <= last:
+                    raise OddFileError("leaves that are not in their order")
+                last = read.rowids[-1]
+            yield read
 
 
 @dataclass(frozen=True, slots=True)
