@@ -67,7 +67,7 @@ class _Leaves:
         return _Read(columns_of(records, wanted, meanings), meanings.repairs, records.rowids, records.counts)
 
     def in_pieces(self, wanted: Wanted, workers: Workers, piece: int) -> Iterator[_Read]:
-        """All rows, some leaves at a time, which are read side by side. Raises OddFileError where leaves stand twice."""
+        """All rows, some leaves at a time, read side by side. Raises OddFileError where leaves are in no order."""
         count = max(1, piece // self.bytes_of_leaf)
         tasks = (
             Task(partial(self.read, wanted, self.leaves[begin : begin + count]), piece)
