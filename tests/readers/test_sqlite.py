@@ -122,6 +122,17 @@ def test_a_database_cut_short_is_refused(engine: Engine, tmp_path: Path) -> None
         sqlite.list_tables(path)
 
 
+def test_a_schema_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """SQLite quotes what it does not understand, and these bytes are no words of UTF-8."""
+    path = database(tmp_path / "a.sqlite", (1, 0.5, "a"))
+    content = path.read_bytes()
+    assert b"TABLE Cells (n" in content
+    path.write_bytes(content.replace(b"TABLE Cells (n", b"TABLE Cells \x80n"))
+    for look in (sqlite.list_tables, lambda path: sqlite.approximate_rows(path, "Cells", [])):
+        with pytest.raises(UnsoundTableError):
+            look(path)
+
+
 def test_tables_and_their_rows_are_listed(tmp_path: Path) -> None:
     path = database(tmp_path / "odd ' name.sqlite", (1, 1.0, "a"), (2, 1.0, "a"))
     assert sqlite.list_tables(path) == ["Cells"]

@@ -21,6 +21,8 @@ from cytobatch.readers.lanes import Lane
 from cytobatch.readers.meanings import Meanings
 from cytobatch.readers.values import Repair
 
+# What SQLite says of a damaged file may quote bytes that are no text, which Python's sqlite3 fails to make words of.
+REFUSED = (sqlite3.DatabaseError, UnicodeDecodeError)
 _MAGIC = b"SQLite format 3\x00"
 _HEADER = 100
 _BATCH_BYTES = 32 * 2**20
@@ -65,7 +67,7 @@ def list_tables(path: Path) -> list[str]:
     try:
         with closing(connect(path)) as connection:
             return [name for (name,) in connection.execute(sql.own_sqlite_tables())]
-    except sqlite3.DatabaseError as error:
+    except REFUSED as error:
         raise _damaged(path, "database", error) from error
 
 
@@ -74,7 +76,7 @@ def approximate_rows(path: Path, table: str, columns: Iterable[str]) -> int:
     try:
         with closing(connect(path)) as connection:
             return int(connection.execute(sql.highest_rowid(table, columns)).fetchone()[0] or 0)
-    except sqlite3.DatabaseError as error:
+    except REFUSED as error:
         raise _damaged(path, f"table {table!r}", error) from error
 
 
@@ -123,7 +125,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
-def _damaged(path: Path, what: str, error: sqlite3.DatabaseError) -> UnsoundTableError:
+def _damaged(path: Path, what: str, error: Exception) -> UnsoundTableError:
     return UnsoundTableError(
         f"SQLite {what} cannot be read", where=path.name, why=str(error),
         remedy="check it with `PRAGMA integrity_check` or copy it again; in WAL mode its folder must be writable",
@@ -137,7 +139,7 @@ def _reading(path: Path, table: str) -> Iterator[sqlite3.Connection]:
             # Text that is not UTF-8 is kept as far as it can be, and told.
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             yield connection
-    except sqlite3.DatabaseError as error:
+    except REFUSED as error:
         raise _damaged(path, f"table {table!r}", error) from error
 
 

@@ -1,6 +1,5 @@
 """A SQLite table read from its pages: streamed in pieces that are decoded side by side, or some rows at a time."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from cytobatch.readers.btree import TableFile
 from cytobatch.readers.meanings import Meanings
 from cytobatch.readers.pages import Geometry, Numbers, OddFileError
 from cytobatch.readers.records import Wanted, columns_of
-from cytobatch.readers.sqlite import connect
+from cytobatch.readers.sqlite import REFUSED, connect
 from cytobatch.readers.values import Repair
 from cytobatch.workers import Task, Workers
 
@@ -182,7 +181,7 @@ def _described(table: TableAt, schema: pa.Schema) -> tuple[int, Wanted]:
         with closing(connect(table.path)) as connection:
             roots = connection.execute(sql.sqlite_root(table.name)).fetchall()
             columns = connection.execute(sql.sqlite_columns(table.name)).fetchall()
-    except sqlite3.DatabaseError as error:
+    except REFUSED as error:
         raise OddFileError("a file that SQLite does not read") from error
     keys = [kind.upper() for _, kind, key, _ in columns if key]
     # A whole key is not stored in its column, nor is a column that is computed.
