@@ -129,22 +129,19 @@ def test_plates_that_came_to_be_in_other_ways(tmp_path: Path, change: str) -> No
     both(path, tmp_path)
 
 
-def test_a_fraction_in_a_key_fails_a_large_file_as_a_small_one(tmp_path: Path) -> None:
-    plate(tmp_path / "in" / "a.sqlite")
-    plate(tmp_path / "in" / "b.sqlite")
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE Cells SET ObjectNumber = 2.5 WHERE rowid = 17",
+        "INSERT INTO Cells SELECT * FROM Cells WHERE rowid = 17",
+    ],
+    ids=["a fraction", "twice the same"],
+)
+def test_keys_at_fault_fail_a_large_file_as_a_small_one(tmp_path: Path, change: str) -> None:
+    for name in ("a", "b"):
+        plate(tmp_path / "in" / f"{name}.sqlite")
     with closing(sqlite3.connect(tmp_path / "in" / "b.sqlite")) as connection:
-        connection.execute("UPDATE Cells SET ObjectNumber = 2.5 WHERE rowid = 17")
-        connection.commit()
-    small, report = both(tmp_path / "in", tmp_path, max_failed_exports=1)
-    assert small.num_rows == 40 * OBJECTS
-    assert report.counts.failed_exports == 1
-
-
-def test_keys_that_stand_twice_fail_a_large_file(tmp_path: Path) -> None:
-    plate(tmp_path / "in" / "a.sqlite")
-    plate(tmp_path / "in" / "b.sqlite")
-    with closing(sqlite3.connect(tmp_path / "in" / "b.sqlite")) as connection:
-        connection.execute("INSERT INTO Cells SELECT * FROM Cells WHERE rowid = 17")
+        connection.execute(change)
         connection.commit()
     small, report = both(tmp_path / "in", tmp_path, max_failed_exports=1)
     assert small.num_rows == 40 * OBJECTS
