@@ -177,6 +177,9 @@ def _described(table: TableAt, schema: pa.Schema) -> tuple[int, Wanted]:
     """A table's first page, and its columns. Raises OddFileError where its records would not be what SQLite reads."""
     if not all(kind in _KINDS for kind in schema.types):
         raise OddFileError("columns of other types")
+    with table.path.open("rb", buffering=0) as stream:
+        # A write-ahead log that DuckDB reads must not be opened by another SQLite.
+        Geometry.of(stream)
     try:
         with closing(connect(table.path)) as connection:
             roots = connection.execute(sql.sqlite_root(table.name)).fetchall()
