@@ -50,10 +50,10 @@ def test_a_row_that_no_part_has_is_read_once() -> None:
     assert read == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
 
 
-def plate(path: Path, sites: int = 40, objects: int = OBJECTS, *, numbered: bool = True) -> Path:
+def plate(path: Path, sites: int = 40) -> Path:
     """Sites in an order other than that of their TableNumbers, as they are checksums in real plates."""
     exports = [
-        cytominer_tables(site_tables(objects, image=n, offset=1000.0 * n), f"{n * 7919 % 1009:04}" if numbered else "t")
+        cytominer_tables(site_tables(OBJECTS, image=n, offset=1000.0 * n), f"{n * 7919 % 1009:04}")
         for n in range(1, sites + 1)
     ]
     return write_sqlite(path, *exports)

@@ -89,7 +89,6 @@ class TableFile:
         odd = ~self._follow(pages, links, wanted)
         if odd.any():
             links[odd] = self._walked(pages, links[odd, 0], wanted[odd])
-        pages.add(links[wanted])
         return links
 
     def _follow(self, pages: Pages, links: Numbers, wanted: Flags) -> Flags:

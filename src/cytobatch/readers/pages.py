@@ -12,7 +12,8 @@ Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-_HEADER = 100
+HEADER = 100
+"""Bytes of a file's header."""
 _UTF_8 = (1).to_bytes(4, "big")
 _ROLLBACK_JOURNAL = bytes((1, 1))
 LINK = 4
@@ -23,6 +24,12 @@ _GAP = 128 * 2**10
 
 class OddFileError(Exception):
     """A file or a table that is not plainly as described, or damaged: SQLite finds out which."""
+
+
+def page_size(header: bytes) -> int:
+    """The bytes of a page, as a file's header tells them."""
+    size = int.from_bytes(header[16:18], "big")
+    return 65536 if size == 1 else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +45,10 @@ class Geometry:
     def of(cls, stream: FileIO) -> "Geometry":
         """That of an open file. Raises OddFileError."""
         stream.seek(0)
-        header = stream.read(_HEADER)
-        if len(header) < _HEADER or header[18:20] != _ROLLBACK_JOURNAL or header[56:60] != _UTF_8:
+        header = stream.read(HEADER)
+        if len(header) < HEADER or header[18:20] != _ROLLBACK_JOURNAL or header[56:60] != _UTF_8:
             raise OddFileError("a write-ahead log, another encoding than UTF-8, or no database")
-        size = int.from_bytes(header[16:18], "big")
-        page = 65536 if size == 1 else size
+        page = page_size(header)
         return cls(page, page - header[20], stream.seek(0, 2) // page, header[24:28])
 
     def local(self, sizes: Numbers) -> Numbers:

@@ -6,7 +6,6 @@ columns declared as FLOAT, which DuckDB refuses to read.
 
 import io
 import sqlite3
-import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -19,12 +18,12 @@ from cytobatch.engine import Engine, MixedTypesError
 from cytobatch.errors import UnsoundTableError
 from cytobatch.readers.lanes import Lane
 from cytobatch.readers.meanings import Meanings
+from cytobatch.readers.pages import HEADER, page_size
 from cytobatch.readers.values import Repair
 
 # What SQLite says of a damaged file may quote bytes that are no text, which Python's sqlite3 fails to make words of.
 REFUSED = (sqlite3.DatabaseError, UnicodeDecodeError)
 _MAGIC = b"SQLite format 3\x00"
-_HEADER = 100
 _BATCH_BYTES = 32 * 2**20
 
 
@@ -35,7 +34,7 @@ def check_file(path: Path) -> None:
     The header's fields: https://www.sqlite.org/fileformat2.html#the_database_header
     """
     with path.open("rb") as stream:
-        header = stream.read(_HEADER)
+        header = stream.read(HEADER)
         size = stream.seek(0, io.SEEK_END)
     if not header.startswith(_MAGIC):
         raise UnsoundTableError(
@@ -53,12 +52,12 @@ def check_file(path: Path) -> None:
 
 def _size_by_header(header: bytes) -> int:
     """The size in bytes that a database's header tells; 0 where old software left that out."""
-    if len(header) < _HEADER:
-        return _HEADER
-    page_size, changes, pages = struct.unpack_from(">H", header, 16)[0], header[24:28], header[28:32]
+    if len(header) < HEADER:
+        return HEADER
+    changes, pages = header[24:28], header[28:32]
     if header[92:96] != changes:
         return 0
-    return int.from_bytes(pages, "big") * (65536 if page_size == 1 else page_size)
+    return int.from_bytes(pages, "big") * page_size(header)
 
 
 def list_tables(path: Path) -> list[str]:

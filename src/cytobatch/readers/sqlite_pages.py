@@ -99,7 +99,7 @@ def stream_pages(
     """
     meanings = Meanings(table.path.name)
     with _left_to_sqlite():
-        root, wanted = _described(table, schema)
+        root, (wanted,) = _described(table, schema)
         for read in _Leaves.of(table.path, root).in_pieces(wanted, workers, piece):
             meanings.add(read.repairs)
             yield read.batch
@@ -158,10 +158,10 @@ def find_rows(
     """
     looked_at = pa.schema([field for field in schema if pa.types.is_integer(field.type) or field.name in keys.names])
     with _left_to_sqlite():
-        root, wanted = _described(table, looked_at)
+        root, (keys_of, whole) = _described(table, looked_at, schema)
         pages = _Leaves.of(table.path, root)
-        read = list(pages.in_pieces(wanted, workers, piece))
-        rows = PagedRows(pages, _described(table, schema)[1], np.concatenate([one.counts for one in read]))
+        read = list(pages.in_pieces(keys_of, workers, piece))
+        rows = PagedRows(pages, whole, np.concatenate([one.counts for one in read]))
     return rows, pa.Table.from_batches([one.batch for one in read]).select(keys.names)
 
 
@@ -173,9 +173,12 @@ def _left_to_sqlite() -> Iterator[None]:
         raise MixedTypesError(str(error)) from error
 
 
-def _described(table: TableAt, schema: pa.Schema) -> tuple[int, Wanted]:
-    """A table's first page, and its columns. Raises OddFileError where its records would not be what SQLite reads."""
-    if not all(kind in _KINDS for kind in schema.types):
+def _described(table: TableAt, *schemas: pa.Schema) -> tuple[int, list[Wanted]]:
+    """A table's first page, and its columns by schema.
+
+    Raises OddFileError where its records would not be what SQLite reads.
+    """
+    if not all(kind in _KINDS for schema in schemas for kind in schema.types):
         raise OddFileError("columns of other types")
     with table.path.open("rb", buffering=0) as stream:
         # A write-ahead log that DuckDB reads must not be opened by another SQLite.
@@ -191,6 +194,6 @@ def _described(table: TableAt, schema: pa.Schema) -> tuple[int, Wanted]:
     if len(roots) != 1 or keys == ["INTEGER"] or any(hidden for *_, hidden in columns):
         raise OddFileError("no plain table")
     places = {name: place for place, (name, *_) in enumerate(columns)}
-    if not places.keys() >= set(schema.names):
+    if not all(places.keys() >= set(schema.names) for schema in schemas):
         raise OddFileError("columns of other names")
-    return roots[0][0], Wanted([places[name] for name in schema.names], len(columns), schema)
+    return roots[0][0], [Wanted([places[name] for name in one.names], len(columns), one) for one in schemas]
