@@ -117,9 +117,11 @@ CASES = (
     Case("plate", "CSV, a plate of 3,456 sites", (PlateName.CSV_WHOLE,), large(PlateName.CSV_WHOLE), asked_for=True),
     Case("tall", "one whole-plate CSV folder", (PlateName.TALL,), against_floor(PlateName.TALL, 1.5)),
     Case(
-        "tall-shuffled", "the same, rows not sorted by image",
-        (PlateName.TALL_SHUFFLED,), against_floor(PlateName.TALL_SHUFFLED, 1.5),
+        "tall-shuffled",
+        "the same, rows not sorted by image",
+        (PlateName.TALL_SHUFFLED,),
+        against_floor(PlateName.TALL_SHUFFLED, 1.5),
     ),
     Case("start", "a tiny plate, whole process", (PlateName.TINY,), measure_start),
-)  # fmt: skip
+)
 """In the order in which they run: those that share a plate, and measured pieces, follow each other."""

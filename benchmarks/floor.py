@@ -15,9 +15,9 @@ import duckdb_extension_sqlite_scanner
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from cytobatch.parquet import Encoder, ParquetFile
+from cytobatch.engine.executor import Workers
+from cytobatch.output.parquet import Encoder, ParquetFile
 from cytobatch.synthetic import COMPARTMENTS
-from cytobatch.workers import Workers
 from stopwatch import Stopwatch
 from typed import convert_options, header
 

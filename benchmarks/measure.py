@@ -124,9 +124,13 @@ def measured(work: Piece) -> Figures:
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
-        work.command, env=environment_of((*work.environment, (_MARK, mark))), cwd=work.folder,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        work.command,
+        env=environment_of((*work.environment, (_MARK, mark))),
+        cwd=work.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     watch = TreeWatch(process.pid, mark)
     # Watching takes time from what is watched: those that time themselves are one process and tell their own peak.
     if work.whole:

@@ -15,8 +15,10 @@ from show import Finding, Row, at_most
 
 _BUCKET, _PREFIX = "plates", "plate"
 _CREDENTIALS = (
-    ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_DEFAULT_REGION", "us-east-1"),
-)  # fmt: skip
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
+)
 _SOURCE = f"s3://{_BUCKET}/{_PREFIX}"
 
 

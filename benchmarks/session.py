@@ -75,9 +75,7 @@ class Session:
         """Converting a plate from the disk; with all cores, if nothing else is said."""
         count = workers or self.options.workers
         label = f"convert {name}, {count} workers"
-        return piece(
-            label, "convert", self.plate(name), self.out(name), "--workers", count, scratch=self.scratch
-        )  # fmt: skip
+        return piece(label, "convert", self.plate(name), self.out(name), "--workers", count, scratch=self.scratch)
 
     def floor(self, name: PlateName) -> Piece:
         kind = self.made_of(name).kind

@@ -42,9 +42,11 @@ def _first_row(work: Piece, folder: Path) -> float:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         start = time.monotonic()
         process = subprocess.Popen(
-            (*work.command, "--scratch-dir", scratch), env=environment_of(work.environment),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            (*work.command, "--scratch-dir", scratch),
+            env=environment_of(work.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         first = None
         while process.poll() is None:
             if first is None and _has_rows(Path(scratch)):

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cyclopts import App
 
-from cytobatch.flow.heap import lasting
-from cytobatch.jobspec import PlateJob
-from cytobatch.pipeline import plan_plate, run_plate
+from cytobatch.config.options import PlateJob
+from cytobatch.engine.gc_tuning import lasting
+from cytobatch.pipeline.plate import plan_plate, run_plate
 from cytobatch.synthetic import PlateFormat
 from floor import csv_reading, sqlite_reading, write_again
 from stopwatch import Stopwatch

@@ -12,13 +12,15 @@ import boto3
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))
-# Last, for a module of the tests goes by a name that one of the benchmarks has too.
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
 from servers import prefect_server, s3_server
 
-pytest_plugins = ["recorder", "image.containers", "emulator.fixtures", "emulator.configuration", "emulator.lab"]
+pytest_plugins = [
+    "tests.support.recorder",
+    "tests.support.containers",
+    "tests.support.emulator.fixtures",
+    "tests.support.emulator.configuration",
+    "tests.support.emulator.lab",
+]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # How long an example takes says more of the machine than of the program.

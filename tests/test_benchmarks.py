@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cytobatch.jobspec import PlateJob
-from cytobatch.pipeline import run_plate
+from cytobatch.config.options import PlateJob
+from cytobatch.pipeline.plate import run_plate
 from cytobatch.synthetic import (
     ImageNumbers,
     ParentNumbers,
@@ -138,7 +138,7 @@ DAMAGES: dict[str, Damage] = {
     "another type": lambda table: table.set_column(
         table.column_names.index(AREA), AREA, table[AREA].cast(pa.float32())
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cytobatch.cli import main
+from cytobatch.cli.app import main
+from cytobatch.config.environment import PREFIX, Settings
+from cytobatch.config.presets.presets import PresetName
 from cytobatch.errors import CytobatchError
-from cytobatch.layouts import PresetName
-from cytobatch.report import (
+from cytobatch.report.model import (
     AnnotationFile,
     Counts,
     LedgerEntry,
@@ -21,7 +22,6 @@ from cytobatch.report import (
     SchemaDifference,
     ValueRepair,
 )
-from cytobatch.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -15,7 +15,7 @@ from cytobatch.synthetic import (
     write_plate,
     write_whole_plate,
 )
-from plates import convert
+from tests.support.plates import convert
 
 PLATE = SyntheticPlate(wells=2, sites=2, cells=5, features=60)
 

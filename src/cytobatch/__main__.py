@@ -4,8 +4,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from cytobatch.engine.gc_tuning import lasting, leave
 from cytobatch.errors import ExitCode
-from cytobatch.flow.heap import lasting, leave
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     # listen to.
     signal.signal(signal.SIGTERM, _terminate)
     with lasting():
-        from cytobatch.cli import main as run_command_line  # noqa: PLC0415
+        from cytobatch.cli.app import main as run_command_line  # noqa: PLC0415
     code = run_command_line()
     leave()
     sys.exit(code)

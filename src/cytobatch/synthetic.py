@@ -120,11 +120,15 @@ class SyntheticSite:
     def image(self) -> pa.Table:
         """Its image table: one row."""
         row = {
-            "Count_Cells": float(self.cells), "Count_Cytoplasm": float(self.cells),
-            "Count_Nuclei": float(self.cells and self.cells + 1), "ImageNumber": self.image_number,
-            "Metadata_Plate": self.plate.name, "Metadata_Site": self.number, "Metadata_Well": self.well,
+            "Count_Cells": float(self.cells),
+            "Count_Cytoplasm": float(self.cells),
+            "Count_Nuclei": float(self.cells and self.cells + 1),
+            "ImageNumber": self.image_number,
+            "Metadata_Plate": self.plate.name,
+            "Metadata_Site": self.number,
+            "Metadata_Well": self.well,
             "ImageQuality_PowerLogLogSlope_DNA": -2.0 - self.index / 1000,
-        }  # fmt: skip
+        }
         for channel in _CHANNELS:
             row[f"FileName_Orig{channel}"] = f"r{self.well}f{self.number:02d}-{channel}.tiff"
             row[f"PathName_Orig{channel}"] = f"/images/{self.plate.name}"

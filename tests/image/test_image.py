@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import Run
 from cytobatch import __version__
 from cytobatch.errors import ExitCode
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
-from image.containers import PATIENCE, THIS_MACHINE, Container, Image
+from tests.conftest import Run
+from tests.support.containers import PATIENCE, THIS_MACHINE, Container, Image
 
 USER = 10001
 GIB = 2**30
@@ -86,14 +86,22 @@ def test_a_sqlite_file_without_a_network_to_get_the_extension_from(image: Image,
 
 
 def test_from_bucket_to_bucket(
-    image: Image, plate: Path, scratch: Path, outside: Callable[[str], bytes], upload: Callable[[Path, str], str],
-    s3: Any, bucket: str, aws: str,
-) -> None:  # fmt: skip
+    image: Image,
+    plate: Path,
+    scratch: Path,
+    outside: Callable[[str], bytes],
+    upload: Callable[[Path, str], str],
+    s3: Any,
+    bucket: str,
+    aws: str,
+) -> None:
     source = upload(plate, "plates/P1")
     env = settings(source, f"s3://{bucket}/profiles/P1") | {
-        "AWS_ENDPOINT_URL": aws, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": aws,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-    }  # fmt: skip
+    }
     done = image.run("run", scratch=scratch, env=env, network=THIS_MACHINE)
     assert done.returncode == 0, done.stderr
     assert s3.get_object(Bucket=bucket, Key="profiles/P1/single_cells.parquet")["Body"].read() == outside(source)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from containers import ROOT
+from tests.support.containers import ROOT
 
 MOUNTED_BUNDLE = "/run/secrets/ca.crt"
 
@@ -29,8 +29,11 @@ def test_an_index_with_its_password_and_certificates(tmp_path: Path) -> None:
     assert config == {"index-url": "https://lab:p%40ss@packages.example/simple", "cert": MOUNTED_BUNDLE}
     assert (tmp_path / "ca.crt").read_text() == "certificates"
     assert flags.split() == [
-        "--secret", f"id=pip.conf,src={tmp_path}/pip.conf", "--secret", f"id=ca.crt,src={tmp_path}/ca.crt",
-    ]  # fmt: skip
+        "--secret",
+        f"id=pip.conf,src={tmp_path}/pip.conf",
+        "--secret",
+        f"id=ca.crt,src={tmp_path}/ca.crt",
+    ]
 
 
 def test_folders_of_this_machine_are_left_out(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from emulator.fixtures import Applied
-from emulator.terraform import REPOSITORY
+from tests.support.emulator.fixtures import Applied
+from tests.support.emulator.terraform import REPOSITORY
 
 KINDS = ("ec2_spot", "fargate", "fargate_spot")
 
@@ -177,9 +177,13 @@ def with_priority(applied: Applied) -> Iterator[str]:
     batch = applied.emulator.client("batch")
     said = _file("fargate")
     registered = batch.register_job_definition(
-        jobDefinitionName="hasty", type="container", platformCapabilities=["FARGATE"], schedulingPriority=1,
-        containerProperties=said["containerProperties"], parameters=said["parameters"],
-    )  # fmt: skip
+        jobDefinitionName="hasty",
+        type="container",
+        platformCapabilities=["FARGATE"],
+        schedulingPriority=1,
+        containerProperties=said["containerProperties"],
+        parameters=said["parameters"],
+    )
     yield registered["jobDefinitionArn"]
     batch.deregister_job_definition(jobDefinition=registered["jobDefinitionArn"])
 
@@ -246,13 +250,19 @@ def test_a_failure_with_quotation_marks_in_its_reason_is_told(applied: Applied) 
     url = sqs.create_queue(QueueName="quoted")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     subscription = sns.subscribe(
-        TopicArn=applied.output["notification_topic_arn"]["value"], Protocol="sqs", Endpoint=arn,
+        TopicArn=applied.output["notification_topic_arn"]["value"],
+        Protocol="sqs",
+        Endpoint=arn,
         Attributes={"RawMessageDelivery": "true"},
-    )["SubscriptionArn"]  # fmt: skip
+    )["SubscriptionArn"]
     detail = {
-        "jobId": "0b5d", "jobName": "screening-sqlite", "status": "FAILED", "statusReason": 'it said "no" \\',
-        "jobQueue": applied.deployment["queues"]["fargate"], "arrayProperties": {},
-    }  # fmt: skip
+        "jobId": "0b5d",
+        "jobName": "screening-sqlite",
+        "status": "FAILED",
+        "statusReason": 'it said "no" \\',
+        "jobQueue": applied.deployment["queues"]["fargate"],
+        "arrayProperties": {},
+    }
     entry = {"Source": "aws.batch", "DetailType": "Batch Job State Change", "Detail": json.dumps(detail)}
     try:
         assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from emulator.terraform import REPOSITORY
+from tests.support.emulator.terraform import REPOSITORY
 
 ROOT = REPOSITORY / "terraform"
 

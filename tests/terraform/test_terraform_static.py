@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.terraform import REPOSITORY, Terraform
+from tests.support.emulator.terraform import REPOSITORY, Terraform
 
 EXAMPLES = sorted(path.name for path in (REPOSITORY / "terraform/examples").iterdir() if path.is_dir())
 

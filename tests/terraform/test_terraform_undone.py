@@ -2,7 +2,7 @@
 
 from concurrent.futures import Future
 
-from emulator.life import Life
+from tests.support.emulator.life import Life
 
 
 def test_apply_plan_and_destroy(life: Future[Life]) -> None:

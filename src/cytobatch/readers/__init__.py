@@ -1,1 +1,1 @@
-"""Readers: a table of one file in, Arrow out. Each knows one format and nothing of profiles."""
+"""Bytes in, Arrow out. Each reader knows one file type and nothing of profiles."""

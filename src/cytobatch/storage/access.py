@@ -24,10 +24,11 @@ from cloudpathlib import AnyPath, CloudPath, S3Client, S3Path
 from cloudpathlib.exceptions import CloudPathException, MissingDependenciesError
 
 from cytobatch import __version__
+from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.config.uris import is_remote
+from cytobatch.engine.resources import FEWEST_FETCH_THREADS, limits_of
 from cytobatch.errors import ConfigurationError, CytobatchError, StorageError
-from cytobatch.jobspec import PlateJob, PlateOptions
-from cytobatch.limits import FEWEST_FETCH_THREADS, limits_of
-from cytobatch.storage.session import make_session
+from cytobatch.storage.boto_session import make_session
 
 _ATTEMPTS = 5
 USER_AGENT = f"cytobatch/{__version__}"
@@ -76,11 +77,6 @@ def _extra_args(said: PlateJob | PlateOptions) -> tuple[tuple[str, Any], ...]:
     return tuple(extra.items())
 
 
-def is_remote(uri: str) -> bool:
-    """Whether a path is in an object store."""
-    return "://" in uri
-
-
 @contextlib.contextmanager
 def faults(where: str) -> Iterator[None]:
     """Turns faults of stores and disks into StorageErrors that name `where`."""
@@ -92,19 +88,23 @@ def faults(where: str) -> Iterator[None]:
         raise _client_error(error, where) from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise StorageError(
-            "no credentials", where=where, why=str(error),
+            "no credentials",
+            where=where,
+            why=str(error),
             remedy="give the job a role, AWS credentials or a profile that there is; for a public source set "
             "CYTOBATCH_NO_SIGN_REQUEST=1",
-        ) from error  # fmt: skip
+        ) from error
     except EndpointConnectionError as error:
         raise StorageError(
             "store does not answer", where=where, why=str(error), remedy="check the endpoint URL and the network"
         ) from error
     except MissingDependenciesError as error:
         raise StorageError(
-            "support for this store is not installed", where=where, why=str(error).splitlines()[0],
+            "support for this store is not installed",
+            where=where,
+            why=str(error).splitlines()[0],
             remedy="install cytobatch[gs] or cytobatch[azure]",
-        ) from error  # fmt: skip
+        ) from error
     except FileNotFoundError as error:
         raise StorageError("no such file", where=where, why=str(error), remedy="check the path") from error
     except (IsADirectoryError, NotADirectoryError) as error:
@@ -126,27 +126,34 @@ def _client_error(error: ClientError, where: str) -> StorageError:
     message = str(error.response.get("Error", {}).get("Message", "")) or code
     if code in DENIED:
         return StorageError(
-            "no permission", where=where, why=f"{code}: {message}",
+            "no permission",
+            where=where,
+            why=f"{code}: {message}",
             remedy="grant the job's role s3:ListBucket and s3:GetObject on the source, s3:PutObject on the destination",
-        )  # fmt: skip
+        )
     if code in CHANGED:
         return StorageError(
-            "object changed while it was read", where=where, why=f"{code}: {message}",
+            "object changed while it was read",
+            where=where,
+            why=f"{code}: {message}",
             remedy="run again once the upload has finished",
-        )  # fmt: skip
+        )
     if code in ABSENT:
         return StorageError(
-            "no such bucket" if code == "NoSuchBucket" else "no such object", where=where, why=f"{code}: {message}",
+            "no such bucket" if code == "NoSuchBucket" else "no such object",
+            where=where,
+            why=f"{code}: {message}",
             remedy="check the name; cytobatch makes no buckets",
-        )  # fmt: skip
+        )
     return StorageError("store refused", where=where, why=f"{code}: {message}", remedy="try again")
 
 
 def _s3_client(access: Access, cache: Path | None) -> S3Client:
     config = Config(
-        retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=2 * access.workers,
+        retries={"mode": "standard", "max_attempts": _ATTEMPTS},
+        max_pool_connections=2 * access.workers,
         user_agent_extra=USER_AGENT,
-    )  # fmt: skip
+    )
     return S3Client(
         boto3_session=make_session(access.profile, config),
         no_sign_request=access.no_sign_request,
@@ -186,9 +193,11 @@ def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clie
             return path
         if is_remote(uri):
             raise ConfigurationError(
-                "unknown kind of store", where=uri, why=f"nothing here reads or writes {uri.partition('://')[0]}://",
+                "unknown kind of store",
+                where=uri,
+                why=f"nothing here reads or writes {uri.partition('://')[0]}://",
                 remedy="name a local path, or one that begins with s3://, gs:// or az://",
-            )  # fmt: skip
+            )
         return Path(uri).expanduser()
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 from cloudpathlib import CloudPath, S3Path
 
+from cytobatch.config.options import SINGLE_CELLS, PlateJob
 from cytobatch.errors import StorageError
-from cytobatch.files import files_below
-from cytobatch.jobspec import SINGLE_CELLS, PlateJob
-from cytobatch.report import output_paths
+from cytobatch.output.written_file import files_below
+from cytobatch.report.model import output_paths
 from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, faults, open_path
 
 _PART = ".cytobatch-part"
@@ -188,9 +188,11 @@ def _check_local(folder: Path) -> None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
         raise StorageError(
-            "destination is not a folder", where=str(folder), why=f"{existing} is a file",
+            "destination is not a folder",
+            where=str(folder),
+            why=f"{existing} is a file",
             remedy="name a folder, or a file that ends in .parquet",
-        )  # fmt: skip
+        )
     probe = existing / _PART
     probe.touch()
     probe.unlink()

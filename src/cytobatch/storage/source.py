@@ -12,12 +12,14 @@ from pathlib import Path
 
 from cloudpathlib import CloudPath, S3Path
 
+from cytobatch.config.natural_order import natural_key
+from cytobatch.config.option_types import CacheMode
+from cytobatch.config.options import PlateJob
 from cytobatch.errors import SourceNotFoundError
-from cytobatch.inventory import Inventory, SourceFile, natural_key
-from cytobatch.jobspec import CacheMode, PlateJob
+from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.storage.access import Access, Clients, faults, open_path
-from cytobatch.storage.fetching import CacheUse, FetchedFiles, LocalFiles
-from cytobatch.storage.objects import Objects
+from cytobatch.storage.prefetch import CacheUse, FetchedFiles, LocalFiles
+from cytobatch.storage.s3_download import Objects
 
 
 def list_folders(uri: str, access: Access) -> list[str]:
@@ -60,9 +62,11 @@ class Source:
             files = list(_list_s3(self._root) if isinstance(self._root, S3Path) else _list_path(self._root))
         if not files:
             raise SourceNotFoundError(
-                "source is missing or empty", where=self._uri, why="no file is there",
+                "source is missing or empty",
+                where=self._uri,
+                why="no file is there",
                 remedy="check CYTOBATCH_SOURCE and that the upload has finished",
-            )  # fmt: skip
+            )
         if len(files) == 1 and not files[0].path:
             self._root = self._root.parent
             name = self._uri.rstrip("/").rsplit("/", 1)[-1]

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from cytobatch.images import ImageRows, ImageSets
-from cytobatch.inventory import SourceFile
-from cytobatch.layouts import Preset, SourceKind
-from cytobatch.links import CompartmentKeys, JoinPlan
-from cytobatch.plan import ConversionPlan, Export
-from cytobatch.readers.csv_head import CsvShape
-from cytobatch.readers.values import Repair
-from cytobatch.report import AnnotationFile, LedgerEntry, Outcome, ReportWarning
-from cytobatch.schema import MissingColumn
+from cytobatch.config.presets.presets import Preset, SourceKind
+from cytobatch.planning.inventory import SourceFile
+from cytobatch.planning.joins import CompartmentKeys, JoinPlan
+from cytobatch.planning.model import ConversionPlan, Export
+from cytobatch.planning.schema import MissingColumn
+from cytobatch.readers.csv.header import CsvShape
+from cytobatch.readers.numbers import Repair
+from cytobatch.report.model import AnnotationFile, LedgerEntry, Outcome, ReportWarning
+from cytobatch.survey.image_table import ImageRows, ImageSets
 
 
 @dataclass(frozen=True, slots=True)

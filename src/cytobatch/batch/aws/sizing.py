@@ -1,0 +1,86 @@
+"""How large a machine a plate needs: pure functions of what its plan says.
+
+Fargate's sizes: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cytobatch.batch.aws.deployment import Compute, Deployment
+from cytobatch.config.options import PlateJob
+from cytobatch.engine.resources import Limits
+from cytobatch.errors import InputDataError
+from cytobatch.pipeline.scratch_estimate import scratch_need
+from cytobatch.planning.model import ConversionPlan
+
+_GIB = 2**30
+_MARGIN = 1.1
+"""File systems take some of a disk, and the container's own layers lie on Fargate's."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Size:
+    """What a job gets: whole vCPUs, and memory in MiB; each is one of Fargate's combinations."""
+
+    vcpus: int
+    memory_mib: int
+
+
+# Memory is no bottleneck (0.7 GiB of 2 workers, however large the plate); four GiB a vCPU leave room for users' own
+# SQL and for wide rows, and cost a third of what the vCPUs do.
+_SIZES = ((2 * _GIB, Size(1, 4096)), (20 * _GIB, Size(2, 8192)))
+_LARGEST = Size(4, 16384)
+
+# Jobs on one host share its scratch disk, and a vCPU bounds nothing there: so a job takes more than half of a host of 8
+# vCPUs and 32 GiB, which is the kind that Terraform sets up, and no second one fits.
+_WHOLE_HOST = Size(8, 24576)
+
+
+@dataclass(frozen=True, slots=True)
+class PlateNeed:
+    """A plate with the bytes to read, and what it needs of a machine: size, and scratch disk in bytes."""
+
+    job: PlateJob
+    source_bytes: int
+    size: Size
+    scratch_bytes: int
+
+
+def size_for(source_bytes: int) -> Size:
+    """The size for a plate of so many bytes."""
+    return next((size for most, size in _SIZES if source_bytes <= most), _LARGEST)
+
+
+def need_of(job: PlateJob, plan: ConversionPlan) -> PlateNeed:
+    """What a plate needs; `job` is as it was asked for, before its source was looked for in a workspace."""
+    size = size_for(plan.size)
+    limits = Limits(size.vcpus, size.memory_mib * 2**20)
+    scratch = scratch_need(plan, remote=True, table_bytes=limits.table_bytes)
+    return PlateNeed(job, plan.size, size, round(_MARGIN * scratch.total))
+
+
+def size_on(compute: Compute, needs: Iterable[PlateNeed]) -> Size:
+    """The size that is enough for each of the plates; on EC2 a whole host."""
+    return _WHOLE_HOST if compute is Compute.EC2_SPOT else max(need.size for need in needs)
+
+
+def compute_for(need: PlateNeed, deployment: Deployment, wanted: Compute | None) -> Compute:
+    """The kind of machine for a plate: the one wanted, else the cheapest one whose scratch disk is large enough.
+
+    Raises InputDataError where none is.
+    """
+    kinds = [wanted] if wanted else [kind for kind in _BY_PRICE if kind in deployment.queues]
+    for kind in kinds:
+        if need.scratch_bytes <= deployment.scratch_gib[kind] * _GIB:
+            return kind
+    disks = ", ".join(f"{kind} {deployment.scratch_gib[kind]} GiB" for kind in kinds)
+    raise InputDataError(
+        "no scratch disk is large enough",
+        where=need.job.label,
+        why=f"the plate takes {need.scratch_bytes / _GIB:,.0f} GiB at most, there is {disks}",
+        remedy="raise the scratch disk of EC2 Spot with Terraform",
+    )
+
+
+_BY_PRICE = (Compute.FARGATE_SPOT, Compute.FARGATE, Compute.EC2_SPOT)
+"""EC2 Spot is for plates that only its disks are large enough for: Fargate's machines are up in a minute."""

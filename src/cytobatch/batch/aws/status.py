@@ -1,0 +1,122 @@
+"""What became of submitted jobs: children by state, and each failure with its plate and reason."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cytobatch.batch.aws.client import ENDED, BatchService, Job, JobState
+from cytobatch.config.expand import plate_jobs
+from cytobatch.config.job_spec import parse_spec
+from cytobatch.config.options import PlateOptions, own_name, without_marker
+from cytobatch.errors import CytobatchError, ExitCode, JobSpecError
+from cytobatch.storage.access import Access, read_text
+
+_LINES = 6
+_SHOWN = 20
+_MEANINGS = {
+    ExitCode.CONFIGURATION: "configuration",
+    ExitCode.INPUT_DATA: "input data",
+    ExitCode.STORAGE: "storage",
+    ExitCode.INTERNAL: "a fault of cytobatch",
+    ExitCode.TERMINATED: "terminated",
+    137: "killed, as where memory is exhausted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A plate that failed: its job, its name, why, and the last lines that it wrote."""
+
+    job: Job
+    plate: str
+    reason: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A submitted job: how many plates are in each state, and those that failed."""
+
+    job: Job
+    counts: Mapping[JobState, int]
+
+    @property
+    def total(self) -> int:
+        """All plates."""
+        return sum(self.counts.values())
+
+    @property
+    def ended(self) -> int:
+        """Plates that are done or failed."""
+        return sum(count for state, count in self.counts.items() if state in ENDED)
+
+    @property
+    def failed(self) -> int:
+        """Plates that failed."""
+        return self.counts.get(JobState.FAILED, 0)
+
+
+def statuses(service: BatchService, ids: Sequence[str]) -> list[JobStatus]:
+    """The jobs as they are now, but for those that AWS Batch does not know.
+
+    Raises JobSpecError if it knows none of them, ServiceError.
+    """
+    found = service.describe(ids)
+    if not found:
+        raise JobSpecError(
+            f"no job {', '.join(ids)}",
+            where="AWS Batch",
+            why="it is not known, or ended more than a week ago",
+            remedy="check the id and the region; `cytobatch collect` tells of plates from their reports",
+        )
+    return [JobStatus(job, _counts(job)) for job in found]
+
+
+def _counts(job: Job) -> Mapping[JobState, int]:
+    """An array says how many children are in each state, but only of those that there are already.
+
+    The others wait; or, where the array itself has ended without them, have ended as it did.
+    """
+    if job.size is None:
+        return {job.state: 1}
+    unborn = job.size - sum(job.counts.values())
+    state = job.state if job.state in ENDED else JobState.PENDING
+    return job.counts | ({state: job.counts.get(state, 0) + unborn} if unborn > 0 else {})
+
+
+def failures(service: BatchService, status: JobStatus, log_group: str, access: Access) -> Iterator[Failure]:
+    """The first plates of a job that failed, by index. Raises ServiceError."""
+    if not status.failed:
+        return
+    job = status.job
+    # An array may fail without any child.
+    failed = [job] if job.size is None else service.children(job.id, JobState.FAILED, _SHOWN) or [job]
+    names = _plates(job, access)
+    for child in failed[:_SHOWN]:
+        lines = service.last_lines(log_group, child.log_stream, _LINES) if child.log_stream else []
+        yield Failure(child, _plate_of(child, names), _reason(child), tuple(lines))
+
+
+def _plate_of(child: Job, names: Sequence[str]) -> str:
+    """The plate's name; the job's where it has several plates, or where its spec is not to be had."""
+    if child.index is None:
+        return names[0] if len(names) == 1 else child.name
+    return names[child.index] if child.index < len(names) else f"plate {child.index}"
+
+
+def _plates(job: Job, access: Access) -> list[str]:
+    """The names of a job's plates; none where its spec does not hold, which may be why it failed, or is gone."""
+    if job.spec is None:
+        return [own_name(without_marker(job.source))] if job.source else []
+    try:
+        spec = parse_spec(read_text(job.spec, access), job.spec)
+        jobs = plate_jobs(spec, PlateOptions(), None, job.spec, lambda _, __: [])
+    except CytobatchError:
+        return []
+    return [one.label for one in jobs]
+
+
+def _reason(job: Job) -> str:
+    meaning = _MEANINGS.get(job.exit_code) if job.exit_code is not None else None
+    code = f"exit code {job.exit_code}" + (f" ({meaning})" if meaning else "") if job.exit_code is not None else ""
+    attempts = f"after {job.attempts} attempts" if job.attempts > 1 else ""
+    return "; ".join(part for part in (code, job.reason, attempts) if part) or "no reason given"

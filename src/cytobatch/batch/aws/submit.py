@@ -1,0 +1,95 @@
+"""A submission: resolved specs put into the deployment's bucket, and one array job for each."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from cytobatch.batch.aws.array_jobs import ArrayJob, request_of
+from cytobatch.batch.aws.client import BatchService
+from cytobatch.batch.aws.deployment import Compute, Deployment
+from cytobatch.config.expand import plate_jobs
+from cytobatch.config.job_spec import parse_spec, resolved_spec
+from cytobatch.config.options import PlateOptions
+from cytobatch.errors import InternalError
+from cytobatch.storage.access import Access
+from cytobatch.storage.destination import write_text
+
+
+class SubmittedJob(BaseModel):
+    """A job that AWS Batch took, and the spec that its children read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    spec: str
+    plates: int
+    compute: Compute
+
+
+class Submission(BaseModel):
+    """What was submitted together, as it is kept beside its specs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    deployment: str
+    region: str
+    jobs: tuple[SubmittedJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """Who submits: the deployment, AWS Batch there, how to reach its bucket, and a share of a fair queue."""
+
+    deployment: Deployment
+    service: BatchService
+    access: Access
+    share: str | None = None
+
+    def send(self, arrays: Sequence[ArrayJob], folder: str, told: Callable[[SubmittedJob], None]) -> Submission:
+        """Submits the jobs; `told` hears of each at once, so that none runs unknown whatever befalls the next.
+
+        Each is kept in the folder's `submission.json`, too. Raises StorageError, ServiceError.
+        """
+        for array in arrays:
+            write_text(array.spec, _spec_text(array), self.access)
+        submission = Submission(deployment=self.deployment.name, region=self.deployment.region, jobs=())
+        for array in arrays:
+            job = self._submitted(array)
+            told(job)
+            submission = submission.model_copy(update={"jobs": (*submission.jobs, job)})
+            write_text(f"{folder}/submission.json", submission.model_dump_json(indent=2), self.access)
+        return submission
+
+    def _submitted(self, array: ArrayJob) -> SubmittedJob:
+        request = request_of(array, self.deployment, self.share)
+        job = self.service.submit(request)
+        return SubmittedJob(id=job, name=array.name, spec=array.spec, plates=len(array.plates), compute=array.compute)
+
+
+def _spec_text(array: ArrayJob) -> str:
+    """The array's spec, from which every child reads the very plate that was looked at.
+
+    Raises InternalError if it would not: a thousand children would fail one after the other.
+    """
+    jobs = [need.job for need in array.plates]
+    spec = resolved_spec(jobs)
+    text = spec.model_dump_json(exclude_none=True, indent=2)
+    again = plate_jobs(parse_spec(text, array.spec), PlateOptions(), None, array.spec, lambda *_: [])
+    if resolved_spec(again) != spec:
+        raise InternalError(
+            "resolved spec does not hold",
+            where=array.spec,
+            why="its plates are not those that it was made of",
+            remedy="report it, with the spec that was submitted",
+        )
+    return text
+
+
+def new_folder(deployment: Deployment) -> str:
+    """A folder of its own for a submission, in the order of time."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{deployment.jobs_uri.rstrip('/')}/{stamp}-{secrets.token_hex(3)}"

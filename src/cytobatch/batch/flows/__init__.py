@@ -1,0 +1,4 @@
+"""Prefect: flows and tasks. The only importer of Prefect.
+
+Import `settings` first and prepare with it: Prefect reads its settings when it is imported.
+"""

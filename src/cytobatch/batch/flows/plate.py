@@ -1,0 +1,33 @@
+"""The flow of one plate: a task for each step, in sequence. No logic of its own."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from cytobatch.config.options import PlateJob
+from cytobatch.pipeline.plate import run_plate
+from cytobatch.report.model import RunReport
+
+Result = TypeVar("Result")
+Listener = Callable[[str, str], None]
+
+
+def convert(job: PlateJob, listener: Listener) -> RunReport:
+    """Converts one plate as a flow run named after it. `listener` hears the plate and each step as it starts."""
+
+    def step(name: str, function: Callable[[], Result]) -> Result:
+        listener(job.label, name)
+
+        @task(name=name, task_run_name=f"{name} {job.label}", cache_policy=NO_CACHE, persist_result=False)
+        def run_step() -> Result:
+            return function()
+
+        return run_step()
+
+    @flow(name="cytobatch", flow_run_name=f"convert {job.label}", persist_result=False)
+    def convert_plate(source: str, destination: str, preset: str) -> RunReport:  # noqa: ARG001  what Prefect shows
+        return run_plate(job, step)
+
+    return convert_plate(job.source, job.destination, job.preset.value)

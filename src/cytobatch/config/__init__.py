@@ -1,0 +1,1 @@
+"""Options, job specs, environment, presets. Pure but for `environment`."""

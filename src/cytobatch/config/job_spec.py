@@ -1,0 +1,130 @@
+"""The job spec as its author wrote it, and what is said when it does not hold."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.config.presets.presets import PresetName
+from cytobatch.errors import JobSpecError
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without repeated keys, of which the plain loader keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping. Raises a YAMLError for a repeated key."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        repeated = [key for key in keys if keys.count(key) > 1]
+        if repeated:
+            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+class JobSpec(BaseModel):
+    """One or many plates and what they share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    version: int = Field(1, ge=1, le=1)
+    """The job spec's format."""
+    defaults: PlateOptions = PlateOptions()
+    """Options that hold for every plate that does not say otherwise."""
+    resolved: bool = False
+    """As `cytobatch submit` writes it: every plate says all there is to say, and no name is a pattern or a template."""
+    plates: tuple[PlateOptions, ...] = Field(min_length=1)
+    """The plates; AWS_BATCH_JOB_ARRAY_INDEX counts them from 0."""
+
+
+# What is of one machine means nothing on another.
+_OF_THIS_MACHINE = ("profile", "destination_profile", "cache_dir", "cache_mode", "scratch_dir", "workers", "memory")
+
+
+def resolved_spec(jobs: Iterable[PlateJob]) -> JobSpec:
+    """A spec of these very plates with all that was said of each, for a process on another machine.
+
+    Profiles of AWS, and folders, CPUs and memory of this machine are left out.
+    """
+    said = [job.model_dump(mode="json", exclude_unset=True, exclude=set(_OF_THIS_MACHINE)) for job in jobs]
+    return JobSpec(resolved=True, plates=tuple(PlateOptions.model_validate(plate) for plate in said))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` with the known name nearest to a wrong one, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {str(close[0])!r}?" if close else ""
+
+
+def spec_error(error: ValidationError, where: str) -> JobSpecError:
+    """The first thing wrong with a spec, an environment or a set of flags, as one message."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    name = str(first["loc"][-1]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        known = JobSpec.model_fields if len(first["loc"]) == 1 else PlateOptions.model_fields
+        return JobSpecError(
+            f"unknown key {path!r}",
+            where=where,
+            why="no such option",
+            remedy=nearest(name, known) or f"known keys: {', '.join(known)}",
+        )
+    if name == "preset":
+        return JobSpecError(
+            f"unknown preset {first['input']!r}",
+            where=where,
+            why="no preset has that name",
+            remedy=nearest(str(first["input"]), PresetName) or f"presets: {', '.join(PresetName)}",
+        )
+    message = str(first.get("ctx", {}).get("error", first["msg"]))
+    option, _, why = (path, "", message) if path else message.partition(": ")
+    return JobSpecError(
+        f"bad value for {option!r}", where=where, why=why, remedy="see `cytobatch schema` for what it takes"
+    )
+
+
+class _RepeatedKeyError(ValueError):
+    """A mapping with a key that stands twice."""
+
+
+def _json(text: str) -> Any:
+    """What sound JSON says, which is read a hundred times faster than as YAML; None for anything else."""
+    try:
+        return json.loads(text, object_pairs_hook=_mapping)
+    except (json.JSONDecodeError, _RepeatedKeyError):
+        # The YAML loader tells what is wrong, and where.
+        return None
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _RepeatedKeyError
+    return found
+
+
+def parse_spec(text: str, where: str) -> JobSpec:
+    """A job spec from JSON or YAML text. Raises JobSpecError, naming what is wrong and `where` it came from."""
+    try:
+        document = _json(text) or yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        raise JobSpecError(
+            "job spec is neither JSON nor YAML",
+            where=where,
+            why=str(error).replace("\n", " "),
+            remedy="mend it at the place named; `cytobatch validate` checks it again",
+        ) from error
+    if not isinstance(document, dict):
+        raise JobSpecError(
+            "job spec is no mapping",
+            where=where,
+            why=f"it holds a {type(document).__name__}",
+            remedy='write {"plates": [{"source": …, "destination": …}]}',
+        )
+    try:
+        return JobSpec.model_validate(document)
+    except ValidationError as error:
+        raise spec_error(error, where) from error

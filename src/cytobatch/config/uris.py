@@ -1,0 +1,6 @@
+"""Local paths and URIs of object stores."""
+
+
+def is_remote(uri: str) -> bool:
+    """Whether a path is in an object store."""
+    return "://" in uri

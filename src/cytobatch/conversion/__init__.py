@@ -1,0 +1,1 @@
+"""A surveyed plate in, files on the scratch disk out."""

@@ -1,0 +1,37 @@
+"""What every way of converting a plate works with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cytobatch.config.options import PARQUET, SINGLE_CELLS, PlateJob
+from cytobatch.conversion.export_batches import UnitReader
+from cytobatch.conversion.ledger import Account
+from cytobatch.conversion.profile_writer import Sink, file_name
+from cytobatch.engine.duckdb import Engine
+from cytobatch.engine.executor import Workers
+from cytobatch.survey.model import Survey, SurveyedExport
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A surveyed plate, and what converts it in this run. `numbers` are the exports' TableNumbers."""
+
+    survey: Survey
+    engine: Engine
+    workers: Workers
+    reader: UnitReader
+    account: Account
+    sink: Sink
+    numbers: Mapping[int, int]
+
+    @property
+    def job(self) -> PlateJob:
+        """The job."""
+        return self.survey.plan.job
+
+    @property
+    def outputs(self) -> list[tuple[str, Sequence[SurveyedExport]]]:
+        """The files of joined rows, each with its exports: one of all, or one for each."""
+        if self.job.concat:
+            return [(f"{SINGLE_CELLS}{PARQUET}", self.survey.exports)]
+        return [(file_name(export.path), (export,)) for export in self.survey.exports]

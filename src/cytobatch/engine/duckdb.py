@@ -1,0 +1,191 @@
+"""DuckDB: the one place that imports it. Threads, memory, spill folder and the SQLite extension are set here."""
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import duckdb_extension_sqlite_scanner
+import pyarrow as pa
+
+from cytobatch.engine import sql
+from cytobatch.errors import ConfigurationError, InternalError, JoinSqlError, UnsoundTableError
+
+
+class MixedTypesError(Exception):
+    """A SQLite column holds values that are not of its declared type."""
+
+
+def _extension() -> Path:
+    folder = Path(duckdb_extension_sqlite_scanner.__file__).parent / "extensions"
+    found = sorted(folder.rglob("*.duckdb_extension"))
+    if not found:
+        raise InternalError("DuckDB's SQLite extension is not installed", where=str(folder), remedy="install it again")
+    return found[-1]
+
+
+class Session:
+    """Queries over some Arrow tables, apart from those of other threads."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def query(self, text: str) -> pa.Table:
+        """The result of one of cytobatch's own queries."""
+        return self._connection.execute(text).to_arrow_table()
+
+    def join_schema(self, text: str) -> pa.Schema:
+        """The columns of a user's checked join. Raises JoinSqlError."""
+        with _join_faults():
+            return self._connection.execute(f"{sql.without_repeats(text)} LIMIT 0").to_arrow_table().schema
+
+    def run_join(self, text: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """Streams the result of a user's checked join. Raises JoinSqlError."""
+        with _join_faults():
+            yield from self._connection.execute(sql.without_repeats(text)).to_arrow_reader(rows)
+
+
+class Engine:
+    """A DuckDB of its own in memory, which spills to `spill` and downloads nothing. Use it as a context manager.
+
+    Several threads may use it at once.
+    """
+
+    def __init__(self, *, spill: Path, memory: int, workers: int) -> None:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "memory_limit": f"{memory // 2**20}MiB",
+            "temp_directory": str(spill),
+            "threads": workers,
+        }
+        self._connection = duckdb.connect(config=config)
+        self._reads_sqlite = False
+        self._loading = threading.Lock()
+        self._scans = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def tables(self, tables: Mapping[str, pa.Table]) -> Iterator[Session]:
+        """Within it, the Arrow tables can be queried under their names."""
+        with self._connection.cursor() as own:
+            for name, table in tables.items():
+                own.register(name, table)
+            try:
+                yield Session(own)
+            finally:
+                for name in tables:
+                    own.unregister(name)
+
+    def _load_sqlite(self) -> None:
+        # Loading takes longer than converting a small plate, and most plates have no SQLite.
+        with self._loading:
+            if not self._reads_sqlite:
+                self._connection.load_extension(str(_extension()))
+                self._reads_sqlite = True
+
+    def sqlite_schema(self, path: Path, table: str) -> pa.Schema:
+        """The columns of a SQLite table, typed as declared. Raises UnsoundTableError."""
+        self._load_sqlite()
+        with _unsound(path, table), self._connection.cursor() as own:
+            return own.execute(sql.describe_sqlite(str(path), table)).to_arrow_table().schema
+
+    def scan_sqlite(self, path: Path, table: str, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Streams columns of a SQLite table in batches of about `rows` rows.
+
+        Raises MixedTypesError where a value is not of its column's declared type, UnsoundTableError where the file
+        cannot be read.
+        """
+        self._load_sqlite()
+        with _unsound(path, table), self._connection.cursor() as own:
+            yield from own.execute(sql.scan_sqlite(str(path), table, columns)).to_arrow_reader(rows)
+
+    def sqlite_has_fractions(self, path: Path, table: str, columns: list[str]) -> bool:
+        """Whether one of these columns, declared as integers, holds a fraction; may run beside a scan.
+
+        Asks SQLite within DuckDB: a second SQLite in one process must not open the same write-ahead log.
+        Raises UnsoundTableError where the file cannot be read.
+        """
+        if not columns:
+            return False
+        self._load_sqlite()
+        with _unsound(path, table), self._connection.cursor() as beside:
+            # Attached files are seen by all threads.
+            name = f"beside scan {next(self._scans)}"
+            beside.execute(sql.attach_sqlite(str(path), name))
+            try:
+                return beside.execute(sql.through_sqlite(name, sql.any_real(table, columns))).fetchone() is not None
+            finally:
+                beside.execute(sql.detach_sqlite(name))
+
+    def check_join(self, text: str, tables: set[str]) -> str:
+        """A user's join, ready to run: CytoTable's `read_parquet('cells.parquet')` made the table `cells`.
+
+        Raises JoinSqlError if it does not parse, reads none of `tables`, or reads one that is not there.
+        """
+        row = self._connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
+        tree = sql.parsed(row[0] if row else "")
+        named = sql.tables_in(tree)
+        unknown = sorted(named - tables - _common_tables(tree))
+        if unknown or not named & tables:
+            raise JoinSqlError(
+                f"joins names {', '.join(unknown)}, which is no table" if unknown else "joins names no table",
+                where="joins",
+                why=f"the plate's tables are {', '.join(sorted(tables))}",
+                remedy="name the tables as they are listed here",
+            )
+        changed = json.dumps(sql.with_tables_for_files(tree))
+        row = self._connection.execute("SELECT json_deserialize_sql(?::JSON)", [changed]).fetchone()
+        return str(row[0]) if row else ""
+
+
+@contextmanager
+def _join_faults() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise JoinSqlError(
+            "joins failed", where="joins", why=str(error).splitlines()[0], remedy="mend the SQL"
+        ) from error
+
+
+def _common_tables(tree: object) -> set[str]:
+    """The names that a parsed query's WITH clauses define."""
+    if isinstance(tree, list):
+        return set().union(*(_common_tables(item) for item in tree))
+    if not isinstance(tree, dict):
+        return set()
+    own = {entry["key"].lower() for entry in tree["cte_map"]["map"]} if "cte_map" in tree else set()
+    return own.union(*(_common_tables(item) for item in tree.values()))
+
+
+@contextmanager
+def _unsound(path: Path, table: str) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.TypeMismatchException, UnicodeDecodeError) as error:
+        # DuckDB quotes the value that it refuses, which may be no text at all.
+        raise MixedTypesError(f"{table} in {path.name}") from error
+    except duckdb.OutOfMemoryException as error:
+        raise ConfigurationError(
+            "too little memory", where=path.name, why=str(error).splitlines()[0], remedy="raise CYTOBATCH_MEMORY"
+        ) from error
+    except duckdb.Error as error:
+        raise UnsoundTableError(
+            f"SQLite table {table!r} cannot be read",
+            where=path.name,
+            why=str(error).splitlines()[0],
+            remedy="check it with `PRAGMA integrity_check` or copy it again; in WAL mode its folder must be writable",
+        ) from error

@@ -1,0 +1,291 @@
+"""All SQL text, made from typed values. Every identifier and literal is quoted here and nowhere else.
+
+The key join works on key tables, one a compartment, called `keys_<compartment>`, with the columns
+
+    e  the export's index          i  ImageNumber       r  the row's place in the wide table
+    t  TableNumber, as text        o  object number     p_<other>  the object number of a parent in `other`
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from cytobatch.config.option_types import Aggregation
+from cytobatch.errors import JoinSqlError
+from cytobatch.planning.joins import JoinPlan, Link, LinkKind
+
+# Names that no table of a plate can have.
+IMAGE_KEYS = "#image keys"
+IMAGE_ROW = "#image"
+EXPORT = "#export"
+
+
+def identifier(name: str) -> str:
+    """A name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Text as a quoted SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def keys_of(compartment: str) -> str:
+    """The name of a compartment's key table."""
+    return f"keys_{compartment}"
+
+
+def parent(compartment: str) -> str:
+    """The column of a key table that holds the object number of a parent in `compartment`."""
+    return f"p_{compartment}"
+
+
+def select(table: str, columns: Iterable[str]) -> str:
+    """Reads columns of a table, in SQLite's own SQL."""
+    return f"SELECT {', '.join(identifier(column) for column in columns)} FROM {identifier(table)}"
+
+
+def any_real(table: str, columns: Iterable[str]) -> str:
+    """A row if any of the columns of a SQLite table holds a number with a fraction, in SQLite's own SQL.
+
+    SQLite stores a whole number in a column declared as an integer as one, so what it calls real has a fraction.
+    """
+    kinds = ", ".join(f"typeof({identifier(column)})" for column in columns)
+    return f"SELECT 1 FROM {identifier(table)} WHERE 'real' IN ({kinds}) LIMIT 1"
+
+
+def attach_sqlite(path: str, name: str) -> str:
+    """Attaches a SQLite file under a name that no other has, to ask it in its own SQL."""
+    return f"ATTACH {literal(path)} AS {identifier(name)} (TYPE sqlite, READ_ONLY)"
+
+
+def through_sqlite(name: str, text: str) -> str:
+    """A query of the SQLite file attached under a name, in SQLite's own SQL."""
+    return f"FROM sqlite_query({literal(name)}, {literal(text)})"
+
+
+def detach_sqlite(name: str) -> str:
+    """Lets go of the SQLite file attached under a name."""
+    return f"DETACH {identifier(name)}"
+
+
+def own_sqlite_tables() -> str:
+    """The names of a SQLite database's tables, without SQLite's own."""
+    return (
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    )
+
+
+def sqlite_root(table: str) -> str:
+    """The page at which a SQLite table begins, in SQLite's own SQL."""
+    return f"SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = {literal(table)}"
+
+
+def sqlite_columns(table: str) -> str:
+    """A SQLite table's columns as they are stored: name, declared type, place in its key, and whether computed."""
+    return f"SELECT name, type, pk, hidden FROM pragma_table_xinfo({literal(table)}) ORDER BY cid"
+
+
+_ROWIDS = ("rowid", "oid", "_rowid_")
+
+
+def hides_rowid(columns: Iterable[str]) -> bool:
+    """Whether one of a SQLite table's columns is called as rows are numbered, so that the name means the column."""
+    return _ROWIDS[0] in {column.lower() for column in columns}
+
+
+def highest_rowid(table: str, columns: Iterable[str]) -> str:
+    """The highest rowid of a SQLite table, by one of its three names that is no column's; or else the rows counted."""
+    taken = {column.lower() for column in columns}
+    free = next((f"max({name})" for name in _ROWIDS if name not in taken), "count(*)")
+    return f"SELECT {free} FROM {identifier(table)}"
+
+
+def scan_sqlite(path: str, table: str, columns: Iterable[str]) -> str:
+    """Reads columns of a SQLite table."""
+    chosen = ", ".join(identifier(column) for column in columns)
+    return f"SELECT {chosen} FROM sqlite_scan({literal(path)}, {literal(table)})"
+
+
+def describe_sqlite(path: str, table: str) -> str:
+    """An empty result with a SQLite table's columns and the types that DuckDB gives them."""
+    return f"SELECT * FROM sqlite_scan({literal(path)}, {literal(table)}) LIMIT 0"
+
+
+def _same_image(left: str, right: str, by_table: bool) -> str:
+    columns = ("e", "t", "i") if by_table else ("e", "i")
+    return " AND ".join(f"{left}.{column} = {right}.{column}" for column in columns)
+
+
+def _first_children(link: Link, by_table: bool) -> str:
+    image = "e, t, i" if by_table else "e, i"
+    via = identifier(parent(link.via))
+    return (
+        f"(SELECT * FROM {identifier(keys_of(link.compartment))} "
+        f"QUALIFY row_number() OVER (PARTITION BY {image}, {via} ORDER BY o) = 1)"
+    )
+
+
+def _link_sql(link: Link, by_table: bool) -> str:
+    name, via = identifier(link.compartment), identifier(link.via)
+    image = _same_image(name, via, by_table)
+    if link.kind is LinkKind.PARENT:
+        keys = identifier(keys_of(link.compartment))
+        return f"LEFT JOIN {keys} AS {name} ON {image} AND {name}.o = {via}.{identifier(parent(link.compartment))}"
+    children = _first_children(link, by_table)
+    return f"LEFT JOIN {children} AS {name} ON {image} AND {name}.{identifier(parent(link.via))} = {via}.o"
+
+
+def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sort: bool) -> str:
+    """One row for each base object: for every compartment, and the image, the row that joins it (null for none);
+    and the export.
+
+    `image_keys` are the columns that the image's key table shares with the others; none where there are no images.
+    Sorted by export, TableNumber, image and object, or else in the base table's own order.
+    """
+    base = identifier(plan.base)
+    rows = [f"{identifier(name)}.r AS {identifier(name)}" for name in plan.compartments]
+    joins = [_link_sql(link, by_table) for link in plan.links]
+    if image_keys:
+        image = identifier(IMAGE_KEYS)
+        rows.append(f"{image}.r AS {identifier(IMAGE_ROW)}")
+        same = " AND ".join(f"{image}.{key} = {base}.{key}" for key in image_keys)
+        joins.append(f"LEFT JOIN {image} ON {same}")
+    keys = ("e", "t", "i", "o", "r") if by_table else ("e", "i", "o", "r")
+    order = ", ".join(f"{base}.{key}" for key in (keys if sort else ("e", "r")))
+    select = ", ".join([*rows, f"{base}.e AS {identifier(EXPORT)}"])
+    return f"SELECT {select} FROM {identifier(keys_of(plan.base))} AS {base} {' '.join(joins)} ORDER BY {order}"
+
+
+def repeated_keys(keys: str, *, by_table: bool, by_object: bool = True) -> str:
+    """For each export in which a key stands more than once: one such image and object number, and how many keys."""
+    image = "e, t, i" if by_table else "e, i"
+    key = f"{image}, o" if by_object else image
+    shown = "min(o)" if by_object else "NULL"
+    return (
+        f"SELECT e, min(i) AS i, {shown} AS o, count(*) AS n, NULL AS beyond "
+        f"FROM (SELECT {key} FROM {identifier(keys)} GROUP BY {key} HAVING count(*) > 1) GROUP BY e"
+    )
+
+
+def dangling_parents(link: Link, *, by_table: bool) -> str:
+    """For each export: how many objects name a parent that is not there, and how many of these are past its end.
+
+    Past the end means that their number is beyond the last key that the parent's table holds, as it is where a file
+    was cut short between two lines.
+    """
+    child, parents = (link.via, link.compartment) if link.kind is LinkKind.PARENT else (link.compartment, link.via)
+    column = identifier(parent(parents))
+    table = identifier(keys_of(parents))
+    return (
+        f"WITH last AS (SELECT e, max({{'i': i, 'o': o}}) AS key FROM {table} GROUP BY e) "
+        f"SELECT c.e AS e, NULL AS i, NULL AS o, count(*) AS n, "
+        f"count(*) FILTER (last.key IS NULL OR {{'i': c.i, 'o': c.{column}}} > last.key) AS beyond "
+        f"FROM {identifier(keys_of(child))} AS c LEFT JOIN last ON last.e = c.e "
+        f"WHERE c.{column} > 0 AND NOT EXISTS (SELECT 1 FROM {table} AS p "
+        f"WHERE {_same_image('p', 'c', by_table)} AND p.o = c.{column}) GROUP BY c.e"
+    )
+
+
+CHECK = "check"
+
+
+def all_checks(checks: Iterable[str]) -> str:
+    """What all these queries of `repeated_keys` and `dangling_parents` find, with the number of each as CHECK.
+
+    As one, for each query takes longer to be planned than to be run on the keys of a few sites.
+    """
+    return " UNION ALL ".join(
+        f"SELECT {number} AS {identifier(CHECK)}, * FROM ({check})" for number, check in enumerate(checks)
+    )
+
+
+ROWS, WELL = "rows", "well"
+
+
+def nth(number: int) -> str:
+    """The name of one of many columns whose own names are kept elsewhere."""
+    return f"c{number}"
+
+
+def aggregate(how: Aggregation, columns: int) -> str:
+    """The median or mean of so many columns of `rows` for each `well`, in order; null does not count."""
+    values = (f"{how}({nth(n)}) AS {nth(n)}" for n in range(columns))
+    return f"SELECT {WELL}, {', '.join(values)} FROM {identifier(ROWS)} GROUP BY {WELL} ORDER BY {WELL}"
+
+
+_SORT_KEYS = re.compile(
+    r"Metadata_TableNumber|Metadata_ImageNumber|(Metadata_)?(.*_)?(ObjectNumber|Number_Object_Number)"
+)
+_NOT_KEYS = re.compile(r".*ClosestObjectNumber.*")
+
+
+def without_repeats(text: str) -> str:
+    """A user's join with repeated column names told apart, as DuckDB numbers them."""
+    return f"SELECT * FROM ({text})"
+
+
+def sorted_join(text: str, columns: Iterable[str]) -> str:
+    """A user's join sorted by those of its columns that are keys: TableNumber, image and object numbers."""
+    keys = [name for name in columns if _SORT_KEYS.fullmatch(name) and not _NOT_KEYS.fullmatch(name)]
+    first = ("Metadata_TableNumber", "Metadata_ImageNumber")
+    keys.sort(key=lambda name: (first.index(name) if name in first else len(first), name))
+    order = f" ORDER BY {', '.join(identifier(key) for key in keys)}" if keys else ""
+    return f"{without_repeats(text)}{order}"
+
+
+def table_of_file(name: str) -> str:
+    """`cells` for the `cells.parquet` that a join written for CytoTable reads."""
+    return name.rsplit("/", 1)[-1].removesuffix(".parquet").lower()
+
+
+def tables_in(tree: object) -> set[str]:
+    """The lower-case names of all tables that a parsed query reads, `read_parquet('cells.parquet')` being `cells`."""
+    if isinstance(tree, list):
+        return set().union(*(tables_in(item) for item in tree))
+    if not isinstance(tree, dict):
+        return set()
+    own = {tree["table_name"].lower()} if tree.get("type") == "BASE_TABLE" else set()
+    file = _file_read_by(tree)
+    return own.union({table_of_file(file)} if file else set(), *(tables_in(item) for item in tree.values()))
+
+
+def with_tables_for_files(tree: Any) -> Any:
+    """The parsed query with each `read_parquet('cells.parquet')` made the table `cells`."""
+    if isinstance(tree, list):
+        return [with_tables_for_files(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    file = _file_read_by(tree)
+    if file is None:
+        return {key: with_tables_for_files(value) for key, value in tree.items()}
+    kept = {key: tree[key] for key in ("alias", "sample", "query_location", "column_name_alias")}
+    return kept | {
+        "type": "BASE_TABLE",
+        "table_name": table_of_file(file),
+        "schema_name": "",
+        "catalog_name": "",
+        "at_clause": None,
+    }
+
+
+def _file_read_by(node: dict[str, Any]) -> str | None:
+    if node.get("type") != "TABLE_FUNCTION" or node["function"]["function_name"] != "read_parquet":
+        return None
+    arguments = node["function"]["children"]
+    value = arguments[0].get("value", {}).get("value") if len(arguments) == 1 else None
+    return value if isinstance(value, str) else None
+
+
+def parsed(serialized: str) -> dict[str, Any]:
+    """The tree of the one SELECT that DuckDB's `json_serialize_sql` read. Raises JoinSqlError if it is not that."""
+    tree: dict[str, Any] = json.loads(serialized)
+    why = ""
+    if tree["error"]:
+        why = str(tree["error_message"])
+    elif len(tree["statements"]) != 1:
+        why = f"it holds {len(tree['statements'])} statements"
+    if why:
+        raise JoinSqlError("joins is not one SELECT", where="joins", why=why, remedy="write one SELECT in DuckDB's SQL")
+    return tree

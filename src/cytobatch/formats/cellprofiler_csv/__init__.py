@@ -1,0 +1,1 @@
+"""CellProfiler's ExportToSpreadsheet: CSV files by compartment."""

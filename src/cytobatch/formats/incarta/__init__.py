@@ -1,0 +1,1 @@
+"""Molecular Devices IN Carta: CSV files of whole rows."""

@@ -1,0 +1,1 @@
+"""Files of profile rows: Parquet and AnnData."""

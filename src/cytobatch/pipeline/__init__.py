@@ -1,0 +1,1 @@
+"""One plate from job to report, without Prefect."""

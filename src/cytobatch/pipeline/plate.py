@@ -1,0 +1,295 @@
+"""One plate from job to report, as plain functions: plan, survey, convert, publish, report.
+
+The flow runs the same steps as Prefect tasks by handing in its own `Step`.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from cytobatch import __version__
+from cytobatch.config.option_types import CacheMode
+from cytobatch.config.options import PlateJob
+from cytobatch.config.presets.gallery import plate_sources
+from cytobatch.config.presets.presets import PRESETS, USUAL_TABLES, PresetName, SourceKind
+from cytobatch.conversion.anndata_output import check_anndata
+from cytobatch.conversion.convert import ConvertedPlate, convert
+from cytobatch.conversion.resources import Means
+from cytobatch.engine.duckdb import Engine
+from cytobatch.engine.executor import Workers
+from cytobatch.engine.resources import hold_arrow_to, limits_of
+from cytobatch.errors import SourceNotFoundError
+from cytobatch.formats.cellprofiler_csv.exports import COMBINED, csv_stems
+from cytobatch.formats.detect import make_plan
+from cytobatch.output.written_file import files_below
+from cytobatch.pipeline.scratch_estimate import room_to_fetch
+from cytobatch.pipeline.skip_done import is_done, published_report, refuse_another_source
+from cytobatch.planning.inventory import Inventory
+from cytobatch.planning.model import ConversionPlan
+from cytobatch.readers.csv.header import parse_header
+from cytobatch.report.model import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
+from cytobatch.storage.access import Access, Clients, faults, read_text
+from cytobatch.storage.destination import Destination
+from cytobatch.storage.source import Source
+from cytobatch.survey.model import Survey
+from cytobatch.survey.platemap import annotate
+from cytobatch.survey.survey import survey
+
+_HEADER_BYTES = 2**20
+
+Result = TypeVar("Result")
+Step = Callable[[str, Callable[[], Result]], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a run keeps its intermediate files; all but a persistent cache are removed when it ends."""
+
+    cache: Path
+    out: Path
+    scratch: Path
+
+
+@dataclass(slots=True)
+class Clock:
+    """When a run started, and how long each step took."""
+
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Times a step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+def _folder_in(parent: Path | None, stack: ExitStack) -> Path:
+    """A temporary folder in another, which is made if it is not there; it goes with the stack."""
+    if parent:
+        parent.mkdir(parents=True, exist_ok=True)
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=parent)))
+
+
+@contextmanager
+def folders_for(job: PlateJob) -> Iterator[Folders]:
+    """The folders of a run, for as long as it lasts."""
+    with ExitStack() as stack:
+        with faults(f"scratch folder {job.scratch_dir or 'of the system'}"):
+            root = _folder_in(job.scratch_dir, stack)
+        cache = root / "cache"
+        if job.cache_dir:
+            with faults(f"cache folder {job.cache_dir}"):
+                job.cache_dir.mkdir(parents=True, exist_ok=True)
+                cache = _folder_in(job.cache_dir, stack) if job.cache_mode is CacheMode.TMP_DIR else job.cache_dir
+        folders = Folders(cache, root / "out", root / "scratch")
+        for folder in (folders.cache, folders.out, folders.scratch):
+            folder.mkdir(exist_ok=True)
+        yield folders
+
+
+def plan_plate(job: PlateJob, cache: Path, clients: Clients | None = None) -> tuple[Source, ConversionPlan]:
+    """Finds the source, lists it once and plans its conversion."""
+    source, inventory = _located(job, cache, clients)
+    return source, make_plan(source.job, inventory, _headers(source, inventory))
+
+
+def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Source, Inventory]:
+    """The source with its files: the job's own, or with a batch the folder of its workspace that has the plate."""
+    if job.batch is None or job.plate is None:
+        source = Source(job, cache, clients)
+        return source, source.inventory()
+    kinds = frozenset(SourceKind) if job.preset is PresetName.AUTO else PRESETS[job.preset].kinds
+    places = plate_sources(job.source, job.batch, job.plate, kinds)
+    for place in places:
+        source = Source(job.model_copy(update={"source": place.folder}), cache, clients)
+        try:
+            inventory = source.inventory()
+        except SourceNotFoundError:
+            continue
+        if any(file.suffix in place.suffixes for file in inventory.files):
+            return source, inventory
+    raise SourceNotFoundError(
+        f"plate {job.plate!r} of batch {job.batch!r} is not there",
+        where=job.source,
+        why=f"no measurements are in {' or '.join(place.folder for place in places) or 'any folder of this preset'}",
+        remedy="check source, batch, plate and preset",
+    )
+
+
+def _headers(source: Source, inventory: Inventory) -> dict[str, tuple[str, ...]]:
+    """First rows of one CSV file for each distinct name; read only where a name does not tell what is in a file."""
+    headers: dict[str, tuple[str, ...]] = {}
+    job = source.job
+    for stem, file in csv_stems(inventory).items():
+        unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in USUAL_TABLES
+        unknown = unknown or stem.endswith(COMBINED)
+        text = source.head(file, _HEADER_BYTES).decode("utf-8-sig", "replace") if unknown and file.size else ""
+        headers[stem] = parse_header(text)
+    return headers
+
+
+@contextmanager
+def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterator[Means]:
+    """What a conversion works with, within the job's bounds, for as long as it lasts; what is looked into comes."""
+    job = plan.job
+    limits = limits_of(job)
+    files = [file for export in plan.exports for file in export.files]
+    with source.inputs(files, room_to_fetch(plan), limits.texts_ahead) as inputs:
+        # The first bytes come while DuckDB begins.
+        inputs.prepare(*_looked_into(plan))
+        with (
+            Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
+            Workers(limits.workers) as workers,
+        ):
+            yield Means(
+                inputs,
+                engine,
+                workers,
+                folders.out,
+                folders.scratch,
+                limits.unit_bytes,
+                limits.ahead_bytes,
+                limits.table_bytes,
+            )
+
+
+def _looked_into(plan: ConversionPlan) -> tuple[list[str], set[str]]:
+    """The files that a survey looks into, in its order, and those that it reads whole, as image tables."""
+    paths = [file.path for export in plan.exports for file in export.files]
+    if plan.kind is not SourceKind.CSV or plan.preset is None:
+        return paths, set(paths)
+    tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
+    return paths, {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
+
+
+def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
+    """Converts the surveyed files."""
+    with faults(f"scratch folder {means.scratch.parent}"):
+        return convert(found, means)
+
+
+def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
+    """Looks into the files, and joins what the job names beside them."""
+    access = Access.to_source(plan.job)
+    return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
+
+
+def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
+    """Puts the Parquet files in place."""
+    outputs = [
+        OutputFile(
+            path=destination.uri_of(name),
+            rows=file.rows,
+            columns=file.columns,
+            bytes=file.bytes,
+            sha256=file.sha256,
+            files=sorted(files_below(file.path)) if file.path.is_dir() else [],
+        )
+        for name, file in converted.files.items()
+    ]
+    destination.publish({name: file.path for name, file in converted.files.items()})
+    return outputs
+
+
+def report_plate(
+    converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock, destination: Destination, folders: Folders
+) -> RunReport:
+    """Makes the report and puts it in place, last of all."""
+    report = make_report(converted, outputs, clock, destination.report_uri)
+    destination.publish_report(report.to_json(), folders.scratch)
+    return report
+
+
+def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock, place: str) -> RunReport:
+    """The account of a conversion; `place` is where it will be."""
+    found, account = converted.survey, converted.account
+    job = found.plan.job
+    limits = limits_of(job)
+    return RunReport(
+        cytobatch_version=__version__,
+        plate=job.label,
+        source=job.source,
+        destination=job.destination,
+        report=place,
+        options=job.deciding_options(),
+        preset=found.preset.name.value,
+        layout=found.plan.kind.value,
+        joins=found.join.describe() if found.join else [job.joins] if job.joins else [],
+        started=clock.started,
+        finished=datetime.now(UTC),
+        seconds=dict(clock.seconds),
+        peak_memory_bytes=peak_memory(),
+        limits=RunLimits(workers=limits.workers, memory_bytes=limits.memory),
+        counts=Counts(
+            exports=len(found.plan.exports),
+            failed_exports=len(account.failed_exports),
+            objects={name: account.objects[name] for name in found.schemas if name not in found.preset.metadata},
+            rows=account.rows,
+            rows_dropped_as_null=account.rows_dropped,
+            columns=max((file.columns for file in converted.files.values()), default=0),
+            plates=account.plates,
+            wells=account.wells,
+            sites=account.sites,
+        ),
+        outputs=outputs,
+        warnings=account.warnings,
+        schema_differences=[
+            SchemaDifference(export=item.export, table=item.table, column=item.column) for item in found.missing
+        ],
+        repairs=account.repairs,
+        odd_values=account.odd,
+        annotations=list(found.annotations),
+        ledger=account.ledger,
+    )
+
+
+def peak_memory() -> int:
+    """The most memory that this process ever held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _directly(_name: str, function: Callable[[], Result]) -> Result:
+    return function()
+
+
+def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: ignore[type-arg]
+    """Converts one plate. `step` runs each named step, directly or as a task.
+
+    Where the job says so and the plate is done already, the report is that of the run that did it.
+    """
+    clock = Clock()
+    hold_arrow_to(limits_of(job))
+
+    def timed(name: str, function: Callable[[], Result]) -> Result:
+        with clock.step(name):
+            result: Result = step(name, function)
+            return result
+
+    with folders_for(job) as folders:
+        destination = Destination(job)
+        destination.check()
+        if job.anndata:
+            check_anndata()
+        source, plan = timed("plan", lambda: plan_plate(job, folders.cache))
+        earlier = published_report(destination) if job.skip_done or not job.replace else None
+        if earlier and job.skip_done and is_done(earlier, plan, destination):
+            return earlier
+        if earlier and not job.replace:
+            refuse_another_source(earlier, plan)
+        with means_for(plan, source, folders) as means:
+            found = timed("survey", lambda: survey_plate(plan, means))
+            converted = timed("convert", lambda: convert_plate(found, means))
+        outputs = timed("publish", lambda: publish_plate(converted, destination))
+        return timed("report", lambda: report_plate(converted, outputs, clock, destination, folders))

@@ -1,0 +1,1 @@
+"""Names and headers in, a conversion plan out; columns, schemas, joins. Pure functions."""

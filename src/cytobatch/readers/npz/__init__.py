@@ -1,0 +1,1 @@
+"""NPZ files of DeepProfiler."""

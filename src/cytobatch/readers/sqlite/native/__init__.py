@@ -1,0 +1,1 @@
+"""SQLite tables decoded from the pages of their files, with NumPy."""

@@ -1,0 +1,1 @@
+"""The run report as data, and its summaries and pages. No I/O."""

@@ -1,0 +1,156 @@
+"""The batch as one page that needs nothing beside it: figures, bars, a sortable table, and what went wrong.
+
+It says nothing but what the reports say, so that the same reports give the same page.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rich.filesize import decimal
+
+from cytobatch.report.batch_table import BatchTable
+from cytobatch.report.charts import Chart, bar_chart
+from cytobatch.report.relative_links import link_to
+from cytobatch.report.summary import PlateRow, PlateState, RunSummary
+
+_PACKAGE, _TEMPLATES = "cytobatch.report", "templates"
+_PLATES_WITH_TROUBLES_SHOWN = 200
+_STREAMED_PIECES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A figure in the page's table: its name for links and sorting, its heading, and how it is shown."""
+
+    name: str
+    heading: str
+    shown: Callable[[Any], str]
+
+    def value(self, run: RunSummary | None) -> Any:
+        """What rows are sorted by; None where the plate is not done."""
+        found = None if run is None else getattr(run, self.name)
+        return found.timestamp() if isinstance(found, datetime) else found
+
+    def text(self, run: RunSummary | None) -> str:
+        """What is to be read."""
+        return "" if run is None else self.shown(getattr(run, self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the figures at the top."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+def count(value: float) -> str:
+    """A count with its thousands apart."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes:02} min" if hours else f"{minutes} min {left:02} s"
+
+
+def moment(time: datetime) -> str:
+    """A time of the day, to the minute; it is in UTC, as all of them are."""
+    return f"{time:%Y-%m-%d %H:%M}"
+
+
+_COLUMNS = (
+    Column("rows", "Rows", count),
+    Column("wells", "Wells", count),
+    Column("sites", "Sites", count),
+    Column("exports", "Exports", count),
+    Column("failed_exports", "Failed", count),
+    Column("warnings", "Warnings", count),
+    Column("columns", "Columns", count),
+    Column("output_bytes", "Output", decimal),
+    Column("peak_memory_bytes", "Memory", decimal),
+    Column("seconds", "Time", duration),
+    Column("finished", "Finished (UTC)", moment),
+)
+
+
+def write_page(table: BatchTable, folder: str, path: Path) -> None:
+    """Writes the page as it is to lie in `folder`, from which it links to the reports."""
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE, _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"thousands": count, "moment": moment}
+    script = _packaged("batch_page.js")
+    troubled = _troubled(table.rows)
+    template = environment.get_template("batch_page.html.j2")
+    page = template.stream(
+        table=table,
+        style=Markup(_packaged("batch_page.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        states={state.value: table.in_state(state) for state in PlateState},
+        figures=list(_figures(table)),
+        when=_when(table),
+        versions=sorted({run.cytobatch_version for run in table.runs}),
+        charts=list(_charts(table)),
+        columns=_COLUMNS,
+        link=lambda row: link_to(row.report, folder),
+        troubled=troubled[:_PLATES_WITH_TROUBLES_SHOWN],
+        more_troubled=max(0, len(troubled) - _PLATES_WITH_TROUBLES_SHOWN),
+    )
+    page.enable_buffering(_STREAMED_PIECES)
+    page.dump(str(path), encoding="utf-8")
+
+
+def _packaged(name: str) -> str:
+    return resources.files(_PACKAGE).joinpath(_TEMPLATES, name).read_text(encoding="utf-8").strip()
+
+
+def _figures(table: BatchTable) -> Iterator[Figure]:
+    plates, done = len(table.rows), table.in_state(PlateState.DONE)
+    failed, exports = table.total("failed_exports"), table.total("exports")
+    rows = table.total("rows")
+    yield Figure("Plates done", count(done), f"of {count(plates)}")
+    yield Figure("Profile rows", count(rows), f"{count(round(rows / done))} a plate" if done else "")
+    yield Figure("Wells", count(table.total("wells")), f"{count(table.total('sites'))} sites")
+    yield Figure("Failed exports", count(failed), f"of {count(exports)}")
+    yield Figure("Plates with warnings", count(sum(run.warnings > 0 for run in table.runs)))
+    yield Figure("Output", decimal(table.total("output_bytes")))
+    yield Figure("Run time", duration(table.total("seconds")), "all plates together")
+    peak = max((run.peak_memory_bytes for run in table.runs), default=0)
+    yield Figure("Peak memory", decimal(peak), "the largest run's")
+
+
+def _when(table: BatchTable) -> tuple[datetime, datetime] | None:
+    """When the first run started and the last one finished."""
+    runs = list(table.runs)
+    return (min(run.started for run in runs), max(run.finished for run in runs)) if runs else None
+
+
+def _charts(table: BatchTable) -> Iterator[Chart]:
+    yield bar_chart("Profile rows per plate", table.rows, lambda run: run.rows)
+    yield bar_chart("Failed exports per plate", table.rows, lambda run: run.failed_exports)
+
+
+def _troubled(rows: Sequence[PlateRow]) -> list[PlateRow]:
+    """Plates of which there is more to say: those that are not as they should be first, then those with warnings."""
+    worst = [row for row in rows if row.run is None or row.reason or row.run.failed_exports]
+    seen = {id(row) for row in worst}
+    return [*worst, *(row for row in rows if id(row) not in seen and row.run is not None and row.run.troubles)]

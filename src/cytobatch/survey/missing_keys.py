@@ -1,0 +1,79 @@
+"""Tables without what they are joined by, where others have it: their objects would stand in the profile alone."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from cytobatch.config.presets.presets import Preset, SourceKind
+from cytobatch.planning.columns import IMAGE_NUMBER, TABLE_NUMBER
+from cytobatch.planning.joins import CompartmentKeys, LinkKind, find_keys, plan_joins
+from cytobatch.survey.model import SurveyedTable
+from cytobatch.survey.table_heads import Heads
+
+
+def refuse_missing_keys(heads: Sequence[Heads], preset: Preset, *, joined: bool) -> list[Heads]:
+    """Tables without a key column that most others of their name have are unsound.
+
+    Parents are keys where tables are `joined` by them, TableNumbers in an export that has any. A SQLite image table
+    without a row has no keys either.
+    """
+    tables: dict[str, list[SurveyedTable]] = {}
+    for head in heads:
+        for name, table in head.tables.items():
+            tables.setdefault(name, []).append(table)
+    usual = {name: _usual_columns(own) for name, own in tables.items()}
+    labels = {name: own[0].label for name, own in tables.items() if name not in preset.metadata}
+    needed = _needed_columns(labels, usual, joined=joined)
+    numbered = {name for name, columns in usual.items() if TABLE_NUMBER in columns}
+    return [_without_missing_keys(head, preset, needed, numbered) for head in heads]
+
+
+def _without_missing_keys(
+    head: Heads, preset: Preset, needed: Mapping[str, Sequence[str]], numbered: Collection[str]
+) -> Heads:
+    has_numbers = any(_has(table, TABLE_NUMBER) for table in head.tables.values())
+    some_objects = any(table.has_rows for name, table in head.tables.items() if name not in preset.metadata)
+    result = head
+    for name, table in head.tables.items():
+        missing = [column for column in needed.get(name, ()) if not _has(table, column)]
+        if table.has_rows and missing:
+            result = result.without(name, f"no {missing[0]} column: other exports have it in this table")
+        elif has_numbers and name in numbered and not _has(table, TABLE_NUMBER):
+            result = result.without(name, f"no {TABLE_NUMBER} column: other tables of the export have it")
+        elif name in preset.metadata and some_objects and not table.has_rows and table.kind is SourceKind.SQLITE:
+            result = result.without(name, "no rows: there are objects, but no image")
+    return result
+
+
+def _has(table: SurveyedTable, column: str) -> bool:
+    # A schema makes the list of its thousands of names anew each time.
+    return bool(table.schema.get_all_field_indices(column))
+
+
+def _needed_columns(
+    labels: Mapping[str, str], usual: Mapping[str, Sequence[str]], *, joined: bool
+) -> dict[str, list[str]]:
+    """For each compartment the columns that number images, objects and, where `joined` by them, parents."""
+    keys = {
+        name: found
+        for name, label in labels.items()
+        if (found := find_keys(name, label, usual[name], labels)) is not None
+    }
+    needed = {name: [IMAGE_NUMBER, found.object_number] for name, found in keys.items()}
+    if joined and keys:
+        _add_parents(needed, keys)
+    return needed
+
+
+def _add_parents(needed: Mapping[str, list[str]], keys: Mapping[str, CompartmentKeys]) -> None:
+    for link in plan_joins(keys, ()).links:
+        needed[link.via if link.kind is LinkKind.PARENT else link.compartment].append(link.column)
+
+
+def _usual_columns(tables: Sequence[SurveyedTable]) -> list[str]:
+    """The columns that at least half of the tables have."""
+    # Thousands of tables have few schemas between them, most of which are one object.
+    schemas = {id(table.schema): table.schema for table in tables}
+    counts = Counter[str]()
+    for schema, count in Counter(id(table.schema) for table in tables).items():
+        counts.update(dict.fromkeys(schemas[schema].names, count))
+    return [column for column, count in counts.items() if 2 * count >= len(tables)]

@@ -1,0 +1,60 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cytobatch.batch.aws.preflight import inspect, refuse_local
+from cytobatch.config.options import PlateJob
+from cytobatch.errors import JobSpecError, StorageError
+from cytobatch.pipeline.plate import run_plate
+from tests.support.plates import write_sites
+
+Upload = Callable[[Path, str], str]
+
+
+def test_plates_are_looked_at_in_order_and_one_that_is_not_there_is_its_own_fault(
+    upload: Upload, bucket: str, tmp_path: Path
+) -> None:
+    good = upload(write_sites(tmp_path / "in", 2), "P1")
+    jobs = [
+        PlateJob(source=source, destination=f"s3://{bucket}/out/{number}", plate=f"P{number}")
+        for number, source in enumerate([good, f"s3://{bucket}/absent", good])
+    ]
+    heard: list[str] = []
+    found = inspect(jobs, lambda plate: heard.append(plate.job.label))
+    assert [plate.job.label for plate in found] == ["P0", "P1", "P2"]
+    assert sorted(heard) == ["P0", "P1", "P2"]
+    assert [plate.unsound is None for plate in found] == [True, False, True]
+    assert found[0].need.source_bytes == found[2].need.source_bytes > 0
+    assert "missing or empty" in str(found[1].unsound)
+
+
+def test_a_plate_that_is_done_is_known_only_where_that_was_asked_for(
+    upload: Upload, bucket: str, tmp_path: Path
+) -> None:
+    source = upload(write_sites(tmp_path / "in", 1), "P1")
+    job = PlateJob(source=source, destination=f"s3://{bucket}/out", skip_done=True)
+    run_plate(job)
+    assert inspect([job])[0].done
+    assert not inspect([job.model_copy(update={"skip_done": False})])[0].done
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_bucket_that_is_not_there_ends_it() -> None:
+    with pytest.raises(StorageError, match="no such bucket"):
+        inspect([PlateJob(source="s3://absent-bucket-of-tests/P1", destination="s3://absent-bucket-of-tests/out")])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("source", {"source": "/data/P1", "destination": "s3://out/P1"}),
+        ("destination", {"source": "s3://in/P1", "destination": "out/P1"}),
+        ("platemap", {"source": "s3://in/P1", "destination": "s3://out/P1", "platemap": "maps"}),
+        ("load_data", {"source": "s3://in/P1", "destination": "s3://out/P1", "load_data": "/l/load_data.csv"}),
+    ],
+)
+def test_what_is_on_this_machine_cannot_be_submitted(name: str, said: dict[str, str]) -> None:
+    with pytest.raises(JobSpecError, match=f"{name} is on this machine"):
+        refuse_local([PlateJob(**said)])
+    refuse_local([PlateJob(source="s3://in/P1", destination="gs://out/P1", platemap="s3://m/map.txt")])

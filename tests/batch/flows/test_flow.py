@@ -1,0 +1,245 @@
+"""The real program with Prefect: with its own private server, and with a server that is already there."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support.plates import write_sites
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_run_needs_no_server_and_is_quiet(cytobatch: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYTOBATCH_SOURCE", str(write_sites(tmp_path / "in", 3, 4)))
+    monkeypatch.setenv("CYTOBATCH_DESTINATION", str(tmp_path / "out"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    done = cytobatch("run")
+    assert done.returncode == 0, done.stderr
+    assert "in: 12 rows x 15 columns, 1 wells, 3 sites, from 3 export(s)" in done.stdout
+    assert done.stderr.splitlines() == [f"in: {step}" for step in ("plan", "survey", "convert", "publish", "report")]
+    assert pq.read_table(tmp_path / "out" / "single_cells.parquet").num_rows == 12
+    assert not (tmp_path / "home").exists()
+
+
+def api(url: str, path: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(f"{url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def test_a_server_hears_of_flow_and_tasks_by_the_plates_name(
+    cytobatch: Run, prefect_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_url)
+    source = write_sites(tmp_path / "in", 2)
+    done = cytobatch("run", "--source", str(source), "--destination", str(tmp_path / "out"), "--plate", "BR77")
+    assert done.returncode == 0, done.stderr
+    runs = api(prefect_url, "/flow_runs/filter", {"flow_runs": {"name": {"any_": ["convert BR77"]}}})
+    assert [(run["state"]["type"], run["parameters"]["source"]) for run in runs] == [("COMPLETED", str(source))]
+    tasks = api(prefect_url, "/task_runs/filter", {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}})
+    steps = ("plan", "survey", "convert", "publish", "report")
+    assert {task["name"] for task in tasks} == {f"{step} BR77" for step in steps}
+
+
+def test_every_plate_of_a_spec_is_converted_and_a_bad_one_fails_alone(
+    cytobatch: Run, prefect_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_url)
+    write_sites(tmp_path / "P1", 2)
+    write_sites(tmp_path / "P3", 1)
+    plates = [{"plate": name, "source": str(tmp_path / name)} for name in ("P1", "P2", "P3")]
+    spec = {"defaults": {"destination": str(tmp_path / "out" / "{plate}")}, "plates": plates}
+    done = cytobatch("run", "--job-spec", json.dumps(spec))
+    assert done.returncode == 3
+    assert "error: P2: source is missing or empty" in done.stderr
+    assert "1 of 3 plates failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.parent.name for path in (tmp_path / "out").rglob("*.parquet")} == {"P1", "P3"}
+
+
+def test_the_array_index_chooses_a_plate_of_a_spec_in_a_bucket(
+    cytobatch: Run,
+    prefect_url: str,
+    upload: Callable[[Path, str], str],
+    s3: Any,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_url)
+    plates = []
+    for number in (1, 2, 3):
+        uri = upload(write_sites(tmp_path / f"P{number}", number, 5), f"in/P{number}")
+        plates.append({"plate": f"P{number}", "source": uri, "destination": f"s3://{bucket}/out/P{number}"})
+    s3.put_object(Bucket=bucket, Key="spec.json", Body=json.dumps({"plates": plates}).encode())
+    environment = {
+        "CYTOBATCH_JOB_SPEC": f"s3://{bucket}/spec.json",
+        "AWS_BATCH_JOB_ARRAY_INDEX": "1",
+        "AWS_BATCH_JOB_ID": "a:1",
+    }
+    done = cytobatch("run", env=environment)
+    assert done.returncode == 0, done.stderr
+    found = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="out")["Contents"]}
+    assert found == {"out/P2/single_cells.parquet", "out/P2/run-report.json"}
+    report = json.loads(s3.get_object(Bucket=bucket, Key="out/P2/run-report.json")["Body"].read())
+    assert report["counts"]["rows"] == 10
+
+
+def test_an_error_is_one_message_and_debug_shows_the_traceback(
+    cytobatch: Run, prefect_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_url)
+    source = write_sites(tmp_path / "in", 2)
+    (source / "P1-A01-1" / "Cells.csv").write_bytes(b"")
+    flags = ["run", "--source", str(source), "--destination", str(tmp_path / "out")]
+    done = cytobatch(*flags)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.stderr.count("error: ") == 1
+    assert "P1-A01-1/Cells.csv (cells): empty file" in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert "Traceback" in cytobatch(*flags, "--debug").stderr
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(
+    given: bool, tmp_path: Path, prefect_url: str
+) -> None:
+    source = write_sites(tmp_path / "in", 400, 20)
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")} | ({"PREFECT_API_URL": prefect_url} if given else {})
+    (tmp_path / "tmp").mkdir()
+    command = [
+        sys.executable,
+        "-m",
+        "cytobatch",
+        "run",
+        "--source",
+        str(source),
+        "--destination",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.strip() == "in: convert":
+            break
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    process.stderr.close()
+    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+PRIVATE_RUN = """
+import json, sys, urllib.request
+from cytobatch.errors import CytobatchError
+from cytobatch.batch.flows import settings as environment
+from cytobatch.config.expand import plate_jobs
+from cytobatch.config.options import PlateOptions
+
+def listed(kind):
+    url = f"{PREFECT_API_URL.value()}/{kind}/filter"
+    request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
+    return [(run["name"], run["state_type"]) for run in json.load(urllib.request.urlopen(request, timeout=30))]
+
+def job(name):
+    return plate_jobs(None, PlateOptions(source=name, destination=f"out-{name}"), None, "here", list)[0]
+
+with environment.prepared(debug=False) as private:
+    from cytobatch.batch.flows import plate, server
+    from prefect.settings import PREFECT_API_URL
+    with server.private_server(private):
+        for name in sys.argv[1:]:
+            try:
+                plate.convert(job(name), lambda *_: None)
+            except CytobatchError:
+                pass
+        server.EventsWorker.drain_all(timeout=10)
+        answer = {kind: listed(kind) for kind in ("flow_runs", "task_runs")}
+print(json.dumps(answer))
+"""
+
+
+def test_a_private_server_records_flows_and_tasks(tmp_path: Path) -> None:
+    write_sites(tmp_path / "good", 1)
+    done = subprocess.run(
+        [sys.executable, "-c", PRIVATE_RUN, "good", "bad"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = {kind: dict(runs) for kind, runs in json.loads(done.stdout).items()}
+    assert found["flow_runs"] == {"convert good": "COMPLETED", "convert bad": "FAILED"}
+    steps = {name: state for name, state in found["task_runs"].items() if name.endswith(" good")}
+    assert {"plan good", "convert good", "publish good", "report good"} <= set(steps)
+    assert set(steps.values()) == {"COMPLETED"}
+    assert found["task_runs"]["plan bad"] == "FAILED"
+
+
+MIGRATED = """
+import asyncio
+from prefect.server.database import provide_database_interface
+asyncio.run(provide_database_interface().create_db())
+"""
+MADE = """
+import sys, pathlib
+from cytobatch.batch.flows.server import make_tables
+make_tables(pathlib.Path(sys.argv[1]))
+"""
+
+
+def columns_and_keys(database: Path) -> dict[str, set[str]]:
+    """The columns of each table, and what must be unique in it."""
+    found = {}
+    with closing(sqlite3.connect(database)) as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")}
+            indexes = connection.execute(f"PRAGMA index_list('{table}')").fetchall()
+            keys = [
+                [row[2] or "expression" for row in connection.execute(f"PRAGMA index_info('{index[1]}')")]
+                for index in indexes
+                if index[2]
+            ]
+            found[table] = columns | {f"unique {', '.join(key)}" for key in keys}
+    return found
+
+
+def test_tables_made_from_models_are_those_that_migrations_make(tmp_path: Path) -> None:
+    migrated, made = tmp_path / "migrated.db", tmp_path / "made.db"
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "home"), "DO_NOT_TRACK": "1"}
+    url = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{migrated}"}
+    subprocess.run([sys.executable, "-c", MIGRATED], env=environment | url, check=True)
+    subprocess.run([sys.executable, "-c", MADE, str(made)], env=environment, check=True)
+    theirs, ours = columns_and_keys(migrated), columns_and_keys(made)
+    assert {"flow", "flow_run", "task_run", "flow_run_state", "task_run_state"} <= set(ours) <= set(theirs)
+    # Columns that no model has any more stay behind in tables that were migrated; nothing that a model has may lack.
+    assert all(ours[table] <= theirs[table] for table in ours)
+
+
+def test_a_run_with_its_own_server_touches_no_database_of_the_user(
+    cytobatch: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{tmp_path / 'mine.db'}")
+    done = cytobatch("run", "--source", str(write_sites(tmp_path / "in", 1)), "--destination", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "mine.db").exists()
+
+
+def test_a_run_with_a_server_imports_none(prefect_url: str, tmp_path: Path) -> None:
+    source, environment = write_sites(tmp_path / "in", 1), {**os.environ, "PREFECT_API_URL": prefect_url}
+    flags = ["run", "--source", str(source), "--destination", str(tmp_path / "out")]
+    command = [sys.executable, "-X", "importtime", "-m", "cytobatch", *flags]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "prefect" in imported
+    assert "prefect.server" not in imported

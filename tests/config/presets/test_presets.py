@@ -1,0 +1,135 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytobatch.config.presets.gallery import networks_folder, plate_sources
+from cytobatch.config.presets.presets import PRESETS, PresetName, SourceKind
+from cytobatch.config.presets.wells import (
+    Place,
+    normalise_well,
+    place_of_file,
+    place_of_folder,
+    row_letters,
+    site_number,
+    well_of_row_and_column,
+)
+from cytobatch.formats.incarta import columns as incarta
+
+
+@pytest.mark.parametrize(
+    ("text", "well"),
+    [
+        ("A1", "A01"),
+        ("a1", "A01"),
+        ("P24", "P24"),
+        ("A-01", "A01"),
+        ("A001", "A01"),
+        (" B 3 ", "B03"),
+        ("C - 3", "C03"),
+        ("AA1", "AA01"),
+        ("af48", "AF48"),
+        ("", None),
+        ("  ", None),
+        ("AG01", "AG01"),
+        ("A49", "A49"),
+        ("control", "control"),
+        ("A0", "A0"),
+    ],
+)
+def test_wells_are_normalised(text: str, well: str | None) -> None:
+    assert normalise_well(text) == well
+
+
+@given(st.integers(1, 32), st.integers(1, 48), st.booleans(), st.sampled_from(["", "-", "_"]))
+def test_every_well_of_1536_has_one_name(row: int, column: int, lower: bool, gap: str) -> None:
+    letters = row_letters(row)
+    name = f"{letters}{column:02d}"
+    written = f"{letters.lower() if lower else letters}{gap}{column}"
+    assert normalise_well(written) == name
+    assert normalise_well(name) == name
+    assert well_of_row_and_column(str(row), str(column)) == name
+    assert well_of_row_and_column(letters, str(column)) == name
+
+
+@pytest.mark.parametrize(("row", "column"), [("0", "1"), ("33", "1"), ("A", "x"), ("", ""), ("AZ", "3"), ("A", "49")])
+def test_what_is_no_row_and_column_is_no_well(row: str, column: str) -> None:
+    assert well_of_row_and_column(row, column) is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "place"),
+    [
+        ("BR00116991-A01-1", Place("BR00116991", "A01", "1")),
+        ("plate-with-dashes-P24-9", Place("plate-with-dashes", "P24", "9")),
+        ("BR00116991-A01", Place("BR00116991", "A01", None)),
+        ("A01-1", Place(None, "A01", "1")),
+        ("E17_s04", Place(None, "E17", "4")),
+        ("A1-1", Place(None, "A01", "1")),
+        ("A01", Place(None, "A01", None)),
+        ("export-v2", Place()),
+        ("1", Place()),
+        ("analysis", Place()),
+        ("run-Z99", Place()),
+    ],
+)
+def test_folders_tell_plate_well_and_site(folder: str, place: Place) -> None:
+    assert place_of_folder(folder) == place
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/x/P1/A01_5.npz", Place("P1", "A01", "5")),
+        ("P1/a1-5.npz", Place("P1", "A01", "5")),
+        ("net/batch/P1/A01/05/embedding.npz", Place("P1", "A01", "5")),
+        ("P1/A01/5.npz", Place("P1", "A01", "5")),
+        ("P1/A01-5/embedding.npz", Place("P1", "A01", "5")),
+        ("P1-A01-5/x.npz", Place("P1", "A01", "5")),
+        ("A01_5.npz", Place(None, "A01", "5")),
+        ("2020/5/x.npz", Place()),
+        ("P1/A01/x.npz", Place()),
+        ("x.npz", Place()),
+    ],
+)
+def test_the_path_of_a_file_tells_plate_well_and_site(path: str, place: Place) -> None:
+    assert place_of_file(path) == place
+
+
+def test_a_workspace_has_a_plate_in_analysis_or_backend() -> None:
+    csv, sqlite, npz = (frozenset({kind}) for kind in (SourceKind.CSV, SourceKind.SQLITE, SourceKind.NPZ))
+    both = [place.folder for place in plate_sources("s3://b/w/", "B1", "P1", csv | sqlite)]
+    assert both == ["s3://b/w/analysis/B1/P1", "s3://b/w/backend/B1/P1"]
+    assert [place.folder for place in plate_sources("/w", "B1", "P1", sqlite)] == ["/w/backend/B1/P1"]
+    network = "/w_dl/embeddings/net"
+    assert [place.folder for place in plate_sources(network, "B1", "P1", npz)] == [f"{network}/B1/P1"]
+    assert plate_sources(network, "B1", "P1", csv) == ()
+    assert networks_folder("s3://b/workspace_dl/") == "s3://b/workspace_dl/embeddings"
+    assert networks_folder("/w/embeddings") == "/w/embeddings"
+    assert networks_folder(network) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "measured", "counted"),
+    [
+        ("Primary Target Area wv1", True, False),
+        ("F Actin Intensity/Global Bckg wv12", True, False),
+        ("F Actin Neighbor Count wv2", True, True),
+        ("Mitochondria Org per Cell wv3", True, True),
+        ("OBJECT ID", False, False),
+        ("Acquisition Time Stamp", False, False),
+        ("wv", False, False),
+    ],
+)
+def test_incartas_names_tell_what_is_measured(column: str, measured: bool, counted: bool) -> None:
+    assert (incarta.is_measurement(column), incarta.is_count(column)) == (measured, counted)
+
+
+@pytest.mark.parametrize(
+    ("text", "site"), [("3", 3), ("s03", 3), ("site_12", 12), ("f7", 7), ("top", None), ("1.5", None)]
+)
+def test_site_numbers(text: str, site: int | None) -> None:
+    assert site_number(text) == site
+
+
+def test_every_preset_but_auto_is_described() -> None:
+    assert set(PRESETS) == set(PresetName) - {PresetName.AUTO}

@@ -1,0 +1,56 @@
+"""What in columns of floats is no finite number."""
+
+import math
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytobatch.conversion.nonfinite import NotFinite, all_finite, not_finite
+
+VALUES = st.lists(st.one_of(st.none(), st.floats()), max_size=8)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=6))
+def test_each_column_is_counted_over_all_pieces(first: list[list[float | None]]) -> None:
+    rows = max(map(len, first))
+    columns = [[*column, *[0.5] * (rows - len(column))] for column in first]
+    whole = pa.table({str(n): pa.array(column, pa.float64()) for n, column in enumerate(columns)})
+    table = pa.concat_tables([whole.slice(start, 3) for start in range(0, rows, 3)] or [whole])
+    expected = []
+    for name, column in enumerate(columns):
+        there = [value for value in column if value is not None]
+        counts = (column.count(None), sum(map(math.isnan, there)), sum(map(math.isinf, there)))
+        if any(counts):
+            expected.append(NotFinite(str(name), *counts))
+    assert not_finite(table) == expected
+
+
+def test_columns_of_several_widths_beside_others_are_counted() -> None:
+    table = pa.table(
+        {
+            "n": pa.array([1, None], pa.int64()),
+            "s": pa.array(["a", None]),
+            "f": pa.array([1.0, None], pa.float32()),
+            "d": pa.array([1.0, math.nan]),
+        }
+    )
+    assert not_finite(table) == [NotFinite("f", 1, 0, 0), NotFinite("d", 0, 1, 0)]
+
+
+def test_a_sum_beyond_all_numbers_is_no_infinity() -> None:
+    column = pa.array([1e308, 1e308])
+    assert not_finite(pa.table({"d": column})) == []
+    assert not all_finite(pa.chunked_array([column]))
+
+
+def test_a_table_without_floats_or_rows_has_none() -> None:
+    assert not_finite(pa.table({"n": [1]})) == []
+    assert not_finite(pa.schema([("d", pa.float64())]).empty_table()) == []
+
+
+@pytest.mark.parametrize("count", [511, 512, 513])
+def test_any_number_of_columns_is_looked_at(count: int) -> None:
+    table = pa.table({str(n): [math.inf if n == count - 1 else 0.0] for n in range(count)})
+    assert not_finite(table) == [NotFinite(str(count - 1), 0, 0, 1)]

@@ -1,0 +1,148 @@
+"""A SQLite plate too large for memory: the same profile as of one that is read whole, whatever way it is read."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytobatch.conversion.out_of_core import split
+from cytobatch.report.model import RunReport
+from cytobatch.synthetic import ParentNumbers, PlateFormat, SyntheticPlate, write_plate
+from tests.support.plates import convert, cytominer_tables, site_tables, write_sqlite
+
+LARGE, SMALL = 2**32, 2**26
+"""Memory in which a file is read whole, and in which it is not."""
+OBJECTS = 2000
+
+indices = st.none() | st.integers(0, 29)
+
+
+@given(places=st.lists(st.tuples(indices, indices), min_size=1, max_size=40), each=st.integers(1, 50))
+def test_parts_hold_all_rows_of_each_table_and_name_the_same(
+    places: list[tuple[int | None, int | None]], each: int
+) -> None:
+    rows = pa.table(
+        {name: pa.array(column, pa.int64()) for name, column in zip("ab", zip(*places, strict=True), strict=True)}
+    )
+    parts = split(rows, {"a": 30, "b": 30}, each)
+    for name in "ab":
+        read = [part.read[name] for part in parts]
+        assert set(np.concatenate(read).tolist()) == set(range(30))
+        assert all((np.diff(numbers) > 0).all() for numbers in read)
+        named = [
+            None if place is None else int(part.read[name][place])
+            for part in parts
+            for place in part.rows[name].to_pylist()
+        ]
+        assert named == rows[name].to_pylist()
+    assert [part.rows.num_rows for part in parts[:-1]] == [each] * (len(parts) - 1)
+
+
+def test_a_row_that_no_part_has_is_read_once() -> None:
+    rows = pa.table({"a": pa.array([2, 3, 6, 9], pa.int64())})
+    read = [part.read["a"].tolist() for part in split(rows, {"a": 12}, 2)]
+    assert read == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+
+
+def plate(path: Path, sites: int = 40) -> Path:
+    """Sites in an order other than that of their TableNumbers, as they are checksums in real plates."""
+    exports = [
+        cytominer_tables(site_tables(OBJECTS, image=n, offset=1000.0 * n), f"{n * 7919 % 1009:04}")
+        for n in range(1, sites + 1)
+    ]
+    return write_sqlite(path, *exports)
+
+
+def both(source: Path, folder: Path, **options: Any) -> tuple[pa.Table, RunReport]:
+    """The profile, which is the same with much memory and with little."""
+    large, told = convert(source, folder / "large", memory=LARGE, **options)
+    small, report = convert(source, folder / "small", memory=SMALL, workers=2, **options)
+    assert small.equals(large)
+    assert [one.sha256 for one in report.outputs] == [one.sha256 for one in told.outputs]
+    for part in ("counts", "repairs", "odd_values", "warnings"):
+        assert getattr(report, part) == getattr(told, part)
+    # Exports that fail are told when they are met, and not all are met in the same order.
+    assert sorted(map(repr, report.ledger)) == sorted(map(repr, told.ledger))
+    return small, report
+
+
+@pytest.mark.parametrize("sort_output", [True, False])
+def test_a_large_plate(tmp_path: Path, sort_output: bool) -> None:
+    path = plate(tmp_path / "in" / "p.sqlite")
+    assert path.stat().st_size > SMALL // 16
+    assert both(path, tmp_path, sort_output=sort_output)[0].num_rows == 40 * OBJECTS
+
+
+@pytest.mark.parametrize("is_shuffled", [False, True])
+def test_a_large_plate_of_wide_rows(tmp_path: Path, is_shuffled: bool) -> None:
+    made = SyntheticPlate(wells=4, sites=4, cells=50, features=400, parent_numbers=ParentNumbers.CROSSED)
+    write_plate(made, tmp_path / "in", PlateFormat.SQLITE)
+    if is_shuffled:
+        with closing(sqlite3.connect(next((tmp_path / "in").iterdir()), isolation_level=None)) as connection:
+            connection.executescript(
+                "CREATE TABLE n AS SELECT * FROM Nuclei ORDER BY random();"
+                "DROP TABLE Nuclei; ALTER TABLE n RENAME TO Nuclei"
+            )
+    assert both(tmp_path / "in", tmp_path)[0].num_rows == made.cell_count()
+
+
+def test_several_large_files_and_small_ones(tmp_path: Path) -> None:
+    for name, sites in (("a", 40), ("b", 2), ("c", 3), ("d", 40)):
+        plate(tmp_path / "in" / f"{name}.sqlite", sites)
+    assert both(tmp_path / "in", tmp_path)[0].num_rows == 85 * OBJECTS
+
+
+def test_values_that_are_no_numbers_are_told_once(tmp_path: Path) -> None:
+    path = plate(tmp_path / "in" / "p.sqlite")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE Cells SET Cells_AreaShape_Area = 'nan' WHERE rowid % 100 = 0")
+        connection.execute("UPDATE Nuclei SET Nuclei_AreaShape_Area = 'inf' WHERE rowid % 1000 = 0")
+        connection.commit()
+    _, report = both(path, tmp_path)
+    assert {(one.column, one.text): one.count for one in report.repairs} == {
+        ("Cells_AreaShape_Area", "nan"): 800,
+        ("Nuclei_AreaShape_Area", "inf"): 80,
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "PRAGMA journal_mode = WAL",
+        "CREATE TABLE n AS SELECT * FROM Nuclei ORDER BY random(); DROP TABLE Nuclei; ALTER TABLE n RENAME TO Nuclei",
+        "ALTER TABLE Cells ADD COLUMN Cells_Later FLOAT DEFAULT 3.5",
+        "DELETE FROM Cells WHERE rowid % 3 = 0; DELETE FROM Cytoplasm WHERE rowid % 5 = 0; VACUUM",
+        "UPDATE Cytoplasm SET Cytoplasm_Parent_Nuclei = NULL WHERE rowid % 9 = 0",
+    ],
+    ids=["write-ahead log", "no order", "added column", "rows deleted", "no parents"],
+)
+def test_plates_that_came_to_be_in_other_ways(tmp_path: Path, change: str) -> None:
+    path = plate(tmp_path / "in" / "p.sqlite")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(change)
+    both(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE Cells SET ObjectNumber = 2.5 WHERE rowid = 17",
+        "INSERT INTO Cells SELECT * FROM Cells WHERE rowid = 17",
+    ],
+    ids=["a fraction", "twice the same"],
+)
+def test_keys_at_fault_fail_a_large_file_as_a_small_one(tmp_path: Path, change: str) -> None:
+    for name in ("a", "b"):
+        plate(tmp_path / "in" / f"{name}.sqlite")
+    with closing(sqlite3.connect(tmp_path / "in" / "b.sqlite")) as connection:
+        connection.execute(change)
+        connection.commit()
+    small, report = both(tmp_path / "in", tmp_path, max_failed_exports=1)
+    assert small.num_rows == 40 * OBJECTS
+    assert report.counts.failed_exports == 1

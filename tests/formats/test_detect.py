@@ -1,0 +1,148 @@
+import pytest
+
+from cytobatch.config.options import PlateJob
+from cytobatch.config.presets.presets import PresetName, SourceKind
+from cytobatch.config.presets.wells import Place
+from cytobatch.errors import LayoutError
+from cytobatch.formats.cellprofiler_csv.exports import csv_stems
+from cytobatch.formats.detect import make_plan
+from cytobatch.planning.inventory import Inventory, SourceFile
+from cytobatch.planning.model import ConversionPlan
+
+KEYS = ("ImageNumber", "ObjectNumber")
+HEADERS = {"experiment": ("Key", "Value"), "object": KEYS, "ph3": (*KEYS, "Parent_Nuclei"), "summary": ("a", "b")}
+
+
+def plan(*paths: str, preset: PresetName = PresetName.AUTO, root: str = "/in", **options: object) -> ConversionPlan:
+    inventory = Inventory.of(root, [SourceFile(path, 10) for path in paths])
+    job = PlateJob.model_validate({"source": root, "destination": "/out", "preset": preset, **options})
+    headers = {stem: HEADERS.get(stem.rsplit("_", 1)[-1], ()) for stem in csv_stems(inventory)}
+    return make_plan(job, inventory, headers)
+
+
+def site(folder: str, *names: str) -> list[str]:
+    return [f"{folder}/{name}.csv" for name in names or ("Image", "Cells", "Cytoplasm", "Nuclei")]
+
+
+def test_each_folder_of_tables_is_an_export() -> None:
+    found = plan(*site("P1-A01-2"), *site("P1-A01-1"), *site("P1-A01-10"), "notes.txt")
+    assert [export.path for export in found.exports] == ["P1-A01-1", "P1-A01-2", "P1-A01-10"]
+    assert [export.index for export in found.exports] == [0, 1, 2]
+    assert found.exports[0].place == Place("P1", "A01", "1")
+    assert set(found.exports[0].tables) == {"image", "cells", "cytoplasm", "nuclei"}
+    assert found.kind is SourceKind.CSV
+    assert [(file.path, reason) for file, reason in found.ignored] == [("notes.txt", "no table of this layout")]
+    assert found.size == 120
+
+
+def test_a_whole_plate_folder_is_one_export_and_named_by_the_source() -> None:
+    found = plan("Image.csv", "Cells.csv", "Nuclei.csv", root="/in/P1-A01-1/")
+    assert [export.path for export in found.exports] == ["."]
+    assert found.exports[0].place == Place("P1", "A01", "1")
+    assert found.compartments == ("cells", "nuclei")
+
+
+def test_auto_takes_extra_compartments_by_their_headers() -> None:
+    found = plan(*site("1"), "1/PH3.csv", "1/Experiment.csv", "1/object.csv", "1/Summary.csv")
+    assert found.compartments == ("cells", "cytoplasm", "nuclei", "ph3")
+    assert found.exports[0].tables["ph3"].label == "PH3"
+    assert {file.stem for file, _ in found.ignored} == {"Experiment", "object", "Summary"}
+
+
+def test_a_preset_takes_its_own_tables_only() -> None:
+    assert plan(*site("1"), "1/PH3.csv", preset=PresetName.CELLPROFILER_CSV).compartments == (
+        "cells",
+        "cytoplasm",
+        "nuclei",
+    )
+
+
+def test_an_export_prefix_is_no_part_of_a_tables_name() -> None:
+    found = plan(*site("1", "MyExpt_Image", "MyExpt_Cells", "MyExpt_Nuclei"))
+    assert found.compartments == ("cells", "nuclei")
+    assert found.exports[0].tables["cells"].label == "Cells"
+
+
+def test_what_one_export_lacks_is_known() -> None:
+    found = plan(*site("1"), *site("2", "Image", "Cells", "Nuclei"))
+    assert [export.missing for export in found.exports] == [(), ("cytoplasm",)]
+
+
+def test_sqlite_files_are_exports() -> None:
+    found = plan("BR1/BR1.sqlite", "BR1/log.txt")
+    assert (found.kind, found.preset) == (SourceKind.SQLITE, None)
+    assert found.exports[0].place.plate == "BR1"
+
+
+def test_the_preset_decides_between_csv_and_sqlite() -> None:
+    paths = [*site("1"), "plate.sqlite"]
+    assert plan(*paths, preset=PresetName.CELLPROFILER_CSV).kind is SourceKind.CSV
+    assert plan(*paths, preset=PresetName.CELLPROFILER_SQLITE).kind is SourceKind.SQLITE
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "what"),
+    [
+        ([*site("1"), "plate.sqlite"], {}, "ambiguous layout"),
+        ([*site("1"), "1/cells.csv"], {}, "ambiguous layout"),
+        ([*site("a"), *site("a/b")], {}, "ambiguous layout"),
+        (["readme.txt"], {}, "nothing here fits preset 'auto'"),
+        (["plate.sqlite"], {"preset": "cellprofiler_csv"}, "nothing here fits preset 'cellprofiler_csv'"),
+        (site("1", "Image", "Cells"), {"preset": "cellprofiler_csv"}, "no table for compartment(s) nuclei, cytoplasm"),
+        (site("1"), {"compartments": ["cells", "ghosts"]}, "no table for compartment(s) ghosts"),
+        (site("1", "Image"), {}, "no compartment tables"),
+    ],
+)
+def test_what_fits_no_layout_or_two_is_refused(paths: list[str], options: dict[str, object], what: str) -> None:
+    with pytest.raises(LayoutError) as caught:
+        plan(*paths, **options)
+    assert caught.value.what == what
+    assert caught.value.remedy
+
+
+def test_a_sqlite_file_is_staged_with_its_write_ahead_log() -> None:
+    found = plan("p.sqlite", "p.sqlite-wal", "q.sqlite", "p.sqlite-shm")
+    assert [[file.path for file in export.files] for export in found.exports] == [
+        ["p.sqlite", "p.sqlite-wal"],
+        ["q.sqlite"],
+    ]
+
+
+INCARTA = ("OBJECT ID", "WELL LABEL", "Row")
+
+
+def test_auto_knows_incartas_files_by_their_headers_and_deepprofilers_by_their_names() -> None:
+    inventory = Inventory.of("/in", [SourceFile(path, 10) for path in ("day 0.csv", "day 1.csv", "notes.csv")])
+    headers = {"day 0": INCARTA, "day 1": INCARTA, "notes": ("a", "b")}
+    found = make_plan(PlateJob(source="/in", destination="/out"), inventory, headers)
+    assert (found.kind, [export.path for export in found.exports]) == (SourceKind.IN_CARTA, ["day 0.csv", "day 1.csv"])
+    assert [file.path for file, _ in found.ignored] == ["notes.csv"]
+    found = plan("P1/A01_1.npz", "P1/B02/3/embedding.npz", "log.txt")
+    assert found.kind is SourceKind.NPZ
+    assert [export.place for export in found.exports] == [Place("P1", "A01", "1"), Place("P1", "B02", "3")]
+
+
+def test_a_combined_file_stands_for_compartments_where_they_have_no_files() -> None:
+    groups = ("Image", "Cells", "Cells", "Nuclei")
+    headers = {"image": (), "object": groups, "cells": ()}
+    paths = ["1/image.csv", "1/object.csv", "2/image.csv", "2/object.csv", "2/cells.csv"]
+    inventory = Inventory.of("/in", [SourceFile(path, 10) for path in paths])
+    job = PlateJob(source="/in", destination="/out")
+    one, two = make_plan(job, inventory, headers).exports
+    assert {name: table.combined for name, table in one.tables.items()} == {
+        "image": False,
+        "cells": True,
+        "nuclei": True,
+    }
+    assert [file.path for file in one.files] == ["1/image.csv", "1/object.csv"]
+    assert {name: table.combined for name, table in two.tables.items()} == {"image": False, "cells": False}
+    assert two.missing == ("nuclei",)
+    only = PlateJob(source="/in", destination="/out", compartments=("cells",))
+    assert set(make_plan(only, inventory, headers).exports[0].tables) == {"image", "cells"}
+
+
+def test_two_kinds_at_once_are_told_apart_by_the_preset() -> None:
+    paths = [*site("1"), "P1/A01_1.npz"]
+    with pytest.raises(LayoutError, match="ambiguous layout"):
+        plan(*paths)
+    assert plan(*paths, preset=PresetName.DEEPPROFILER).kind is SourceKind.NPZ

@@ -1,0 +1,305 @@
+import datetime
+import hashlib
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycytominer.cyto_utils.load import load_profiles
+
+from cytobatch.config.option_types import AnnDataFormat
+from cytobatch.errors import InternalError
+from cytobatch.output.anndata_writer import write
+
+pytestmark = pytest.mark.filterwarnings("error")
+both = pytest.mark.parametrize("kind", list(AnnDataFormat))
+kinds = st.sampled_from(AnnDataFormat)
+NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
+
+MIXED = pa.table(
+    {
+        "Metadata_Well": ["B02", "A10", None, "A10", "ü \"'"],
+        "Cells_Area": [1.5, None, float("inf"), -0.0, 1e300],
+        "whole": pa.array([3, 1, 2**53 + 1, -5, 0], pa.int64()),
+        "holes": pa.array([3, None, 2**53 + 1, None, 0]),
+        "small": pa.array([1, 2, 3, 4, None], pa.int16()),
+        "Nuclei_Count": [1, 2, None, 4, 5],
+        "yes": [True, False, True, True, False],
+        "perhaps": [True, None, None, True, False],
+        "double": [0.5, None, 2.5, 3.5, 4.5],
+        "single": pa.array([0.5, None, 2.5, 3.5, 4.5], pa.float32()),
+        "day": [datetime.date(2026, 1, 2), None, datetime.date(2025, 1, 2), None, None],
+        "time": pa.array([datetime.datetime(2026, 1, 2, 3, 4), None, None, None, None], pa.timestamp("s")),
+        "list": [[1, 2], None, [], None, None],
+        "blob": [b"\xff", None, b"a", None, None],
+        "coded": pa.array(["x", "y", None, "x", "x"]).dictionary_encode(),
+        "nothing": pa.nulls(5),
+        "empty": pa.nulls(5, pa.string()),
+    }
+)
+FEATURES = ("Nuclei_Count", "Cells_Area")
+
+
+def saved(
+    folder: Path, kind: AnnDataFormat, table: pa.Table, features: Sequence[str], sizes: Sequence[int] = ()
+) -> Path:
+    """The table, written in pieces of these sizes and then the rest."""
+    path = folder / f"a.{kind}"
+    write(pieces(table, sizes), table.schema, features, table.num_rows, path, kind)
+    return path
+
+
+def pieces(table: pa.Table, sizes: Sequence[int]) -> Iterator[pa.Table]:
+    for size in sizes:
+        yield table.slice(0, size)
+        table = table.slice(size)
+    yield table
+
+
+def loaded(path: Path) -> anndata.AnnData:
+    return anndata.read_h5ad(path) if path.suffix == ".h5ad" else anndata.read_zarr(path)
+
+
+def matrix(table: pa.Table, features: Sequence[str]) -> Any:
+    columns = [table[name].to_numpy().astype(float) for name in features]
+    return np.column_stack(columns) if columns else np.empty((table.num_rows, 0))
+
+
+def text(*values: str | None) -> pd.Categorical:
+    categories = pd.Index(sorted({value for value in values if value is not None}), dtype=object)
+    return pd.Categorical(values, categories=categories)
+
+
+@both
+@pytest.mark.parametrize("sizes", [(), (1,), (0, 2, 0), (4, 1), (1, 1, 1, 1)])
+def test_what_is_read_back_is_what_was_written(tmp_path: Path, kind: AnnDataFormat, sizes: Sequence[int]) -> None:
+    read = loaded(saved(tmp_path, kind, MIXED, FEATURES, sizes))
+    assert read.X.dtype == np.float64
+    np.testing.assert_array_equal(read.X, matrix(MIXED, FEATURES))
+    assert list(read.var_names) == list(FEATURES)
+    assert read.var.columns.empty
+    expected = pd.DataFrame(
+        {
+            "Metadata_Well": text("B02", "A10", None, "A10", "ü \"'"),
+            "whole": np.array([3, 1, 2**53 + 1, -5, 0]),
+            "holes": pd.array([3, None, 2**53 + 1, None, 0], "Int64"),
+            "small": pd.array([1, 2, 3, 4, None], "Int64"),
+            "yes": [True, False, True, True, False],
+            "perhaps": pd.array([True, None, None, True, False], "boolean"),
+            "double": [0.5, np.nan, 2.5, 3.5, 4.5],
+            "single": np.array([0.5, np.nan, 2.5, 3.5, 4.5], np.float32),
+            "day": text("2026-01-02", None, "2025-01-02", None, None),
+            "time": text("2026-01-02 03:04:00", None, None, None, None),
+            "list": text("[1, 2]", None, "[]", None, None),
+            "blob": text("b'\\xff'", None, "b'a'", None, None),
+            "coded": text("x", "y", None, "x", "x"),
+            "nothing": text(*[None] * 5),
+            "empty": text(*[None] * 5),
+        },
+        index=["0", "1", "2", "3", "4"],
+    )
+    pd.testing.assert_frame_equal(read.obs, expected)
+
+
+@both
+@given(data=st.data(), sizes=st.lists(st.integers(0, 40), max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_pieces_of_any_size(
+    tmp_path_factory: pytest.TempPathFactory, kind: AnnDataFormat, data: st.DataObject, sizes: list[int]
+) -> None:
+    rows = sum(sizes)
+    texts = data.draw(st.lists(st.sampled_from(["a", "b", "", None]), min_size=rows, max_size=rows))
+    table = pa.table({"x": pa.array(range(rows), pa.float64()), "s": pa.array(texts, pa.string())})
+    read = loaded(saved(tmp_path_factory.mktemp("a"), kind, table, ["x"], sizes))
+    assert read.X.tolist() == [[row] for row in range(rows)]
+    assert read.obs["s"].astype(object).where(read.obs["s"].notna(), None).tolist() == texts
+
+
+@both
+@pytest.mark.parametrize("features", [FEATURES, ()])
+def test_without_rows(tmp_path: Path, kind: AnnDataFormat, features: Sequence[str]) -> None:
+    path = tmp_path / f"a.{kind}"
+    write([], MIXED.schema, features, 0, path, kind)
+    read = loaded(path)
+    assert read.X.shape == (0, len(features))
+    assert list(read.obs.columns) == [name for name in MIXED.column_names if name not in features]
+
+
+@both
+def test_without_features_or_without_others(tmp_path: Path, kind: AnnDataFormat) -> None:
+    assert loaded(saved(tmp_path, kind, MIXED, (), [2])).shape == (5, 0)
+    only = loaded(saved(tmp_path, kind, MIXED.select(FEATURES), FEATURES, [2]))
+    assert (only.shape, list(only.obs_names)) == ((5, 2), ["0", "1", "2", "3", "4"])
+
+
+@both
+def test_x_is_single_only_if_all_features_are(tmp_path: Path, kind: AnnDataFormat) -> None:
+    single = loaded(saved(tmp_path, kind, MIXED, ["single"])).X
+    assert single.dtype == np.float32
+    np.testing.assert_array_equal(single, matrix(MIXED, ["single"]))
+    several = loaded(saved(tmp_path, kind, MIXED, ["single", "whole", "small"])).X
+    assert several.dtype == np.float64
+    np.testing.assert_array_equal(several, matrix(MIXED, ["single", "whole", "small"]))
+
+
+@both
+def test_a_matrix_of_many_chunks(tmp_path: Path, kind: AnnDataFormat) -> None:
+    values = np.random.default_rng(0).normal(size=(800, 3000))
+    table = pa.table({f"f{n}": values[:, n] for n in range(3000)})
+    path = saved(tmp_path, kind, table, table.column_names, [1, 173, 200, 0, 374])
+    np.testing.assert_array_equal(loaded(path).X, values)
+
+
+def test_how_x_lies_on_disk(tmp_path: Path) -> None:
+    table = pa.table({f"f{n}": np.zeros(800) for n in range(3000)})
+    with h5py.File(saved(tmp_path, AnnDataFormat.H5AD, table, table.column_names)) as file:
+        assert (file["X"].chunks, file["X"].compression) == ((174, 3000), "gzip")
+    group = zarr.open_group(saved(tmp_path, AnnDataFormat.ZARR, table, table.column_names), mode="r")
+    assert group["X"].chunks == (699, 3000)
+    assert group.metadata.zarr_format == 2
+    assert "X" in group.metadata.consolidated_metadata.metadata
+    assert "raw" not in group
+
+
+@given(kinds, st.lists(NAMES, unique=True, min_size=1, max_size=8), st.integers(0, 8))
+@settings(max_examples=60, deadline=None)
+def test_any_column_names(
+    tmp_path_factory: pytest.TempPathFactory, kind: AnnDataFormat, names: list[str], count: int
+) -> None:
+    check_names(tmp_path_factory.mktemp("a"), kind, names[:count], names[count:])
+
+
+@both
+def test_hard_column_names(tmp_path: Path, kind: AnnDataFormat) -> None:
+    hard = [
+        "Intensity/Global Bckg wv1",
+        "Intensity\u2215Global Bckg wv1",
+        "/",
+        "//",
+        "/a",
+        "a/",
+        "a",
+        "a/b",
+        "a\\b",
+        "a//b",
+        "a\u2215b",
+        "a\u2216b",
+        "",
+        ".",
+        "..",
+        "_",
+        "._",
+        "_index",
+        "_index_",
+        "index",
+        ".zgroup",
+        ".zattrs",
+        "zarr.json",
+        "codes",
+        "X",
+        "it's",
+        '"q"',
+        "µ ☃ é",
+        " ",
+        "\n",
+    ]
+    check_names(tmp_path, kind, [], hard)
+    check_names(tmp_path, kind, hard, [])
+    check_names(tmp_path, kind, hard[1::2], hard[::2])
+
+
+def check_names(folder: Path, kind: AnnDataFormat, features: list[str], others: list[str]) -> None:
+    table = pa.table({name: [n, n + 1] for n, name in enumerate([*features, *others])})
+    path = saved(folder, kind, table, features)
+    read = loaded(path)
+    assert list(read.var_names) == features
+    assert read.X.tolist() == [list(range(first, first + len(features))) for first in (0, 1)]
+    assert read.obs.T.to_numpy().tolist() == [[n, n + 1] for n in range(len(features), len(features) + len(others))]
+    assert len({*read.obs.columns, *features}) == len(others) + len(features)
+    assert load_profiles(path).shape == (2, len(others) + len(features))
+
+
+@both
+def test_only_names_that_the_stores_cannot_hold_are_changed(tmp_path: Path, kind: AnnDataFormat) -> None:
+    names = ["a/b", "a\\b", "a\u2215b", "_index", "a b", "Metadata_Well"]
+    read = loaded(saved(tmp_path, kind, pa.table({name: [1] for name in names}), []))
+    assert list(read.obs.columns) == ["a\u2215b_", "a\u2216b", "a\u2215b", "_index_", "a b", "Metadata_Well"]
+
+
+@both
+def test_pycytominer_reads_it(tmp_path: Path, kind: AnnDataFormat) -> None:
+    frame = load_profiles(saved(tmp_path, kind, MIXED, FEATURES, [3]))
+    assert set(frame.columns) == set(MIXED.column_names)
+    np.testing.assert_array_equal(frame[list(FEATURES)], matrix(MIXED, FEATURES))
+    assert frame["Metadata_Well"].tolist()[:2] == ["B02", "A10"]
+
+
+@both
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_leaves_nothing(tmp_path: Path, kind: AnnDataFormat, error: type[BaseException]) -> None:
+    def broken() -> Iterator[pa.Table]:
+        yield MIXED
+        raise error
+
+    with pytest.raises(error):
+        write(broken(), MIXED.schema, FEATURES, 10, tmp_path / f"a.{kind}", kind)
+    assert not list(tmp_path.iterdir())
+
+
+@both
+@pytest.mark.parametrize("said", [0, 4, 6])
+def test_other_rows_than_said_are_an_error_and_leave_nothing(tmp_path: Path, kind: AnnDataFormat, said: int) -> None:
+    with pytest.raises(InternalError, match=f"5 and not {said}"):
+        write([MIXED], MIXED.schema, FEATURES, said, tmp_path / f"a.{kind}", kind)
+    assert not list(tmp_path.iterdir())
+
+
+@both
+def test_what_was_there_is_replaced(tmp_path: Path, kind: AnnDataFormat) -> None:
+    saved(tmp_path, kind, MIXED, ["double", "single"])
+    assert list(loaded(saved(tmp_path, kind, MIXED, FEATURES)).var_names) == list(FEATURES)
+
+
+@both
+def test_one_piece_at_a_time_is_in_memory(tmp_path: Path, kind: AnnDataFormat) -> None:
+    alive: list[weakref.ref[pa.Table]] = []
+    before = pa.total_allocated_bytes()
+    peak = 0
+
+    def piece() -> pa.Table:
+        nonlocal peak
+        assert not [1 for table in alive if table() is not None]
+        columns = {f"f{n}": pc.random(500) for n in range(2000)}
+        made = pa.table({**columns, "s": ["well"] * 500, "k": range(500)})
+        alive.append(weakref.ref(made))
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        return made
+
+    schema = pa.schema([*((f"f{n}", pa.float64()) for n in range(2000)), ("s", pa.string()), ("k", pa.int64())])
+    tables = (piece() for _ in range(12))
+    write(tables, schema, schema.names[:2000], 6000, tmp_path / f"a.{kind}", kind)
+    assert len(alive) == 12
+    assert peak < 1.5 * 500 * 2000 * 8
+
+
+@both
+def test_the_same_rows_make_the_same_bytes(tmp_path: Path, kind: AnnDataFormat) -> None:
+    first = digests(saved(tmp_path / "1", kind, MIXED, FEATURES, [2]))
+    time.sleep(1.1)  # HDF5 counts time in seconds
+    assert digests(saved(tmp_path / "2", kind, MIXED, FEATURES, [2])) == first
+
+
+def digests(path: Path) -> dict[str, str]:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

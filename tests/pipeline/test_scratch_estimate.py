@@ -1,0 +1,58 @@
+"""How much of the scratch disk a plan says that it takes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cytobatch.config.option_types import CacheMode
+from cytobatch.config.options import PlateJob
+from cytobatch.formats.detect import make_plan
+from cytobatch.pipeline.scratch_estimate import FETCHED_AHEAD, room_to_fetch, scratch_need
+from cytobatch.planning.inventory import Inventory, SourceFile
+from cytobatch.planning.model import ConversionPlan
+from cytobatch.readers.inputs import BEGINNING
+
+_MIB = 2**20
+
+
+def plan_of(sizes: dict[str, int], **options: Any) -> ConversionPlan:
+    files = [SourceFile(path, size) for path, size in sizes.items()]
+    job = PlateJob(source="s3://b/p", destination="s3://b/o", **options)
+    headers = {Path(path).stem.lower(): ("ImageNumber", "ObjectNumber") for path in sizes if path.endswith(".csv")}
+    return make_plan(job, Inventory.of("s3://b/p", files), headers)
+
+
+def sites(count: int, size: int) -> dict[str, int]:
+    names = ("Image", "Cells", "Cytoplasm", "Nuclei")
+    return {f"P-A01-{n}/{name}.csv": 1000 if name == "Image" else size for n in range(1, count + 1) for name in names}
+
+
+def test_local_files_are_not_fetched() -> None:
+    need = scratch_need(plan_of(sites(3, _MIB)), remote=False, table_bytes=64 * _MIB)
+    assert (need.fetched, need.staged) == (0, 0)
+    assert need.total == need.outputs == 3 * (3 * _MIB + 1000)
+
+
+def test_a_small_plate_is_fetched_once_and_a_large_one_within_the_room() -> None:
+    small = plan_of(sites(3, _MIB))
+    assert scratch_need(small, remote=True, table_bytes=64 * _MIB).fetched == small.size
+    large = plan_of(sites(1000, 4 * _MIB))
+    assert large.size > 10 * FETCHED_AHEAD
+    beginnings = 3000 * BEGINNING + 1000 * 1000
+    assert scratch_need(large, remote=True, table_bytes=64 * _MIB).fetched == beginnings + FETCHED_AHEAD + 4 * _MIB
+    assert room_to_fetch(large) == FETCHED_AHEAD
+
+
+@pytest.mark.parametrize("options", [{"cache_mode": CacheMode.PERSISTENT, "cache_dir": "/cache"}, {}])
+def test_what_persists_or_is_read_whole_first_is_there_all_at_once(options: dict[str, Any]) -> None:
+    plan = plan_of(sites(1000, 4 * _MIB) if options else {"BR1.sqlite": 50 * 2**30}, **options)
+    assert scratch_need(plan, remote=True, table_bytes=64 * _MIB).fetched == plan.size
+    assert options or room_to_fetch(plan) == plan.size
+
+
+def test_tables_too_large_for_memory_count_and_so_does_each_format() -> None:
+    plan = plan_of({"Image.csv": 1000, "Cells.csv": 100 * _MIB, "Nuclei.csv": 50 * _MIB}, anndata=("h5ad",))
+    need = scratch_need(plan, remote=False, table_bytes=64 * _MIB)
+    assert need.staged == 100 * _MIB
+    assert need.outputs == 2 * plan.size

@@ -1,0 +1,314 @@
+"""A table read from its pages must be what SQLite itself reads, whatever is stored, and however the file came to be."""
+
+import random
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cytobatch.engine.duckdb import Engine, MixedTypesError
+from cytobatch.engine.executor import Workers
+from cytobatch.errors import UnsoundTableError
+from cytobatch.readers.numbers import Repair
+from cytobatch.readers.sqlite import read as sqlite
+from cytobatch.readers.sqlite.native.scan import PagedRows, TableAt, find_rows, stream_pages
+
+SCHEMA = pa.schema([("s", pa.string()), ("x", pa.float64()), ("n", pa.int64()), ("y", pa.float64())])
+COLUMNS = "n INTEGER, x FLOAT, y FLOAT, s TEXT"
+PAGE_SIZES = (512, 1024, 4096, 65536)
+
+Row = tuple[object, ...]
+
+INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 127, 128, -129, 2**23, 2**31, 2**47, -(2**55)])
+FLOATS = st.floats(width=64) | st.integers(-300, 300).map(float)
+TEXTS = st.text(max_size=200) | st.sampled_from(["nan", "NaN", "inf", "1.5", "7", " 3 ", "no number", ""])
+NUMBERS = st.none() | INTEGERS | FLOATS
+ANYTHING = NUMBERS | TEXTS | st.binary(max_size=80)
+# A fraction in a column of integers is refused, which is another test's.
+KEYS = st.none() | INTEGERS | st.sampled_from(["nan", "12", "word", b"\x01"])
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers(2) as workers:
+        yield workers
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.sqlite"
+
+
+def database(path: Path, rows: Sequence[Row], *, page: int = 4096, columns: str = COLUMNS) -> Path:
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA page_size = {page}")
+        connection.execute(f"CREATE TABLE Cells ({columns})")
+        marks = ", ".join("?" * (columns.count(",") + 1))
+        connection.executemany(f"INSERT INTO Cells VALUES ({marks})", rows)
+        connection.commit()
+    return path
+
+
+def wide(count: int, columns: int, seed: int = 0) -> tuple[str, list[Row], pa.Schema]:
+    """Rows that lie on several pages, of numbers with and without fractions."""
+    dice = random.Random(seed)
+    values = (None, 0, 1, 5, 700, 70_000.0, 2**40, 0.5)
+    rows = [
+        tuple(dice.random() if dice.random() < 0.7 else dice.choice(values) for _ in range(columns))
+        for _ in range(count)
+    ]
+    names = [f"c{number}" for number in range(columns)]
+    return ", ".join(f"{name} FLOAT" for name in names), rows, pa.schema([(name, pa.float64()) for name in names])
+
+
+def through_pages(
+    path: Path, workers: Workers, schema: pa.Schema = SCHEMA, piece: int = 2000
+) -> tuple[pa.Table, list[Repair]]:
+    repairs: list[Repair] = []
+    batches = stream_pages(TableAt(path, "Cells"), schema, workers, repairs, piece)
+    table = pa.Table.from_batches(batches, schema)
+    table.validate(full=True)
+    return table, repairs
+
+
+def through_sqlite(path: Path, schema: pa.Schema = SCHEMA) -> tuple[pa.Table, list[Repair]]:
+    """What Python's sqlite3 gives, value by value."""
+    repairs: list[Repair] = []
+    with Engine(spill=path.parent, memory=2**28, workers=1) as engine:
+        mixed = sqlite.lanes(engine, path, "Cells", schema, repairs)[-1]
+        return pa.Table.from_batches(mixed(), schema), repairs
+
+
+def assert_same(path: Path, workers: Workers, schema: pa.Schema = SCHEMA) -> pa.Table:
+    read, met = through_pages(path, workers, schema)
+    expected, told = through_sqlite(path, schema)
+    assert read.equals(expected)
+    assert sorted(map(str, met)) == sorted(map(str, told))
+    return read
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), max_size=40),
+    page=st.sampled_from(PAGE_SIZES),
+)
+def test_whatever_is_stored_is_what_sqlite_reads(
+    tmp_path_factory: pytest.TempPathFactory, workers: Workers, rows: list[Row], page: int
+) -> None:
+    path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page)
+    assert assert_same(path, workers).num_rows == len(rows)
+
+
+@pytest.mark.parametrize("page", PAGE_SIZES)
+def test_wide_rows_lie_on_several_pages(path: Path, workers: Workers, page: int) -> None:
+    columns, rows, schema = wide(150, 900)
+    database(path, rows, page=page, columns=columns)
+    table = assert_same(path, workers, schema)
+    assert [tuple(row.values()) for row in table.to_pylist()] == rows
+
+
+@pytest.mark.parametrize("page", PAGE_SIZES)
+def test_rows_whose_pages_lie_anywhere(path: Path, workers: Workers, page: int) -> None:
+    """Of rows that were deleted, others take the pages, in any order; so they do not follow each other."""
+    columns, rows, schema = wide(400, 600)
+    database(path, rows, page=page, columns=columns)
+    marks = ", ".join("?" * 600)
+    with closing(sqlite3.connect(path)) as connection:
+        for step in (3, 5):
+            connection.execute(f"DELETE FROM Cells WHERE rowid % {step} = 0")
+            connection.executemany(f"INSERT INTO Cells VALUES ({marks})", wide(90, 600, step)[1])
+            connection.execute("UPDATE Cells SET c1 = 'a longer text ' || rowid WHERE rowid % 7 = 0")
+        connection.commit()
+    assert assert_same(path, workers, schema).num_rows == 375
+
+
+def test_several_tables_that_grow_in_turn(path: Path, workers: Workers) -> None:
+    columns, rows, schema = wide(200, 700)
+    database(path, rows[:0], columns=columns)
+    marks = ", ".join("?" * 700)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE Nuclei ({columns})")
+        for begin in range(0, 200, 10):
+            for name in ("Cells", "Nuclei"):
+                connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows[begin : begin + 10])
+        connection.commit()
+    assert assert_same(path, workers, schema).num_rows == 200
+
+
+def test_long_texts_and_many_rows(path: Path, workers: Workers) -> None:
+    rows = [(n, n / 8, n * 1.0, "ü" * (n % 300)) for n in range(20_000)]
+    assert assert_same(database(path, rows), workers)["s"].to_pylist() == [row[3] for row in rows]
+
+
+def test_columns_come_as_they_are_asked_for(path: Path, workers: Workers) -> None:
+    database(path, [(1, 0.5, 2.5, "a"), (2, None, 3.0, None)])
+    schema = pa.schema([("y", pa.float64()), ("s", pa.string())])
+    assert through_pages(path, workers, schema)[0].to_pylist() == [{"y": 2.5, "s": "a"}, {"y": 3.0, "s": None}]
+
+
+def test_an_empty_table(path: Path, workers: Workers) -> None:
+    assert assert_same(database(path, []), workers).num_rows == 0
+
+
+def test_not_a_number_in_a_file_is_null_as_for_sqlite(path: Path, workers: Workers) -> None:
+    database(path, [(1, 0.123456789, 2.5, "a")])
+    number, nan = (bytes.fromhex(text) for text in ("3fbf9add3739635f", "7ff8000000000000"))
+    content = path.read_bytes()
+    assert content.count(number) == 1
+    path.write_bytes(content.replace(number, nan))
+    assert assert_same(path, workers)["x"].to_pylist() == [None]
+
+
+def test_a_fraction_in_a_key_is_refused(path: Path, workers: Workers) -> None:
+    database(path, [(2.75, 0.5, 0.5, "b")])
+    with pytest.raises(UnsoundTableError, match="a fraction in integer column 'n'"):
+        through_pages(path, workers)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE Cells (n INTEGER PRIMARY KEY, x FLOAT, y FLOAT, s TEXT)",
+        "CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT, PRIMARY KEY (n, s)) WITHOUT ROWID",
+        "CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT, y FLOAT GENERATED ALWAYS AS (x * 2) VIRTUAL)",
+        "CREATE VIEW Cells AS SELECT 1 AS n, 0.5 AS x, 0.5 AS y, 'a' AS s",
+        "PRAGMA encoding = 'UTF-16'; CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT)",
+        "PRAGMA journal_mode = WAL; CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT)",
+        "CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT); INSERT INTO Cells VALUES (1, 0.5, 'a');"
+        "ALTER TABLE Cells ADD COLUMN y FLOAT DEFAULT 3.5",
+        "CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT)",
+        "CREATE TABLE Others (n INTEGER)",
+    ],
+    ids=["rowid", "without rowid", "computed", "view", "utf-16", "wal", "added column", "no such column", "no table"],
+)
+def test_what_is_no_plain_table_is_left_to_sqlite(path: Path, workers: Workers, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statement)
+        connection.commit()
+        with pytest.raises(MixedTypesError):
+            through_pages(path, workers)
+
+
+def test_columns_of_other_types_are_left_to_sqlite(path: Path, workers: Workers) -> None:
+    database(path, [(1, 0.5, 2.5, "a")])
+    with pytest.raises(MixedTypesError):
+        through_pages(path, workers, pa.schema([("s", pa.date32())]))
+
+
+def test_a_file_that_changes_meanwhile_is_begun_anew(path: Path) -> None:
+    columns, rows, schema = wide(300, 500)
+    database(path, rows, columns=columns)
+    with Workers(1) as alone:
+        coming = stream_pages(TableAt(path, "Cells"), schema, alone, [], 2000)
+        next(coming)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("DELETE FROM Cells WHERE rowid = 300")
+            connection.commit()
+        with pytest.raises(MixedTypesError):
+            list(coming)
+
+
+def found(path: Path, workers: Workers, schema: pa.Schema) -> tuple[PagedRows, pa.Table]:
+    keys = pa.schema([field for field in schema if pa.types.is_integer(field.type)])
+    return find_rows(TableAt(path, "Cells"), schema, keys, workers, 2000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), min_size=1, max_size=60),
+    page=st.sampled_from(PAGE_SIZES),
+    chosen=st.data(),
+)
+def test_some_rows_by_their_numbers(
+    tmp_path_factory: pytest.TempPathFactory, workers: Workers, rows: list[Row], page: int, chosen: st.DataObject
+) -> None:
+    path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page)
+    whole, _ = through_pages(path, workers)
+    paged, keys = found(path, workers, SCHEMA)
+    assert keys.equals(whole.select(["n"]))
+    numbers = sorted(chosen.draw(st.sets(st.integers(0, len(rows) - 1))))
+    assert paged.read(np.array(numbers, np.int64))[0].equals(whole.take(pa.array(numbers, pa.int64())))
+    assert paged.leaves_of(np.arange(len(rows))) == paged.leaves
+
+
+@pytest.mark.parametrize("page", PAGE_SIZES)
+def test_each_row_by_its_number_where_rows_are_wide(path: Path, workers: Workers, page: int) -> None:
+    columns, rows, schema = wide(300, 500)
+    database(path, rows, page=page, columns=columns)
+    whole, _ = through_pages(path, workers, schema)
+    paged, _ = found(path, workers, schema)
+    for first in (0, 1, 7):
+        numbers = np.arange(first, 300, 13)
+        assert paged.read(numbers)[0].equals(whole.take(pa.array(numbers)))
+    told = [paged.read(np.arange(begin, begin + 100))[0] for begin in (0, 100, 200)]
+    assert pa.concat_tables(told).equals(whole)
+
+
+def test_what_is_met_in_some_rows_is_told_of_these(path: Path, workers: Workers) -> None:
+    database(path, [(1, "nan", 0.5, "a"), (2, 0.5, 0.5, "b"), (3, "nan", 0.5, "c"), (4, "nan", 0.5, "d")])
+    paged, _ = found(path, workers, SCHEMA)
+    assert paged.read(np.array([0, 1]))[1] == [Repair("x", "nan", "null", 1)]
+    assert paged.read(np.array([2, 3]))[1] == [Repair("x", "nan", "null", 2)]
+
+
+def test_a_key_that_is_no_integer_is_found_before_any_row_is_read(path: Path, workers: Workers) -> None:
+    database(path, [(1, 0.5, 0.5, "a"), (2.5, 0.5, 0.5, "b")])
+    with pytest.raises(UnsoundTableError, match="a fraction in integer column 'n'"):
+        found(path, workers, SCHEMA)
+
+
+def test_rows_of_a_file_that_was_changed_since_are_refused(path: Path, workers: Workers) -> None:
+    columns, rows, schema = wide(300, 500)
+    database(path, rows, columns=columns)
+    paged, _ = found(path, workers, schema)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM Cells WHERE rowid = 300")
+        connection.commit()
+    with pytest.raises(UnsoundTableError) as caught:
+        paged.read(np.array([0]))
+    assert caught.value.what == "changed while it was read"
+
+
+@pytest.mark.parametrize("piece", [2000, 2**24])
+def test_a_leaf_that_stands_twice_is_left_to_sqlite(path: Path, workers: Workers, piece: int) -> None:
+    """A page above the leaves names one of them in place of another: rows would come twice, and others not at all."""
+    columns, rows, schema = wide(300, 500)
+    database(path, rows, columns=columns)
+    content = bytearray(path.read_bytes())
+    root = (2 - 1) * 4096
+    assert content[root] == 5
+    cells = [int.from_bytes(content[root + 12 + 2 * n :][:2], "big") for n in range(40)]
+    content[root + cells[30] : root + cells[30] + 4] = content[root + cells[2] : root + cells[2] + 4]
+    path.write_bytes(content)
+    with pytest.raises(MixedTypesError):
+        through_pages(path, workers, schema, piece)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), page=st.sampled_from((512, 4096)))
+def test_a_damaged_file_is_read_or_left_to_sqlite(
+    tmp_path_factory: pytest.TempPathFactory, workers: Workers, data: st.DataObject, page: int
+) -> None:
+    columns, rows, schema = wide(20, 120)
+    path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page, columns=columns)
+    content = bytearray(path.read_bytes())
+    for place, byte in data.draw(
+        st.lists(st.tuples(st.integers(page, len(content) - 1), st.integers(0, 255)), min_size=1, max_size=20)
+    ):
+        content[place] = byte
+    # Heads of pages are few of the bytes, and are what reading goes by.
+    pages = st.integers(1, len(content) // page - 1)
+    for number, offset, byte in data.draw(
+        st.lists(st.tuples(pages, st.integers(0, 40), st.integers(0, 255)), max_size=9)
+    ):
+        content[number * page + offset] = byte
+    path.write_bytes(content[: data.draw(st.integers(page, len(content)))] if data.draw(st.booleans()) else content)
+    with suppress(MixedTypesError, UnsoundTableError):
+        through_pages(path, workers, schema)

@@ -1,0 +1,250 @@
+"""Files of a bucket on the local disk: each byte fetched once, ahead of who reads it, and gone when it was read."""
+
+import itertools
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from cytobatch.config.option_types import CacheMode
+from cytobatch.config.options import PlateJob
+from cytobatch.errors import StorageError
+from cytobatch.pipeline.plate import convert_plate, folders_for, means_for, plan_plate, run_plate, survey_plate
+from cytobatch.readers.inputs import BEGINNING
+from cytobatch.storage.source import Source
+from proxy import gets as gets_among
+from proxy import proxy
+from tests.support.plates import write_sites
+
+Upload = Callable[[Path, str], str]
+
+
+def job(source: str, **options: Any) -> PlateJob:
+    return PlateJob(source=source, destination="/out", **options)
+
+
+Sent = Callable[[], list[tuple[str, str]]]
+
+
+@pytest.fixture
+def gets(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
+    """Tells each GET of an object from here on: its key and its range."""
+    with proxy(aws) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield lambda: [(one.key, one.span) for one in gets_among(asked)]
+
+
+def put(s3: Any, bucket: str, sizes: dict[str, int]) -> dict[str, bytes]:
+    bodies = {name: bytes(range(256)) * (size // 256) + b"x" * (size % 256) for name, size in sizes.items()}
+    for name, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=f"p/{name}", Body=body)
+    return bodies
+
+
+def test_a_beginning_is_fetched_once_and_the_rest_is_added_to_it(
+    s3: Any, bucket: str, tmp_path: Path, gets: Sent
+) -> None:
+    bodies = put(s3, bucket, {"large.csv": 3 * BEGINNING + 5, "small.csv": 1000, "none.csv": 0})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    files = source.inventory().files
+    with source.inputs(files, 2**30) as inputs:
+        inputs.prepare([file.path for file in files], ())
+        assert inputs.beginning("large.csv").read_bytes() == bodies["large.csv"][:BEGINNING]
+        assert inputs.beginning("small.csv").read_bytes() == bodies["small.csv"]
+        for name, body in bodies.items():
+            assert inputs.whole(name).read_bytes() == body
+    assert sorted(gets()) == [
+        ("p/large.csv", f"0-{BEGINNING - 1}"),
+        ("p/large.csv", f"{BEGINNING}-{3 * BEGINNING + 4}"),
+        ("p/small.csv", ""),
+    ]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_no_byte_of_a_large_object_is_fetched_twice(
+    begun: bool, s3: Any, bucket: str, aws: str, tmp_path: Path
+) -> None:
+    bodies = put(s3, bucket, {"large.csv": 65 * 2**20 + 3})
+    with proxy(aws) as (url, asked):
+        source = Source(job(f"s3://{bucket}/p", endpoint_url=url), tmp_path)
+        with source.inputs(source.inventory().files, 2**30) as inputs:
+            if begun:
+                inputs.beginning("large.csv")
+            assert inputs.whole("large.csv").read_bytes() == bodies["large.csv"]
+        assert sum(one.answered for one in gets_among(asked)) == len(bodies["large.csv"])
+
+
+def test_what_is_expected_comes_by_itself_within_the_room_and_goes_when_released(
+    s3: Any, bucket: str, tmp_path: Path
+) -> None:
+    bodies = put(s3, bucket, {f"{number}.csv": 1000 for number in range(10)})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    files = source.inventory().files
+
+    def there() -> int:
+        return sum(path.stat().st_size for path in tmp_path.rglob("*.csv"))
+
+    with source.inputs(files, 2500) as inputs:
+        inputs.expect(bodies)
+        for name, body in bodies.items():
+            end = time.monotonic() + 20
+            while there() < min(3000, 1000 * (10 - int(name[0]))) and time.monotonic() < end:
+                time.sleep(0.01)
+            assert 0 < there() <= 3000
+            assert inputs.whole(name).read_bytes() == body
+            inputs.release(name)
+    assert there() == 0
+
+
+def test_what_is_expected_twice_comes_once_and_is_not_waited_for_by_who_reads_its_beginning(
+    s3: Any, bucket: str, tmp_path: Path, gets: Sent
+) -> None:
+    bodies = put(s3, bucket, {f"{number}.csv": 2 * BEGINNING for number in range(4)})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    with source.inputs(source.inventory().files, 2**30) as inputs:
+        inputs.prepare(bodies, ())
+        inputs.expect(bodies)
+        assert all(body.startswith(inputs.beginning(name).read_bytes()) for name, body in bodies.items())
+        inputs.release("3.csv")
+        inputs.expect(bodies)
+        for name in list(bodies)[:3]:
+            assert inputs.whole(name).read_bytes() == bodies[name]
+    assert Counter(gets()).most_common(1)[0][1] == 1
+
+
+def test_a_file_asked_for_by_several_threads_is_fetched_once(s3: Any, bucket: str, tmp_path: Path, gets: Sent) -> None:
+    put(s3, bucket, {"a.csv": 500_000})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    with source.inputs(source.inventory().files, 2**20) as inputs:
+        inputs.expect(["a.csv"])
+        threads = [threading.Thread(target=inputs.whole, args=("a.csv",)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert inputs.whole("a.csv").stat().st_size == 500_000
+    assert len(gets()) == 1
+
+
+def test_an_object_that_changed_since_it_was_listed_is_told(s3: Any, bucket: str, tmp_path: Path) -> None:
+    put(s3, bucket, {"a.csv": 2 * BEGINNING})
+    source = Source(job(f"s3://{bucket}/p"), tmp_path)
+    with source.inputs(source.inventory().files, 2**20) as inputs:
+        inputs.beginning("a.csv")
+        s3.put_object(Bucket=bucket, Key="p/a.csv", Body=b"another" * BEGINNING)
+        with pytest.raises(StorageError) as caught:
+            inputs.whole("a.csv")
+    assert caught.value.what == "object changed while it was read"
+    assert "p/a.csv" in caught.value.where
+
+
+def test_a_cache_that_persists_is_used_only_for_the_version_that_is_listed(
+    s3: Any, bucket: str, tmp_path: Path, gets: Sent
+) -> None:
+    for body in (b"first" * 100, b"first" * 100, b"other" * 100):
+        s3.put_object(Bucket=bucket, Key="p/a.csv", Body=body)
+        for _ in range(2):
+            source = Source(job(f"s3://{bucket}/p", cache_mode=CacheMode.PERSISTENT, cache_dir=tmp_path), tmp_path)
+            with source.inputs(source.inventory().files, 2**20) as inputs:
+                assert inputs.whole("a.csv").read_bytes() == body
+                inputs.release("a.csv")
+        # Times of objects are whole seconds.
+        time.sleep(1.1)
+    assert len(gets()) == 3
+
+
+def test_a_name_that_leads_out_of_its_folder_is_refused(s3: Any, bucket: str, tmp_path: Path) -> None:
+    s3.put_object(Bucket=bucket, Key="p/../../outside.csv", Body=b"x")
+    source = Source(job(f"s3://{bucket}/p"), tmp_path / "cache")
+    files = source.inventory().files
+    with source.inputs(files, 2**20) as inputs, pytest.raises(StorageError, match="leads out of its folder"):
+        inputs.whole(files[0].path)
+    assert not list(tmp_path.rglob("outside.csv"))
+
+
+def test_each_byte_of_a_plate_is_fetched_once_and_the_profile_is_that_of_local_files(
+    upload: Upload, tmp_path: Path, gets: Sent
+) -> None:
+    local = write_sites(tmp_path / "in", 3)
+    uri = upload(local, "plate")
+    near, far = (
+        run_plate(PlateJob(source=source, destination=str(tmp_path / name), plate="P1"))
+        for name, source in (("near", str(local)), ("far", uri))
+    )
+    assert Counter(key for key, _ in gets()).most_common(1)[0][1] == 1
+    assert near.counts == far.counts
+    one, other = (pq.read_table(report.outputs[0].path) for report in (near, far))
+    assert one.equals(other)
+
+
+def test_files_of_exports_that_fail_and_of_tables_that_nothing_links_do_no_harm(upload: Upload, tmp_path: Path) -> None:
+    local = write_sites(tmp_path / "in", 4)
+    folders = sorted(path for path in local.iterdir() if path.is_dir())
+    for folder in folders:
+        (folder / "Worms.csv").write_text("ImageNumber,ObjectNumber,AreaShape_Area\n1,1,2.0\n")
+    (folders[1] / "Cells.csv").write_text("no,table\n")
+    near, far = (
+        run_plate(PlateJob(source=source, destination=str(tmp_path / name), plate="P1", max_failed_exports=1))
+        for name, source in (("near", str(local)), ("far", upload(local, "plate")))
+    )
+    assert near.counts.failed_exports == 1
+    assert near.counts == far.counts
+    assert near.warnings == far.warnings
+
+
+def test_a_conversion_lets_go_of_every_file_it_needed_or_not(upload: Upload, tmp_path: Path) -> None:
+    local = write_sites(tmp_path / "in", 4)
+    for folder in (path for path in local.iterdir() if path.is_dir()):
+        (folder / "Worms.csv").write_text("ImageNumber,ObjectNumber,AreaShape_Area\n1,1,2.0\n")
+    next(local.rglob("Cells.csv")).write_text("no,table\n")
+    source = upload(local, "plate")
+    asked = PlateJob(source=source, destination=str(tmp_path / "out"), plate="P1", max_failed_exports=1)
+    with folders_for(asked) as folders:
+        located, plan = plan_plate(asked, folders.cache)
+        with means_for(plan, located, folders) as means:
+            converted = convert_plate(survey_plate(plan, means), means)
+        assert len(converted.account.failed_exports) == 1
+        assert not [path for path in folders.cache.rglob("*") if path.is_file()]
+
+
+def test_of_tables_the_beginnings_come_first_and_image_tables_are_whole(
+    upload: Upload, tmp_path: Path, gets: Sent
+) -> None:
+    local = write_sites(tmp_path / "in", 3)
+    for path in (*local.rglob("Cells.csv"), *local.rglob("Image.csv")):
+        # A last value of many digits makes the file larger than a beginning.
+        lines = path.read_text().rstrip("\n").rpartition(",")
+        path.write_text(f"{lines[0]},{'0' * BEGINNING}{lines[2]}\n")
+    run_plate(PlateJob(source=upload(local, "plate"), destination=str(tmp_path / "out"), plate="P1"))
+    spans = [(key.rpartition("/")[2], span) for key, span in gets()]
+    assert [span for name, span in spans if name == "Image.csv"] == [""] * 3
+    begun = [span.startswith("0-") for name, span in spans if name == "Cells.csv"]
+    assert begun == [True] * 3 + [False] * 3
+
+
+def test_of_a_header_longer_than_a_beginning_more_is_fetched_and_no_byte_twice(
+    upload: Upload, tmp_path: Path, gets: Sent
+) -> None:
+    local = write_sites(tmp_path / "in", 3)
+    more = [f"Texture_Contrast_DNA_{number:09}" for number in range(BEGINNING // 20)]
+    for path in local.rglob("Cells.csv"):
+        header, *rows = path.read_text().splitlines()
+        values = ",".join(f"{number}.5" for number in range(len(more)))
+        path.write_text("\n".join([f"{header},{','.join(more)}", *(f"{row},{values}" for row in rows), ""]))
+    report = run_plate(PlateJob(source=upload(local, "plate"), destination=str(tmp_path / "out"), plate="P1"))
+    assert report.counts.columns > len(more)
+    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for key, span in gets():
+        if key.endswith("Cells.csv"):
+            begin, end = span.split("-")
+            spans[key].append((int(begin), int(end)))
+    for path in local.rglob("Cells.csv"):
+        (own,) = (found for key, found in spans.items() if key.endswith(f"{path.parent.name}/Cells.csv"))
+        assert own[0][0] == 0
+        assert all(one[1] + 1 == other[0] for one, other in itertools.pairwise(own))
+        assert own[-1][1] == path.stat().st_size - 1

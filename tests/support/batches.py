@@ -1,0 +1,42 @@
+"""Batches of small plates for the tests of what is gathered from them, converted for real."""
+
+from pathlib import Path
+from typing import Any
+
+from cytobatch.config.options import PlateJob
+from cytobatch.pipeline.plate import run_plate
+from tests.support.plates import write_sites
+
+HOSTILE = """<script>alert("1")</script> & 'ü'"""
+
+
+def converted(root: Path, plate: str, sites: int = 2, *, broken: int = 0, **options: Any) -> PlateJob:
+    """The job of a plate that was converted; of so many sites the cells are cut short."""
+    source = write_sites(root / "in" / str(len(list(root.glob("in/*")))), sites)
+    for site in range(1, broken + 1):
+        cells = source / f"P1-A01-{site}" / "Cells.csv"
+        cells.write_text(cells.read_text().rstrip()[:-3])
+    job = job_of(root, plate, source=source, max_failed_exports=broken, **options)
+    run_plate(job)
+    return job
+
+
+def job_of(root: Path, plate: str, **options: Any) -> PlateJob:
+    """A job that has not been run."""
+    options = {"source": root / "in" / "none", "destination": root / "out" / plate.replace("/", "-"), **options}
+    said = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    return PlateJob(plate=plate, **said)
+
+
+def with_report(root: Path, plate: str, content: str | bytes) -> PlateJob:
+    """The job of a plate that has this in place of a report."""
+    job = job_of(root, plate)
+    folder = Path(job.destination)
+    folder.mkdir(parents=True)
+    (folder / "run-report.json").write_bytes(content.encode() if isinstance(content, str) else content)
+    return job
+
+
+def report_of(job: PlateJob) -> Path:
+    """A local plate's report."""
+    return Path(job.destination) / "run-report.json"
