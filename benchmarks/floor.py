@@ -15,7 +15,7 @@ import duckdb_extension_sqlite_scanner
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from cytobatch.engine.executor import Workers
+from cytobatch.engine.executor import Executor
 from cytobatch.output.parquet import Encoder, ParquetFile
 from cytobatch.synthetic import COMPARTMENTS
 from stopwatch import Stopwatch
@@ -72,7 +72,7 @@ def write_again(profile: Path, target: Path, watch: Stopwatch) -> None:
     profile would take as a whole.
     """
     source = pq.ParquetFile(profile)
-    with Workers(os.cpu_count() or 1) as workers, ExitStack() as stack:
+    with Executor(os.cpu_count() or 1) as workers, ExitStack() as stack:
         with watch.running():
             encoder = Encoder(source.schema_arrow, workers)
             file = stack.enter_context(ParquetFile(target, encoder, {}))

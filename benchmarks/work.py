@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from cyclopts import App
 
 from cytobatch.config.options import PlateJob
-from cytobatch.engine.gc_tuning import lasting
+from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.pipeline.plate import plan_plate, run_plate
 from cytobatch.synthetic import PlateFormat
 from floor import csv_reading, sqlite_reading, write_again
@@ -21,7 +21,7 @@ from stopwatch import Stopwatch
 app = App(name="work", help=__doc__)
 
 # As in the program, the garbage collector does not look through what is imported again and again.
-with lasting():
+with gc_frozen():
     # Arrow imports pandas, where it is installed, when it first makes an array of Python's values.
     pa.array([0])
 

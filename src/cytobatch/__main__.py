@@ -4,7 +4,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from cytobatch.engine.gc_tuning import lasting, leave
+from cytobatch.engine.gc_tuning import gc_frozen, leave
 from cytobatch.errors import ExitCode
 
 
@@ -13,7 +13,7 @@ def main() -> None:
     # Before all imports, which take half a second: the first process of a container is not stopped by what it does not
     # listen to.
     signal.signal(signal.SIGTERM, _terminate)
-    with lasting():
+    with gc_frozen():
         from cytobatch.cli.app import main as run_command_line  # noqa: PLC0415
     code = run_command_line()
     leave()

@@ -8,7 +8,7 @@
     |   +-- SourceNotFoundError              nothing there to convert
     |   +-- LayoutError                      no layout fits the source, or more than one does
     |   +-- AnnotationError                  a platemap or LoadData file that cannot be joined
-    |   +-- UnsoundTableError                one table that cannot be read, caught per export
+    |   +-- InvalidTableError                one table that cannot be read, caught per export
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   reading or writing an object store or disk; a retry may help
     +-- ServiceError                     5   AWS Batch or its logs refused or did not answer; of `submit` and `status`
@@ -85,7 +85,7 @@ class AnnotationError(InputDataError):
     """A platemap or LoadData file that cannot be joined to the plate."""
 
 
-class UnsoundTableError(InputDataError):
+class InvalidTableError(InputDataError):
     """One table of one export cannot be read whole."""
 
 
@@ -107,3 +107,14 @@ class ServiceError(CytobatchError):
 
 class InternalError(CytobatchError):
     """A fault of cytobatch itself."""
+
+
+class FastPathUnavailable(Exception):
+    """A fast way of reading does not apply to a file, for the reason given. A slower way reads it and finds the cause.
+
+    Control flow between readers: it never reaches a user, and says nothing about whether the file is valid.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

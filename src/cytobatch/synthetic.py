@@ -20,7 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
 _CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
-_SHAPES = ("Area", "Compactness", "Eccentricity", "Extent", "FormFactor", "MajorAxisLength", "Perimeter", "Solidity")
+_SHAPES = (
+    "Area",
+    "Compactness",
+    "Eccentricity",
+    "Extent",
+    "FormFactor",
+    "MajorAxisLength",
+    "Perimeter",
+    "Solidity",
+)
 _INTENSITIES = ("IntegratedIntensity", "MeanIntensity", "MaxIntensity", "StdIntensity", "MassDisplacement")
 _TEXTURES = ("Contrast", "Correlation", "Entropy", "Variance", "InverseDifferenceMoment", "SumAverage", "Gabor")
 _PARENTS = {"Cells": ("Nuclei",), "Cytoplasm": ("Cells", "Nuclei"), "Nuclei": ()}

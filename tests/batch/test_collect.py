@@ -15,7 +15,7 @@ import pytest
 
 from cytobatch.batch.collect import each_row, gather, publish
 from cytobatch.config.options import PlateJob
-from cytobatch.engine.resources import limits_of
+from cytobatch.engine.resources import resource_limits
 from cytobatch.errors import StorageError
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.report.batch_table import BatchTable
@@ -241,7 +241,7 @@ def test_credentials_that_are_not_valid_are_no_missing_report(code: str, refusin
 def test_reports_are_read_side_by_side_within_the_limits(refusing_url: str) -> None:
     job = refused(refusing_url, "NoSuchKey", workers=3, memory=2**30)
     assert sum(row.state is PlateState.MISSING for row in each_row([job] * 100)) == 100
-    assert 2 < _Refusing.most <= limits_of(job).fetch_threads
+    assert 2 < _Refusing.most <= resource_limits(job).fetch_threads
 
 
 def test_reports_are_read_no_further_than_they_are_used(refusing_url: str) -> None:

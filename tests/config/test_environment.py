@@ -15,7 +15,7 @@ def test_every_option_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CYTOBATCH_WELL_PROFILES", "median")
     monkeypatch.setenv("CYTOBATCH_COLUMN_TYPES", "cells.Class=text,AreaShape_Area=number")
     monkeypatch.setenv("CYTOBATCH_IMAGE_COLUMNS", "Image_(FileName|ImageQuality)_.*")
-    assert read_settings().said() == {
+    assert read_settings().explicit() == {
         "source": "s3://in/P1",
         "compartments": ("cells", "nuclei"),
         "join": False,
@@ -30,7 +30,7 @@ def test_every_option_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_empty_variables_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CYTOBATCH_PRESET", "")
-    assert read_settings().said() == {}
+    assert read_settings().explicit() == {}
 
 
 @pytest.mark.parametrize("name", ["CYTOBATCH_SORCE", "CYTOBATCH_DESTINATON", "CYTOBATCH_NO_SIGN"])

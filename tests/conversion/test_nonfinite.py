@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.conversion.nonfinite import NotFinite, all_finite, not_finite
+from cytobatch.conversion.nonfinite import NonFinite, all_finite, non_finite
 
 VALUES = st.lists(st.one_of(st.none(), st.floats()), max_size=8)
 
@@ -23,8 +23,8 @@ def test_each_column_is_counted_over_all_pieces(first: list[list[float | None]])
         there = [value for value in column if value is not None]
         counts = (column.count(None), sum(map(math.isnan, there)), sum(map(math.isinf, there)))
         if any(counts):
-            expected.append(NotFinite(str(name), *counts))
-    assert not_finite(table) == expected
+            expected.append(NonFinite(str(name), *counts))
+    assert non_finite(table) == expected
 
 
 def test_columns_of_several_widths_beside_others_are_counted() -> None:
@@ -36,21 +36,21 @@ def test_columns_of_several_widths_beside_others_are_counted() -> None:
             "d": pa.array([1.0, math.nan]),
         }
     )
-    assert not_finite(table) == [NotFinite("f", 1, 0, 0), NotFinite("d", 0, 1, 0)]
+    assert non_finite(table) == [NonFinite("f", 1, 0, 0), NonFinite("d", 0, 1, 0)]
 
 
 def test_a_sum_beyond_all_numbers_is_no_infinity() -> None:
     column = pa.array([1e308, 1e308])
-    assert not_finite(pa.table({"d": column})) == []
+    assert non_finite(pa.table({"d": column})) == []
     assert not all_finite(pa.chunked_array([column]))
 
 
 def test_a_table_without_floats_or_rows_has_none() -> None:
-    assert not_finite(pa.table({"n": [1]})) == []
-    assert not_finite(pa.schema([("d", pa.float64())]).empty_table()) == []
+    assert non_finite(pa.table({"n": [1]})) == []
+    assert non_finite(pa.schema([("d", pa.float64())]).empty_table()) == []
 
 
 @pytest.mark.parametrize("count", [511, 512, 513])
 def test_any_number_of_columns_is_looked_at(count: int) -> None:
     table = pa.table({str(n): [math.inf if n == count - 1 else 0.0] for n in range(count)})
-    assert not_finite(table) == [NotFinite(str(count - 1), 0, 0, 1)]
+    assert non_finite(table) == [NonFinite(str(count - 1), 0, 0, 1)]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytobatch.config.options import PlateJob
-from cytobatch.conversion.ledger import Account
-from cytobatch.conversion.profile_writer import Sink
-from cytobatch.pipeline.plate import folders_for, means_for, plan_plate, survey_plate
+from cytobatch.conversion.ledger import RunLedger
+from cytobatch.conversion.profile_writer import ProfileWriter
+from cytobatch.pipeline.plate import folders_for, open_resources, plan_plate, survey_plate
 from tests.support.plates import write_sites
 
 SCHEMA = pa.schema([("x", pa.float64())])
@@ -26,9 +26,9 @@ def written(folder: Path, tables: Iterator[pa.Table], rows: int) -> tuple[pq.Par
     )
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
-        with means_for(plan, source, folders) as means:
-            account = Account(survey_plate(plan, means))
-            sink = Sink(plan, means, account, {})
+        with open_resources(plan, source, folders) as means:
+            account = RunLedger(survey_plate(plan, means))
+            sink = ProfileWriter(plan, means, account, {})
             sink.write("a.parquet", SCHEMA, tables)
             return pq.ParquetFile(sink.files["a.parquet"].path.rename(folder / "a.parquet")), account.rows
 

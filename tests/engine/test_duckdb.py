@@ -4,8 +4,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cytobatch.engine.duckdb import Engine, MixedTypesError
-from cytobatch.errors import JoinSqlError, UnsoundTableError
+from cytobatch.engine.duckdb import Engine
+from cytobatch.errors import FastPathUnavailable, InvalidTableError, JoinSqlError
 from tests.support.plates import per_tables, site_tables, write_sqlite
 
 TABLES = {"cells", "nuclei", "cytoplasm"}
@@ -44,9 +44,9 @@ def test_mixed_types_and_damage_are_told_apart(engine: Engine, tmp_path: Path) -
     path = write_sqlite(tmp_path / "p.sqlite", tables)
     mixed = tables["Per_Cells"].set_column(2, "Cells_AreaShape_Area", pa.array(["nan", "nan"]))
     write_sqlite(path, {"Per_Cells": mixed})
-    with pytest.raises(MixedTypesError):
+    with pytest.raises(FastPathUnavailable):
         list(engine.scan_sqlite(path, "Per_Cells", ["Cells_AreaShape_Area"], 10))
-    with pytest.raises(UnsoundTableError):
+    with pytest.raises(InvalidTableError):
         engine.sqlite_schema(path, "No_Such_Table")
 
 

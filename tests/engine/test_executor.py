@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.engine.executor import Task, Workers
+from cytobatch.engine.executor import Executor, Task
 
 Make = Callable[[], int]
 
@@ -27,8 +27,8 @@ def tasks(results: list[int], size: int = 1) -> Iterator[Task[int]]:
 )
 def test_results_come_in_order_whatever_their_size(results: list[int], count: int, sizes: list[int], room: int) -> None:
     sized = [Task(lambda result=r: result, sizes[i] if i < len(sizes) else 1) for i, r in enumerate(results)]
-    with Workers(count) as workers:
-        assert list(workers.ahead(sized, room)) == results
+    with Executor(count) as workers:
+        assert list(workers.map_ordered(sized, room)) == results
 
 
 def test_one_worker_is_the_caller_who_runs_a_task_when_its_result_is_asked_for() -> None:
@@ -42,8 +42,8 @@ def test_one_worker_is_the_caller_who_runs_a_task_when_its_result_is_asked_for()
 
         return Task(run, 1)
 
-    with Workers(1) as workers:
-        results = workers.ahead((task(number) for number in range(5)), 1)
+    with Executor(1) as workers:
+        results = workers.map_ordered((task(number) for number in range(5)), 1)
         assert next(results) == 0
         assert ran == [0]
         assert list(results) == [1, 2, 3, 4]
@@ -63,9 +63,9 @@ def test_no_more_threads_than_workers_compute_at_once() -> None:
             at_once -= 1
         return 1
 
-    with Workers(3) as workers:
+    with Executor(3) as workers:
         # The barrier lets nobody through before three are at it, the caller among them.
-        assert sum(workers.ahead((Task(run, 1) for _ in range(9)), 100)) == 9
+        assert sum(workers.map_ordered((Task(run, 1) for _ in range(9)), 100)) == 9
     assert most == 3
 
 
@@ -80,8 +80,8 @@ def test_tasks_run_ahead_only_as_far_as_there_is_room() -> None:
             begun.append(number)
             yield task(number)
 
-    with Workers(2) as workers:
-        results = workers.ahead(counted(), 30)
+    with Executor(2) as workers:
+        results = workers.map_ordered(counted(), 30)
         next(results)
         assert len(begun) == 3
         next(results)
@@ -98,8 +98,8 @@ def test_a_fault_comes_where_the_result_would_and_ends_the_rest() -> None:
 
         return Task(run, 1)
 
-    with Workers(2) as workers:
-        results = workers.ahead((task(number) for number in range(1000)), 3)
+    with Executor(2) as workers:
+        results = workers.map_ordered((task(number) for number in range(1000)), 3)
         assert [next(results), next(results)] == [-1, -1]
         with pytest.raises(ZeroDivisionError):
             next(results)
@@ -119,8 +119,8 @@ def test_results_that_nobody_wants_any_more_are_not_made() -> None:
 
         return Task(run, 1)
 
-    with Workers(2) as workers:
-        results = workers.ahead((task(number) for number in range(50)), 50)
+    with Executor(2) as workers:
+        results = workers.map_ordered((task(number) for number in range(50)), 50)
         assert next(results) == 0
         results.close()  # type: ignore[attr-defined]
         gate.set()
@@ -139,16 +139,16 @@ def test_a_result_is_let_go_as_soon_as_the_next_is_asked_for(count: int) -> None
         made.append(weakref.ref(held))
         return held
 
-    with Workers(count) as workers:
-        for _ in workers.ahead((Task(run, 1) for _ in range(50)), 1):
+    with Executor(count) as workers:
+        for _ in workers.map_ordered((Task(run, 1) for _ in range(50)), 1):
             # This result, and what the others are at.
             assert sum(one() is not None for one in made) <= 2 * count
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_what_is_done_beside_is_done_once_and_tells_its_fault(count: int) -> None:
-    with Workers(count) as workers:
-        results = [workers.beside(lambda n=n: 6 // n) for n in (1, 2, 0, 3)]
+    with Executor(count) as workers:
+        results = [workers.submit_next(lambda n=n: 6 // n) for n in (1, 2, 0, 3)]
         assert [results[0](), results[1](), results[3]()] == [6, 3, 2]
         with pytest.raises(ZeroDivisionError):
             results[2]()
@@ -162,24 +162,24 @@ def test_what_a_task_offers_is_done_by_those_who_wait_for_it() -> None:
         together.wait()
         return threading.get_ident()
 
-    with Workers(2) as workers:
+    with Executor(2) as workers:
 
         def whole() -> set[int]:
-            return set(workers.ahead((Task(part, 1) for _ in range(6)), 6))
+            return set(workers.map_ordered((Task(part, 1) for _ in range(6)), 6))
 
-        (found,) = workers.ahead([Task(whole, 1)], 1)
+        (found,) = workers.map_ordered([Task(whole, 1)], 1)
     assert len(found) == 2
 
 
 @given(st.integers(1, 4), st.lists(st.integers(0, 5), max_size=6), st.integers(1, 8))
 def test_tasks_that_offer_others_come_to_an_end_in_order(count: int, sizes: list[int], room: int) -> None:
-    with Workers(count) as workers:
+    with Executor(count) as workers:
 
         def whole(size: int) -> list[int]:
-            return list(workers.ahead((Task(lambda n=n: n, 1) for n in range(size)), room))
+            return list(workers.map_ordered((Task(lambda n=n: n, 1) for n in range(size)), room))
 
         tasks = (Task(lambda size=size: whole(size), 1) for size in sizes)
-        assert list(workers.ahead(tasks, room)) == [list(range(size)) for size in sizes]
+        assert list(workers.map_ordered(tasks, room)) == [list(range(size)) for size in sizes]
 
 
 def together(*found: int) -> tuple[int, ...]:
@@ -188,9 +188,9 @@ def together(*found: int) -> tuple[int, ...]:
 
 @given(st.integers(1, 4), st.lists(st.lists(st.integers(), max_size=4), max_size=8), st.integers(1, 8))
 def test_a_task_gets_the_results_of_its_parts_in_their_order(count: int, parts: list[list[int]], room: int) -> None:
-    with Workers(count) as workers:
+    with Executor(count) as workers:
         tasks = (Task(together, 1, tuple(lambda n=n: n for n in numbers)) for numbers in parts)
-        assert list(workers.ahead(tasks, room)) == [tuple(numbers) for numbers in parts]
+        assert list(workers.map_ordered(tasks, room)) == [tuple(numbers) for numbers in parts]
 
 
 def test_parts_of_one_task_are_done_side_by_side_and_those_of_the_next_while_nothing_is_left_of_it() -> None:
@@ -204,10 +204,10 @@ def test_parts_of_one_task_are_done_side_by_side_and_those_of_the_next_while_not
         next_begun.set()
         return 7
 
-    with Workers(2) as workers:
+    with Executor(2) as workers:
         meet = (lambda: both.wait() >= 0, lambda: both.wait() >= 0, last)
         tasks = [Task(together, 1, meet), Task(together, 1, (first_of_next,))]
-        assert list(workers.ahead(tasks, 2)) == [(True, True, True), (7,)]
+        assert list(workers.map_ordered(tasks, 2)) == [(True, True, True), (7,)]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -220,8 +220,8 @@ def test_a_task_whose_part_fails_fails_with_it_and_is_not_run(count: int) -> Non
     def fails() -> None:
         raise LookupError("part")
 
-    with Workers(count) as workers:
-        results = workers.ahead([Task(together, 1), Task(run, 1, (lambda: None, fails, fails))], 9)
+    with Executor(count) as workers:
+        results = workers.map_ordered([Task(together, 1), Task(run, 1, (lambda: None, fails, fails))], 9)
         assert next(results) == ()
         with pytest.raises(LookupError, match="part"):
             next(results)
@@ -235,8 +235,8 @@ def test_once_a_part_has_failed_the_others_are_not_begun() -> None:
         begun.append(number)
         return 1 / (number - 1)
 
-    with Workers(1) as workers, pytest.raises(ZeroDivisionError):
-        list(workers.ahead([Task(together, 1, tuple(partial(part, n) for n in range(5)))], 9))
+    with Executor(1) as workers, pytest.raises(ZeroDivisionError):
+        list(workers.map_ordered([Task(together, 1, tuple(partial(part, n) for n in range(5)))], 9))
     assert begun == [0, 1]
 
 
@@ -248,8 +248,10 @@ def test_parts_that_nobody_wants_any_more_are_not_begun() -> None:
         begun.append(number)
         gate.wait(20)
 
-    with Workers(2) as workers:
-        results = workers.ahead([Task(together, 1), Task(together, 1, tuple(partial(part, n) for n in range(50)))], 9)
+    with Executor(2) as workers:
+        results = workers.map_ordered(
+            [Task(together, 1), Task(together, 1, tuple(partial(part, n) for n in range(50)))], 9
+        )
         assert next(results) == ()
         results.close()  # type: ignore[attr-defined]
         gate.set()

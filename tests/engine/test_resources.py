@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytobatch.config.options import PlateJob
-from cytobatch.engine.resources import Limits, hold_arrow_to, limits_of, machine_limits
+from cytobatch.engine.resources import ResourceLimits, configure_arrow_threads, machine_limits, resource_limits
 
 MIB = 2**20
 HUGE = 9223372036854771712
@@ -31,7 +31,7 @@ def large_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**26, "SC_PAGE_SIZE": 2**12}.__getitem__)
 
 
-ALL = Limits(64, 2**38)
+ALL = ResourceLimits(64, 2**38)
 
 
 def tree(root: Path, groups: Iterable[str], mounts: Iterable[str], files: Mapping[str, object]) -> Path:
@@ -51,13 +51,13 @@ def tree(root: Path, groups: Iterable[str], mounts: Iterable[str], files: Mappin
     return root
 
 
-def unified(root: Path, path: str, **files: object) -> Limits:
+def unified(root: Path, path: str, **files: object) -> ResourceLimits:
     """What version 2 grants; `files` by their names with `_` for the dot, in the mount's own folder."""
     return machine_limits(tree(root, [f"0::{path}"], [V2], {name.replace("_", "."): x for name, x in files.items()}))
 
 
 def test_a_container_of_version_2_has_its_limits_at_the_root_of_its_namespace(tmp_path: Path) -> None:
-    assert unified(tmp_path, "/", cpu_max="200000 100000", memory_max=512 * MIB) == Limits(2, 512 * MIB)
+    assert unified(tmp_path, "/", cpu_max="200000 100000", memory_max=512 * MIB) == ResourceLimits(2, 512 * MIB)
 
 
 def test_where_nothing_is_limited_it_is_the_whole_machine(tmp_path: Path) -> None:
@@ -91,13 +91,13 @@ def test_the_smallest_limit_of_all_groups_above_counts(tmp_path: Path) -> None:
         "a/b/c/memory.max": 2**31,
         "a/other/memory.max": 1,
     }
-    assert machine_limits(tree(tmp_path, ["0::/a/b/c"], [V2], files)) == Limits(3, 2**30)
+    assert machine_limits(tree(tmp_path, ["0::/a/b/c"], [V2], files)) == ResourceLimits(3, 2**30)
 
 
 @pytest.mark.parametrize("group", ["/..", "/../..", "/../../kubepods/pod1", "/gone", "/gone (deleted)", "a", ""])
 def test_a_group_that_cannot_be_seen_leaves_the_mount_s_root(tmp_path: Path, group: str) -> None:
     files = {"cpu.max": "200000 100000", "memory.max": 2**30}
-    assert machine_limits(tree(tmp_path, [f"0::{group}"], [V2], files)) == Limits(2, 2**30)
+    assert machine_limits(tree(tmp_path, [f"0::{group}"], [V2], files)) == ResourceLimits(2, 2**30)
 
 
 def test_a_mount_of_a_group_further_out_shows_the_groups_below_it(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_version_1(tmp_path: Path) -> None:
         "memory/slurm/job_7/memory.limit_in_bytes": HUGE,
     }
     groups = ["11:memory:/slurm/job_7", "4:cpu,cpuacct:/jobs", "1:name=systemd:/"]
-    assert machine_limits(tree(tmp_path, groups, V1, files)) == Limits(3, 2**31)
+    assert machine_limits(tree(tmp_path, groups, V1, files)) == ResourceLimits(3, 2**31)
 
 
 def test_version_1_without_limits(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_container_of_version_1_has_the_host_s_path_and_only_its_own_folder(tm
         "cpu/cpu.cfs_period_us": 100000,
     }
     groups = ["11:memory:/docker/0a1b", "4:cpu,cpuacct:/docker/0a1b"]
-    assert machine_limits(tree(tmp_path, groups, mounts, files)) == Limits(1, 2**30)
+    assert machine_limits(tree(tmp_path, groups, mounts, files)) == ResourceLimits(1, 2**30)
 
 
 def test_a_group_within_a_container_of_version_1(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_both_versions_side_by_side(tmp_path: Path) -> None:
         "memory/jobs/memory.limit_in_bytes": 2**30,
     }
     groups = ["5:memory:/jobs", "1:name=systemd:/user.slice", "0::/user.slice"]
-    assert machine_limits(tree(tmp_path, groups, mounts, files)) == Limits(2, 2**30)
+    assert machine_limits(tree(tmp_path, groups, mounts, files)) == ResourceLimits(2, 2**30)
 
 
 def test_a_mount_may_lie_anywhere(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_chain_of_groups_is_as_narrow_as_its_narrowest(chain: list[tuple[int, 
 
 @given(st.integers(1, 1024), st.integers(1, 2**45))
 def test_shares_are_within_their_bounds(workers: int, memory: int) -> None:
-    limits = Limits(workers, memory)
+    limits = ResourceLimits(workers, memory)
     assert 4 * MIB <= limits.unit_bytes <= 128 * MIB
     assert 8 <= limits.fetch_threads <= 64
     assert 1 <= limits.texts_ahead <= workers + 1
@@ -232,13 +232,13 @@ def test_shares_are_within_their_bounds(workers: int, memory: int) -> None:
 @pytest.mark.parametrize(
     ("limits", "duckdb", "unit", "fetch"),
     [
-        (Limits(1, 256 * MIB), (128 * MIB, 1), 8 * MIB, 8),
-        (Limits(4, 2**30), (256 * MIB, 4), 32 * MIB, 16),
-        (Limits(64, 2**30), (256 * MIB, 8), 32 * MIB, 64),
-        (Limits(32, 2**36), (2**34, 32), 80 * MIB, 64),
+        (ResourceLimits(1, 256 * MIB), (128 * MIB, 1), 8 * MIB, 8),
+        (ResourceLimits(4, 2**30), (256 * MIB, 4), 32 * MIB, 16),
+        (ResourceLimits(64, 2**30), (256 * MIB, 8), 32 * MIB, 64),
+        (ResourceLimits(32, 2**36), (2**34, 32), 80 * MIB, 64),
     ],
 )
-def test_shares(limits: Limits, duckdb: tuple[int, int], unit: int, fetch: int) -> None:
+def test_shares(limits: ResourceLimits, duckdb: tuple[int, int], unit: int, fetch: int) -> None:
     assert (limits.duckdb_memory, limits.duckdb_threads) == duckdb
     assert (limits.unit_bytes, limits.fetch_threads) == (unit, fetch)
 
@@ -246,31 +246,31 @@ def test_shares(limits: Limits, duckdb: tuple[int, int], unit: int, fetch: int) 
 def test_what_a_job_says_wins_over_the_machine() -> None:
     granted = machine_limits()
     said = PlateJob(source="/a", destination="/b", workers=200, memory=2**30)
-    assert limits_of(said) == Limits(200, 2**30)
-    assert limits_of(said.model_copy(update={"memory": None})) == Limits(200, granted.memory)
-    assert limits_of(said.model_copy(update={"workers": None})) == Limits(granted.workers, 2**30)
-    assert limits_of(PlateJob(source="/a", destination="/b")) == granted
+    assert resource_limits(said) == ResourceLimits(200, 2**30)
+    assert resource_limits(said.model_copy(update={"memory": None})) == ResourceLimits(200, granted.memory)
+    assert resource_limits(said.model_copy(update={"workers": None})) == ResourceLimits(granted.workers, 2**30)
+    assert resource_limits(PlateJob(source="/a", destination="/b")) == granted
 
 
 @pytest.mark.parametrize(("workers", "waiting"), [(1, 2), (3, 3)])
 def test_arrow_computes_on_so_many_threads_and_never_waits_on_one(workers: int, waiting: int) -> None:
-    before = Limits(pa.cpu_count(), 2**30)
-    hold_arrow_to(Limits(workers, 2**30))
+    before = ResourceLimits(pa.cpu_count(), 2**30)
+    configure_arrow_threads(ResourceLimits(workers, 2**30))
     assert (pa.cpu_count(), pa.io_thread_count()) == (workers, waiting)
-    hold_arrow_to(before)
+    configure_arrow_threads(before)
 
 
 TELL = "from cytobatch.engine.resources import machine_limits as m; print(m().workers, m().memory)"
 
 
-def told(*before: str, first: str = "") -> Limits:
+def told(*before: str, first: str = "") -> ResourceLimits:
     """What a process of its own is granted, run by way of another command or after a statement."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [*before, sys.executable, "-c", f"import os; {first}\n{TELL}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     workers, memory = done.stdout.split()
-    return Limits(int(workers), int(memory))
+    return ResourceLimits(int(workers), int(memory))
 
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="affinity and cgroups are Linux's")
@@ -321,6 +321,6 @@ def test_a_real_cgroup_of_systemd_is_heeded() -> None:
 
 @given(st.integers(1, 256), st.integers(2**26, 2**42))
 def test_what_is_read_ahead_fits_the_memory(workers: int, memory: int) -> None:
-    limits = Limits(workers, memory)
+    limits = ResourceLimits(workers, memory)
     assert limits.ahead_bytes <= memory // 4
     assert (limits.ahead_bytes == 0) == (workers == 1)

@@ -2,7 +2,7 @@ import pytest
 
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.presets import PresetName, SourceKind
-from cytobatch.config.presets.wells import Place
+from cytobatch.config.presets.wells import SiteLocation
 from cytobatch.errors import LayoutError
 from cytobatch.formats.cellprofiler_csv.exports import csv_stems
 from cytobatch.formats.detect import make_plan
@@ -28,7 +28,7 @@ def test_each_folder_of_tables_is_an_export() -> None:
     found = plan(*site("P1-A01-2"), *site("P1-A01-1"), *site("P1-A01-10"), "notes.txt")
     assert [export.path for export in found.exports] == ["P1-A01-1", "P1-A01-2", "P1-A01-10"]
     assert [export.index for export in found.exports] == [0, 1, 2]
-    assert found.exports[0].place == Place("P1", "A01", "1")
+    assert found.exports[0].location == SiteLocation("P1", "A01", "1")
     assert set(found.exports[0].tables) == {"image", "cells", "cytoplasm", "nuclei"}
     assert found.kind is SourceKind.CSV
     assert [(file.path, reason) for file, reason in found.ignored] == [("notes.txt", "no table of this layout")]
@@ -38,7 +38,7 @@ def test_each_folder_of_tables_is_an_export() -> None:
 def test_a_whole_plate_folder_is_one_export_and_named_by_the_source() -> None:
     found = plan("Image.csv", "Cells.csv", "Nuclei.csv", root="/in/P1-A01-1/")
     assert [export.path for export in found.exports] == ["."]
-    assert found.exports[0].place == Place("P1", "A01", "1")
+    assert found.exports[0].location == SiteLocation("P1", "A01", "1")
     assert found.compartments == ("cells", "nuclei")
 
 
@@ -71,7 +71,7 @@ def test_what_one_export_lacks_is_known() -> None:
 def test_sqlite_files_are_exports() -> None:
     found = plan("BR1/BR1.sqlite", "BR1/log.txt")
     assert (found.kind, found.preset) == (SourceKind.SQLITE, None)
-    assert found.exports[0].place.plate == "BR1"
+    assert found.exports[0].location.plate == "BR1"
 
 
 def test_the_preset_decides_between_csv_and_sqlite() -> None:
@@ -119,7 +119,10 @@ def test_auto_knows_incartas_files_by_their_headers_and_deepprofilers_by_their_n
     assert [file.path for file, _ in found.ignored] == ["notes.csv"]
     found = plan("P1/A01_1.npz", "P1/B02/3/embedding.npz", "log.txt")
     assert found.kind is SourceKind.NPZ
-    assert [export.place for export in found.exports] == [Place("P1", "A01", "1"), Place("P1", "B02", "3")]
+    assert [export.location for export in found.exports] == [
+        SiteLocation("P1", "A01", "1"),
+        SiteLocation("P1", "B02", "3"),
+    ]
 
 
 def test_a_combined_file_stands_for_compartments_where_they_have_no_files() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.engine.executor import Workers
+from cytobatch.engine.executor import Executor
 from cytobatch.output.parquet import Encoder, ParquetFile, row_group_rows, row_groups
 
-WORKERS = Workers(1)
+WORKERS = Executor(1)
 SCHEMA = pa.schema([("k", pa.int64()), ("x", pa.float64()), ("s", pa.string())])
 
 
@@ -67,7 +67,7 @@ def test_the_bytes_are_those_of_one_writer_whatever_the_workers(tmp_path: Path, 
     with pq.ParquetWriter(plain, schema, compression="zstd", compression_level=3, **names) as writer:
         writer.write_table(table.cast(schema), row_group_size=100)
     with (
-        Workers(workers) as several,
+        Executor(workers) as several,
         ParquetFile(tmp_path / "a.parquet", Encoder(schema, several), {"a": "b"}) as file,
     ):
         for group in row_groups([table], 100):
@@ -124,7 +124,7 @@ class Asked:
 def test_a_row_group_is_put_together_some_columns_at_a_time_and_each_once(tmp_path: Path) -> None:
     table = pa.table({f"c{n}": [n / 7, None] for n in range(1000)})
     group = Asked(table)
-    with Workers(2) as workers, ParquetFile(tmp_path / "a.parquet", Encoder(table.schema, workers), {}) as file:
+    with Executor(2) as workers, ParquetFile(tmp_path / "a.parquet", Encoder(table.schema, workers), {}) as file:
         file.write(group)
     assert sorted(number for some in group.asked for number in some) == list(range(1000))
     assert max(map(len, group.asked)) <= 1000 // 20

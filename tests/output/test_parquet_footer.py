@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.output.parquet_footer import MAGIC, Chunks, Extent, FileEnds, UnknownFooterError, row_group
+from cytobatch.output.parquet_footer import (
+    MAGIC,
+    ColumnChunks,
+    FooterTemplate,
+    RowGroupExtent,
+    UnknownFooterError,
+    row_group,
+)
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=150)
 VALUES = st.one_of(
@@ -31,16 +38,16 @@ def file_of(table: pa.Table) -> tuple[memoryview, int]:
     return memoryview(sink.getvalue()), told[0].row_group(0).total_byte_size
 
 
-def ends_of(schema: pa.Schema, *, store_schema: bool = False) -> FileEnds:
+def ends_of(schema: pa.Schema, *, store_schema: bool = False) -> FooterTemplate:
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, store_schema=store_schema).close()
-    return FileEnds.of(sink.getvalue().to_pybytes())
+    return FooterTemplate.of(sink.getvalue().to_pybytes())
 
 
-def chunks_of(table: pa.Table) -> Chunks:
+def chunks_of(table: pa.Table) -> ColumnChunks:
     file, uncompressed = file_of(table)
     names = [(name.encode(),) for name in table.column_names]
-    return Chunks.of(file, ends_of(table.schema), names, table.num_rows, uncompressed)
+    return ColumnChunks.of(file, ends_of(table.schema), names, table.num_rows, uncompressed)
 
 
 def together(groups: Sequence[pa.Table], blocks: Sequence[Sequence[str]]) -> bytes:
@@ -53,7 +60,7 @@ def together(groups: Sequence[pa.Table], blocks: Sequence[Sequence[str]]) -> byt
             moved.append(chunks.moved(len(content)))
             content += chunks.pages
             uncompressed += chunks.uncompressed
-        extent = Extent(group.num_rows, begin, len(content) - begin, uncompressed)
+        extent = RowGroupExtent(group.num_rows, begin, len(content) - begin, uncompressed)
         said.append(row_group(len(schema), moved, extent))
     rows = sum(group.num_rows for group in groups)
     return bytes(content) + ends_of(schema, store_schema=True).footer(rows, said)
@@ -95,16 +102,16 @@ def test_a_column_that_is_not_there_is_a_fault() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        Chunks.of(file, ends_of(table.schema), [(b"b",)], 1, uncompressed)
+        ColumnChunks.of(file, ends_of(table.schema), [(b"b",)], 1, uncompressed)
 
 
 def test_another_number_of_rows_is_a_fault() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        Chunks.of(file, ends_of(table.schema), [(b"a",)], 2, uncompressed)
+        ColumnChunks.of(file, ends_of(table.schema), [(b"a",)], 2, uncompressed)
 
 
 def test_a_file_with_rows_has_no_ends() -> None:
     with pytest.raises(UnknownFooterError):
-        FileEnds.of(bytes(file_of(pa.table({"a": [1]}))[0]))
+        FooterTemplate.of(bytes(file_of(pa.table({"a": [1]}))[0]))

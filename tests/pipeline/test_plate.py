@@ -13,7 +13,7 @@ import pytest
 from cytobatch.config.options import PlateJob
 from cytobatch.engine.resources import machine_limits
 from cytobatch.errors import CytobatchError, StorageError, TooManyFailedExportsError
-from cytobatch.pipeline.plate import folders_for, means_for, plan_plate, run_plate
+from cytobatch.pipeline.plate import folders_for, open_resources, plan_plate, run_plate
 from cytobatch.report.model import RunReport
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
 
@@ -121,7 +121,7 @@ def test_a_run_keeps_within_the_limits_that_the_job_says(tmp_path: Path) -> None
     assert (report.limits.workers, report.limits.memory_bytes) == (3, 2**30)
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
-        with means_for(plan, source, folders) as means, means.engine.tables({}) as session:
+        with open_resources(plan, source, folders) as means, means.engine.tables({}) as session:
             assert means.workers.count == 3
             text = "SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory"
             set_there = session.query(text).to_pylist()

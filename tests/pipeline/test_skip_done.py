@@ -12,7 +12,7 @@ import pytest
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError, StorageError
 from cytobatch.pipeline.plate import plan_plate, run_plate
-from cytobatch.pipeline.skip_done import done_already
+from cytobatch.pipeline.skip_done import find_done
 from cytobatch.report.model import RunReport
 from cytobatch.storage.destination import Destination
 from cytobatch.synthetic import write_csv
@@ -36,7 +36,7 @@ def job_of(source: str | Path, destination: str | Path, **said: Any) -> PlateJob
 
 def looked_up(job: PlateJob, cache: Path) -> RunReport | None:
     _, plan = plan_plate(job, cache)
-    return done_already(plan, Destination(job))
+    return find_done(plan, Destination(job))
 
 
 @pytest.mark.parametrize("name", ["out", "out/P1.parquet"])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 from cytobatch.readers.numbers import Repair, flags_from_text, inferred, parse_number, read_numbers, text_values
 
 
@@ -61,7 +61,7 @@ def test_integers_written_as_floats_are_integers_and_large_ones_are_exact() -> N
 
 @pytest.mark.parametrize(("text", "kind"), [("A01", pa.float64()), ("1.5", pa.int64())])
 def test_what_does_not_fit_its_column_is_named(text: str, kind: pa.DataType) -> None:
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         read_numbers("Area", pa.chunked_array([["1", text]]), kind, "Cells.csv")
     assert "'Area'" in caught.value.what
     assert repr(text) in caught.value.why
@@ -88,5 +88,5 @@ def test_text_becomes_null_where_the_job_says_that_a_column_is_numbers() -> None
 
 def test_yes_and_no_are_flags_and_other_words_are_refused() -> None:
     assert flags_from_text("x", pa.chunked_array([["Yes", "no", None]]), "a.csv").to_pylist() == [True, False, None]
-    with pytest.raises(UnsoundTableError, match="'perhaps'"):
+    with pytest.raises(InvalidTableError, match="'perhaps'"):
         flags_from_text("x", pa.chunked_array([["perhaps"]]), "a.csv")

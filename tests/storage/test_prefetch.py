@@ -14,7 +14,7 @@ import pytest
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import StorageError
-from cytobatch.pipeline.plate import convert_plate, folders_for, means_for, plan_plate, run_plate, survey_plate
+from cytobatch.pipeline.plate import convert_plate, folders_for, open_resources, plan_plate, run_plate, survey_plate
 from cytobatch.readers.inputs import BEGINNING
 from cytobatch.storage.source import Source
 from proxy import gets as gets_among
@@ -206,7 +206,7 @@ def test_a_conversion_lets_go_of_every_file_it_needed_or_not(upload: Upload, tmp
     asked = PlateJob(source=source, destination=str(tmp_path / "out"), plate="P1", max_failed_exports=1)
     with folders_for(asked) as folders:
         located, plan = plan_plate(asked, folders.cache)
-        with means_for(plan, located, folders) as means:
+        with open_resources(plan, located, folders) as means:
             converted = convert_plate(survey_plate(plan, means), means)
         assert len(converted.account.failed_exports) == 1
         assert not [path for path in folders.cache.rglob("*") if path.is_file()]

@@ -12,9 +12,9 @@ import pytest
 
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import StorageError
+from cytobatch.errors import FastPathUnavailable, StorageError
 from cytobatch.pipeline.plate import run_plate
-from cytobatch.readers.inputs import BEGINNING, FilesTogether, OddTextError
+from cytobatch.readers.inputs import BEGINNING, CsvGroup
 from cytobatch.storage.prefetch import FetchedFiles, LocalFiles
 from cytobatch.storage.source import Source
 from proxy import Answer, Answering, Asked, gets, proxy
@@ -28,7 +28,7 @@ LINES = {
     "d/Cells.csv": b"5,6\n" * (BEGINNING // 2),
 }
 PATHS = tuple(LINES)
-ALL = FilesTogether(PATHS, 1)
+ALL = CsvGroup(PATHS, 1)
 
 
 def passed_on(_: Asked) -> None:
@@ -66,7 +66,7 @@ def each_once(files: dict[str, bytes]) -> dict[str, int]:
     return {path: len(body) for path, body in files.items()}
 
 
-def read(inputs: FetchedFiles | LocalFiles, text: FilesTogether) -> list[bytes]:
+def read(inputs: FetchedFiles | LocalFiles, text: CsvGroup) -> list[bytes]:
     with inputs.text(text) as found:
         begins = (0, *found.ends[:-1])
         return [bytes(found.memory[begin:end]) for begin, end in zip(begins, found.ends, strict=True)]
@@ -81,7 +81,7 @@ def test_a_text_has_the_lines_of_its_files_in_order_and_is_not_on_the_disk(
 ) -> None:
     with inputs_through(aws, bucket, tmp_path) as (inputs, asked):
         inputs.prepare(files, ())
-        inputs.expect_texts([ALL])
+        inputs.expect_groups([ALL])
         assert read(inputs, ALL) == list(LINES.values())
         assert on_disk(tmp_path) == sum(min(len(body), BEGINNING) for body in files.values())
         for path in files:
@@ -98,7 +98,7 @@ def test_files_that_are_local_or_not_expected_make_the_same_text(
         (tmp_path / "local" / path).parent.mkdir(parents=True)
         (tmp_path / "local" / path).write_bytes(body)
     local = LocalFiles(tmp_path / "local")
-    local.expect_texts([ALL])
+    local.expect_groups([ALL])
     assert read(local, ALL) == list(LINES.values())
     with inputs_through(aws, bucket, tmp_path / "cache") as (inputs, _):
         assert read(inputs, ALL) == list(LINES.values())
@@ -107,7 +107,7 @@ def test_files_that_are_local_or_not_expected_make_the_same_text(
 def test_as_many_texts_come_by_themselves_as_may_and_the_others_when_one_is_over(
     files: dict[str, bytes], bucket: str, aws: str, tmp_path: Path
 ) -> None:
-    texts = [FilesTogether((path,), 1) for path in PATHS if len(files[path]) > BEGINNING]
+    texts = [CsvGroup((path,), 1) for path in PATHS if len(files[path]) > BEGINNING]
     begun, enough = list[str](), threading.Event()
 
     def noted(one: Asked) -> Answer | None:
@@ -119,7 +119,7 @@ def test_as_many_texts_come_by_themselves_as_may_and_the_others_when_one_is_over
     with inputs_through(aws, bucket, tmp_path, noted) as (inputs, _):
         for path in files:
             inputs.beginning(path)
-        inputs.expect_texts(texts)
+        inputs.expect_groups(texts)
         with inputs.text(texts[0]):
             assert begun == ["a/Cells.csv"]
             enough.clear()
@@ -129,9 +129,9 @@ def test_as_many_texts_come_by_themselves_as_may_and_the_others_when_one_is_over
 
 @pytest.mark.usefixtures("files")
 def test_who_needs_a_text_waits_for_no_other_to_be_over(bucket: str, aws: str, tmp_path: Path) -> None:
-    texts = [FilesTogether((path,), 1) for path in PATHS]
+    texts = [CsvGroup((path,), 1) for path in PATHS]
     with inputs_through(aws, bucket, tmp_path) as (inputs, _):
-        inputs.expect_texts(texts)
+        inputs.expect_groups(texts)
         found = list[list[bytes]]()
         with inputs.text(texts[0]):
             other = threading.Thread(target=lambda: found.append(read(inputs, texts[3])), daemon=True)
@@ -145,9 +145,9 @@ def test_an_odd_text_is_in_its_files_and_nothing_is_fetched_again(
     files: dict[str, bytes], bucket: str, aws: str, tmp_path: Path
 ) -> None:
     with inputs_through(aws, bucket, tmp_path) as (inputs, asked):
-        inputs.expect_texts([ALL])
-        with pytest.raises(OddTextError), inputs.text(ALL):
-            raise OddTextError
+        inputs.expect_groups([ALL])
+        with pytest.raises(FastPathUnavailable), inputs.text(ALL):
+            raise FastPathUnavailable
         assert {path: inputs.whole(path).read_bytes() for path in files} == files
     assert fetched_bytes(asked) == each_once(files)
 
@@ -156,9 +156,9 @@ def test_an_odd_text_is_in_its_files_and_nothing_is_fetched_again(
 def test_a_text_whose_files_are_asked_for_by_themselves_is_in_them_whether_it_came_or_not(
     before: int, files: dict[str, bytes], bucket: str, aws: str, tmp_path: Path
 ) -> None:
-    texts = [FilesTogether(PATHS[:3], 1), FilesTogether(PATHS[3:], 1)]
+    texts = [CsvGroup(PATHS[:3], 1), CsvGroup(PATHS[3:], 1)]
     with inputs_through(aws, bucket, tmp_path) as (inputs, asked):
-        inputs.expect_texts(texts[before:])
+        inputs.expect_groups(texts[before:])
         # The first is on its way, the second is not.
         assert {path: inputs.whole(path).read_bytes() for path in reversed(files)} == files
         assert [read(inputs, text) for text in texts] == [[LINES[path] for path in text.paths] for text in texts]
@@ -167,10 +167,10 @@ def test_a_text_whose_files_are_asked_for_by_themselves_is_in_them_whether_it_ca
 
 def test_a_header_without_an_end_is_odd(s3: Any, bucket: str, aws: str, tmp_path: Path) -> None:
     s3.put_object(Bucket=bucket, Key="p/a.csv", Body=HEADER.rstrip())
-    text = FilesTogether(("a.csv",), 1)
+    text = CsvGroup(("a.csv",), 1)
     with inputs_through(aws, bucket, tmp_path) as (inputs, _):
-        inputs.expect_texts([text])
-        with pytest.raises(OddTextError):
+        inputs.expect_groups([text])
+        with pytest.raises(FastPathUnavailable):
             read(inputs, text)
         assert inputs.whole("a.csv").read_bytes() == HEADER.rstrip()
 
@@ -185,7 +185,7 @@ def test_what_obstore_cannot_get_whole_comes_through_a_file(
         return Answer(206, b"1,2\n", missing=missing) if missing else Answer(403)
 
     with inputs_through(aws, bucket, tmp_path, refuse) as (inputs, asked):
-        inputs.expect_texts([ALL])
+        inputs.expect_groups([ALL])
         assert read(inputs, ALL) == list(LINES.values())
         assert {path: inputs.whole(path).read_bytes() for path in files} == files
     assert not all(one.by_obstore for one in gets(asked))
@@ -198,7 +198,7 @@ def test_an_object_that_changed_since_it_was_listed_is_told(
         for path in files:
             inputs.beginning(path)
         s3.put_object(Bucket=bucket, Key=f"p/{PATHS[0]}", Body=files[PATHS[0]][::-1])
-        inputs.expect_texts([ALL])
+        inputs.expect_groups([ALL])
         with pytest.raises(StorageError) as caught:
             read(inputs, ALL)
     assert caught.value.what == "object changed while it was read"
@@ -210,7 +210,7 @@ def test_a_cache_that_persists_has_the_files_of_texts(
     for _ in range(2):
         options = {"cache_mode": CacheMode.PERSISTENT, "cache_dir": tmp_path}
         with inputs_through(aws, bucket, tmp_path, **options) as (inputs, asked):
-            inputs.expect_texts([ALL])
+            inputs.expect_groups([ALL])
             assert read(inputs, ALL) == list(LINES.values())
         kept = {str(path.relative_to(tmp_path / bucket / "p")): path.read_bytes() for path in tmp_path.rglob("*.csv")}
         assert kept == files

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from cytobatch.config.presets.presets import PRESETS, PresetName
-from cytobatch.config.presets.wells import Place
+from cytobatch.config.presets.wells import SiteLocation
 from cytobatch.errors import LayoutError
 from cytobatch.survey import image_table as images
 
@@ -39,15 +39,20 @@ def test_counts_add_up_over_images() -> None:
 
 def test_places_are_read_under_all_their_names_and_gaps_filled() -> None:
     table = pa.table({"Image_Metadata_Plate": ["001", None], "Metadata_Row": ["1", "2"], "Metadata_Col": ["3", "12"]})
-    found = images.places(table, [Place("x", "H12", "9")] * 2)
-    assert found == [Place("001", "A03", "9"), Place("x", "B12", "9")]
+    found = images.places(table, [SiteLocation("x", "H12", "9")] * 2)
+    assert found == [SiteLocation("001", "A03", "9"), SiteLocation("x", "B12", "9")]
 
 
 def test_sites_are_integers_where_all_are() -> None:
-    table = images.place_table([Place("P", "A01", "s1"), Place("P", None, None), Place("P", "A01", "02")])
+    table = images.location_table(
+        [SiteLocation("P", "A01", "s1"), SiteLocation("P", None, None), SiteLocation("P", "A01", "02")]
+    )
     assert table["Metadata_Site"].to_pylist() == [1, None, 2]
-    assert images.place_table([Place(site="top"), Place(site="1")])["Metadata_Site"].to_pylist() == ["top", "1"]
-    assert images.place_table([Place()]).column_names == []
+    assert images.location_table([SiteLocation(site="top"), SiteLocation(site="1")])["Metadata_Site"].to_pylist() == [
+        "top",
+        "1",
+    ]
+    assert images.location_table([SiteLocation()]).column_names == []
 
 
 def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
@@ -72,7 +77,7 @@ def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
 
 def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
     said = image_rows({"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"]}, [0])
-    sets = images.image_sets(said, images.typed(said, {}, {0: "."}), CSV, [Place()])
+    sets = images.image_sets(said, images.typed(said, {}, {0: "."}), CSV, [SiteLocation()])
     assert sets.places["Metadata_Plate"].to_pylist() == ["001", None]
     assert sets.columns == ("Image_FileName_DNA",)
     assert sets.keys.to_pylist() == [{"e": 0, "i": 1, "r": 0}]
@@ -92,7 +97,7 @@ def test_text_and_numbers_in_one_column_are_refused_naming_both_exports() -> Non
 
 def test_counts_are_metadata() -> None:
     said = image_rows({"ImageNumber": [1], "Image_Count_Cells": [7.0], "Count_Cells": [8]}, [0])
-    table = images.image_sets(said, said, CSV, [Place()]).table
+    table = images.image_sets(said, said, CSV, [SiteLocation()]).table
     assert table["Metadata_Count_Cells"].to_pylist() == [7]
     assert table["Metadata_Count_Cells_1"].to_pylist() == [8]
     assert table.schema.field("Metadata_Count_Cells").type == pa.int64()

@@ -15,7 +15,7 @@ from cytobatch.report.batch_page import write_page
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.model import UnreadableReportError, parse_report
 from cytobatch.report.summary import PlateRow, PlateState, summarise
-from cytobatch.storage.access import Access, faults
+from cytobatch.storage.access import Access, storage_errors
 from cytobatch.storage.report_files import StoredReport, publish_files, read_reports
 
 
@@ -56,7 +56,7 @@ def publish(table: BatchTable, destination: str, access: Access) -> list[str]:
     """
     with tempfile.TemporaryDirectory(prefix="cytobatch-") as scratch:
         parquet, text, page = (Path(scratch, name) for name in ("batch.parquet", "batch.csv", "index.html"))
-        with faults(scratch):
+        with storage_errors(scratch):
             arrow = table.to_arrow()
             write_small_table(parquet, arrow)
             write_csv(arrow, text)

@@ -16,15 +16,15 @@ from pydantic import ValidationError
 from cytobatch import __version__
 from cytobatch.batch.flows import settings as environment
 from cytobatch.cli.console import err, out
-from cytobatch.cli.options import NO_OPTIONS, DebugFlag, Options, SpecFlag, jobs_asked_for, words_that_say_something
+from cytobatch.cli.options import NO_OPTIONS, DebugFlag, Options, SpecFlag, drop_blank_flags, resolve_jobs
 from cytobatch.cli.print_plan import print_plan, print_report
 from cytobatch.config.environment import debugging
 from cytobatch.config.job_spec import JobSpec, spec_error
 from cytobatch.config.options import PlateJob
-from cytobatch.engine.gc_tuning import lasting
+from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
 from cytobatch.pipeline.describe import describe_job
-from cytobatch.storage.access import faults
+from cytobatch.storage.access import storage_errors
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 
 app = App(
@@ -44,7 +44,7 @@ _SMALL_PLATE = SyntheticPlate()
 @app.command
 def run(*, options: Options = NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:
     """Convert the plate, or every plate of the job spec."""
-    return convert_all(jobs_asked_for(options, job_spec), debug=debug or debugging())
+    return convert_all(resolve_jobs(options, job_spec), debug=debug or debugging())
 
 
 def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
@@ -52,16 +52,16 @@ def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
     failed: list[CytobatchError] = []
     began = datetime.now(UTC)
     with ExitStack() as stack:
-        with faults("the system's folder for temporary files"):
+        with storage_errors("the system's folder for temporary files"):
             private = stack.enter_context(environment.prepared(debug=debug))
         # Prefect reads the environment when it is imported, so only now; and its server is not imported in vain.
-        with lasting():
+        with gc_frozen():
             from cytobatch.batch.flows import plate  # noqa: PLC0415
 
             if private:
                 from cytobatch.batch.flows import server  # noqa: PLC0415
 
-                stack.enter_context(server.private_server(private))
+                stack.enter_context(server.run_ephemeral_server(private))
         for job in jobs:
             try:
                 report = plate.convert(job, _announce)
@@ -86,7 +86,7 @@ def _announce(plate: str, step: str) -> None:
 @app.command
 def plan(*, options: Options = NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
     """Show what a run would do, without doing it."""
-    for job in jobs_asked_for(options, job_spec):
+    for job in resolve_jobs(options, job_spec):
         print_plan(out, describe_job(job))
     return ExitCode.OK
 
@@ -94,7 +94,7 @@ def plan(*, options: Options = NO_OPTIONS, job_spec: SpecFlag = None, debug: Deb
 @app.command
 def validate(*, options: Options = NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
     """Check a job spec, together with flags and environment, without touching the plates."""
-    jobs = jobs_asked_for(options, job_spec)
+    jobs = resolve_jobs(options, job_spec)
     out.print(f"sound: {len(jobs)} plate(s)", highlight=False)
     for job in jobs:
         out.print(
@@ -112,7 +112,7 @@ def example(folder: Path, *, kind: PlateFormat = PlateFormat.CSV, plate: Example
     folder: Where to.
     kind: Site folders of CSV files, or one SQLite file.
     """
-    with faults(str(folder)):
+    with storage_errors(str(folder)):
         write_plate(plate, folder, kind)
     out.print(f"{plate.cell_count()} cells of {plate.wells * plate.sites} sites in {folder}", highlight=False)
     return ExitCode.OK
@@ -140,7 +140,7 @@ def show(error: CytobatchError, *, debug: bool, prefix: str = "") -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code of what happened."""
-    words = words_that_say_something(sys.argv[1:] if arguments is None else arguments)
+    words = drop_blank_flags(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or debugging()
     try:
         result = app(words, exit_on_error=False, print_error=False, result_action="return_value")

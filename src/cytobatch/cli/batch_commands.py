@@ -9,13 +9,13 @@ from rich.progress import Progress
 from cytobatch.batch.aws.array_jobs import arrays_of
 from cytobatch.batch.aws.client import BatchService
 from cytobatch.batch.aws.deployment import Compute, Deployment, parse_deployment
-from cytobatch.batch.aws.preflight import Inspected, inspect, refuse_local
+from cytobatch.batch.aws.preflight import Inspected, check_local, inspect
 from cytobatch.batch.aws.pricing import LIST_PRICES, PriceTable, parse_prices
 from cytobatch.batch.aws.status import failures, statuses
 from cytobatch.batch.aws.submit import Submitter, new_folder
 from cytobatch.cli import print_batch as show
 from cytobatch.cli.console import err, out
-from cytobatch.cli.options import NO_OPTIONS, DebugFlag, Options, SpecFlag, access_said, jobs_asked_for
+from cytobatch.cli.options import NO_OPTIONS, DebugFlag, Options, SpecFlag, explicit_access, resolve_jobs
 from cytobatch.config.environment import read_settings
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import ExitCode, InputDataError, JobSpecError
@@ -75,11 +75,11 @@ def submit(
     debug: DebugFlag = False,  # noqa: ARG001
 ) -> int:
     """Submit the plates to AWS Batch, as one array job with a child for each."""
-    access = access_said(read_settings(), options)
+    access = explicit_access(read_settings(), options)
     target = deployment_asked_for(deployment, access)
     table = prices_asked_for(how.prices, access)
-    jobs = jobs_asked_for(options, job_spec)
-    refuse_local(jobs)
+    jobs = resolve_jobs(options, job_spec)
+    check_local(jobs)
     plates = _inspected(jobs)
     show.print_left_alone(out, plates)
     wanted = _wanted(plates, keep_going=how.keep_going)
@@ -132,7 +132,7 @@ def status(
             why="there is nothing to show",
             remedy="give the ids that `cytobatch submit` printed",
         )
-    access = access_said(read_settings(), PlateOptions(profile=how.profile, endpoint_url=how.endpoint_url))
+    access = explicit_access(read_settings(), PlateOptions(profile=how.profile, endpoint_url=how.endpoint_url))
     target = deployment_asked_for(deployment, access)
     service = BatchService(target.region, access.profile)
     follows = out.is_terminal and not how.once

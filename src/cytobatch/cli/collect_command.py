@@ -2,7 +2,7 @@
 
 from cytobatch.batch.collect import gather, publish
 from cytobatch.cli.console import out
-from cytobatch.cli.options import NO_OPTIONS, DebugFlag, Options, SpecFlag, jobs_asked_for
+from cytobatch.cli.options import NO_OPTIONS, DebugFlag, Options, SpecFlag, resolve_jobs
 from cytobatch.errors import ExitCode
 from cytobatch.report.summary import PlateState
 from cytobatch.storage.access import Access
@@ -17,7 +17,7 @@ def collect(*, to: str, options: Options = NO_OPTIONS, job_spec: SpecFlag = None
     ----------
     to: The folder, local or in a bucket, that gets batch.parquet, batch.csv and index.html.
     """
-    jobs = jobs_asked_for(options, job_spec)
+    jobs = resolve_jobs(options, job_spec)
     table = gather(jobs)
     paths = publish(table, to, Access.to_destination(jobs[0]))
     states = [f"{table.in_state(state)} {state}" for state in PlateState if table.in_state(state)]

@@ -19,7 +19,7 @@ NO_OPTIONS = PlateOptions()
 _NOTHING = "-"
 
 
-def words_that_say_something(words: Sequence[str]) -> list[str]:
+def drop_blank_flags(words: Sequence[str]) -> list[str]:
     """The command line without flags whose value is `-`.
 
     A job definition of AWS Batch gives a value to each of its parameters, wanted or not, and an empty one is none.
@@ -29,10 +29,10 @@ def words_that_say_something(words: Sequence[str]) -> list[str]:
     return [word for number, word in enumerate(words) if number not in empty and number - 1 not in empty]
 
 
-def jobs_asked_for(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
+def resolve_jobs(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
     """The plates to convert, from flags, environment and spec."""
     settings = read_settings()
-    overrides = PlateOptions(**(settings.said() | _spread(options.said())))
+    overrides = PlateOptions(**(settings.explicit() | _spread(options.explicit())))
     where = job_spec or settings.job_spec
     spec = load_spec(where, settings, options) if where else None
     shown = (
@@ -58,10 +58,10 @@ def load_spec(where: str, settings: Settings, options: PlateOptions) -> JobSpec:
     """A job spec from a path, a URI or the text itself."""
     if where.lstrip().startswith("{"):
         return parse_spec(where, "job spec")
-    return parse_spec(read_text(where, access_said(settings, options)), where)
+    return parse_spec(read_text(where, explicit_access(settings, options)), where)
 
 
-def access_said(settings: Settings, options: PlateOptions) -> Access:
+def explicit_access(settings: Settings, options: PlateOptions) -> Access:
     """How to reach specs, deployments and prices: as flags and environment say for a source, but always signed."""
-    said = settings.said() | options.said()
+    said = settings.explicit() | options.explicit()
     return Access(said.get("profile"), said.get("endpoint_url"))

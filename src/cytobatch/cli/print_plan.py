@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from cytobatch.config.uris import is_remote
-from cytobatch.engine.resources import Limits, limits_of
+from cytobatch.engine.resources import ResourceLimits, resource_limits
 from cytobatch.pipeline.describe import PlanDescription
 from cytobatch.pipeline.scratch_estimate import scratch_need
 from cytobatch.planning.model import ConversionPlan
@@ -26,7 +26,7 @@ def print_plan(console: Console, description: PlanDescription) -> None:
 
 def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     plan, found = description.plan, description.survey
-    limits = limits_of(plan.job)
+    limits = resource_limits(plan.job)
     preset = found.preset if found else plan.preset
     yield "plate", plan.job.label
     yield "source", plan.job.source
@@ -45,7 +45,7 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     yield "report", description.report
 
 
-def _scratch(plan: ConversionPlan, limits: Limits) -> str:
+def _scratch(plan: ConversionPlan, limits: ResourceLimits) -> str:
     need = scratch_need(plan, remote=is_remote(plan.job.source), table_bytes=limits.table_bytes)
     parts = [(need.fetched, "fetched files"), (need.staged, "tables too large for memory"), (need.outputs, "outputs")]
     listed = ", ".join(f"{decimal(size)} of {what}" for size, what in parts if size)

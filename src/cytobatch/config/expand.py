@@ -31,18 +31,18 @@ def plate_jobs(
     from 0. Raises JobSpecError where a plate is incomplete, the index is out of range, one override would send several
     plates to one place, or two plates share a destination; SourceNotFoundError where a pattern finds no plate.
     """
-    single = overrides.said()
+    single = overrides.explicit()
     plates = spec.plates if spec else (PlateOptions(),)
-    defaults = spec.defaults.said() if spec else {}
+    defaults = spec.defaults.explicit() if spec else {}
     jobs: list[PlateJob] = []
     for number, plate in enumerate(plates):
         place = where if len(plates) == 1 else f"{where}, plates.{number}"
-        merged = _merged((defaults, plate.said(), single), place)
+        merged = _merged((defaults, plate.explicit(), single), place)
         if spec and spec.resolved:
             jobs.append(_checked(merged, place))
             continue
         jobs += [_one_job(said, place) for said in _expanded(_with_network(merged, folders), place, folders)]
-    _refuse_shared_destinations(jobs, where)
+    _check_shared_destinations(jobs, where)
     if array_index is None:
         return jobs
     if array_index >= len(jobs):
@@ -167,7 +167,7 @@ def _filled(text: str, names: Mapping[str, str | None], option: str, where: str)
     return re.sub(r"\{(plate|batch)\}", lambda match: names.get(match[1]) or match[0], text)
 
 
-def _refuse_shared_destinations(jobs: list[PlateJob], where: str) -> None:
+def _check_shared_destinations(jobs: list[PlateJob], where: str) -> None:
     seen: dict[str, int] = {}
     for number, job in enumerate(jobs):
         key = job.destination.rstrip("/")

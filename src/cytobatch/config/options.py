@@ -23,12 +23,12 @@ from cytobatch.config.option_types import (
     Stores,
 )
 from cytobatch.config.presets.presets import SUFFIXES, PresetName
-from cytobatch.config.presets.wells import Place, normalise_well
+from cytobatch.config.presets.wells import SiteLocation, normalise_well
 
 PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES = "single_cells", "profiles"
 """The outputs, by their names without suffix."""
-_OF_NO_CONSEQUENCE = (
+_RUNTIME_ONLY_OPTIONS = (
     "skip_done",
     "replace",
     "profile",
@@ -156,7 +156,7 @@ class PlateOptions(BaseModel):
     memory: ByteSize | None = Field(None, ge=64 * 2**20)
     """Memory that the run may take, such as 3GiB; by default all that the container or machine grants."""
 
-    def said(self) -> dict[str, Any]:
+    def explicit(self) -> dict[str, Any]:
         """The options that were said, by name."""
         return {name: value for name, value in self if value is not None and name in PlateOptions.model_fields}
 
@@ -207,9 +207,9 @@ class PlateJob(BaseModel):
     workers: int | None = None
     memory: ByteSize | None = None
 
-    def deciding_options(self) -> dict[str, Any]:
+    def output_options(self) -> dict[str, Any]:
         """The options that decide what is written, as JSON has them; not those of credentials, place and pace."""
-        return self.model_dump(mode="json", exclude_none=True, exclude=set(_OF_NO_CONSEQUENCE))
+        return self.model_dump(mode="json", exclude_none=True, exclude=set(_RUNTIME_ONLY_OPTIONS))
 
     @property
     def label(self) -> str:
@@ -222,9 +222,9 @@ class PlateJob(BaseModel):
         return self.destination.endswith(PARQUET)
 
     @property
-    def place(self) -> Place:
+    def location(self) -> SiteLocation:
         """What the job says of plate, well and site."""
-        return Place(self.plate, normalise_well(self.well) if self.well else None, self.site)
+        return SiteLocation(self.plate, normalise_well(self.well) if self.well else None, self.site)
 
     @property
     def naming(self) -> ColumnNaming:

@@ -30,11 +30,11 @@ def write_anndata(run: Conversion, formats: Sequence[AnnDataFormat]) -> None:
     """Writes each profile in each of the formats, beside its Parquet."""
     # The library is an extra, and takes seconds to import.
     annotated: Any = importlib.import_module("cytobatch.output.anndata_writer")
-    for name, profile in list(run.sink.profiles.items()):
+    for name, profile in list(run.writer.profiles.items()):
         schema = read_schema(profile.file.path)
         for kind in formats:
             other = f"{name.removesuffix(PARQUET)}.{kind}"
-            path = run.sink.path_of(other)
+            path = run.writer.path_of(other)
             rows = profile.file.rows
             annotated.write(read_pieces(profile.file.path), schema, profile.features, rows, path, kind)
-            run.sink.files[other] = written(path, rows, profile.file.columns)
+            run.writer.files[other] = written(path, rows, profile.file.columns)

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cytobatch.config.options import PARQUET, SINGLE_CELLS, PlateJob
-from cytobatch.conversion.export_batches import UnitReader
-from cytobatch.conversion.ledger import Account
-from cytobatch.conversion.profile_writer import Sink, file_name
+from cytobatch.conversion.export_batches import ExportLoader
+from cytobatch.conversion.ledger import RunLedger
+from cytobatch.conversion.profile_writer import ProfileWriter, file_name
 from cytobatch.engine.duckdb import Engine
-from cytobatch.engine.executor import Workers
+from cytobatch.engine.executor import Executor
 from cytobatch.survey.model import Survey, SurveyedExport
 
 
@@ -18,10 +18,10 @@ class Conversion:
 
     survey: Survey
     engine: Engine
-    workers: Workers
-    reader: UnitReader
-    account: Account
-    sink: Sink
+    executor: Executor
+    reader: ExportLoader
+    ledger: RunLedger
+    writer: ProfileWriter
     numbers: Mapping[int, int]
 
     @property

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cytobatch import __version__
-from cytobatch.conversion.anndata_output import check_anndata, write_anndata
+from cytobatch.conversion.anndata_output import write_anndata
 from cytobatch.conversion.context import Conversion
-from cytobatch.conversion.export_batches import UnitReader
+from cytobatch.conversion.export_batches import ExportLoader
 from cytobatch.conversion.joined_profile import write_profile
-from cytobatch.conversion.ledger import Account
+from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.per_table import write_tables
-from cytobatch.conversion.profile_writer import Sink
-from cytobatch.conversion.resources import Means
-from cytobatch.conversion.single_table import write_flat
-from cytobatch.conversion.sql_join import write_user_join
-from cytobatch.conversion.table_number import export_numbers
+from cytobatch.conversion.profile_writer import ProfileWriter
+from cytobatch.conversion.resources import RunResources
+from cytobatch.conversion.single_table import write_single_table
+from cytobatch.conversion.sql_join import write_sql_join
+from cytobatch.conversion.table_number import export_table_numbers
 from cytobatch.conversion.well_profile import check_wells, write_wells
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.report.model import FORMAT_VERSION
@@ -27,7 +27,7 @@ class ConvertedPlate:
 
     survey: Survey
     files: Mapping[str, WrittenFile]
-    account: Account
+    ledger: RunLedger
 
 
 def parquet_metadata(survey: Survey) -> dict[str, str]:
@@ -43,39 +43,44 @@ def parquet_metadata(survey: Survey) -> dict[str, str]:
     }
 
 
-def convert(survey: Survey, means: Means) -> ConvertedPlate:
-    """Converts a surveyed plate into Parquet files below `means.out`.
+def convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
+    """Converts a surveyed plate into Parquet files below `resources.out`.
 
     Raises TooManyFailedExportsError, InputDataError where no export can be converted at all, and JoinSqlError.
     """
     job = survey.plan.job
-    account = Account(survey)
-    account.check()
-    account.check_something_is_left(survey.exports)
-    sink = Sink(survey.plan, means, account, parquet_metadata(survey))
-    reader = UnitReader(survey, means, account)
-    run = Conversion(survey, means.engine, means.workers, reader, account, sink, export_numbers(survey, means.inputs))
+    ledger = RunLedger(survey)
+    ledger.check()
+    ledger.check_something_is_left(survey.exports)
+    writer = ProfileWriter(survey.plan, resources, ledger, parquet_metadata(survey))
+    reader = ExportLoader(survey, resources, ledger)
+    run = Conversion(
+        survey,
+        resources.engine,
+        resources.executor,
+        reader,
+        ledger,
+        writer,
+        export_table_numbers(survey, resources.inputs),
+    )
     if job.well_profiles:
         check_wells(run)
     _write_rows(run)
-    account.check()
-    account.check_something_is_left(account.settled)
+    ledger.check()
+    ledger.check_something_is_left(ledger.finished_entries)
     if job.well_profiles:
         write_wells(run, job.well_profiles)
     if job.anndata:
         write_anndata(run, job.anndata)
-    return ConvertedPlate(survey, sink.files, account)
+    return ConvertedPlate(survey, writer.files, ledger)
 
 
 def _write_rows(run: Conversion) -> None:
-    if run.survey.plan.kind.is_flat:
-        write_flat(run)
+    if run.survey.plan.kind.is_single_table:
+        write_single_table(run)
     elif not run.job.join:
         write_tables(run)
     elif run.job.joins is not None:
-        write_user_join(run, run.job.joins)
+        write_sql_join(run, run.job.joins)
     else:
         write_profile(run)
-
-
-__all__ = ["ConvertedPlate", "Means", "check_anndata", "convert", "parquet_metadata"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.option_types import ColumnNaming
-from cytobatch.conversion.key_join import Unit, row_numbers
+from cytobatch.conversion.key_join import ExportBatch, row_numbers
 from cytobatch.engine import sql
 from cytobatch.planning.columns import METADATA, TABLE_NUMBER, distinct_names, order_key, profile_name, under_metadata
 from cytobatch.planning.joins import JoinPlan
@@ -122,7 +122,7 @@ def take(table: pa.Table, rows: pa.ChunkedArray) -> pa.Table:
     return _Span.of(rows).taken(table)
 
 
-class Places:
+class RowIndices:
     """Where the rows of a profile are in each table, by `rows` of indices; what is found out is found out once."""
 
     def __init__(self, rows: pa.Table) -> None:
@@ -156,7 +156,7 @@ class _Layout:
     names: Sequence[str]
 
 
-class Gatherer:
+class ProfileAssembler:
     """Makes columns of the profile from row indices. `numbers` are the TableNumbers of exports by index.
 
     Where each of thousands of columns is from, and where it goes, is worked out once.
@@ -169,16 +169,16 @@ class Gatherer:
         self._layouts: dict[tuple[int, ...], _Layout] = {}
         self.schema = pa.schema([(column.name, column.kind) for column in columns])
 
-    def gather(self, unit: Unit, places: Places, numbers: Sequence[int]) -> pa.Table:
+    def gather(self, batch: ExportBatch, places: RowIndices, numbers: Sequence[int]) -> pa.Table:
         """Some columns, by their place in the profile, of some of a unit's rows."""
         layout = self._layout(numbers)
-        parts = [
-            places.taken(name, unit.tables[name].select(columns))
-            if name in unit.tables
+        slices = [
+            places.taken(name, batch.tables[name].select(columns))
+            if name in batch.tables
             else self._beside(Origin(name), places.rows).select(columns)
             for name, columns in layout.sources.items()
         ]
-        return side_by_side(parts).select(layout.order).rename_columns(layout.names)
+        return side_by_side(slices).select(layout.order).rename_columns(layout.names)
 
     def _layout(self, numbers: Sequence[int]) -> _Layout:
         key = tuple(numbers)
@@ -218,13 +218,13 @@ class Gatherer:
                 return pa.table({TABLE_NUMBER: pa.array(numbers, pa.int64())})
 
 
-class GatheredRows:
+class LazyProfileRows:
     """Rows of a unit's profile, gathered a few columns at a time when these are wanted."""
 
-    def __init__(self, gatherer: Gatherer, unit: Unit, rows: pa.Table) -> None:
+    def __init__(self, gatherer: ProfileAssembler, batch: ExportBatch, rows: pa.Table) -> None:
         self._gatherer = gatherer
-        self._unit = unit
-        self._places = Places(rows)
+        self._unit = batch
+        self._places = RowIndices(rows)
 
     @property
     def num_rows(self) -> int:
@@ -236,9 +236,9 @@ class GatheredRows:
         """The profile's."""
         return self._gatherer.schema
 
-    def slice(self, offset: int, length: int | None = None) -> "GatheredRows":
+    def slice(self, offset: int, length: int | None = None) -> "LazyProfileRows":
         """Some of them."""
-        return GatheredRows(self._gatherer, self._unit, self._places.rows.slice(offset, length))
+        return LazyProfileRows(self._gatherer, self._unit, self._places.rows.slice(offset, length))
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
         """Some columns, gathered."""

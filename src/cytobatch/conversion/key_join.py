@@ -20,7 +20,7 @@ from cytobatch.survey.model import Survey, SurveyedExport, TableSchema
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class ExportBatch:
     """A bounded piece of work: some exports, and for each compartment their rows together.
 
     `tables` have the plate's unified schemas; `owners` give the export's index for each row.
@@ -32,7 +32,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TableDefect:
     """What is wrong with a table of an export, found while joining."""
 
     export: int
@@ -41,7 +41,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Loose:
+class UnmatchedObjects:
     """Objects that a join left aside, counted: `what` happened to `count` objects of a table of an export."""
 
     export: int
@@ -55,8 +55,8 @@ class JoinedRows:
     """Which rows make the profile: `rows` has one index for each compartment, the image and the export."""
 
     rows: pa.Table
-    faults: tuple[Fault, ...]
-    loose: tuple[Loose, ...]
+    defects: tuple[TableDefect, ...]
+    unmatched: tuple[UnmatchedObjects, ...]
 
 
 def row_numbers(count: int, start: int = 0) -> pa.Array:
@@ -66,13 +66,13 @@ def row_numbers(count: int, start: int = 0) -> pa.Array:
     return pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), count), start=pa.scalar(start - 1, pa.int64()))
 
 
-def key_table(unit: Unit, schema: TableSchema, *, by_table: bool) -> pa.Table:
+def key_table(batch: ExportBatch, schema: TableSchema, *, by_table: bool) -> pa.Table:
     """A compartment's key table, as `sql` describes it."""
-    table, keys = unit.tables[schema.name], schema.keys
+    table, keys = batch.tables[schema.name], schema.keys
     if keys is None:
         raise ValueError(f"{schema.name} is no compartment")
     columns = {
-        "e": unit.owners[schema.name],
+        "e": batch.owners[schema.name],
         "i": table[IMAGE_NUMBER],
         "o": table[keys.object_number],
         "r": row_numbers(table.num_rows),
@@ -113,48 +113,52 @@ class Joiner:
         for link in self._plan.links:
             yield link, sql.dangling_parents(link, by_table=self._by_table)
 
-    def rows_of(self, unit: Unit) -> JoinedRows:
+    def rows_of(self, batch: ExportBatch) -> JoinedRows:
         """The profile rows, without those of exports whose keys are at fault."""
-        keys = {name: key_table(unit, self._survey.schemas[name], by_table=self._by_table) for name in unit.tables}
-        images = self._images_of(unit)
+        keys = {name: key_table(batch, self._survey.schemas[name], by_table=self._by_table) for name in batch.tables}
+        images = self._images_of(batch)
         blank = _null_keys(keys) + _null_table_numbers(keys)
         keys = {name: _filled(table) for name, table in keys.items()}
         with self._engine.tables(_registered(keys, images)) as session:
-            found, loose = self._checked(session, keys)
-            faults = blank + found + self._short(unit, keys)
-            rows = None if faults else session.query(self._join)
-        bad = pa.array(sorted({fault.export for fault in faults}), pa.int64())
+            found, unmatched = self._checked(session, keys)
+            defects = blank + found + self._short(batch, keys)
+            rows = None if defects else session.query(self._join)
+        bad = pa.array(sorted({defect.export for defect in defects}), pa.int64())
         if rows is None:
             keys = {name: table.filter(pc.invert(pc.is_in(table["e"], bad))) for name, table in keys.items()}
             with self._engine.tables(_registered(keys, images)) as session:
                 rows = session.query(self._join)
-        loose += self._unused(keys, rows) + self._without_image(rows)
+        unmatched += self._unused(keys, rows) + self._without_image(rows)
         failed = set(bad.to_pylist())
-        return JoinedRows(rows, tuple(faults), tuple(item for item in loose if item.export not in failed))
+        return JoinedRows(rows, tuple(defects), tuple(item for item in unmatched if item.export not in failed))
 
-    def _images_of(self, unit: Unit) -> pa.Table:
-        mine = pa.array([export.index for export in unit.exports], pa.int64())
+    def _images_of(self, batch: ExportBatch) -> pa.Table:
+        mine = pa.array([export.index for export in batch.exports], pa.int64())
         return self._images.filter(pc.is_in(self._images["e"], mine))
 
-    def _checked(self, session: Session, keys: Mapping[str, pa.Table]) -> tuple[list[Fault], list[Loose]]:
+    def _checked(
+        self, session: Session, keys: Mapping[str, pa.Table]
+    ) -> tuple[list[TableDefect], list[UnmatchedObjects]]:
         """What the checks of keys find, those that name no parent which is there among them."""
-        faults: list[Fault] = []
-        loose: list[Loose] = []
+        defects: list[TableDefect] = []
+        unmatched: list[UnmatchedObjects] = []
         for row in sorted(session.query(self._checks).to_pylist(), key=lambda row: (row[sql.CHECK], row["e"])):
             subject = self._subjects[row[sql.CHECK]]
             if isinstance(subject, Link):
                 found = self._dangling(subject, row, keys)
-                if isinstance(found, Fault):
-                    faults.append(found)
+                if isinstance(found, TableDefect):
+                    defects.append(found)
                 else:
-                    loose.append(found)
+                    unmatched.append(found)
             elif subject in self._plan.compartments:
-                faults.append(_repeated(subject, row, "objects", f"object {row['o']} of image {row['i']}"))
+                defects.append(_repeated(subject, row, "objects", f"object {row['o']} of image {row['i']}"))
             else:
-                faults.append(_repeated(subject, row, "images", f"image {row['i']}"))
-        return faults, loose
+                defects.append(_repeated(subject, row, "images", f"image {row['i']}"))
+        return defects, unmatched
 
-    def _dangling(self, link: Link, row: Mapping[str, int], keys: Mapping[str, pa.Table]) -> Fault | Loose:
+    def _dangling(
+        self, link: Link, row: Mapping[str, int], keys: Mapping[str, pa.Table]
+    ) -> TableDefect | UnmatchedObjects:
         """Objects that name a parent which is not there: a fault where the parent's table was cut short."""
         child, parents = link.via, link.compartment
         if link.kind is LinkKind.CHILD:
@@ -163,10 +167,10 @@ class Joiner:
         is_csv = self._survey.plan.kind is SourceKind.CSV
         if row["beyond"] == count and (is_csv or not pc.any(pc.equal(keys[parents]["e"], export)).as_py()):
             reason = f"cut short: it lacks {count} object(s) past its end that {child} names as parents"
-            return Fault(export, parents, reason)
-        return Loose(export, child, f"objects whose parent is not in {parents}", count)
+            return TableDefect(export, parents, reason)
+        return UnmatchedObjects(export, child, f"objects whose parent is not in {parents}", count)
 
-    def _short(self, unit: Unit, keys: Mapping[str, pa.Table]) -> list[Fault]:
+    def _short(self, batch: ExportBatch, keys: Mapping[str, pa.Table]) -> list[TableDefect]:
         """Tables with fewer objects than the image table counts: CSV where another agrees with it, SQLite if empty.
 
         Where none agrees, the image table speaks of another set of objects, and that is a warning of the account. From
@@ -174,29 +178,31 @@ class Joiner:
         """
         is_csv = self._survey.plan.kind is SourceKind.CSV
         rows = {name: count_by_export(table["e"]) for name, table in keys.items()}
-        faults = []
-        for export in (export.index for export in unit.exports):
+        defects = []
+        for export in (export.index for export in batch.exports):
             counted = self._survey.counted.get(export, {})
             found = {name: (rows[name].get(export, 0), counted[name]) for name in rows if name in counted}
             agrees = any(have == count > 0 for have, count in found.values())
-            faults += [
-                Fault(export, name, f"cut short: the image table counts {count} objects, the table has {have}")
+            defects += [
+                TableDefect(export, name, f"cut short: the image table counts {count} objects, the table has {have}")
                 for name, (have, count) in found.items()
                 if have < count and (agrees if is_csv else not have)
             ]
-        return faults
+        return defects
 
-    def _without_image(self, rows: pa.Table) -> list[Loose]:
+    def _without_image(self, rows: pa.Table) -> list[UnmatchedObjects]:
         """Base objects whose image is not in the image table."""
         if sql.IMAGE_ROW not in rows.column_names:
             return []
         lost = rows.filter(pc.is_null(rows[sql.IMAGE_ROW]))[sql.EXPORT]
         what = "objects whose image is not in the image table"
-        return [Loose(export, self._plan.base, what, count) for export, count in count_by_export(lost).items()]
+        return [
+            UnmatchedObjects(export, self._plan.base, what, count) for export, count in count_by_export(lost).items()
+        ]
 
-    def _unused(self, keys: Mapping[str, pa.Table], rows: pa.Table) -> list[Loose]:
+    def _unused(self, keys: Mapping[str, pa.Table], rows: pa.Table) -> list[UnmatchedObjects]:
         """Objects of the joined compartments that no row of the profile holds."""
-        loose = []
+        unmatched = []
         for link in self._plan.links:
             table = keys[link.compartment]
             # By place, for looking each row up in a set takes longer than joining them.
@@ -204,14 +210,15 @@ class Joiner:
             is_used[rows[link.compartment].drop_null().to_numpy()] = True
             unused = table.filter(pa.array(~is_used[table["r"].to_numpy()]))
             what = f"objects that no object of {self._plan.base} belongs to"
-            loose += [
-                Loose(export, link.compartment, what, count) for export, count in count_by_export(unused["e"]).items()
+            unmatched += [
+                UnmatchedObjects(export, link.compartment, what, count)
+                for export, count in count_by_export(unused["e"]).items()
             ]
-        return loose
+        return unmatched
 
 
-def _repeated(table: str, row: Mapping[str, int], what: str, first: str) -> Fault:
-    return Fault(row["e"], table, f"repeated {what}: {row['n']} key(s) stand twice, such as {first}")
+def _repeated(table: str, row: Mapping[str, int], what: str, first: str) -> TableDefect:
+    return TableDefect(row["e"], table, f"repeated {what}: {row['n']} key(s) stand twice, such as {first}")
 
 
 def _registered(keys: Mapping[str, pa.Table], images: pa.Table) -> dict[str, pa.Table]:
@@ -223,18 +230,18 @@ def count_by_export(owners: pa.ChunkedArray) -> dict[int, int]:
     return {count["values"]: count["counts"] for count in pc.value_counts(owners).to_pylist()}
 
 
-def _null_keys(keys: Mapping[str, pa.Table]) -> list[Fault]:
-    faults = []
+def _null_keys(keys: Mapping[str, pa.Table]) -> list[TableDefect]:
+    defects = []
     for name, table in keys.items():
         if not (table["i"].null_count or table["o"].null_count):
             continue
         blank = table.filter(pc.or_(pc.is_null(table["i"]), pc.is_null(table["o"])))
         for export, count in count_by_export(blank["e"]).items():
-            faults.append(Fault(export, name, f"{count} row(s) without image or object number"))
-    return faults
+            defects.append(TableDefect(export, name, f"{count} row(s) without image or object number"))
+    return defects
 
 
-def _null_table_numbers(keys: Mapping[str, pa.Table]) -> list[Fault]:
+def _null_table_numbers(keys: Mapping[str, pa.Table]) -> list[TableDefect]:
     """Rows without TableNumber, in exports in which others have one."""
     numbered = {
         export
@@ -246,7 +253,7 @@ def _null_table_numbers(keys: Mapping[str, pa.Table]) -> list[Fault]:
         name: table.filter(pc.is_null(table["t"]))["e"] for name, table in keys.items() if "t" in table.column_names
     }
     return [
-        Fault(export, name, f"{count} row(s) without TableNumber")
+        TableDefect(export, name, f"{count} row(s) without TableNumber")
         for name, owners in blank.items()
         for export, count in count_by_export(owners).items()
         if export in numbered

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
 
 from cytobatch.config.presets.presets import SourceKind
-from cytobatch.conversion.key_join import Loose
-from cytobatch.conversion.nonfinite import NotFinite
+from cytobatch.conversion.key_join import UnmatchedObjects
+from cytobatch.conversion.nonfinite import NonFinite
 from cytobatch.errors import InputDataError, TooManyFailedExportsError
 from cytobatch.output.row_groups import RowGroup
 from cytobatch.planning.columns import PLATE, SITE, WELL
@@ -16,11 +16,11 @@ from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, left_out
 _FAILURES_SHOWN = 50
 _EXPORTS_NAMED = 10
 
-PlaceKey = tuple[object, object, object]
+SiteKey = tuple[object, object, object]
 """A plate, a well and a site; what is not known is None."""
 
 
-class Account:
+class RunLedger:
     """Collects ledger entries, repairs, warnings and counts. Starts with what the survey settled."""
 
     def __init__(self, survey: Survey) -> None:
@@ -28,20 +28,20 @@ class Account:
         self._files = {file.path: file for file in survey.plan.inventory.files}
         self._paths = {export.index: export.path for export in survey.plan.exports}
         self._counted = survey.counted
-        self.ledger: list[LedgerEntry] = list(survey.ledger)
+        self.entries: list[LedgerEntry] = list(survey.ledger)
         self._repairs: list[TableRepair] = list(survey.repairs)
         self._warnings: list[ReportWarning] = list(survey.warnings)
-        self._loose: list[Loose] = []
+        self._unmatched: list[UnmatchedObjects] = []
         self._odd: dict[str, Counter[str]] = defaultdict(Counter)
         self.objects: Counter[str] = Counter()
-        self.places: set[PlaceKey] = set()
+        self.places: set[SiteKey] = set()
         self.rows = 0
         self.rows_dropped = 0
 
     @property
     def failed_exports(self) -> set[str]:
         """The paths of exports of which a table failed."""
-        return {entry.export for entry in self.ledger if entry.outcome is Outcome.FAILED and entry.export}
+        return {entry.export for entry in self.entries if entry.outcome is Outcome.FAILED and entry.export}
 
     @property
     def wells(self) -> int:
@@ -71,9 +71,9 @@ class Account:
         )
 
     @property
-    def settled(self) -> list[LedgerEntry]:
+    def finished_entries(self) -> list[LedgerEntry]:
         """The entries of tables that are in the output, or are sound and have no object."""
-        return [entry for entry in self.ledger if entry.outcome in (Outcome.CONVERTED, Outcome.EMPTY)]
+        return [entry for entry in self.entries if entry.outcome in (Outcome.CONVERTED, Outcome.EMPTY)]
 
     def check_something_is_left(self, what: Sized) -> None:
         """Raises InputDataError where nothing is left that could be converted, whatever the job allows to fail."""
@@ -87,7 +87,7 @@ class Account:
 
     def failures(self) -> str:
         """The failed tables, a line each, each with its reason."""
-        failed = [entry for entry in self.ledger if entry.outcome is Outcome.FAILED]
+        failed = [entry for entry in self.entries if entry.outcome is Outcome.FAILED]
         lines = [f"{entry.path} ({entry.table or 'file'}): {entry.reason}" for entry in failed[:_FAILURES_SHOWN]]
         more = len(failed) - len(lines)
         return "\n       ".join([*lines, f"and {more} more"] if more else lines)
@@ -114,7 +114,9 @@ class Account:
         if rows is not None and counted is not None and counted != rows:
             what = "objects that the image table counts and the table lacks"
             more = "objects that the table has and the image table does not count"
-            self._loose.append(Loose(export.index, name, what if rows < counted else more, abs(counted - rows)))
+            self._unmatched.append(
+                UnmatchedObjects(export.index, name, what if rows < counted else more, abs(counted - rows))
+            )
         entry = LedgerEntry(
             path=table.source, outcome=Outcome.CONVERTED, export=export.path, table=table.shown_name, rows=rows
         )
@@ -143,7 +145,7 @@ class Account:
             for (table, column, text, became), items in groups.items()
         ]
 
-    def odd_values(self, columns: Iterable[NotFinite]) -> None:
+    def odd_values(self, columns: Iterable[NonFinite]) -> None:
         """Adds up what in columns of floats is no finite number."""
         for found in columns:
             self._odd[found.column].update(nulls=found.nulls, nans=found.nans, infinities=found.infinities)
@@ -160,15 +162,15 @@ class Account:
         """Something that a reader of the profile should know."""
         self._warnings.append(ReportWarning(what=what, table=table))
 
-    def left_aside(self, loose: Iterable[Loose]) -> None:
+    def add_unmatched(self, unmatched: Iterable[UnmatchedObjects]) -> None:
         """Objects that a join left aside."""
-        self._loose += loose
+        self._unmatched += unmatched
 
     @property
     def warnings(self) -> list[ReportWarning]:
         """All warnings; what joins left aside is added up over exports."""
-        groups: dict[tuple[str, str], list[Loose]] = defaultdict(list)
-        for item in self._loose:
+        groups: dict[tuple[str, str], list[UnmatchedObjects]] = defaultdict(list)
+        for item in self._unmatched:
             groups[item.table, item.what].append(item)
         return self._warnings + [
             ReportWarning(
@@ -182,10 +184,10 @@ class Account:
         ]
 
     def _add(self, entry: LedgerEntry) -> None:
-        self.ledger.append(with_file(entry, self._files))
+        self.entries.append(with_file(entry, self._files))
 
 
-def places_of(profile: RowGroup) -> set[PlaceKey]:
+def sites_of(profile: RowGroup) -> set[SiteKey]:
     """The plates, wells and sites of profile rows."""
     numbers = [profile.schema.get_field_index(name) for name in (PLATE, WELL, SITE)]
     table = profile.select([number for number in numbers if number >= 0])

@@ -12,7 +12,7 @@ _TALL = 2**14
 
 
 @dataclass(frozen=True, slots=True)
-class NotFinite:
+class NonFinite:
     """How many values of a column are null, NaN, and infinite."""
 
     column: str
@@ -21,7 +21,7 @@ class NotFinite:
     infinities: int
 
 
-def not_finite(table: pa.Table) -> list[NotFinite]:
+def non_finite(table: pa.Table) -> list[NonFinite]:
     """The columns of floats in which not all values are finite numbers."""
     floats = [number for number, field in enumerate(table.schema) if pa.types.is_floating(field.type)]
     found = []
@@ -48,9 +48,9 @@ def _sums(table: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     return sums
 
 
-def _counted(name: str, column: pa.ChunkedArray) -> NotFinite:
+def _counted(name: str, column: pa.ChunkedArray) -> NonFinite:
     nans, infinities = (int(pc.sum(test(column)).as_py() or 0) for test in (pc.is_nan, pc.is_inf))
-    return NotFinite(name, column.null_count, nans, infinities)
+    return NonFinite(name, column.null_count, nans, infinities)
 
 
 def all_finite(column: pa.ChunkedArray) -> bool:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.conversion.key_join import Unit
-from cytobatch.conversion.table_loader import PagedTable, StagedTable
+from cytobatch.conversion.key_join import ExportBatch
+from cytobatch.conversion.table_loader import LoadedTable, OutOfCoreTable
 from cytobatch.engine.executor import Task
 from cytobatch.readers.sqlite.native.pages import Numbers
 from cytobatch.survey.model import SurveyedExport
@@ -21,7 +21,7 @@ _MOST_TIMES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ExportSlice:
     """Some rows of a profile, and which rows of each table are read with them, in ascending order.
 
     Every row of each table is read with one part at least, whether the profile has it or not.
@@ -32,48 +32,50 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class PagedExport:
+class OutOfCoreExport:
     """An export, and where the rows of its tables are."""
 
     export: SurveyedExport
-    tables: Mapping[str, PagedTable]
+    tables: Mapping[str, OutOfCoreTable]
 
     @property
-    def keys(self) -> Unit:
+    def keys(self) -> ExportBatch:
         """The keys of all rows: enough to join them."""
         tables = {name: table.keys for name, table in self.tables.items()}
         owner = pa.scalar(self.export.index, pa.int64())
-        return Unit((self.export,), tables, {name: pa.repeat(owner, keys.num_rows) for name, keys in tables.items()})
+        return ExportBatch(
+            (self.export,), tables, {name: pa.repeat(owner, keys.num_rows) for name, keys in tables.items()}
+        )
 
-    def parts(self, rows: pa.Table, size: int) -> list[Part] | None:
+    def slices(self, rows: pa.Table, size: int) -> list[ExportSlice] | None:
         """The joined `rows` in parts of about `size` bytes at the source.
 
         None where rows lie so far apart that leaves would be read again and again.
         """
         each = max(1, rows.num_rows * size // max(1, self.export.export.size))
         counts = {name: table.keys.num_rows for name, table in self.tables.items()}
-        parts = split(rows, counts, each)
+        slices = split(rows, counts, each)
         for name, table in self.tables.items():
-            leaves = sum(table.rows.leaves_of(part.read[name]) for part in parts)
-            if leaves > _MOST_TIMES * table.rows.leaves + len(parts):
+            leaves = sum(table.rows.leaves_of(slice_.read[name]) for slice_ in slices)
+            if leaves > _MOST_TIMES * table.rows.leaves + len(slices):
                 return None
-        return parts
+        return slices
 
     def task(
-        self, part: Part, size: int, then: Callable[[Unit, pa.Table], Result]
-    ) -> Task[tuple[Result, tuple[StagedTable, ...]]]:
+        self, slice_: ExportSlice, size: int, then: Callable[[ExportBatch, pa.Table], Result]
+    ) -> Task[tuple[Result, tuple[LoadedTable, ...]]]:
         """Reads each table of a part, by any thread; what `then` makes of them, by who is last."""
-        reads = tuple(partial(table.read, part.read[name]) for name, table in self.tables.items())
-        return Task(partial(self._made, part, then), size, reads)
+        reads = tuple(partial(table.read, slice_.read[name]) for name, table in self.tables.items())
+        return Task(partial(self._made, slice_, then), size, reads)
 
     def _made(
-        self, part: Part, then: Callable[[Unit, pa.Table], Result], *staged: StagedTable
-    ) -> tuple[Result, tuple[StagedTable, ...]]:
-        tables = dict(zip(self.tables, (one.table for one in staged), strict=True))
-        return then(Unit((self.export,), tables, {}), part.rows), staged
+        self, slice_: ExportSlice, then: Callable[[ExportBatch, pa.Table], Result], *loaded: LoadedTable
+    ) -> tuple[Result, tuple[LoadedTable, ...]]:
+        tables = dict(zip(self.tables, (one.table for one in loaded), strict=True))
+        return then(ExportBatch((self.export,), tables, {}), slice_.rows), loaded
 
 
-def split(rows: pa.Table, counts: Mapping[str, int], each: int) -> list[Part]:
+def split(rows: pa.Table, counts: Mapping[str, int], each: int) -> list[ExportSlice]:
     """Joined rows in parts of `each` rows, their indices those of the rows that are read with them.
 
     `counts` are the rows of each table. A row that no part has is read with the one before it.
@@ -81,29 +83,29 @@ def split(rows: pa.Table, counts: Mapping[str, int], each: int) -> list[Part]:
     number = -(-rows.num_rows // each)
     read = {name: list(_read_with(rows[name], count, each, number)) for name, count in counts.items()}
     return [
-        _part(rows.slice(part * each, each), {name: wanted[part] for name, wanted in read.items()})
-        for part in range(number)
+        _part(rows.slice(slice_ * each, each), {name: wanted[slice_] for name, wanted in read.items()})
+        for slice_ in range(number)
     ]
 
 
 def _read_with(places: pa.ChunkedArray, count: int, each: int, number: int) -> Iterator[Numbers]:
     """The rows of a table that are read with each part."""
     there = places.is_valid().to_numpy()
-    used, parts = places.drop_null().to_numpy(), np.flatnonzero(there) // each
+    used, slices = places.drop_null().to_numpy(), np.flatnonzero(there) // each
     part_of = np.full(count, -1, np.int64)
-    part_of[used] = parts
+    part_of[used] = slices
     last = np.maximum.accumulate(np.where(part_of >= 0, np.arange(count), 0))
     part_of = np.maximum(part_of[last], 0)
     order = np.argsort(part_of, kind="stable")
     begins = np.searchsorted(part_of[order], np.arange(number + 1))
-    of_used = np.searchsorted(parts, np.arange(number + 1))
-    for part in range(number):
-        own = order[begins[part] : begins[part + 1]]
-        yield np.union1d(own, used[of_used[part] : of_used[part + 1]])
+    of_used = np.searchsorted(slices, np.arange(number + 1))
+    for slice_ in range(number):
+        own = order[begins[slice_] : begins[slice_ + 1]]
+        yield np.union1d(own, used[of_used[slice_] : of_used[slice_ + 1]])
 
 
-def _part(rows: pa.Table, read: Mapping[str, Numbers]) -> Part:
+def _part(rows: pa.Table, read: Mapping[str, Numbers]) -> ExportSlice:
     for name, wanted in read.items():
         found = pc.index_in(rows[name], pa.array(wanted)).cast(pa.int64())
         rows = rows.set_column(rows.column_names.index(name), name, found)
-    return Part(rows, read)
+    return ExportSlice(rows, read)

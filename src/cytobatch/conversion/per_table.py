@@ -10,7 +10,7 @@ from cytobatch.config.option_types import ColumnNaming
 from cytobatch.config.options import PARQUET
 from cytobatch.conversion.context import Conversion
 from cytobatch.conversion.gather import PROFILE_TABLE_NUMBER, source_names
-from cytobatch.conversion.ledger import places_of
+from cytobatch.conversion.ledger import sites_of
 from cytobatch.conversion.profile_writer import file_name, flat_name
 from cytobatch.planning.columns import IMAGE_NUMBER, distinct_names
 from cytobatch.survey.model import SurveyedExport
@@ -21,16 +21,16 @@ def write_tables(run: Conversion) -> None:
     named = NamedTables(run, run.job.naming)
     # Tables as they are do not tell where each row is from; the image sets do.
     sets = run.survey.images
-    run.account.places |= places_of(sets.places.slice(0, sets.table.num_rows) if sets.table.num_rows else sets.places)
+    run.ledger.places |= sites_of(sets.places.slice(0, sets.table.num_rows) if sets.table.num_rows else sets.places)
     run.reader.expect(named.names_to_read)
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
         if run.job.concat:
-            run.sink.write(f"{flat_name(name)}{PARQUET}", named.schema(name), _rows(run, named, exports, name))
+            run.writer.write(f"{flat_name(name)}{PARQUET}", named.schema(name), _rows(run, named, exports, name))
             continue
         for export in exports:
             rows = _rows(run, named, (export,), name)
-            run.sink.write(f"{flat_name(name)}/{file_name(export.path)}", named.schema(name), rows)
+            run.writer.write(f"{flat_name(name)}/{file_name(export.path)}", named.schema(name), rows)
 
 
 def _rows(run: Conversion, named: "NamedTables", exports: Sequence[SurveyedExport], name: str) -> Iterator[pa.Table]:
@@ -41,7 +41,7 @@ def _rows(run: Conversion, named: "NamedTables", exports: Sequence[SurveyedExpor
         tables = ((export, None) for export in exports)
     for export, read in tables:
         table = named.table(export, name, read)
-        run.account.converted(export, name, table.num_rows)
+        run.ledger.converted(export, name, table.num_rows)
         yield table.sort_by(order) if order else table
 
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.options import PARQUET
-from cytobatch.conversion.ledger import Account, places_of
-from cytobatch.conversion.nonfinite import NotFinite, not_finite
-from cytobatch.conversion.resources import Means
+from cytobatch.conversion.ledger import RunLedger, sites_of
+from cytobatch.conversion.nonfinite import NonFinite, non_finite
+from cytobatch.conversion.resources import RunResources
 from cytobatch.errors import ConfigurationError
 from cytobatch.output.parquet import Encoder, ParquetFile, row_group_rows, row_groups
 from cytobatch.output.row_groups import RowGroup, Rows, as_table
@@ -43,7 +43,7 @@ def file_name(export: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cast:
+class _CastRows:
     """Rows with other types, into which columns are cast when they are wanted."""
 
     rows: RowGroup
@@ -72,12 +72,12 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
         ) from error
 
 
-class _Looked:
+class _NonFiniteCounter:
     """Rows whose columns are looked at while they are wanted: `odd` are those that are not all finite numbers."""
 
     def __init__(self, rows: RowGroup) -> None:
         self._rows = rows
-        self._odd: dict[int, list[NotFinite]] = {}
+        self._odd: dict[int, list[NonFinite]] = {}
 
     @property
     def num_rows(self) -> int:
@@ -88,13 +88,13 @@ class _Looked:
         return self._rows.schema
 
     @property
-    def odd(self) -> list[NotFinite]:
+    def odd(self) -> list[NonFinite]:
         """Of the columns that were wanted, in their order."""
         return [column for first in sorted(self._odd) for column in self._odd[first]]
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
         table = self._rows.select(numbers)
-        self._odd[min(numbers)] = not_finite(table)
+        self._odd[min(numbers)] = non_finite(table)
         return table
 
 
@@ -106,18 +106,20 @@ class WrittenProfile:
     features: tuple[str, ...]
 
 
-class Sink:
-    """Writes Parquet files below `means.out`; `files` has them by their name there, once they are complete.
+class ProfileWriter:
+    """Writes Parquet files below `resources.out`; `files` has them by their name there, once they are complete.
 
     `profiles` are those with features: of joined rows.
     """
 
-    def __init__(self, plan: ConversionPlan, means: Means, account: Account, metadata: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: ConversionPlan, resources: RunResources, ledger: RunLedger, metadata: Mapping[str, str]
+    ) -> None:
         self._job = plan.job
         self._source_bytes = plan.size
-        self._out = means.out
-        self._workers = means.workers
-        self._account = account
+        self._out = resources.out
+        self._executor = resources.executor
+        self._ledger = ledger
         self._metadata = metadata
         self._encoders: list[Encoder] = []
         self.files: dict[str, WrittenFile] = {}
@@ -153,7 +155,7 @@ class Sink:
         final = cast_groups(schema, self._job.data_type_cast_map)
         with ParquetFile(self._out / name, self._encoder(final), self._metadata) as file:
             for group in groups:
-                file.write(group if group.schema.equals(final) else _Cast(group, final))
+                file.write(group if group.schema.equals(final) else _CastRows(group, final))
                 # Not held while the next one is made.
                 del group
         self.files[name] = file.written()
@@ -163,17 +165,17 @@ class Sink:
     def _encoder(self, schema: pa.Schema) -> Encoder:
         """That of the last file, if it is of this schema too, as are those of thousands of exports."""
         if not self._encoders or not self._encoders[0].schema.equals(schema):
-            self._encoders = [Encoder(schema, self._workers)]
+            self._encoders = [Encoder(schema, self._executor)]
         return self._encoders[0]
 
     def _counted(self, groups: Iterable[RowGroup], *, with_places: bool) -> Iterator[RowGroup]:
         for group in groups:
-            self._account.rows += group.num_rows
-            places = self._workers.beside(partial(places_of, group)) if with_places else set
-            looked = _Looked(group)
+            self._ledger.rows += group.num_rows
+            places = self._executor.submit_next(partial(sites_of, group)) if with_places else set
+            looked = _NonFiniteCounter(group)
             yield looked
-            self._account.odd_values(looked.odd)
-            self._account.places |= places()
+            self._ledger.odd_values(looked.odd)
+            self._ledger.places |= places()
             del group, looked, places
 
     def row_group_rows(self, columns: int) -> int:
@@ -199,5 +201,5 @@ class Sink:
             if name not in may_be_null and table[name].null_count:
                 whole = pc.and_(whole, table[name].is_valid())
         kept = table.filter(whole)
-        self._account.rows_dropped += table.num_rows - kept.num_rows
+        self._ledger.rows_dropped += table.num_rows - kept.num_rows
         return kept

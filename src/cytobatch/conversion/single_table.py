@@ -8,14 +8,14 @@ import pyarrow.compute as pc
 from cytobatch.config.presets.presets import SourceKind
 from cytobatch.conversion.context import Conversion
 from cytobatch.conversion.gather import PROFILE_TABLE_NUMBER
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 from cytobatch.formats.incarta import columns as incarta
 from cytobatch.planning.columns import distinct_names, under_metadata
 from cytobatch.survey.model import SurveyedExport
-from cytobatch.survey.single_table import OBJECTS, place_keys
+from cytobatch.survey.single_table import OBJECTS, image_set_keys
 
 
-def write_flat(run: Conversion) -> None:
+def write_single_table(run: Conversion) -> None:
     """Writes the rows of all files as one file, or as a file for each of them. Columns keep their names and order."""
     table = run.survey.schemas[OBJECTS]
     places = run.survey.images.places.schema
@@ -29,7 +29,7 @@ def write_flat(run: Conversion) -> None:
     run.reader.expect((OBJECTS,))
     for name, exports in run.outputs:
         rows = _rows(run, named, schema, exports)
-        run.sink.write(name, schema, rows, features, may_be_null={*places.names, PROFILE_TABLE_NUMBER})
+        run.writer.write(name, schema, rows, features, may_be_null={*places.names, PROFILE_TABLE_NUMBER})
 
 
 def _names(run: Conversion, first: Sequence[str]) -> dict[str, str]:
@@ -47,14 +47,14 @@ def _names(run: Conversion, first: Sequence[str]) -> dict[str, str]:
 def _rows(
     run: Conversion, named: Mapping[str, str], schema: pa.Schema, exports: Sequence[SurveyedExport]
 ) -> Iterator[pa.Table]:
-    size = run.sink.row_group_rows(len(schema))
+    size = run.writer.row_group_rows(len(schema))
     for export, table in run.reader.rows(exports, OBJECTS, whole_export=True):
         try:
-            _refuse_repeated_objects(export, table)
-        except UnsoundTableError as error:
-            run.account.fail(export, OBJECTS, error.reason, whole_export=True)
+            _check_repeated_objects(export, table)
+        except InvalidTableError as error:
+            run.ledger.fail(export, OBJECTS, error.reason, whole_export=True)
             continue
-        run.account.converted(export, OBJECTS, table.num_rows)
+        run.ledger.converted(export, OBJECTS, table.num_rows)
         for piece in _pieces(table, size, sort=run.job.sort_output):
             yield _profile(run, export, piece, named).select(schema.names)
 
@@ -68,18 +68,18 @@ def _pieces(table: pa.Table, size: int, *, sort: bool) -> Iterator[pa.Table]:
         yield table.slice(start, size) if order is None else table.take(order.slice(start, size))
 
 
-def _refuse_repeated_objects(export: SurveyedExport, table: pa.Table) -> None:
-    """Raises UnsoundTableError where IN Carta's objects have no number, or two of them the same."""
+def _check_repeated_objects(export: SurveyedExport, table: pa.Table) -> None:
+    """Raises InvalidTableError where IN Carta's objects have no number, or two of them the same."""
     if table.schema.get_field_index(incarta.OBJECT) < 0:
         return
     blank = table[incarta.OBJECT].null_count
     if blank:
-        raise UnsoundTableError(f"{blank} row(s) without {incarta.OBJECT}", where=export.path)
+        raise InvalidTableError(f"{blank} row(s) without {incarta.OBJECT}", where=export.path)
     keys = table.select([name for name in incarta.KEYS if name in table.column_names])
     again = keys.num_rows - keys.group_by(keys.column_names).aggregate([]).num_rows
     if again:
         why = f"{again} row(s) have the well, field and number of another"
-        raise UnsoundTableError("repeated objects", where=export.path, why=why)
+        raise InvalidTableError("repeated objects", where=export.path, why=why)
 
 
 def _profile(run: Conversion, export: SurveyedExport, rows: pa.Table, named: Mapping[str, str]) -> pa.Table:
@@ -99,5 +99,5 @@ def _place_rows(run: Conversion, export: SurveyedExport, rows: pa.Table) -> pa.A
         return otherwise
     keys = sets.keys
     mine = keys.filter(pc.equal(keys["e"], export.index))
-    found = pc.index_in(place_keys(rows), mine["k"].combine_chunks())
+    found = pc.index_in(image_set_keys(rows), mine["k"].combine_chunks())
     return pc.coalesce(mine["r"].take(found), otherwise)

@@ -19,7 +19,7 @@ from cytobatch.survey.model import SurveyedExport
 _REPEATED_NUMBER = re.compile(rf"{PROFILE_TABLE_NUMBER}_[0-9]+")
 
 
-def write_user_join(run: Conversion, text: str) -> None:
+def write_sql_join(run: Conversion, text: str) -> None:
     """Writes the result of the SQL `text` as one file, or as a file for each export. Raises JoinSqlError."""
     tables = {table.full_name for export in run.survey.exports for table in export.tables.values()}
     query = run.engine.check_join(text, tables | set(run.survey.schemas))
@@ -32,7 +32,7 @@ def write_user_join(run: Conversion, text: str) -> None:
         first = next(rows, None)
         if first is not None:
             features = _features(run, first.schema)
-            run.sink.write(name, first.schema, itertools.chain([first], rows), features, may_be_null=places)
+            run.writer.write(name, first.schema, itertools.chain([first], rows), features, may_be_null=places)
 
 
 def _features(run: Conversion, schema: pa.Schema) -> list[str]:
@@ -46,7 +46,7 @@ def _rows(run: Conversion, named: NamedTables, query: str, exports: Sequence[Sur
     for export, read in run.reader.exports(exports, named.names_to_read):
         tables = {name: named.table(export, name, read.get(name)) for name in export.tables}
         for name, table in tables.items():
-            run.account.converted(export, name, table.num_rows)
+            run.ledger.converted(export, name, table.num_rows)
         by_name = tables | {export.tables[name].full_name: table for name, table in tables.items()}
         with run.engine.tables(by_name) as session:
             yield from _result(run, session, export, query)
@@ -55,7 +55,7 @@ def _rows(run: Conversion, named: NamedTables, query: str, exports: Sequence[Sur
 def _result(run: Conversion, session: Session, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
     schema = session.join_schema(query)
     text = sorted_join(query, schema.names) if run.job.sort_output else query
-    batches = session.run_join(text, run.sink.row_group_rows(len(schema)))
+    batches = session.run_join(text, run.writer.row_group_rows(len(schema)))
     # Without a row there is no batch, but there are still columns.
     for rows in itertools.chain([schema.empty_table()], (pa.Table.from_batches([batch]) for batch in batches)):
         table = _with_places(run, export, rows)

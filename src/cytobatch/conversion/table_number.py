@@ -10,7 +10,7 @@ from cytobatch.survey.single_table import OBJECTS
 _CHUNK = 2**20
 
 
-def export_numbers(survey: Survey, inputs: Inputs) -> dict[int, int]:
+def export_table_numbers(survey: Survey, inputs: Inputs) -> dict[int, int]:
     """The TableNumber of each export, by index: the CRC-32 of its image table's file, as cytominer-database has it.
 
     For SQLite and IN Carta it is that of the whole file. Exports whose files are alike byte for byte, or that have no
@@ -35,7 +35,7 @@ def export_numbers(survey: Survey, inputs: Inputs) -> dict[int, int]:
 
 
 def _checksum(survey: Survey, inputs: Inputs, export: SurveyedExport) -> int:
-    names = (OBJECTS,) if survey.plan.kind.is_flat else survey.preset.metadata
+    names = (OBJECTS,) if survey.plan.kind.is_single_table else survey.preset.metadata
     table = next((export.tables[name] for name in names if name in export.tables), None)
     if table is None:
         return zlib.crc32(export.path.encode())

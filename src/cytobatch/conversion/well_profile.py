@@ -46,7 +46,7 @@ def check_wells(run: Conversion) -> None:
 
 def write_wells(run: Conversion, how: Aggregation) -> None:
     """Writes the well-level profile of all rows that were written."""
-    profiles = list(run.sink.profiles.values())
+    profiles = list(run.writer.profiles.values())
     paths = [profile.file.path for profile in profiles]
     features = profiles[0].features if profiles else ()
     strata = [name for name in (PLATE, WELL) if name in run.survey.images.places.column_names]
@@ -57,11 +57,11 @@ def write_wells(run: Conversion, how: Aggregation) -> None:
         [sites.pop(key, 0) for key in text_keys(wells.table, strata).to_pylist()], pa.int64()
     )
     if sites:
-        run.account.warn(f"{len(sites)} well(s) have no object and so no well-level profile")
+        run.ledger.warn(f"{len(sites)} well(s) have no object and so no well-level profile")
     for names, values in _aggregated(run, how, paths, features, wells):
         columns |= dict(zip(names, values.columns, strict=True))
     table = pa.table(columns).sort_by([(name, "ascending") for name in strata])
-    run.sink.store(f"{PROFILES}{PARQUET}", table.schema, [table], features)
+    run.writer.store(f"{PROFILES}{PARQUET}", table.schema, [table], features)
 
 
 def _wells(paths: Sequence[Path], strata: Sequence[str], beside: Sequence[str]) -> Wells:
@@ -77,7 +77,7 @@ def _wells(paths: Sequence[Path], strata: Sequence[str], beside: Sequence[str]) 
 def _sites(run: Conversion, strata: Sequence[str]) -> dict[str, int]:
     """How many image sets each well has, those without objects too; a source that has none counts its exports."""
     sets = run.survey.images
-    failed = run.account.failed_exports
+    failed = run.ledger.failed_exports
     sound = pa.array([e.index for e in run.survey.plan.exports if e.path not in failed], pa.int64())
     count = sets.table.num_rows
     owners = sets.table["e"] if count else pa.array(range(len(run.survey.plan.exports)), pa.int64())
@@ -91,7 +91,7 @@ def _aggregated(
 ) -> Iterator[tuple[Sequence[str], pa.Table]]:
     """Some features at a time, and their values for each well in order."""
     rows = max(1, len(wells.of_row))
-    size = max(1, min(_COLUMNS_AT_ONCE, run.reader.unit_bytes // (8 * rows)))
+    size = max(1, min(_COLUMNS_AT_ONCE, run.reader.batch_bytes // (8 * rows)))
     for start in range(0, len(features), size):
         names = features[start : start + size]
         values = read_columns(paths, names)

@@ -11,36 +11,36 @@ from enum import StrEnum
 _SPARE = 16
 
 
-class Use(StrEnum):
-    """What memory is for: each thread has some for each use."""
+class BufferKind(StrEnum):
+    """What memory is for: each thread has some for each kind."""
 
     TEXT = "lines of CSV files"
     PAGES = "pages of a SQLite file"
     RECORDS = "rows of a SQLite file"
 
 
-class _Rooms(threading.local):
+class _ThreadBuffers(threading.local):
     """What this thread has; it goes with the thread."""
 
     def __init__(self) -> None:
-        self.buffers: dict[Use, mmap.mmap] = {}
+        self.buffers: dict[BufferKind, mmap.mmap] = {}
 
 
-_rooms = _Rooms()
+_thread_buffers = _ThreadBuffers()
 
 
-def own_room(use: Use, size: int) -> mmap.mmap:
-    """At least so many bytes, until this thread asks again for that use; nothing that stays may hold any of them."""
-    buffer = _rooms.buffers.get(use)
+def thread_buffer(kind: BufferKind, size: int) -> mmap.mmap:
+    """At least so many bytes, until this thread asks again for that kind; nothing that stays may hold any of them."""
+    buffer = _thread_buffers.buffers.get(kind)
     if buffer is None or len(buffer) < size:
         # What is too small goes first, so that the two are never there at once.
         del buffer
-        _rooms.buffers.pop(use, None)
-        _rooms.buffers[use] = buffer = new_room(size)
+        _thread_buffers.buffers.pop(kind, None)
+        _thread_buffers.buffers[kind] = buffer = new_buffer(size)
     return buffer
 
 
-def new_room(size: int) -> mmap.mmap:
+def new_buffer(size: int) -> mmap.mmap:
     """New memory for so many bytes, and some to spare.
 
     Straight from the machine: a bytearray would be filled with zeros first, while all threads wait for Python's lock.

@@ -14,11 +14,7 @@ import duckdb_extension_sqlite_scanner
 import pyarrow as pa
 
 from cytobatch.engine import sql
-from cytobatch.errors import ConfigurationError, InternalError, JoinSqlError, UnsoundTableError
-
-
-class MixedTypesError(Exception):
-    """A SQLite column holds values that are not of its declared type."""
+from cytobatch.errors import ConfigurationError, FastPathUnavailable, InternalError, InvalidTableError, JoinSqlError
 
 
 def _extension() -> Path:
@@ -97,7 +93,7 @@ class Engine:
                 self._reads_sqlite = True
 
     def sqlite_schema(self, path: Path, table: str) -> pa.Schema:
-        """The columns of a SQLite table, typed as declared. Raises UnsoundTableError."""
+        """The columns of a SQLite table, typed as declared. Raises InvalidTableError."""
         self._load_sqlite()
         with _unsound(path, table), self._connection.cursor() as own:
             return own.execute(sql.describe_sqlite(str(path), table)).to_arrow_table().schema
@@ -105,7 +101,7 @@ class Engine:
     def scan_sqlite(self, path: Path, table: str, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Streams columns of a SQLite table in batches of about `rows` rows.
 
-        Raises MixedTypesError where a value is not of its column's declared type, UnsoundTableError where the file
+        Raises FastPathUnavailable where a value is not of its column's declared type, InvalidTableError where the file
         cannot be read.
         """
         self._load_sqlite()
@@ -116,7 +112,7 @@ class Engine:
         """Whether one of these columns, declared as integers, holds a fraction; may run beside a scan.
 
         Asks SQLite within DuckDB: a second SQLite in one process must not open the same write-ahead log.
-        Raises UnsoundTableError where the file cannot be read.
+        Raises InvalidTableError where the file cannot be read.
         """
         if not columns:
             return False
@@ -177,13 +173,13 @@ def _unsound(path: Path, table: str) -> Iterator[None]:
         yield
     except (duckdb.TypeMismatchException, UnicodeDecodeError) as error:
         # DuckDB quotes the value that it refuses, which may be no text at all.
-        raise MixedTypesError(f"{table} in {path.name}") from error
+        raise FastPathUnavailable(f"{table} in {path.name}") from error
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(
             "too little memory", where=path.name, why=str(error).splitlines()[0], remedy="raise CYTOBATCH_MEMORY"
         ) from error
     except duckdb.Error as error:
-        raise UnsoundTableError(
+        raise InvalidTableError(
             f"SQLite table {table!r} cannot be read",
             where=path.name,
             why=str(error).splitlines()[0],

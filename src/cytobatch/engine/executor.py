@@ -16,15 +16,15 @@ Result = TypeVar("Result")
 class Task(Generic[Result]):
     """A piece of work, and about how many bytes its result takes.
 
-    Its parts are done first, each by whichever thread is free; who does the last one calls `run` with their results.
+    Its subtasks are done first, each by whichever thread is free; who does the last one calls `run` with their results.
     """
 
     run: Callable[..., Result]
     size: int
-    parts: tuple[Callable[[], Any], ...] = ()
+    subtasks: tuple[Callable[[], Any], ...] = ()
 
 
-class Workers:
+class Executor:
     """Runs tasks ahead of who uses their results. A context manager.
 
     The caller's thread counts as one: it runs a task itself that no other thread has begun, and helps with others while
@@ -54,12 +54,12 @@ class Workers:
         for thread in self._others:
             thread.join()
 
-    def ahead(self, tasks: Iterable[Task[Result]], room: int) -> Iterator[Result]:
+    def map_ordered(self, tasks: Iterable[Task[Result]], room: int) -> Iterator[Result]:
         """The results in the tasks' order. Those that wait to be used, or are in the making, take about `room` bytes.
 
         What a task raises is raised where its result would come.
         """
-        coming, left = deque[_Place[Result]](), iter(tasks)
+        coming, left = deque[_PendingTask[Result]](), iter(tasks)
         taken, more = 0, True
         try:
             while coming or more:
@@ -77,7 +77,7 @@ class Workers:
             for place in coming:
                 self._withdraw(place)
 
-    def beside(self, run: Callable[[], Result]) -> Callable[[], Result]:
+    def submit_next(self, run: Callable[[], Result]) -> Callable[[], Result]:
         """Has a small piece of work done before all that waits; what is given back tells its result, and waits for it.
 
         What it raises is raised there.
@@ -89,15 +89,15 @@ class Workers:
         """Whether this thread is at a task, and what it offers is for this one."""
         return getattr(self._here, "tasks", 0) > 0
 
-    def _offered(self, task: Task[Result], queue: "deque[_Step]") -> "_Place[Result]":
-        place = _Place(task, queue)
+    def _offered(self, task: Task[Result], queue: "deque[_Step]") -> "_PendingTask[Result]":
+        place = _PendingTask(task, queue)
         with self._changed:
             queue.extend(place.steps())
             # Not one alone: it may be at a task, and wait for what that has offered.
             self._changed.notify_all()
         return place
 
-    def _own_step(self, place: "_Place[Any]") -> "_Step | None":
+    def _own_step(self, place: "_PendingTask[Any]") -> "_Step | None":
         """Takes the next of a task's steps that nobody has begun. Who takes one from its queue is who runs it."""
         with self._changed:
             step = next((step for step in place.queue if step.place is place), None)
@@ -105,12 +105,12 @@ class Workers:
                 place.queue.remove(step)
         return step
 
-    def _withdraw(self, place: "_Place[Any]") -> None:
+    def _withdraw(self, place: "_PendingTask[Any]") -> None:
         """Nobody will begin what is left of a task."""
         while self._own_step(place) is not None:
             pass
 
-    def _result(self, place: "_Place[Result]") -> Result:
+    def _result(self, place: "_PendingTask[Result]") -> Result:
         """A task's result. While others are at it, this thread helps: inside a task, with what tasks offer alone."""
         while (own := self._own_step(place)) is not None:
             self._run(own)
@@ -145,8 +145,8 @@ class Workers:
             self._changed.notify_all()
 
 
-class _Place(Generic[Result]):
-    """A task on its way: what its parts gave, and what comes of it. Its steps are in a queue until they begin."""
+class _PendingTask(Generic[Result]):
+    """A task on its way: what its subtasks gave, and what comes of it. Its steps are in a queue until they begin."""
 
     def __init__(self, task: Task[Result], queue: "deque[_Step]") -> None:
         self.size = task.size
@@ -157,15 +157,15 @@ class _Place(Generic[Result]):
         self._counting = threading.Lock()
 
     def steps(self) -> "list[_Step]":
-        """The parts, or the whole where there are none."""
-        return [_Step(self, part) for part in range(len(self._task.parts))] or [_Step(self, None)]
+        """The subtasks, or the whole where there are none."""
+        return [_Step(self, part) for part in range(len(self._task.subtasks))] or [_Step(self, None)]
 
     def do(self, part: int | None) -> None:
         """Does a part, and after the last of them the task itself; nothing more once a part has failed."""
         if self.future.done():
             return
         try:
-            if part is None or self._is_last(part, self._task.parts[part]()):
+            if part is None or self._is_last(part, self._task.subtasks[part]()):
                 found, self._found = self._found, {}
                 self.future.set_result(self._task.run(*(found[number] for number in sorted(found))))
         except BaseException as error:  # noqa: BLE001  raised again where the result is asked for
@@ -174,7 +174,7 @@ class _Place(Generic[Result]):
     def _is_last(self, part: int, result: Any) -> bool:
         with self._counting:
             self._found[part] = result
-            return len(self._found) == len(self._task.parts)
+            return len(self._found) == len(self._task.subtasks)
 
     def _fail(self, error: BaseException) -> None:
         with self._counting:
@@ -186,5 +186,5 @@ class _Place(Generic[Result]):
 class _Step:
     """A part of a task, by its number, or the whole of one that has none."""
 
-    place: _Place[Any]
+    place: _PendingTask[Any]
     part: int | None

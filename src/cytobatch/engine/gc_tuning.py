@@ -9,7 +9,7 @@ _OBJECTS = 50_000
 
 
 @contextmanager
-def lasting() -> Iterator[None]:
+def gc_frozen() -> Iterator[None]:
     """Within it, what is made is there to stay, as imported modules are: it is collected neither now nor later.
 
     And cycles are looked for less often from then on.

@@ -42,7 +42,7 @@ _CONTROLLERS = frozenset({_UNIFIED, "cpu", "memory"})
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ResourceLimits:
     """What a whole run may take: threads that compute at once, and bytes of memory."""
 
     workers: int
@@ -96,21 +96,21 @@ class Limits:
         return min(_MOST_FETCH_THREADS, max(FEWEST_FETCH_THREADS, _FETCH_THREADS_OF_A_WORKER * self.workers))
 
 
-def limits_of(job: PlateJob) -> Limits:
+def resource_limits(job: PlateJob) -> ResourceLimits:
     """What the job says, else what the machine grants."""
     if job.workers is not None and job.memory is not None:
-        return Limits(job.workers, int(job.memory))
+        return ResourceLimits(job.workers, int(job.memory))
     granted = machine_limits()
-    return Limits(job.workers or granted.workers, int(job.memory or granted.memory))
+    return ResourceLimits(job.workers or granted.workers, int(job.memory or granted.memory))
 
 
-def hold_arrow_to(limits: Limits) -> None:
+def configure_arrow_threads(limits: ResourceLimits) -> None:
     """Gives Arrow's two thread pools, which the whole process shares, their sizes."""
     pa.set_cpu_count(limits.workers)
     pa.set_io_thread_count(max(_FEWEST_IO_THREADS, limits.workers))
 
 
-def machine_limits(root: Path = Path("/")) -> Limits:
+def machine_limits(root: Path = Path("/")) -> ResourceLimits:
     """What machine, affinity and cgroups together grant this process; `/proc` and `/sys` are looked for below `root`.
 
     A limit that cannot be read is none, so that a system without cgroups has none.
@@ -120,7 +120,7 @@ def machine_limits(root: Path = Path("/")) -> Limits:
     for folder in _cgroup_folders(root):
         cpus += _quotas(folder)
         memory += _memory_limits(folder)
-    return Limits(max(1, min(cpus)), min(memory))
+    return ResourceLimits(max(1, min(cpus)), min(memory))
 
 
 def _cpus_of_this_process() -> int:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.presets import PRESETS, SUFFIXES, PresetName, SourceKind
-from cytobatch.config.presets.wells import Place, place_of_file
+from cytobatch.config.presets.wells import SiteLocation, location_of_file
 from cytobatch.errors import LayoutError
 from cytobatch.formats.cellprofiler_csv.exports import (
     COMBINED,
@@ -18,25 +18,20 @@ from cytobatch.formats.cellprofiler_csv.exports import (
     csv_exports,
     csv_names,
     csv_preset,
-    csv_stems,
 )
 from cytobatch.formats.incarta.columns import is_incarta, was_incarta
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.planning.model import (
-    MISSING,
     NOT_READ,
-    UNUSUAL,
     ConversionPlan,
-    CsvTable,
     Export,
-    unusual_tables,
     with_overrides,
 )
 
 _COMPANIONS = ("-wal", "-journal")
 _FILES_NAMED_IN_A_MESSAGE = 5
 
-_FLAT_PRESETS = {SourceKind.IN_CARTA: PresetName.IN_CARTA, SourceKind.NPZ: PresetName.DEEPPROFILER}
+_SINGLE_TABLE_PRESETS = {SourceKind.IN_CARTA: PresetName.IN_CARTA, SourceKind.NPZ: PresetName.DEEPPROFILER}
 
 
 def make_plan(job: PlateJob, inventory: Inventory, headers: Mapping[str, tuple[str, ...]]) -> ConversionPlan:
@@ -55,12 +50,12 @@ def make_plan(job: PlateJob, inventory: Inventory, headers: Mapping[str, tuple[s
         return _plan(job, inventory, kind, exports, csv_preset(job).name, compartments)
     if kind is SourceKind.SQLITE:
         exports = tuple(
-            Export(index, file.path, (file, *_companions(file, inventory)), _place_of_sqlite(file))
+            Export(index, file.path, (file, *_companions(file, inventory)), _location_of_sqlite(file))
             for index, file in enumerate(files[kind])
         )
         return _plan(job, inventory, kind, exports, None if job.preset is PresetName.AUTO else job.preset)
-    _refuse_joins(job, kind)
-    return _plan(job, inventory, kind, _flat_exports(inventory, kind, files[kind]), _FLAT_PRESETS[kind])
+    _check_joins(job, kind)
+    return _plan(job, inventory, kind, _single_table_exports(inventory, kind, files[kind]), _SINGLE_TABLE_PRESETS[kind])
 
 
 def _plan(  # noqa: PLR0913, PLR0917  all that a plan is made of
@@ -133,7 +128,7 @@ def _kind(job: PlateJob, inventory: Inventory, files: Mapping[SourceKind, Sequen
     )
 
 
-def _refuse_joins(job: PlateJob, kind: SourceKind) -> None:
+def _check_joins(job: PlateJob, kind: SourceKind) -> None:
     said = [name for name in ("compartments", "metadata", "joins") if getattr(job, name) is not None]
     if said:
         raise LayoutError(
@@ -144,17 +139,17 @@ def _refuse_joins(job: PlateJob, kind: SourceKind) -> None:
         )
 
 
-def _flat_exports(inventory: Inventory, kind: SourceKind, files: Sequence[SourceFile]) -> tuple[Export, ...]:
+def _single_table_exports(inventory: Inventory, kind: SourceKind, files: Sequence[SourceFile]) -> tuple[Export, ...]:
     root = PurePosixPath(inventory.root.rstrip("/")).parts
     return tuple(
-        Export(index, file.path, (file,), _place_of_npz(root, file) if kind is SourceKind.NPZ else Place())
+        Export(index, file.path, (file,), _location_of_npz(root, file) if kind is SourceKind.NPZ else SiteLocation())
         for index, file in enumerate(files)
     )
 
 
-def _place_of_npz(root: Sequence[str], file: SourceFile) -> Place:
+def _location_of_npz(root: Sequence[str], file: SourceFile) -> SiteLocation:
     # The names above a file tell where it was taken, even those above the source.
-    return place_of_file(str(PurePosixPath(*root, file.path)))
+    return location_of_file(str(PurePosixPath(*root, file.path)))
 
 
 def _companions(file: SourceFile, inventory: Inventory) -> list[SourceFile]:
@@ -163,21 +158,6 @@ def _companions(file: SourceFile, inventory: Inventory) -> list[SourceFile]:
     return [other for other in inventory.files if other.path in names and other.size]
 
 
-def _place_of_sqlite(file: SourceFile) -> Place:
+def _location_of_sqlite(file: SourceFile) -> SiteLocation:
     folder = PurePosixPath(file.path).parent.name
-    return Place(plate=file.stem) if folder == file.stem else Place()
-
-
-__all__ = [
-    "COMBINED",
-    "MISSING",
-    "NOT_READ",
-    "UNUSUAL",
-    "ConversionPlan",
-    "CsvTable",
-    "Export",
-    "csv_stems",
-    "make_plan",
-    "unusual_tables",
-    "with_overrides",
-]
+    return SiteLocation(plate=file.stem) if folder == file.stem else SiteLocation()

@@ -15,8 +15,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytobatch.engine.executor import Workers
-from cytobatch.output.parquet_footer import MAGIC, Chunks, Extent, FileEnds, row_group
+from cytobatch.engine.executor import Executor
+from cytobatch.output.parquet_footer import MAGIC, ColumnChunks, FooterTemplate, RowGroupExtent, row_group
 from cytobatch.output.row_groups import RowGroup, Rows, StackedRows
 from cytobatch.output.written_file import WrittenFile
 
@@ -78,11 +78,11 @@ def _which(names: list[str], schema: pa.Schema) -> list[str] | bool:
     return len(names) == len(schema) or names or False
 
 
-def _ends(schema: pa.Schema, *, store_schema: bool = True) -> FileEnds:
+def _ends(schema: pa.Schema, *, store_schema: bool = True) -> FooterTemplate:
     """What is around the row groups in the footer of a file with these columns."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, store_schema=store_schema).close()
-    return FileEnds.of(bytes(sink.getvalue()))
+    return FooterTemplate.of(bytes(sink.getvalue()))
 
 
 def _leaves(name: str, kind: pa.DataType) -> Iterator[tuple[bytes, ...]]:
@@ -125,10 +125,10 @@ class _Block:
         return tuple(path for field in self._schema for path in _leaves(field.name, field.type))
 
     @cached_property
-    def _ends(self) -> FileEnds:
+    def _ends(self) -> FooterTemplate:
         return _ends(self._schema, store_schema=False)
 
-    def written(self, group: RowGroup) -> Chunks:
+    def written(self, group: RowGroup) -> ColumnChunks:
         """The columns of a row group, put together and encoded."""
         sink, told = pa.BufferOutputStream(), list[pq.FileMetaData]()
         own = group.select(self._columns)
@@ -137,7 +137,7 @@ class _Block:
         ) as writer:
             writer.write_table(own, row_group_size=own.num_rows)
         uncompressed = told[0].row_group(0).total_byte_size
-        return Chunks.of(memoryview(sink.getvalue()), self._ends, self._paths, own.num_rows, uncompressed)
+        return ColumnChunks.of(memoryview(sink.getvalue()), self._ends, self._paths, own.num_rows, uncompressed)
 
 
 class Encoder:
@@ -146,16 +146,16 @@ class Encoder:
     The bytes do not depend on how many there are, nor on the blocks.
     """
 
-    def __init__(self, schema: pa.Schema, workers: Workers) -> None:
+    def __init__(self, schema: pa.Schema, executor: Executor) -> None:
         self.schema = schema
         size = max(_FEWEST_COLUMNS, -(-len(schema) // _BLOCKS))
         columns = range(len(schema))
         self._blocks = [_Block(schema, columns[start : start + size]) for start in columns[::size]]
-        self.beside = workers.beside
+        self.submit_next = executor.submit_next
 
-    def chunks(self, group: RowGroup) -> Iterator[Chunks]:
+    def chunks(self, group: RowGroup) -> Iterator[ColumnChunks]:
         """The columns' chunks of a row group, in order."""
-        coming = deque(self.beside(partial(block.written, group)) for block in self._blocks)
+        coming = deque(self.submit_next(partial(block.written, group)) for block in self._blocks)
         while coming:
             yield coming.popleft()()
 
@@ -176,7 +176,7 @@ class ParquetFile:
         self._digest = hashlib.sha256()
         self._groups: list[bytes] = []
         # Of thousands of columns this takes a while, in which others may work.
-        self._ends = encoder.beside(partial(_ends, self._schema))
+        self._ends = encoder.submit_next(partial(_ends, self._schema))
         self._rows = 0
         self._append(MAGIC)
 
@@ -200,7 +200,7 @@ class ParquetFile:
             self._append(chunks.pages)
             columns += chunks.columns
             uncompressed += chunks.uncompressed
-        extent = Extent(group.num_rows, begin, self._at - begin, uncompressed)
+        extent = RowGroupExtent(group.num_rows, begin, self._at - begin, uncompressed)
         self._groups.append(zlib.compress(row_group(columns, said, extent), _WAITING_LEVEL))
         self._rows += group.num_rows
 
@@ -222,7 +222,7 @@ class ParquetFile:
 
 def write_small_table(path: Path, table: pa.Table) -> WrittenFile:
     """Writes a table that is in memory, in one thread and in row groups of a million rows."""
-    with Workers(1) as alone, ParquetFile(path, Encoder(table.schema, alone), {}) as file:
+    with Executor(1) as alone, ParquetFile(path, Encoder(table.schema, alone), {}) as file:
         for group in row_groups([table], _SMALL_GROUP_ROWS):
             file.write(group)
     return file.written()

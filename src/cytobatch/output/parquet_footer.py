@@ -35,14 +35,14 @@ class UnknownFooterError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class FileEnds:
+class FooterTemplate:
     """A file's footer but for its rows and row groups: what stands before and after them."""
 
     head: bytes
     tail: bytes
 
     @classmethod
-    def of(cls, file: bytes) -> "FileEnds":
+    def of(cls, file: bytes) -> "FooterTemplate":
         """Those of a file without rows. Raises UnknownFooterError."""
         # From the end: what is said of the file has no NUL in its texts, and so not these bytes.
         head, found, tail = _footer(memoryview(file)).tobytes().rpartition(_NO_ROWS_NO_GROUPS)
@@ -57,7 +57,7 @@ class FileEnds:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class RowGroupExtent:
     """A row group's rows, where its pages begin in the file, and their bytes as they are and uncompressed."""
 
     rows: int
@@ -65,14 +65,14 @@ class Extent:
     size: int
     uncompressed: int
 
-    def said(self) -> bytes:
+    def encoded(self) -> bytes:
         """Fields 2, 3, 5 and 6 of a row group, and its end."""
         fields = (b"\x16", self.uncompressed), (b"\x16", self.rows), (b"\x26", self.begin), (b"\x16", self.size)
         return b"".join(header + _zigzag(number) for header, number in fields) + b"\x00"
 
 
 @dataclass(frozen=True, slots=True)
-class Chunks:
+class ColumnChunks:
     """The chunks of some columns of one row group: their pages, and what a footer says of each chunk around its places.
 
     `before` has for each place (of data pages, of a dictionary) the bytes before it, `places` where it is, counted from
@@ -87,7 +87,9 @@ class Chunks:
     uncompressed: int
 
     @classmethod
-    def of(cls, file: memoryview, ends: FileEnds, paths: Sequence[Path], rows: int, uncompressed: int) -> "Chunks":
+    def of(
+        cls, file: memoryview, ends: FooterTemplate, paths: Sequence[Path], rows: int, uncompressed: int
+    ) -> "ColumnChunks":
         """Those of a file with one row group of the columns at these paths, which has so many bytes uncompressed.
 
         Raises UnknownFooterError.
@@ -95,7 +97,7 @@ class Chunks:
         footer = _footer(file).tobytes()
         pages = file[len(MAGIC) : len(file) - len(footer) - _END_BYTES]
         begin = b"\x16" + _zigzag(rows) + b"\x19\x1c\x19" + _list(len(paths), _STRUCT)
-        end = Extent(rows, len(MAGIC), len(pages), uncompressed).said() + ends.tail
+        end = RowGroupExtent(rows, len(MAGIC), len(pages), uncompressed).encoded() + ends.tail
         if not (footer.startswith(ends.head + begin) and footer.endswith(end)):
             raise UnknownFooterError("no file of one row group")
         before, places, start = [], [], len(ends.head) + len(begin)
@@ -117,9 +119,9 @@ class Chunks:
         return b"".join((*parts, self.after))
 
 
-def row_group(columns: int, chunks: Sequence[bytes], extent: Extent) -> bytes:
+def row_group(columns: int, chunks: Sequence[bytes], extent: RowGroupExtent) -> bytes:
     """What a footer says of a row group of so many columns, and of their chunks."""
-    return b"".join((b"\x19", _list(columns, _STRUCT), *chunks, extent.said()))
+    return b"".join((b"\x19", _list(columns, _STRUCT), *chunks, extent.encoded()))
 
 
 def _places(footer: bytes, paths: Sequence[Path], start: int) -> list[re.Match[bytes]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from cytobatch.config.options import PARQUET, PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.config.presets.presets import SourceKind
 from cytobatch.config.uris import is_remote
-from cytobatch.engine.resources import hold_arrow_to, limits_of
-from cytobatch.pipeline.plate import folders_for, means_for, plan_plate, survey_plate
+from cytobatch.engine.resources import configure_arrow_threads, resource_limits
+from cytobatch.pipeline.plate import folders_for, open_resources, plan_plate, survey_plate
 from cytobatch.planning.model import ConversionPlan
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.npz import read as npz
@@ -32,23 +32,23 @@ class PlanDescription:
 
 def describe_job(job: PlateJob) -> PlanDescription:
     """Plans a job. A local source is looked into, a bucket only listed. Converts nothing."""
-    hold_arrow_to(limits_of(job))
+    configure_arrow_threads(resource_limits(job))
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
         destination = Destination(job)
         outputs = tuple(destination.uri_of(name) for name in _outputs(plan))
         if is_remote(plan.job.source):
             return PlanDescription(plan, None, {}, outputs, destination.report_uri)
-        with means_for(plan, source, folders) as means:
-            found = survey_plate(plan, means)
-            return PlanDescription(plan, found, _cheap_rows(found, means.inputs), outputs, destination.report_uri)
+        with open_resources(plan, source, folders) as resources:
+            found = survey_plate(plan, resources)
+            return PlanDescription(plan, found, _cheap_rows(found, resources.inputs), outputs, destination.report_uri)
 
 
 def _outputs(plan: ConversionPlan) -> Iterator[str]:
     """The names of the outputs below the destination."""
     job = plan.job
     rows = SINGLE_CELLS if job.concat else "<export>"
-    if not (job.join or plan.kind.is_flat):
+    if not (job.join or plan.kind.is_single_table):
         rows = "<table>" if job.concat else "<table>/<export>"
     for stem in (rows, PROFILES) if job.well_profiles else (rows,):
         yield f"{stem}{PARQUET}"

@@ -21,21 +21,21 @@ from cytobatch.config.presets.gallery import plate_sources
 from cytobatch.config.presets.presets import PRESETS, USUAL_TABLES, PresetName, SourceKind
 from cytobatch.conversion.anndata_output import check_anndata
 from cytobatch.conversion.convert import ConvertedPlate, convert
-from cytobatch.conversion.resources import Means
+from cytobatch.conversion.resources import RunResources
 from cytobatch.engine.duckdb import Engine
-from cytobatch.engine.executor import Workers
-from cytobatch.engine.resources import hold_arrow_to, limits_of
+from cytobatch.engine.executor import Executor
+from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.formats.cellprofiler_csv.exports import COMBINED, csv_stems
 from cytobatch.formats.detect import make_plan
 from cytobatch.output.written_file import files_below
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
-from cytobatch.pipeline.skip_done import is_done, published_report, refuse_another_source
+from cytobatch.pipeline.skip_done import check_same_source, is_done, published_report
 from cytobatch.planning.inventory import Inventory
 from cytobatch.planning.model import ConversionPlan
 from cytobatch.readers.csv.header import parse_header
 from cytobatch.report.model import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
-from cytobatch.storage.access import Access, Clients, faults, read_text
+from cytobatch.storage.access import Access, Clients, read_text, storage_errors
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.source import Source
 from cytobatch.survey.model import Survey
@@ -85,11 +85,11 @@ def _folder_in(parent: Path | None, stack: ExitStack) -> Path:
 def folders_for(job: PlateJob) -> Iterator[Folders]:
     """The folders of a run, for as long as it lasts."""
     with ExitStack() as stack:
-        with faults(f"scratch folder {job.scratch_dir or 'of the system'}"):
+        with storage_errors(f"scratch folder {job.scratch_dir or 'of the system'}"):
             root = _folder_in(job.scratch_dir, stack)
         cache = root / "cache"
         if job.cache_dir:
-            with faults(f"cache folder {job.cache_dir}"):
+            with storage_errors(f"cache folder {job.cache_dir}"):
                 job.cache_dir.mkdir(parents=True, exist_ok=True)
                 cache = _folder_in(job.cache_dir, stack) if job.cache_mode is CacheMode.TMP_DIR else job.cache_dir
         folders = Folders(cache, root / "out", root / "scratch")
@@ -140,19 +140,19 @@ def _headers(source: Source, inventory: Inventory) -> dict[str, tuple[str, ...]]
 
 
 @contextmanager
-def means_for(plan: ConversionPlan, source: Source, folders: Folders) -> Iterator[Means]:
+def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> Iterator[RunResources]:
     """What a conversion works with, within the job's bounds, for as long as it lasts; what is looked into comes."""
     job = plan.job
-    limits = limits_of(job)
+    limits = resource_limits(job)
     files = [file for export in plan.exports for file in export.files]
     with source.inputs(files, room_to_fetch(plan), limits.texts_ahead) as inputs:
         # The first bytes come while DuckDB begins.
         inputs.prepare(*_looked_into(plan))
         with (
             Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
-            Workers(limits.workers) as workers,
+            Executor(limits.workers) as workers,
         ):
-            yield Means(
+            yield RunResources(
                 inputs,
                 engine,
                 workers,
@@ -173,16 +173,16 @@ def _looked_into(plan: ConversionPlan) -> tuple[list[str], set[str]]:
     return paths, {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
 
 
-def convert_plate(found: Survey, means: Means) -> ConvertedPlate:
+def convert_plate(found: Survey, resources: RunResources) -> ConvertedPlate:
     """Converts the surveyed files."""
-    with faults(f"scratch folder {means.scratch.parent}"):
-        return convert(found, means)
+    with storage_errors(f"scratch folder {resources.scratch.parent}"):
+        return convert(found, resources)
 
 
-def survey_plate(plan: ConversionPlan, means: Means) -> Survey:
+def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:
     """Looks into the files, and joins what the job names beside them."""
     access = Access.to_source(plan.job)
-    return annotate(survey(plan, means.inputs, means.engine), lambda uri: read_text(uri, access))
+    return annotate(survey(plan, resources.inputs, resources.engine), lambda uri: read_text(uri, access))
 
 
 def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
@@ -213,16 +213,16 @@ def report_plate(
 
 def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock, place: str) -> RunReport:
     """The account of a conversion; `place` is where it will be."""
-    found, account = converted.survey, converted.account
+    found, ledger = converted.survey, converted.ledger
     job = found.plan.job
-    limits = limits_of(job)
+    limits = resource_limits(job)
     return RunReport(
         cytobatch_version=__version__,
         plate=job.label,
         source=job.source,
         destination=job.destination,
         report=place,
-        options=job.deciding_options(),
+        options=job.output_options(),
         preset=found.preset.name.value,
         layout=found.plan.kind.value,
         joins=found.join.describe() if found.join else [job.joins] if job.joins else [],
@@ -233,24 +233,24 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
         limits=RunLimits(workers=limits.workers, memory_bytes=limits.memory),
         counts=Counts(
             exports=len(found.plan.exports),
-            failed_exports=len(account.failed_exports),
-            objects={name: account.objects[name] for name in found.schemas if name not in found.preset.metadata},
-            rows=account.rows,
-            rows_dropped_as_null=account.rows_dropped,
+            failed_exports=len(ledger.failed_exports),
+            objects={name: ledger.objects[name] for name in found.schemas if name not in found.preset.metadata},
+            rows=ledger.rows,
+            rows_dropped_as_null=ledger.rows_dropped,
             columns=max((file.columns for file in converted.files.values()), default=0),
-            plates=account.plates,
-            wells=account.wells,
-            sites=account.sites,
+            plates=ledger.plates,
+            wells=ledger.wells,
+            sites=ledger.sites,
         ),
         outputs=outputs,
-        warnings=account.warnings,
+        warnings=ledger.warnings,
         schema_differences=[
             SchemaDifference(export=item.export, table=item.table, column=item.column) for item in found.missing
         ],
-        repairs=account.repairs,
-        odd_values=account.odd,
+        repairs=ledger.repairs,
+        odd_values=ledger.odd,
         annotations=list(found.annotations),
-        ledger=account.ledger,
+        ledger=ledger.entries,
     )
 
 
@@ -270,7 +270,7 @@ def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: igno
     Where the job says so and the plate is done already, the report is that of the run that did it.
     """
     clock = Clock()
-    hold_arrow_to(limits_of(job))
+    configure_arrow_threads(resource_limits(job))
 
     def timed(name: str, function: Callable[[], Result]) -> Result:
         with clock.step(name):
@@ -287,9 +287,9 @@ def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: igno
         if earlier and job.skip_done and is_done(earlier, plan, destination):
             return earlier
         if earlier and not job.replace:
-            refuse_another_source(earlier, plan)
-        with means_for(plan, source, folders) as means:
-            found = timed("survey", lambda: survey_plate(plan, means))
-            converted = timed("convert", lambda: convert_plate(found, means))
+            check_same_source(earlier, plan)
+        with open_resources(plan, source, folders) as resources:
+            found = timed("survey", lambda: survey_plate(plan, resources))
+            converted = timed("convert", lambda: convert_plate(found, resources))
         outputs = timed("publish", lambda: publish_plate(converted, destination))
         return timed("report", lambda: report_plate(converted, outputs, clock, destination, folders))

@@ -26,7 +26,7 @@ def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -
 
     Raises StorageError.
     """
-    if not tells_of(report, plan.job, plan.inventory):
+    if not matches_report(report, plan.job, plan.inventory):
         return False
     access = Access.to_source(plan.job)
     if any(digest_of(read_text(file.path, access)) != file.sha256 for file in report.annotations):
@@ -34,13 +34,13 @@ def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -
     return all(destination.size_of(out.path, out.files) == out.bytes for out in report.outputs)
 
 
-def done_already(plan: ConversionPlan, destination: Destination) -> RunReport | None:
+def find_done(plan: ConversionPlan, destination: Destination) -> RunReport | None:
     """The published report, if the plate is done by it; else None. Raises StorageError."""
     report = published_report(destination)
     return report if report and is_done(report, plan, destination) else None
 
 
-def refuse_another_source(report: RunReport, plan: ConversionPlan) -> None:
+def check_same_source(report: RunReport, plan: ConversionPlan) -> None:
     """Raises ConfigurationError where the report at the plan's destination is that of another source."""
     if report.source.rstrip("/") != plan.job.source.rstrip("/"):
         raise ConfigurationError(
@@ -51,12 +51,12 @@ def refuse_another_source(report: RunReport, plan: ConversionPlan) -> None:
         )
 
 
-def tells_of(report: RunReport, job: PlateJob, inventory: Inventory) -> bool:
+def matches_report(report: RunReport, job: PlateJob, inventory: Inventory) -> bool:
     """Whether a report has these options, and in its ledger these files, unchanged.
 
     A file is known again by size and ETag; without an ETag by its size and that it is older than the report's run.
     """
-    if report.options != job.deciding_options():
+    if report.options != job.output_options():
         return False
     began = report.started.timestamp()
     ledger = {(entry.path, entry.size, entry.etag) for entry in report.ledger if entry.size is not None}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.presets import Preset, SourceKind
-from cytobatch.config.presets.wells import Place
+from cytobatch.config.presets.wells import SiteLocation
 from cytobatch.planning.inventory import Inventory, SourceFile
 
 NOT_READ = "no table of this layout"
@@ -36,7 +36,7 @@ class Export:
     index: int
     path: str
     files: tuple[SourceFile, ...]
-    place: Place
+    location: SiteLocation
     tables: Mapping[str, CsvTable] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     unusual: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ class MissingColumn:
 _TYPES = {ColumnType.NUMBER: pa.float64(), ColumnType.INTEGER: pa.int64(), ColumnType.TEXT: pa.string()}
 
 
-def asked_types(table: str, columns: Iterable[str], types: Mapping[str, ColumnType]) -> dict[str, pa.DataType]:
+def requested_types(table: str, columns: Iterable[str], types: Mapping[str, ColumnType]) -> dict[str, pa.DataType]:
     """The types that the job gives to columns of a table, by `column` or `table.column`.
 
     Raises ConfigurationError where a key, by which objects are joined, is to be anything but an integer.

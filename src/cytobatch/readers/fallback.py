@@ -5,20 +5,21 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from cytobatch.engine.duckdb import MixedTypesError
-from cytobatch.errors import InternalError
+from cytobatch.errors import FastPathUnavailable, InternalError
 from cytobatch.readers.numbers import Repair
 
-Lane = Callable[[], Iterator[pa.RecordBatch]]
+ReadStrategy = Callable[[], Iterator[pa.RecordBatch]]
 Taken = TypeVar("Taken")
 
 
-def take_first(lanes: Sequence[Lane], repairs: list[Repair], take: Callable[[Lane], Taken]) -> Taken:
-    """What `take` makes of the first lane that does not raise MixedTypesError; `repairs` are those of that lane."""
-    for lane in lanes:
+def read_with_fallback(
+    strategies: Sequence[ReadStrategy], repairs: list[Repair], take: Callable[[ReadStrategy], Taken]
+) -> Taken:
+    """What `take` makes of the first lane that does not raise FastPathUnavailable; `repairs` are those of that lane."""
+    for strategy in strategies:
         repairs.clear()
         try:
-            return take(lane)
-        except MixedTypesError:
+            return take(strategy)
+        except FastPathUnavailable:
             continue
     raise InternalError("no way to read a table", where="readers")

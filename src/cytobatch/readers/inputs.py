@@ -12,7 +12,7 @@ BEGINNING = 128 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
-class FilesTogether:
+class CsvGroup:
     """Small CSV files, each with so many lines of header, whose other lines are read as one text."""
 
     paths: tuple[str, ...]
@@ -25,10 +25,6 @@ class Text:
 
     memory: mmap
     ends: tuple[int, ...]
-
-
-class OddTextError(Exception):
-    """Lines that cannot be read as one text: the files must be read one by one."""
 
 
 class Inputs(Protocol):
@@ -50,14 +46,14 @@ class Inputs(Protocol):
         """These will be asked for as a whole, in this order."""
         ...
 
-    def expect_texts(self, texts: Iterable[FilesTogether]) -> None:
+    def expect_groups(self, texts: Iterable[CsvGroup]) -> None:
         """These files will be asked for as texts, in this order."""
         ...
 
-    def text(self, files: FilesTogether) -> AbstractContextManager[Text]:
-        """Within it, the files' lines, in memory that others get afterwards. Raises OddTextError, StorageError.
+    def text(self, files: CsvGroup) -> AbstractContextManager[Text]:
+        """Within it, the files' lines, in memory that others get afterwards. Raises FastPathUnavailable, StorageError.
 
-        Who finds them odd raises OddTextError within it, and asks for the files as a whole.
+        Who finds them odd raises FastPathUnavailable within it, and asks for the files as a whole.
         """
         ...
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 
 YES = ("Yes", "yes", "YES", "true", "True", "TRUE", "1")
 NO = ("No", "no", "NO", "false", "False", "FALSE", "0")
@@ -72,13 +72,13 @@ def is_number(text: str) -> bool:
 
 
 def as_integer(number: float, said: object, column: str, where: str) -> int:
-    """A number as the integer it is; `said` is how it was written. Raises UnsoundTableError if it is none."""
+    """A number as the integer it is; `said` is how it was written. Raises InvalidTableError if it is none."""
     if number.is_integer() and abs(number) < _BEYOND_INT64:
         # Beyond 2**53 a float no longer tells neighbours apart, so the digits are read again.
         exact = isinstance(said, int) or (isinstance(said, str) and _WHOLE.fullmatch(said))
         return int(said) if exact and isinstance(said, int | str) else int(number)
     what = "too large a number" if number.is_integer() else "a fraction"
-    raise UnsoundTableError(
+    raise InvalidTableError(
         f"{what} in integer column {column!r}", where=where, why=f"the value is {said!r}", remedy=_REMEDY
     )
 
@@ -88,7 +88,7 @@ def read_numbers(
 ) -> tuple[pa.ChunkedArray, list[Repair]]:
     """A text column as numbers of type `kind` (int64 or float64), and the repairs this took.
 
-    Raises UnsoundTableError where text is no number, unless that is to become null, or a fraction stands in an integer
+    Raises InvalidTableError where text is no number, unless that is to become null, or a fraction stands in an integer
     column.
     """
     try:
@@ -117,7 +117,7 @@ def _number_at(column: str, item: str, row: int, where: str, *, otherwise_null: 
     except ValueError as error:
         if otherwise_null:
             return None
-        raise UnsoundTableError(
+        raise InvalidTableError(
             f"text in numeric column {column!r}", where=where, why=f"row {row} holds {item!r}", remedy=_REMEDY
         ) from error
 
@@ -132,15 +132,15 @@ def is_plain(text: str) -> bool:
 
 
 def flags_from_text(column: str, text: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    """A column of Yes and No as booleans; blank is null. Raises UnsoundTableError for any other word."""
-    meanings: dict[str | None, bool | None] = {None: None} | dict.fromkeys(YES, True) | dict.fromkeys(NO, False)
+    """A column of Yes and No as booleans; blank is null. Raises InvalidTableError for any other word."""
+    coercer: dict[str | None, bool | None] = {None: None} | dict.fromkeys(YES, True) | dict.fromkeys(NO, False)
     words = text.to_pylist()
-    odd = next((word for word in words if word not in meanings), None)
+    odd = next((word for word in words if word not in coercer), None)
     if odd is not None:
-        raise UnsoundTableError(
+        raise InvalidTableError(
             f"neither yes nor no in column {column!r}", where=where, why=f"it holds {odd!r}", remedy=_REMEDY
         )
-    return pa.chunked_array([pa.array([meanings[word] for word in words], pa.bool_())])
+    return pa.chunked_array([pa.array([coercer[word] for word in words], pa.bool_())])
 
 
 def inferred(text: pa.ChunkedArray) -> pa.ChunkedArray:

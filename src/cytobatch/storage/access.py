@@ -26,7 +26,7 @@ from cloudpathlib.exceptions import CloudPathException, MissingDependenciesError
 from cytobatch import __version__
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.uris import is_remote
-from cytobatch.engine.resources import FEWEST_FETCH_THREADS, limits_of
+from cytobatch.engine.resources import FEWEST_FETCH_THREADS, resource_limits
 from cytobatch.errors import ConfigurationError, CytobatchError, StorageError
 from cytobatch.storage.boto_session import make_session
 
@@ -53,7 +53,7 @@ class Access:
     @classmethod
     def to_source(cls, job: PlateJob) -> "Access":
         """As the job says for its source."""
-        threads = limits_of(job).fetch_threads
+        threads = resource_limits(job).fetch_threads
         return cls(job.profile, job.endpoint_url, job.no_sign_request, _extra_args(job), threads)
 
     @classmethod
@@ -67,7 +67,7 @@ class Access:
         return cls(
             job.destination_profile or job.profile,
             job.destination_endpoint_url or job.endpoint_url,
-            workers=limits_of(job).fetch_threads,
+            workers=resource_limits(job).fetch_threads,
         )
 
 
@@ -78,7 +78,7 @@ def _extra_args(said: PlateJob | PlateOptions) -> tuple[tuple[str, Any], ...]:
 
 
 @contextlib.contextmanager
-def faults(where: str) -> Iterator[None]:
+def storage_errors(where: str) -> Iterator[None]:
     """Turns faults of stores and disks into StorageErrors that name `where`."""
     try:
         yield
@@ -183,7 +183,7 @@ class Clients:
 
 def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clients | None = None) -> Path | CloudPath:
     """A local path or a cloud path with its client, for S3 one of `clients` if they are given. Raises StorageError."""
-    with faults(uri):
+    with storage_errors(uri):
         if uri.startswith("s3://"):
             return S3Path(uri, client=(clients or Clients()).s3(access, cache))
         path = AnyPath(uri)
@@ -203,7 +203,7 @@ def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clie
 
 def read_text(uri: str, access: Access) -> str:
     """The text of one small file. Raises StorageError."""
-    with faults(uri):
+    with storage_errors(uri):
         path = open_path(uri, access)
         try:
             content: bytes = path.read_bytes()

@@ -13,7 +13,7 @@ from cytobatch.config.options import SINGLE_CELLS, PlateJob
 from cytobatch.errors import StorageError
 from cytobatch.output.written_file import files_below
 from cytobatch.report.model import output_paths
-from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, faults, open_path
+from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, open_path, storage_errors
 
 _PART = ".cytobatch-part"
 
@@ -37,7 +37,7 @@ class Destination:
 
     def check(self) -> None:
         """Raises StorageError now, before anything is spent, if the destination may not be written."""
-        with faults(self._job.destination):
+        with storage_errors(self._job.destination):
             report = self._report()
             if isinstance(report, S3Path):
                 _check_s3(report)
@@ -74,7 +74,7 @@ class Destination:
         try:
             for name, local in files.items():
                 target = self._path_of(name)
-                with faults(str(target)):
+                with storage_errors(str(target)):
                     done.append(target)
                     put(local, target)
         except StorageError:
@@ -96,7 +96,7 @@ class Destination:
     def earlier_report(self) -> bytes | None:
         """The text of the report that an earlier run has published; None if there is none. Raises StorageError."""
         report = self._report()
-        with faults(str(report)):
+        with storage_errors(str(report)):
             try:
                 return report.read_bytes() if isinstance(report, Path) else _read_object(report)
             except FileNotFoundError:
@@ -114,11 +114,11 @@ class Destination:
         local = scratch / "run-report.json"
         local.write_text(text, encoding="utf-8")
         target = self._report()
-        with faults(str(target)):
+        with storage_errors(str(target)):
             put(local, target)
 
     def _remove(self, target: Path | CloudPath) -> None:
-        with faults(str(target)):
+        with storage_errors(str(target)):
             if isinstance(target, S3Path):
                 target.client.client.delete_object(Bucket=target.bucket, Key=target.key)
             else:
@@ -171,7 +171,7 @@ def _read_object(path: CloudPath) -> bytes | None:
 
 
 def _size(path: Path | CloudPath) -> int | None:
-    with faults(str(path)):
+    with storage_errors(str(path)):
         try:
             if not isinstance(path, S3Path):
                 return path.stat().st_size
@@ -218,7 +218,7 @@ def put(local: Path, target: Path | CloudPath) -> None:
 
 def write_text(uri: str, text: str, access: Access) -> None:
     """Writes one small file, whole or not at all. Raises StorageError."""
-    with faults(uri), tempfile.TemporaryDirectory(prefix="cytobatch-") as scratch:
+    with storage_errors(uri), tempfile.TemporaryDirectory(prefix="cytobatch-") as scratch:
         local = Path(scratch) / "text"
         local.write_text(text, encoding="utf-8")
         put(local, open_path(uri, access))

@@ -32,7 +32,7 @@ _CREDENTIALS_FOR = timedelta(minutes=5)
 _ANSWER_WITHIN = timedelta(minutes=10)
 
 
-class Gets:
+class ObstoreClient:
     """GETs from the bucket of a path, with its client's credentials and endpoint. Several threads may ask at once."""
 
     def __init__(self, path: S3Path) -> None:

@@ -12,7 +12,7 @@ from typing import Self
 
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.readers.csv.body import text_of
-from cytobatch.readers.inputs import BEGINNING, FilesTogether, Text
+from cytobatch.readers.inputs import BEGINNING, CsvGroup, Text
 from cytobatch.storage.prefetch_text import FetchedTexts, Read
 
 
@@ -44,10 +44,10 @@ class LocalFiles:
     def expect(self, paths: Iterable[str]) -> None:
         """Nothing is to be done."""
 
-    def expect_texts(self, texts: Iterable[FilesTogether]) -> None:
+    def expect_groups(self, texts: Iterable[CsvGroup]) -> None:
         """Nothing is to be done."""
 
-    def text(self, files: FilesTogether) -> AbstractContextManager[Text]:
+    def text(self, files: CsvGroup) -> AbstractContextManager[Text]:
         """The files' lines, in this thread's memory."""
         return nullcontext(text_of([self._root / path for path in files.paths], files.header_lines))
 
@@ -60,7 +60,7 @@ Fetch = Callable[[SourceFile, int], Path]
 
 
 @dataclass(frozen=True, slots=True)
-class CacheUse:
+class CachePolicy:
     """How the cache is used: about how many bytes may wait in it to be read, and whether files stay that were.
 
     `texts` may be in memory instead.
@@ -79,7 +79,7 @@ class FetchedFiles:
     """
 
     def __init__(
-        self, files: Iterable[SourceFile], fetch: Fetch, threads: int, use: CacheUse, read: Read | None = None
+        self, files: Iterable[SourceFile], fetch: Fetch, threads: int, use: CachePolicy, read: Read | None = None
     ) -> None:
         self._files = {file.path: file for file in files}
         self._locks = {path: threading.Lock() for path in self._files}
@@ -120,7 +120,7 @@ class FetchedFiles:
                 self._begun[path] = self._fetched(self._files[path], size)
         return self._begun[path]
 
-    def text(self, files: FilesTogether) -> AbstractContextManager[Text]:
+    def text(self, files: CsvGroup) -> AbstractContextManager[Text]:
         """The files' lines, in memory that others get afterwards."""
         if self._texts is not None and files in self._texts:
             return self._texts.text(files)
@@ -146,7 +146,7 @@ class FetchedFiles:
             self._coming = itertools.chain(self._coming, more)
         self._fetch_ahead()
 
-    def expect_texts(self, texts: Iterable[FilesTogether]) -> None:
+    def expect_groups(self, texts: Iterable[CsvGroup]) -> None:
         """Fetches these in their order, ahead of who asks for them."""
         if self._texts is None:
             self.expect(path for files in texts for path in files.paths)

@@ -14,10 +14,11 @@ from mmap import mmap
 from pathlib import Path
 from typing import Protocol
 
-from cytobatch.engine.buffers import new_room
+from cytobatch.engine.buffers import new_buffer
+from cytobatch.errors import FastPathUnavailable
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.readers.csv.body import read_below_header
-from cytobatch.readers.inputs import FilesTogether, OddTextError, Text
+from cytobatch.readers.inputs import CsvGroup, Text
 
 Read = Callable[[SourceFile, int, memoryview], bool]
 """Fills memory with a file's bytes from a place on; False where they have to be fetched as a file."""
@@ -59,7 +60,7 @@ class _Layout:
 class _Expected:
     """A text: on its way once there is a layout, `over` once it was read or given up."""
 
-    files: FilesTogether
+    files: CsvGroup
     size: int
     memory: mmap | None = None
     layout: Future[_Layout] | None = None
@@ -80,13 +81,13 @@ class FetchedTexts:
         self._pool = pool
         self._ahead = ahead
         self._changing = threading.Lock()
-        self._texts: dict[FilesTogether, _Expected] = {}
+        self._texts: dict[CsvGroup, _Expected] = {}
         self._text_of: dict[str, _Expected] = {}
         self._waiting = deque[_Expected]()
         self._free: list[mmap] = []
         self._begun = 0
 
-    def expect(self, texts: Iterable[FilesTogether]) -> None:
+    def expect(self, texts: Iterable[CsvGroup]) -> None:
         """Fetches these in their order, ahead of who asks for them."""
         with self._changing:
             for files in texts:
@@ -96,15 +97,15 @@ class FetchedTexts:
                 self._waiting.append(text)
             self._begin_more()
 
-    def __contains__(self, files: FilesTogether) -> bool:
+    def __contains__(self, files: CsvGroup) -> bool:
         text = self._texts.get(files)
         return text is not None and not text.over
 
     @contextlib.contextmanager
-    def text(self, files: FilesTogether) -> Iterator[Text]:
+    def text(self, files: CsvGroup) -> Iterator[Text]:
         """Within it, an expected text. If that is odd, all that came of it is in the files afterwards.
 
-        Raises OddTextError, StorageError.
+        Raises FastPathUnavailable, StorageError.
         """
         text = self._texts[files]
         with text.lock:
@@ -112,7 +113,7 @@ class FetchedTexts:
             try:
                 whole = _complete(layout)
                 yield Text(whole.memory, tuple(rest.end for rest in whole.rests))
-            except OddTextError:
+            except FastPathUnavailable:
                 _put_into_files(layout)
                 raise
             finally:
@@ -147,7 +148,7 @@ class FetchedTexts:
         return text.layout
 
     def _lay_out(self, text: _Expected) -> _Layout:
-        """Reads what is there of the files, and has the rest come. Raises OddTextError where a header has no end."""
+        """Reads what is there of the files, and has the rest come. Raises FastPathUnavailable without a header."""
         text.memory = memory = self._memory(text.size)
         room, end, rests = memoryview(memory), 0, list[_Rest]()
         for path in text.files.paths:
@@ -164,7 +165,7 @@ class FetchedTexts:
         if memory is None or len(memory) < size:
             # What is too small goes first.
             memory = None
-            memory = new_room(size)
+            memory = new_buffer(size)
         return memory
 
     def _fetch(self, rest: _Rest) -> None:
@@ -187,7 +188,7 @@ class FetchedTexts:
 
 
 def _complete(layout: Future[_Layout]) -> _Layout:
-    """The layout, with all rests there. Raises OddTextError, StorageError; nothing comes any more then, either."""
+    """The layout, with all rests there. Raises FastPathUnavailable, StorageError; nothing comes any more then."""
     laid_out = layout.result()
     wait(laid_out.coming)
     for coming in laid_out.coming:
@@ -197,7 +198,7 @@ def _complete(layout: Future[_Layout]) -> _Layout:
 
 def _put_into_files(layout: Future[_Layout]) -> None:
     """Adds to the files what they lack. Raises StorageError."""
-    with contextlib.suppress(OddTextError):
+    with contextlib.suppress(FastPathUnavailable):
         for rest in _complete(layout).rests:
             # A rest that could not come alone is there already.
             if rest.local.stat().st_size == rest.begin:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.config.options import PlateJob
-from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, faults, open_path
+from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, open_path, storage_errors
 from cytobatch.storage.destination import put, report_path
 
 _CONTENT_TYPES = {
@@ -43,7 +43,7 @@ def read_reports(jobs: Sequence[PlateJob]) -> Iterator[StoredReport]:
     if not jobs:
         return
     threads = Access.to_destination(jobs[0]).workers
-    places = _Places()
+    places = _DestinationPaths()
     with ThreadPoolExecutor(threads, thread_name_prefix="reports") as pool:
         coming: deque[Future[StoredReport]] = deque()
         try:
@@ -59,7 +59,7 @@ def read_reports(jobs: Sequence[PlateJob]) -> Iterator[StoredReport]:
                 future.cancel()
 
 
-class _Places:
+class _DestinationPaths:
     """Destinations of many plates, with one client for each way to reach a store, not one for each plate."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _Places:
 def _read(job: PlateJob, place: Callable[[PlateJob], Path | CloudPath]) -> StoredReport:
     path = report_path(job, place(job))
     uri = str(path)
-    with faults(uri):
+    with storage_errors(uri):
         try:
             return StoredReport(uri, _content(path))
         except (FileNotFoundError, NotADirectoryError):
@@ -117,7 +117,7 @@ def publish_files(folder: str, files: Mapping[str, Path], access: Access) -> lis
     published: list[str] = []
     for name, local in files.items():
         target = root / name
-        with faults(str(target)):
+        with storage_errors(str(target)):
             if isinstance(target, S3Path):
                 kind = {"ContentType": _CONTENT_TYPES[target.suffix]} if target.suffix in _CONTENT_TYPES else {}
                 target.client.client.upload_file(str(local), target.bucket, target.key, ExtraArgs=kind)

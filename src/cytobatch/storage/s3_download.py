@@ -11,8 +11,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 
 from cytobatch.errors import StorageError
 from cytobatch.planning.inventory import SourceFile
-from cytobatch.storage.access import faults
-from cytobatch.storage.obstore_get import Gets
+from cytobatch.storage.access import storage_errors
+from cytobatch.storage.obstore_get import ObstoreClient
 
 _CHUNK = 2**20
 _ATTEMPTS = 5
@@ -34,7 +34,7 @@ class Objects:
         self._keeps = keeps
         # A path for each object, made of thousands, would take as long as its GET.
         self._prefix = f"{root.key.rstrip('/')}/" if root.key else ""
-        self._gets = Gets(root)
+        self._gets = ObstoreClient(root)
         self._local: dict[str, Path] = {}
         self._folders: dict[str, int] = {}
         self._numbers = itertools.count()
@@ -49,7 +49,7 @@ class Objects:
             raise StorageError(
                 "object's name leads out of its folder", where=where, why="it has '..' in it", remedy="rename it"
             )
-        with faults(where):
+        with storage_errors(where):
             local = self._local.get(file.path) or self._begun(file)
             if _size(local) >= size:
                 return local

@@ -17,14 +17,14 @@ from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.planning.inventory import Inventory, SourceFile
-from cytobatch.storage.access import Access, Clients, faults, open_path
-from cytobatch.storage.prefetch import CacheUse, FetchedFiles, LocalFiles
+from cytobatch.storage.access import Access, Clients, open_path, storage_errors
+from cytobatch.storage.prefetch import CachePolicy, FetchedFiles, LocalFiles
 from cytobatch.storage.s3_download import Objects
 
 
 def list_folders(uri: str, access: Access) -> list[str]:
     """The names of the folders in a folder, in natural order; none where there is no such folder. StorageError."""
-    with faults(uri):
+    with storage_errors(uri):
         path = open_path(uri.rstrip("/"), access)
         if isinstance(path, S3Path):
             names = list(_common_prefixes(path))
@@ -58,7 +58,7 @@ class Source:
 
     def inventory(self) -> Inventory:
         """Every file below the source. Raises SourceNotFoundError if there is none, StorageError."""
-        with faults(self._uri):
+        with storage_errors(self._uri):
             files = list(_list_s3(self._root) if isinstance(self._root, S3Path) else _list_path(self._root))
         if not files:
             raise SourceNotFoundError(
@@ -76,7 +76,7 @@ class Source:
     def head(self, file: SourceFile, size: int) -> bytes:
         """The first bytes of a file, without fetching the rest from S3. Raises StorageError."""
         path = self._root / file.path
-        with faults(str(path)):
+        with storage_errors(str(path)):
             if isinstance(path, S3Path):
                 extra = path.client.boto3_dl_extra_args
                 span = f"bytes=0-{size - 1}"
@@ -94,7 +94,7 @@ class Source:
         if isinstance(self._root, Path):
             return LocalFiles(self._root)
         keeps = self.job.cache_mode is CacheMode.PERSISTENT
-        use = CacheUse(room, keeps, texts)
+        use = CachePolicy(room, keeps, texts)
         if not isinstance(self._root, S3Path):
             return FetchedFiles(files, self._fetch_other, self._workers, use)
         objects = Objects(self._root, self._cache, keeps=keeps)
@@ -105,7 +105,7 @@ class Source:
         if not hasattr(self._threads, "root"):
             self._threads.root = self._open(str(self._root))
         path = self._threads.root / file.path
-        with faults(str(path)):
+        with storage_errors(str(path)):
             return Path(path.fspath)
 
 

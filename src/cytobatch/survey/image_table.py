@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.presets.presets import Preset
-from cytobatch.config.presets.wells import Place, normalise_well, site_number, well_of_row_and_column
+from cytobatch.config.presets.wells import SiteLocation, normalise_well, site_number, well_of_row_and_column
 from cytobatch.errors import LayoutError
 from cytobatch.planning.columns import (
     IMAGE_NUMBER,
@@ -86,7 +86,7 @@ def _variants(name: str) -> tuple[str, str]:
     return name, f"Image_{name}"
 
 
-def place_columns(columns: Iterable[str]) -> tuple[str, ...]:
+def location_columns(columns: Iterable[str]) -> tuple[str, ...]:
     """Those of an image table's columns that tell plate, well or site."""
     telling = {
         variant
@@ -108,7 +108,7 @@ def _image_name(column: str, preset: Preset) -> str:
 def wanted_columns(columns: Sequence[str], preset: Preset) -> tuple[str, ...]:
     """Those of an image table's columns that a joined profile needs: keys, counts, places and the preset's own."""
     names = {column: _image_name(column, preset) for column in columns}
-    telling = set(place_columns(columns)) | {IMAGE_NUMBER, TABLE_NUMBER}
+    telling = set(location_columns(columns)) | {IMAGE_NUMBER, TABLE_NUMBER}
     return tuple(
         column
         for column in columns
@@ -198,7 +198,7 @@ def _integers_if_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column
 
 
-def places(table: pa.Table, fallback: Sequence[Place]) -> list[Place]:
+def places(table: pa.Table, fallback: Sequence[SiteLocation]) -> list[SiteLocation]:
     """Plate, well and site of each image row: what its columns say, else its export's folder or the job."""
     plate = _first_column(table, _PLATE_COLUMNS)
     well = _first_column(table, _WELL_COLUMNS) or _wells_by_row_and_column(table)
@@ -206,7 +206,7 @@ def places(table: pa.Table, fallback: Sequence[Place]) -> list[Place]:
     nothing = [None] * table.num_rows
     said = zip(plate or nothing, well or nothing, site or nothing, strict=True)
     return [
-        Place(plate_name, normalise_well(well_name) if well_name else None, site_name).or_else(other)
+        SiteLocation(plate_name, normalise_well(well_name) if well_name else None, site_name).or_else(other)
         for (plate_name, well_name, site_name), other in zip(said, fallback, strict=True)
     ]
 
@@ -239,15 +239,15 @@ def _wells_by_row_and_column(table: pa.Table) -> list[str | None] | None:
     return None
 
 
-def place_table(found: Sequence[Place]) -> pa.Table:
+def location_table(found: Sequence[SiteLocation]) -> pa.Table:
     """Columns Metadata_Plate, Metadata_Well and Metadata_Site; those of which nothing is known are left out.
 
     The site is an integer where every site of the plate is one, else text.
     """
     columns = {
-        PLATE: pa.array([place.plate for place in found], pa.string()),
-        WELL: pa.array([place.well for place in found], pa.string()),
-        SITE: _sites([place.site for place in found]),
+        PLATE: pa.array([location.plate for location in found], pa.string()),
+        WELL: pa.array([location.well for location in found], pa.string()),
+        SITE: _sites([location.site for location in found]),
     }
     return pa.table({name: column for name, column in columns.items() if column.null_count < len(column)})
 
@@ -259,7 +259,9 @@ def _sites(sites: Sequence[str | None]) -> pa.Array:
     return pa.array(numbers, pa.int64())
 
 
-def image_sets(said: ImageRows | None, values: ImageRows | None, preset: Preset, exports: Sequence[Place]) -> ImageSets:
+def image_sets(
+    said: ImageRows | None, values: ImageRows | None, preset: Preset, exports: Sequence[SiteLocation]
+) -> ImageSets:
     """Image sets from all exports' image rows.
 
     `said` holds the rows as the source has them, so that plate `001` keeps its zeros; `values` the same, typed.
@@ -268,13 +270,13 @@ def image_sets(said: ImageRows | None, values: ImageRows | None, preset: Preset,
     """
     if said is None or values is None:
         none = pa.table({"e": pa.array([], pa.int64()), "i": pa.array([], pa.int64())})
-        return ImageSets(none, place_table(exports))
+        return ImageSets(none, location_table(exports))
     found = places(said.table, [exports[export] for export in said.owners.to_pylist()])
     table = values.table
     keys = {"e": values.owners, "i": table[IMAGE_NUMBER].cast(pa.int64())}
     if TABLE_NUMBER in table.column_names:
         keys["t"] = table[TABLE_NUMBER].cast(pa.string())
-    return ImageSets(pa.table(keys | _kept(table, preset) | _counts(table)), place_table([*found, *exports]))
+    return ImageSets(pa.table(keys | _kept(table, preset) | _counts(table)), location_table([*found, *exports]))
 
 
 def _kept(values: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:

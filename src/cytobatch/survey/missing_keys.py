@@ -7,10 +7,10 @@ from cytobatch.config.presets.presets import Preset, SourceKind
 from cytobatch.planning.columns import IMAGE_NUMBER, TABLE_NUMBER
 from cytobatch.planning.joins import CompartmentKeys, LinkKind, find_keys, plan_joins
 from cytobatch.survey.model import SurveyedTable
-from cytobatch.survey.table_heads import Heads
+from cytobatch.survey.table_heads import ExportScan
 
 
-def refuse_missing_keys(heads: Sequence[Heads], preset: Preset, *, joined: bool) -> list[Heads]:
+def check_missing_keys(heads: Sequence[ExportScan], preset: Preset, *, joined: bool) -> list[ExportScan]:
     """Tables without a key column that most others of their name have are unsound.
 
     Parents are keys where tables are `joined` by them, TableNumbers in an export that has any. A SQLite image table
@@ -28,8 +28,8 @@ def refuse_missing_keys(heads: Sequence[Heads], preset: Preset, *, joined: bool)
 
 
 def _without_missing_keys(
-    head: Heads, preset: Preset, needed: Mapping[str, Sequence[str]], numbered: Collection[str]
-) -> Heads:
+    head: ExportScan, preset: Preset, needed: Mapping[str, Sequence[str]], numbered: Collection[str]
+) -> ExportScan:
     has_numbers = any(_has(table, TABLE_NUMBER) for table in head.tables.values())
     some_objects = any(table.has_rows for name, table in head.tables.items() if name not in preset.metadata)
     result = head

@@ -33,7 +33,7 @@ _SUFFIXES = (".txt", ".tsv", ".csv")
 _SHOWN = 10
 
 Key = tuple[str | None, ...]
-Place = tuple[str | None, str | None, int | str | None]
+SiteLocation = tuple[str | None, str | None, int | str | None]
 """Plate, well and site."""
 
 
@@ -72,7 +72,7 @@ def digest_of(text: str) -> str:
 
 
 def _with_platemap(survey: Survey, where: str, read: Read) -> Survey:
-    places = _places(survey)
+    places = _locations(survey)
     if not any(well for _, well, _ in places):
         raise _error("platemap without wells", where, "no well of the plate is known", "give it with 'well'")
     # Objects without an image set may have no plate either, and then no row.
@@ -122,9 +122,9 @@ def _with_load_data(survey: Survey, where: str, read: Read) -> Survey:
         return *plate, normalise_well(well or ""), _site(site)
 
     found = _rows(_keyed(text, path, key, (), tidy), key)
-    places = _places(survey)
+    places = _locations(survey)
     keys = [(*((plate,) if by_plate else ()), well, _site(site)) for plate, well, site in places]
-    rows = [found.by_key.get(place) for place in keys]
+    rows = [found.by_key.get(location) for location in keys]
     own = {*survey.images.columns, *survey.images.places.column_names}
     named = {column: name for column in found.columns if (name := _image_name(column)) not in own}
     lost = sum(row is None for row in rows[: len(_seen(survey, places))])
@@ -159,7 +159,7 @@ def _joined(
     return replace(survey, images=images, warnings=(*survey.warnings, *told))
 
 
-def _places(survey: Survey) -> list[Place]:
+def _locations(survey: Survey) -> list[SiteLocation]:
     """Plate, well and site of every row of the survey's places."""
     table = survey.images.places
     columns = [
@@ -169,7 +169,7 @@ def _places(survey: Survey) -> list[Place]:
     return list(zip(*columns, strict=True))
 
 
-def _seen(survey: Survey, places: Sequence[Place]) -> Sequence[Place]:
+def _seen(survey: Survey, places: Sequence[SiteLocation]) -> Sequence[SiteLocation]:
     """The places of image sets; those of exports follow, and stand for themselves only where there are none."""
     return places[: survey.images.table.num_rows or len(places)]
 

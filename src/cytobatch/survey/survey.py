@@ -9,21 +9,21 @@ from functools import partial
 import pyarrow as pa
 
 from cytobatch.config.presets.presets import Preset, PresetName, SourceKind
-from cytobatch.config.presets.wells import Place
+from cytobatch.config.presets.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
-from cytobatch.errors import LayoutError, UnsoundTableError
+from cytobatch.errors import InvalidTableError, LayoutError
 from cytobatch.planning.columns import IMAGE_NUMBER, is_measurement
 from cytobatch.planning.joins import JoinPlan, find_keys, plan_joins
 from cytobatch.planning.model import ConversionPlan
-from cytobatch.planning.schema import ExportColumns, MissingColumn, asked_types, conform, missing_columns, unify
+from cytobatch.planning.schema import ExportColumns, MissingColumn, conform, missing_columns, requested_types, unify
 from cytobatch.readers.csv import read as csv
-from cytobatch.readers.fallback import take_first
+from cytobatch.readers.fallback import read_with_fallback
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair, read_numbers
 from cytobatch.readers.sqlite import read as sqlite
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
 from cytobatch.survey import image_table as images
-from cytobatch.survey.missing_keys import refuse_missing_keys
+from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import (
     Survey,
     SurveyedExport,
@@ -33,38 +33,38 @@ from cytobatch.survey.model import (
     left_out,
     with_file,
 )
-from cytobatch.survey.single_table import OBJECTS, flat_heads, place_keys
+from cytobatch.survey.single_table import OBJECTS, scan_single_tables
 from cytobatch.survey.table_heads import (
-    Heads,
+    ExportScan,
+    check_last_lines,
     choose_tables,
-    csv_heads,
-    refuse_cut_ends,
-    settle_empty_tables,
-    sqlite_heads,
+    resolve_empty_tables,
+    scan_csv,
+    scan_database,
     sqlite_preset,
 )
-from cytobatch.survey.text_columns import refuse_odd_text, settle_text_columns
+from cytobatch.survey.text_columns import check_text_columns, resolve_text_columns
 
 ImageReader = Callable[[SurveyedTable, tuple[str, ...]], tuple[pa.Table, Sequence[Repair]]]
 
 
 def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
     """Looks into every file. Raises LayoutError where the tables cannot make what the job asks for."""
-    if plan.kind.is_flat and plan.preset is not None:
-        return _survey_flat(plan, plan.preset, inputs)
+    if plan.kind.is_single_table and plan.preset is not None:
+        return _survey_single_table(plan, plan.preset, inputs)
     preset, heads = _heads(plan, inputs, engine)
     joins = plan.job.join and plan.job.joins is None
     repairs: list[TableRepair] = []
-    heads = refuse_missing_keys(heads, preset, joined=joins)
+    heads = check_missing_keys(heads, preset, joined=joins)
     rows, heads = _image_rows(preset, heads, partial(_read_images, inputs, engine), repairs, everything=not joins)
     counted = {index: images.counts_of(table) for index, table in rows.items() if table.num_rows}
-    heads = [settle_empty_tables(head, preset, counted.get(head.export.index, {})) for head in heads]
+    heads = [resolve_empty_tables(head, preset, counted.get(head.export.index, {})) for head in heads]
     sound = [_sound(head, joined=plan.job.join) for head in heads]
     exports = tuple(SurveyedExport(head.export, head.tables) for head, ok in zip(heads, sound, strict=True) if ok)
     tables = _schemas(plan, preset, exports)
     said = _together(exports, rows, [tables[name].schema for name in preset.metadata if name in tables])
     typed = _typed(plan, preset, said) if said is not None and plan.kind is SourceKind.CSV else said
-    sets = images.image_sets(said, typed, preset, _export_places(plan))
+    sets = images.image_sets(said, typed, preset, _export_locations(plan))
     return Survey(
         plan=plan,
         preset=preset,
@@ -81,10 +81,10 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
     )
 
 
-def _survey_flat(plan: ConversionPlan, preset: Preset, inputs: Inputs) -> Survey:
-    found = flat_heads(plan, inputs)
-    sound = [not head.faults for head in found.heads]
-    exports = tuple(SurveyedExport(head.export, head.tables) for head in found.heads if not head.faults)
+def _survey_single_table(plan: ConversionPlan, preset: Preset, inputs: Inputs) -> Survey:
+    found = scan_single_tables(plan, inputs)
+    sound = [not head.defects for head in found.heads]
+    exports = tuple(SurveyedExport(head.export, head.tables) for head in found.heads if not head.defects)
     parts = [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports]
     schema = unify(OBJECTS, parts)
     features = found.features.intersection(schema.names) - set(preset.identifying_columns)
@@ -105,17 +105,17 @@ def _survey_flat(plan: ConversionPlan, preset: Preset, inputs: Inputs) -> Survey
     )
 
 
-def _heads(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> tuple[Preset, list[Heads]]:
+def _heads(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> tuple[Preset, list[ExportScan]]:
     if plan.kind is SourceKind.CSV and plan.preset is not None:
-        heads = refuse_cut_ends([csv_heads(plan, e, inputs, plan.preset.metadata) for e in plan.exports], inputs)
-        return plan.preset, settle_text_columns(heads, inputs)
-    heads = [sqlite_heads(plan, export, inputs, engine) for export in plan.exports]
+        heads = check_last_lines([scan_csv(plan, e, inputs, plan.preset.metadata) for e in plan.exports], inputs)
+        return plan.preset, resolve_text_columns(heads, inputs)
+    heads = [scan_database(plan, export, inputs, engine) for export in plan.exports]
     preset = plan.preset or sqlite_preset(plan, heads)
-    return preset, refuse_odd_text(choose_tables(plan, preset, heads))
+    return preset, check_text_columns(choose_tables(plan, preset, heads))
 
 
 def _typed(plan: ConversionPlan, preset: Preset, said: images.ImageRows) -> images.ImageRows:
-    asked = asked_types(preset.metadata[0], said.table.column_names, plan.job.column_types)
+    asked = requested_types(preset.metadata[0], said.table.column_names, plan.job.column_types)
     return images.typed(said, asked, {export.index: export.path for export in plan.exports})
 
 
@@ -136,8 +136,8 @@ def _type_warnings(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> t
 
 
 def _image_rows(
-    preset: Preset, heads: Sequence[Heads], read: ImageReader, repairs: list[TableRepair], *, everything: bool
-) -> tuple[dict[int, pa.Table], list[Heads]]:
+    preset: Preset, heads: Sequence[ExportScan], read: ImageReader, repairs: list[TableRepair], *, everything: bool
+) -> tuple[dict[int, pa.Table], list[ExportScan]]:
     """The image rows of each export, by its index; and the exports, an unsound image table being a fault."""
     rows: dict[int, pa.Table] = {}
     checked = []
@@ -150,7 +150,7 @@ def _image_rows(
             try:
                 rows[head.export.index], found = read(table, wanted)
                 repairs += [TableRepair(head.export.path, table.shown_name, repair) for repair in found]
-            except UnsoundTableError as error:
+            except InvalidTableError as error:
                 result = head.without(table.name, error.reason)
         checked.append(result)
     return rows, checked
@@ -166,22 +166,22 @@ def _read_images(
         return _with_whole_image_numbers(said, table.source), ()
     schema = pa.schema([table.schema.field(column) for column in wanted])
     repairs: list[Repair] = []
-    lanes = sqlite.lanes(engine, path, table.shown_name, schema, repairs)
-    rows = take_first(lanes, repairs, lambda lane: pa.Table.from_batches(lane(), schema))
-    _refuse_null_image_numbers(rows[IMAGE_NUMBER], table.source)
+    strategies = sqlite.strategies(engine, path, table.shown_name, schema, repairs)
+    rows = read_with_fallback(strategies, repairs, lambda strategy: pa.Table.from_batches(strategy(), schema))
+    _check_null_image_numbers(rows[IMAGE_NUMBER], table.source)
     return rows, repairs
 
 
 def _with_whole_image_numbers(rows: pa.Table, where: str) -> pa.Table:
-    """Image rows as text, but for their ImageNumber. Raises UnsoundTableError where it is no integer."""
+    """Image rows as text, but for their ImageNumber. Raises InvalidTableError where it is no integer."""
     numbers, _ = read_numbers(IMAGE_NUMBER, rows[IMAGE_NUMBER], pa.int64(), where)
-    _refuse_null_image_numbers(numbers, where)
+    _check_null_image_numbers(numbers, where)
     return rows.set_column(rows.column_names.index(IMAGE_NUMBER), IMAGE_NUMBER, numbers)
 
 
-def _refuse_null_image_numbers(numbers: pa.ChunkedArray, where: str) -> None:
+def _check_null_image_numbers(numbers: pa.ChunkedArray, where: str) -> None:
     if numbers.null_count:
-        raise UnsoundTableError("rows without ImageNumber", where=where, why=f"{numbers.null_count} of them")
+        raise InvalidTableError("rows without ImageNumber", where=where, why=f"{numbers.null_count} of them")
 
 
 def _together(
@@ -201,9 +201,9 @@ def _together(
     )
 
 
-def _sound(head: Heads, *, joined: bool) -> bool:
+def _sound(head: ExportScan, *, joined: bool) -> bool:
     """Whether an export is converted: whole if its tables are joined, else as far as its tables are sound."""
-    return not head.faults if joined else bool(head.tables)
+    return not head.defects if joined else bool(head.tables)
 
 
 def _schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[SurveyedExport]) -> dict[str, TableSchema]:
@@ -239,8 +239,8 @@ def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinP
     return plan_joins(keys, {name.lower() for name in required})
 
 
-def _export_places(plan: ConversionPlan) -> list[Place]:
-    return [export.place.or_else(plan.job.place) for export in plan.exports]
+def _export_locations(plan: ConversionPlan) -> list[SiteLocation]:
+    return [export.location.or_else(plan.job.location) for export in plan.exports]
 
 
 def _missing(exports: Sequence[SurveyedExport], tables: Mapping[str, TableSchema]) -> tuple[MissingColumn, ...]:
@@ -253,26 +253,12 @@ def _missing(exports: Sequence[SurveyedExport], tables: Mapping[str, TableSchema
     )
 
 
-def _ledger(plan: ConversionPlan, heads: Sequence[Heads], sound: Sequence[bool]) -> tuple[LedgerEntry, ...]:
+def _ledger(plan: ConversionPlan, heads: Sequence[ExportScan], sound: Sequence[bool]) -> tuple[LedgerEntry, ...]:
     entries: list[LedgerEntry] = []
     for head, ok in zip(heads, sound, strict=True):
-        entries += [*head.faults, *head.empty, *head.ignored]
+        entries += [*head.defects, *head.empty, *head.ignored]
         if not ok:
             entries += left_out(head.export.path, head.tables.values())
     files = {file.path: file for file in plan.inventory.files}
     ignored = [LedgerEntry(path=file.path, outcome=Outcome.IGNORED, reason=reason) for file, reason in plan.ignored]
     return tuple(with_file(entry, files) for entry in [*entries, *ignored])
-
-
-__all__ = [
-    "OBJECTS",
-    "Survey",
-    "SurveyedExport",
-    "SurveyedTable",
-    "TableRepair",
-    "TableSchema",
-    "left_out",
-    "place_keys",
-    "survey",
-    "with_file",
-]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cytobatch.config.presets.presets import PRESETS, USUAL_TABLES, Preset, PresetName, SourceKind
 from cytobatch.engine.duckdb import Engine
-from cytobatch.errors import LayoutError, UnsoundTableError
+from cytobatch.errors import InvalidTableError, LayoutError
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, is_key, kind_of, table_label
 from cytobatch.planning.joins import find_keys
 from cytobatch.planning.model import (
@@ -24,7 +24,7 @@ from cytobatch.planning.model import (
     unusual_tables,
     with_overrides,
 )
-from cytobatch.planning.schema import asked_types, csv_schema, sqlite_schema, with_types
+from cytobatch.planning.schema import csv_schema, requested_types, sqlite_schema, with_types
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.header import (
     CUT_END,
@@ -48,21 +48,21 @@ _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
 
 
 @dataclass(frozen=True, slots=True)
-class Heads:
+class ExportScan:
     """One export while it is looked at: tables so far sound, what is wrong with the others, and what is not read."""
 
     export: Export
     tables: Mapping[str, SurveyedTable]
-    faults: tuple[LedgerEntry, ...]
+    defects: tuple[LedgerEntry, ...]
     empty: tuple[LedgerEntry, ...] = ()
     ignored: tuple[LedgerEntry, ...] = ()
 
-    def without(self, name: str, reason: str) -> "Heads":
+    def without(self, name: str, reason: str) -> "ExportScan":
         """The same, one of its tables being unsound."""
         table = self.tables[name]
         rest = {other: self.tables[other] for other in self.tables if other != name}
         found = fault(self.export, table.source, table.shown_name, reason)
-        return replace(self, tables=rest, faults=(*self.faults, found))
+        return replace(self, tables=rest, defects=(*self.defects, found))
 
 
 def fault(export: Export, path: str, table: str | None, reason: str) -> LedgerEntry:
@@ -70,22 +70,22 @@ def fault(export: Export, path: str, table: str | None, reason: str) -> LedgerEn
     return LedgerEntry(path=path, outcome=Outcome.FAILED, export=export.path, table=table, reason=reason)
 
 
-def csv_heads(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: Collection[str]) -> Heads:
+def scan_csv(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: Collection[str]) -> ExportScan:
     """The CSV tables of an export; those in `metadata` are image tables."""
     tables = {}
-    faults = []
+    defects = []
     for name, table in export.tables.items():
         if name in export.unusual:
-            faults.append(fault(export, table.file.path, name, UNUSUAL))
+            defects.append(fault(export, table.file.path, name, UNUSUAL))
             continue
         try:
             head = _csv_head(table, inputs)
-            types = asked_types(name, head.shape.names, plan.job.column_types)
+            types = requested_types(name, head.shape.names, plan.job.column_types)
             tables[name] = _csv_table(table, inputs, head, types, is_metadata=name in metadata)
-        except UnsoundTableError as error:
-            faults.append(fault(export, table.file.path, name, error.reason))
-    faults += [fault(export, export.path, name, MISSING) for name in export.missing]
-    return Heads(export, tables, tuple(faults))
+        except InvalidTableError as error:
+            defects.append(fault(export, table.file.path, name, error.reason))
+    defects += [fault(export, export.path, name, MISSING) for name in export.missing]
+    return ExportScan(export, tables, tuple(defects))
 
 
 def _csv_head(table: CsvTable, inputs: Inputs) -> CsvHead:
@@ -143,7 +143,7 @@ def _learn_from_values(
         return {}, {}
     path = inputs.whole(source)
     said = csv.read_text(path, head.shape, (*unknown, *odd))
-    _refuse_odd_values(path, said, odd)
+    _check_odd_values(path, said, odd)
     return {column: inferred(said[column]).type for column in unknown}, odd
 
 
@@ -153,39 +153,39 @@ def _unknown(columns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(column for column in columns if kind_of(column) is ColumnKind.UNKNOWN)
 
 
-def _refuse_odd_values(path: Path, said: pa.Table, odd: Mapping[str, str]) -> None:
-    """Raises UnsoundTableError where a first row's text stands in a column that otherwise holds numbers."""
+def _check_odd_values(path: Path, said: pa.Table, odd: Mapping[str, str]) -> None:
+    """Raises InvalidTableError where a first row's text stands in a column that otherwise holds numbers."""
     for column, value in odd.items():
         values = [text for text in said[column].to_pylist() if text]
         if 2 * sum(is_number(text) for text in values) >= len(values):
             raise unsound(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")
 
 
-def sqlite_heads(plan: ConversionPlan, export: Export, inputs: Inputs, engine: Engine) -> Heads:
+def scan_database(plan: ConversionPlan, export: Export, inputs: Inputs, engine: Engine) -> ExportScan:
     """The tables of a SQLite file that number images; one that numbers objects but no images is unsound."""
     file = export.files[0]
     # What SQLite keeps beside a database must be there when that is opened.
     path, *_ = [inputs.whole(own.path) for own in export.files]
     tables: dict[str, SurveyedTable] = {}
-    faults: list[LedgerEntry] = []
+    defects: list[LedgerEntry] = []
     ignored: list[LedgerEntry] = []
     try:
         for sql_table in sqlite.list_tables(path):
             label = _label_of(sql_table)
             name = label.lower()
             declared = engine.sqlite_schema(path, sql_table)
-            types = asked_types(name, declared.names, plan.job.column_types)
+            types = requested_types(name, declared.names, plan.job.column_types)
             schema = with_types(sqlite_schema(declared), types)
             if IMAGE_NUMBER in schema.names:
                 has_rows = sqlite.approximate_rows(path, sql_table, declared.names) > 0
                 tables[name] = SurveyedTable(name, label, file.path, SourceKind.SQLITE, schema, has_rows, sql_table)
             elif name in USUAL_TABLES or any(is_key(column) for column in schema.names):
-                faults.append(fault(export, file.path, sql_table, "no ImageNumber column"))
+                defects.append(fault(export, file.path, sql_table, "no ImageNumber column"))
             else:
                 ignored.append(_not_read(export, file.path, sql_table))
-    except UnsoundTableError as error:
-        return Heads(export, {}, (fault(export, file.path, None, error.reason),))
-    return Heads(export, tables, tuple(faults), ignored=tuple(ignored))
+    except InvalidTableError as error:
+        return ExportScan(export, {}, (fault(export, file.path, None, error.reason),))
+    return ExportScan(export, tables, tuple(defects), ignored=tuple(ignored))
 
 
 def _not_read(export: Export, path: str, table: str) -> LedgerEntry:
@@ -198,7 +198,7 @@ def _label_of(sql_table: str) -> str:
     return table_label(match[1] if match else sql_table)
 
 
-def sqlite_preset(plan: ConversionPlan, heads: Sequence[Heads]) -> Preset:
+def sqlite_preset(plan: ConversionPlan, heads: Sequence[ExportScan]) -> Preset:
     """The preset that fits what `auto` found in the SQLite files: whether tables are called `Per_…`."""
     names = {table.full_name for head in heads for table in head.tables.values()}
     found = PresetName.CELLPROFILER_SQLITE if any(_PER.fullmatch(name) for name in names) else PresetName.CELL_HEALTH
@@ -208,16 +208,16 @@ def sqlite_preset(plan: ConversionPlan, heads: Sequence[Heads]) -> Preset:
     return replace(preset, compartments=tuple(sorted(_object_tables(heads) - _unusual_tables(plan, heads))))
 
 
-def _object_tables(heads: Iterable[Heads]) -> set[str]:
+def _object_tables(heads: Iterable[ExportScan]) -> set[str]:
     return {name for head in heads for name in head.tables if _has_objects(head, name)}
 
 
-def _has_objects(head: Heads, name: str) -> bool:
+def _has_objects(head: ExportScan, name: str) -> bool:
     table = head.tables[name]
     return name not in _NOT_OBJECTS and find_keys(name, table.label, table.schema.names, ()) is not None
 
 
-def _unusual_tables(plan: ConversionPlan, heads: Sequence[Heads]) -> set[str]:
+def _unusual_tables(plan: ConversionPlan, heads: Sequence[ExportScan]) -> set[str]:
     """The tables of objects that are so in the files that can be read."""
     if plan.preset is not None or plan.job.compartments:
         return set()
@@ -226,7 +226,7 @@ def _unusual_tables(plan: ConversionPlan, heads: Sequence[Heads]) -> set[str]:
     return unusual_tables(counts, USUAL_TABLES, readable)
 
 
-def choose_tables(plan: ConversionPlan, preset: Preset, heads: Sequence[Heads]) -> list[Heads]:
+def choose_tables(plan: ConversionPlan, preset: Preset, heads: Sequence[ExportScan]) -> list[ExportScan]:
     """Only the preset's tables of SQLite files; those that other files have and one lacks are faults.
 
     Raises LayoutError where a compartment is in no file at all.
@@ -246,23 +246,23 @@ def choose_tables(plan: ConversionPlan, preset: Preset, heads: Sequence[Heads]) 
     return [_with_unusual(_chosen(head, wanted, unusual), head, unusual) for head in heads]
 
 
-def _with_unusual(chosen: Heads, head: Heads, unusual: Collection[str]) -> Heads:
+def _with_unusual(chosen: ExportScan, head: ExportScan, unusual: Collection[str]) -> ExportScan:
     odd = [table for name, table in head.tables.items() if name in unusual]
-    faults = (fault(head.export, table.source, table.shown_name, UNUSUAL) for table in odd)
-    return replace(chosen, faults=(*chosen.faults, *faults))
+    defects = (fault(head.export, table.source, table.shown_name, UNUSUAL) for table in odd)
+    return replace(chosen, defects=(*chosen.defects, *defects))
 
 
-def _chosen(head: Heads, wanted: Sequence[str], unusual: Collection[str]) -> Heads:
+def _chosen(head: ExportScan, wanted: Sequence[str], unusual: Collection[str]) -> ExportScan:
     tables = {name: head.tables[name] for name in wanted if name in head.tables}
     others = [table for name, table in head.tables.items() if name not in tables and name not in unusual]
     ignored = (*head.ignored, *(_not_read(head.export, table.source, table.shown_name) for table in others))
-    if head.faults:
+    if head.defects:
         return replace(head, tables=tables, ignored=ignored)
-    faults = [fault(head.export, head.export.path, name, MISSING) for name in wanted if name not in tables]
-    return replace(head, tables=tables, faults=tuple(faults), ignored=ignored)
+    defects = [fault(head.export, head.export.path, name, MISSING) for name in wanted if name not in tables]
+    return replace(head, tables=tables, defects=tuple(defects), ignored=ignored)
 
 
-def refuse_cut_ends(heads: Sequence[Heads], inputs: Inputs) -> list[Heads]:
+def check_last_lines(heads: Sequence[ExportScan], inputs: Inputs) -> list[ExportScan]:
     """A last line without its end is cut short, unless no file of the plate ends its last line: then it is a style."""
     tables = [table for head in heads for table in head.tables.values()]
     if not any(table.complete for table in tables) and not _any_ends(tables, inputs):
@@ -282,11 +282,11 @@ def _any_ends(tables: Iterable[SurveyedTable], inputs: Inputs) -> bool:
     return any(ends_with_newline(inputs.whole(table.source)) for table in tables if table.complete is None)
 
 
-def _unended(head: Heads) -> Heads:
+def _unended(head: ExportScan) -> ExportScan:
     return replace(head, tables={name: replace(table, complete=False) for name, table in head.tables.items()})
 
 
-def settle_empty_tables(head: Heads, preset: Preset, counts: Mapping[str, int]) -> Heads:
+def resolve_empty_tables(head: ExportScan, preset: Preset, counts: Mapping[str, int]) -> ExportScan:
     """CSV tables without rows: an empty site if the image table says so, or all compartments do; otherwise a fault.
 
     `counts` are the objects of each compartment that the image table counts.
@@ -300,7 +300,7 @@ def settle_empty_tables(head: Heads, preset: Preset, counts: Mapping[str, int]) 
             continue
         why = f"the image table counts {expected}" if expected else "there is a header, but no row"
         head = head.without(name, f"header only: {why}")
-    if not all_bare or head.faults:
+    if not all_bare or head.defects:
         return head
     reason = "a site without objects"
     entries = [

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 from cytobatch.planning.columns import TABLE_NUMBER, ColumnKind, kind_of
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import is_number
 from cytobatch.survey.model import SurveyedTable
-from cytobatch.survey.table_heads import Heads
+from cytobatch.survey.table_heads import ExportScan
 
 _Found = tuple[str, SurveyedTable]
 
 
-def settle_text_columns(heads: Sequence[Heads], inputs: Inputs) -> list[Heads]:
+def resolve_text_columns(heads: Sequence[ExportScan], inputs: Inputs) -> list[ExportScan]:
     """Decides of each such column whether it is text on this plate: it is if most exports have text there.
 
     The exports that are of the other kind are unsound, and one that disagrees with them is named.
@@ -43,26 +43,26 @@ def _holds_numbers(table: SurveyedTable, column: str, inputs: Inputs) -> bool:
         return False
     try:
         said = csv.read_text(inputs.whole(table.source), table.shape, (column,))[column].to_pylist()
-    except UnsoundTableError:
+    except InvalidTableError:
         # It is told when the rows are read.
         return False
     values = [value for value in said if value]
     return bool(values) and all(is_number(value) for value in values)
 
 
-def _as_text(head: Heads, name: str, column: str, numeric: set[str], text: _Found) -> Heads:
+def _as_text(head: ExportScan, name: str, column: str, numeric: set[str], text: _Found) -> ExportScan:
     table = head.tables.get(name)
     if table is None or column not in table.schema.names:
         return head
     if head.export.path in numeric:
         path, other = text
         return head.without(name, f"numbers in text column {column!r}, where {path} has {other.first_text[column]!r}")
-    place = table.schema.names.index(column)
-    schema = table.schema.set(place, pa.field(column, pa.string()))
+    location = table.schema.names.index(column)
+    schema = table.schema.set(location, pa.field(column, pa.string()))
     return replace(head, tables={**head.tables, name: replace(table, schema=schema)})
 
 
-def _as_number(head: Heads, name: str, column: str, other: str) -> Heads:
+def _as_number(head: ExportScan, name: str, column: str, other: str) -> ExportScan:
     table = head.tables.get(name)
     if table is None or column not in table.first_text:
         return head
@@ -70,7 +70,7 @@ def _as_number(head: Heads, name: str, column: str, other: str) -> Heads:
     return head.without(name, f"text in numeric column {column!r}: {value!r}, where {other} has a number")
 
 
-def refuse_odd_text(heads: Sequence[Heads]) -> list[Heads]:
+def check_text_columns(heads: Sequence[ExportScan]) -> list[ExportScan]:
     """Tables with text, declared or found, in a column that has numbers in most other exports are unsound."""
     text, numbers = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for head in heads:
@@ -88,7 +88,7 @@ def _is_odd_text(field: pa.Field) -> bool:
     return pa.types.is_string(field.type) and not either
 
 
-def _without_text(head: Heads, columns: Collection[tuple[str, str]]) -> Heads:
+def _without_text(head: ExportScan, columns: Collection[tuple[str, str]]) -> ExportScan:
     result = head
     for name, table in head.tables.items():
         mine = [field.name for field in table.schema if (name, field.name) in columns and _is_odd_text(field)]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cytobatch.batch.aws.preflight import inspect, refuse_local
+from cytobatch.batch.aws.preflight import check_local, inspect
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import JobSpecError, StorageError
 from cytobatch.pipeline.plate import run_plate
@@ -56,5 +56,5 @@ def test_a_bucket_that_is_not_there_ends_it() -> None:
 )
 def test_what_is_on_this_machine_cannot_be_submitted(name: str, said: dict[str, str]) -> None:
     with pytest.raises(JobSpecError, match=f"{name} is on this machine"):
-        refuse_local([PlateJob(**said)])
-    refuse_local([PlateJob(source="s3://in/P1", destination="gs://out/P1", platemap="s3://m/map.txt")])
+        check_local([PlateJob(**said)])
+    check_local([PlateJob(source="s3://in/P1", destination="gs://out/P1", platemap="s3://m/map.txt")])

@@ -159,7 +159,7 @@ def job(name):
 with environment.prepared(debug=False) as private:
     from cytobatch.batch.flows import plate, server
     from prefect.settings import PREFECT_API_URL
-    with server.private_server(private):
+    with server.run_ephemeral_server(private):
         for name in sys.argv[1:]:
             try:
                 plate.convert(job(name), lambda *_: None)

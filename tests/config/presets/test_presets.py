@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from cytobatch.config.presets.gallery import networks_folder, plate_sources
 from cytobatch.config.presets.presets import PRESETS, PresetName, SourceKind
 from cytobatch.config.presets.wells import (
-    Place,
+    SiteLocation,
+    location_of_file,
+    location_of_folder,
     normalise_well,
-    place_of_file,
-    place_of_folder,
     row_letters,
     site_number,
     well_of_row_and_column,
@@ -59,40 +59,40 @@ def test_what_is_no_row_and_column_is_no_well(row: str, column: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "place"),
     [
-        ("BR00116991-A01-1", Place("BR00116991", "A01", "1")),
-        ("plate-with-dashes-P24-9", Place("plate-with-dashes", "P24", "9")),
-        ("BR00116991-A01", Place("BR00116991", "A01", None)),
-        ("A01-1", Place(None, "A01", "1")),
-        ("E17_s04", Place(None, "E17", "4")),
-        ("A1-1", Place(None, "A01", "1")),
-        ("A01", Place(None, "A01", None)),
-        ("export-v2", Place()),
-        ("1", Place()),
-        ("analysis", Place()),
-        ("run-Z99", Place()),
+        ("BR00116991-A01-1", SiteLocation("BR00116991", "A01", "1")),
+        ("plate-with-dashes-P24-9", SiteLocation("plate-with-dashes", "P24", "9")),
+        ("BR00116991-A01", SiteLocation("BR00116991", "A01", None)),
+        ("A01-1", SiteLocation(None, "A01", "1")),
+        ("E17_s04", SiteLocation(None, "E17", "4")),
+        ("A1-1", SiteLocation(None, "A01", "1")),
+        ("A01", SiteLocation(None, "A01", None)),
+        ("export-v2", SiteLocation()),
+        ("1", SiteLocation()),
+        ("analysis", SiteLocation()),
+        ("run-Z99", SiteLocation()),
     ],
 )
-def test_folders_tell_plate_well_and_site(folder: str, place: Place) -> None:
-    assert place_of_folder(folder) == place
+def test_folders_tell_plate_well_and_site(folder: str, place: SiteLocation) -> None:
+    assert location_of_folder(folder) == place
 
 
 @pytest.mark.parametrize(
     ("path", "place"),
     [
-        ("/x/P1/A01_5.npz", Place("P1", "A01", "5")),
-        ("P1/a1-5.npz", Place("P1", "A01", "5")),
-        ("net/batch/P1/A01/05/embedding.npz", Place("P1", "A01", "5")),
-        ("P1/A01/5.npz", Place("P1", "A01", "5")),
-        ("P1/A01-5/embedding.npz", Place("P1", "A01", "5")),
-        ("P1-A01-5/x.npz", Place("P1", "A01", "5")),
-        ("A01_5.npz", Place(None, "A01", "5")),
-        ("2020/5/x.npz", Place()),
-        ("P1/A01/x.npz", Place()),
-        ("x.npz", Place()),
+        ("/x/P1/A01_5.npz", SiteLocation("P1", "A01", "5")),
+        ("P1/a1-5.npz", SiteLocation("P1", "A01", "5")),
+        ("net/batch/P1/A01/05/embedding.npz", SiteLocation("P1", "A01", "5")),
+        ("P1/A01/5.npz", SiteLocation("P1", "A01", "5")),
+        ("P1/A01-5/embedding.npz", SiteLocation("P1", "A01", "5")),
+        ("P1-A01-5/x.npz", SiteLocation("P1", "A01", "5")),
+        ("A01_5.npz", SiteLocation(None, "A01", "5")),
+        ("2020/5/x.npz", SiteLocation()),
+        ("P1/A01/x.npz", SiteLocation()),
+        ("x.npz", SiteLocation()),
     ],
 )
-def test_the_path_of_a_file_tells_plate_well_and_site(path: str, place: Place) -> None:
-    assert place_of_file(path) == place
+def test_the_path_of_a_file_tells_plate_well_and_site(path: str, place: SiteLocation) -> None:
+    assert location_of_file(path) == place
 
 
 def test_a_workspace_has_a_plate_in_analysis_or_backend() -> None:

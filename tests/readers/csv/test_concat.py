@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of
-from cytobatch.readers.csv.concat import TablesTogether, read_together
+from cytobatch.readers.csv.concat import ConcatenatedTables, read_group
 from cytobatch.readers.csv.header import CsvShape
-from cytobatch.readers.inputs import OddTextError
 
 HEADER = "ImageNumber,ObjectNumber,AreaShape_Area,Metadata_Name\n"
 SCHEMA = pa.schema(
@@ -33,10 +32,10 @@ def files(folder: Path, bodies: list[str], header: str = HEADER) -> list[Path]:
     return paths
 
 
-def together(paths: list[Path]) -> TablesTogether | None:
+def together(paths: list[Path]) -> ConcatenatedTables | None:
     try:
-        return read_together(text_of(paths, SHAPE.header_lines), SHAPE, SCHEMA)
-    except OddTextError:
+        return read_group(text_of(paths, SHAPE.header_lines), SHAPE, SCHEMA)
+    except FastPathUnavailable:
         return None
 
 
@@ -116,7 +115,7 @@ def test_together_or_not_the_rows_are_the_same(
         return
     try:
         alone = one_by_one(paths)
-    except UnsoundTableError as error:
+    except InvalidTableError as error:
         pytest.fail(f"read together, but not alone: {error}")
     assert found.rows == tuple(table.num_rows for table in alone)
     # NaN equals itself in text.

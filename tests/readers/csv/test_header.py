@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 from cytobatch.readers.csv.header import (
     CsvHead,
     CsvShape,
@@ -39,7 +39,7 @@ def test_a_head_tells_columns_first_row_and_whether_the_end_is_whole(tmp_path: P
     ],
 )
 def test_an_unusable_head_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         read_head(cells_file(tmp_path, content))
     assert caught.value.what == what
 
@@ -78,7 +78,7 @@ def test_a_row_that_goes_on_while_its_beginning_is_read_is_not_taken_for_whole(t
 
 
 def test_a_header_of_two_rows_must_have_as_many_names_in_both(tmp_path: Path) -> None:
-    with pytest.raises(UnsoundTableError, match="ragged header"):
+    with pytest.raises(InvalidTableError, match="ragged header"):
         read_combined_head(cells_file(tmp_path, b"Image,Cells\nImageNumber\n1\n"), "Cells")
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.header import CsvShape, read_combined_head
 from cytobatch.readers.numbers import Repair
@@ -55,7 +55,7 @@ def test_a_large_file_with_an_odd_value_at_its_end_loses_no_row(tmp_path: Path) 
     ],
 )
 def test_rows_that_are_not_whole_are_refused(tmp_path: Path, content: bytes, what: str) -> None:
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         rows(cells_file(tmp_path, content))
     assert caught.value.what == what
 
@@ -83,5 +83,5 @@ def test_tables_side_by_side_are_told_apart_by_the_first_of_two_header_rows(tmp_
         table = pa.Table.from_batches(csv.stream(path, shape, schema, []), schema)
         found[label] = [tuple(row.values()) for row in table.to_pylist()]
     assert found == {"Cells": [(1, 1, 2.5)], "Nuclei": [(1, 1, 7.0), (1, 2, 9.0), (1, 3, 8.0)]}
-    with pytest.raises(UnsoundTableError, match="no columns of Cytoplasm"):
+    with pytest.raises(InvalidTableError, match="no columns of Cytoplasm"):
         read_combined_head(path, "Cytoplasm")

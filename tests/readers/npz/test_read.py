@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 from cytobatch.readers.npz import read as npz
 from tests.conftest import SHARED_DATA
 
@@ -77,11 +77,11 @@ def table_of(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     return pa.Table.from_batches(npz.stream(path, schema, []), schema)
 
 
-def refused(path: Path) -> UnsoundTableError:
+def refused(path: Path) -> InvalidTableError:
     """The error with which both the head and the rows are refused."""
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         npz.read_head(path)
-    with pytest.raises(UnsoundTableError):
+    with pytest.raises(InvalidTableError):
         list(npz.stream(path, pa.schema([]), []))
     assert caught.value.where == path.name
     assert caught.value.remedy
@@ -141,7 +141,7 @@ def test_columns_come_as_they_are_wanted(tmp_path: Path) -> None:
 )
 def test_columns_that_cannot_be_had_are_refused(tmp_path: Path, field: tuple[str, pa.DataType], what: str) -> None:
     path = saved(tmp_path, MEMBERS)
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         list(npz.stream(path, pa.schema([field]), []))
     assert caught.value.what == what
 
@@ -169,7 +169,7 @@ def test_missing_and_infinite_features_stay_what_they_are(tmp_path: Path) -> Non
 
 def test_integers_that_a_double_cannot_hold_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, {"features": np.array([[2**53 + 1]])})
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         table_of(path)
     assert caught.value.what == "features are too large"
 
@@ -524,7 +524,7 @@ def test_damaged_data_is_refused_with_its_rows(tmp_path: Path) -> None:
     path = zipped(tmp_path, {"features": npy_data(features)}, zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(features.tobytes(), features[::-1].tobytes()))
     schema = npz.read_head(path).schema
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         list(npz.stream(path, schema, []))
     assert caught.value.what == "damaged"
 
@@ -541,7 +541,7 @@ def outcome(path: Path) -> pa.Table | None:
     """The rows of a file, or nothing if it is refused. Anything else is a fault."""
     try:
         return table_of(path)
-    except UnsoundTableError:
+    except InvalidTableError:
         return None
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cytobatch.engine.duckdb import Engine, MixedTypesError
-from cytobatch.errors import UnsoundTableError
+from cytobatch.engine.duckdb import Engine
+from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
 
@@ -50,7 +50,7 @@ def test_mixed_values_take_the_other_and_are_told(engine: Engine, tmp_path: Path
     path = database(tmp_path / "a.sqlite", *values)
     repairs: list[Repair] = []
     fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, repairs)
-    with pytest.raises(MixedTypesError):
+    with pytest.raises(FastPathUnavailable):
         list(fast())
     table = pa.Table.from_batches(mixed(), SCHEMA)
     assert table["n"].to_pylist() == [1, 2, 3, 4, None, 5]
@@ -71,7 +71,7 @@ def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engi
     path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
     schema = pa.schema([("n", pa.float64())])
     fast, mixed = sqlite.lanes(engine, path, "Cells", schema, [])
-    with pytest.raises(MixedTypesError):
+    with pytest.raises(FastPathUnavailable):
         list(fast())
     assert pa.Table.from_batches(mixed(), schema)["n"].to_pylist() == [1.0, 2.75]
 
@@ -79,9 +79,9 @@ def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engi
 def test_a_fraction_in_a_key_is_refused(engine: Engine, tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
     fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
-    with pytest.raises(MixedTypesError):
+    with pytest.raises(FastPathUnavailable):
         list(fast())
-    with pytest.raises(UnsoundTableError, match="a fraction in integer column 'n'"):
+    with pytest.raises(InvalidTableError, match="a fraction in integer column 'n'"):
         list(mixed())
 
 
@@ -92,7 +92,7 @@ def test_text_that_is_not_utf8_is_kept_as_far_as_it_can_be_and_told(engine: Engi
         connection.commit()
     repairs: list[Repair] = []
     fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, repairs)
-    with pytest.raises(MixedTypesError):
+    with pytest.raises(FastPathUnavailable):
         list(fast())
     assert pa.Table.from_batches(mixed(), SCHEMA)["s"].to_pylist() == ["A\ufffdB"]
     assert repairs == [Repair("s", "bytes that are not UTF-8", "A\ufffdB", 1)]
@@ -109,7 +109,7 @@ def test_doubles_keep_every_bit_in_the_mixed_lane(engine: Engine, tmp_path: Path
 def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
     path = tmp_path / "a.sqlite"
     path.write_bytes(content)
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         sqlite.list_tables(path)
     assert caught.value.what == what
 
@@ -118,11 +118,11 @@ def test_a_database_cut_short_is_refused(engine: Engine, tmp_path: Path) -> None
     path = database(tmp_path / "a.sqlite", *((n, n / 7, "text" * 20) for n in range(5000)))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UnsoundTableError):
+    with pytest.raises(InvalidTableError):
         for lane in sqlite.lanes(engine, path, "Cells", SCHEMA, []):
             list(lane())
     path.write_bytes(whole[:50])
-    with pytest.raises(UnsoundTableError):
+    with pytest.raises(InvalidTableError):
         sqlite.list_tables(path)
 
 
@@ -133,7 +133,7 @@ def test_a_schema_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert b"TABLE Cells (n" in content
     path.write_bytes(content.replace(b"TABLE Cells (n", b"TABLE Cells \x80n"))
     for look in (sqlite.list_tables, lambda path: sqlite.approximate_rows(path, "Cells", [])):
-        with pytest.raises(UnsoundTableError):
+        with pytest.raises(InvalidTableError):
             look(path)
 
 

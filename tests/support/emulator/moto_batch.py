@@ -170,7 +170,7 @@ def _retry_by_exit() -> None:
             return
         original_mark(self, success)
         _announce(self)
-        _settle_array(self)
+        _resolve_array(self)
 
     def run(self: Any) -> None:
         _here.job = self
@@ -197,7 +197,7 @@ def _note(job: Any, success: bool, timed_out: bool) -> None:
 _arrays = threading.Lock()
 
 
-def _settle_array(job: Any) -> None:
+def _resolve_array(job: Any) -> None:
     """An array job ends with the last of its children, and has failed if any of them has."""
     if "index" not in job.array_properties:
         return

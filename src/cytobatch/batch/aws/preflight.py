@@ -11,7 +11,7 @@ from cytobatch.config.options import PlateJob
 from cytobatch.config.uris import is_remote
 from cytobatch.errors import InputDataError, JobSpecError
 from cytobatch.pipeline.plate import plan_plate
-from cytobatch.pipeline.skip_done import done_already
+from cytobatch.pipeline.skip_done import find_done
 from cytobatch.storage.access import Clients
 from cytobatch.storage.destination import Destination
 
@@ -29,7 +29,7 @@ class Inspected:
     unsound: InputDataError | None = None
 
 
-def refuse_local(jobs: Iterable[PlateJob]) -> None:
+def check_local(jobs: Iterable[PlateJob]) -> None:
     """Raises JobSpecError for a plate that no other machine can read or write."""
     for job in jobs:
         named = [("source", job.source), ("destination", job.destination)]
@@ -65,5 +65,5 @@ def _inspected(job: PlateJob, cache: Path, clients: Clients) -> Inspected:
         _, plan = plan_plate(job, cache, clients)
     except InputDataError as error:
         return Inspected(job, PlateNeed(job, 0, _SMALLEST, 0), unsound=error)
-    done = job.skip_done and done_already(plan, Destination(job, clients)) is not None
+    done = job.skip_done and find_done(plan, Destination(job, clients)) is not None
     return Inspected(job, need_of(job, plan), done)

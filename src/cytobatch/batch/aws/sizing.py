@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cytobatch.batch.aws.deployment import Compute, Deployment
 from cytobatch.config.options import PlateJob
-from cytobatch.engine.resources import Limits
+from cytobatch.engine.resources import ResourceLimits
 from cytobatch.errors import InputDataError
 from cytobatch.pipeline.scratch_estimate import scratch_need
 from cytobatch.planning.model import ConversionPlan
@@ -54,7 +54,7 @@ def size_for(source_bytes: int) -> Size:
 def need_of(job: PlateJob, plan: ConversionPlan) -> PlateNeed:
     """What a plate needs; `job` is as it was asked for, before its source was looked for in a workspace."""
     size = size_for(plan.size)
-    limits = Limits(size.vcpus, size.memory_mib * 2**20)
+    limits = ResourceLimits(size.vcpus, size.memory_mib * 2**20)
     scratch = scratch_need(plan, remote=True, table_bytes=limits.table_bytes)
     return PlateNeed(job, plan.size, size, round(_MARGIN * scratch.total))
 

@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.005
 
 
 @contextmanager
-def private_server(private: Private) -> Iterator[None]:
+def run_ephemeral_server(private: Private) -> Iterator[None]:
     """Within it, a server answers. Raises InternalError if it does not start."""
     make_tables(private.database)
     # Not `final`: with the FastAPI of today that only looks for garbage, which takes as long as making it all.

@@ -18,7 +18,7 @@ class SourceKind(StrEnum):
     NPZ = "npz"
 
     @property
-    def is_flat(self) -> bool:
+    def is_single_table(self) -> bool:
         """Whether a file's rows are whole, one for each object, so that there is nothing to join."""
         return self in (SourceKind.IN_CARTA, SourceKind.NPZ)
 

@@ -21,16 +21,16 @@ _WITHOUT_SITE = re.compile(r"(?:(?P<plate>.+)[-_])?(?P<well>[A-Za-z]{1,2}[0-9]{2
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SiteLocation:
     """Where an image was taken, as far as it is known."""
 
     plate: str | None = None
     well: str | None = None
     site: str | None = None
 
-    def or_else(self, other: "Place") -> "Place":
+    def or_else(self, other: "SiteLocation") -> "SiteLocation":
         """This place, its gaps filled from another."""
-        return Place(self.plate or other.plate, self.well or other.well, self.site or other.site)
+        return SiteLocation(self.plate or other.plate, self.well or other.well, self.site or other.site)
 
 
 def row_letters(row: int) -> str:
@@ -81,7 +81,7 @@ def site_number(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def place_of_file(path: str) -> Place:
+def location_of_file(path: str) -> SiteLocation:
     """Plate, well and site from where a file of one image set lies, as far as its path tells.
 
     `<plate>/<well>_<site>.npz` and `<plate>/<well>/<site>.npz` are DeepProfiler's own; `<plate>/<well>/<site>/<any>`
@@ -89,21 +89,21 @@ def place_of_file(path: str) -> Place:
     """
     parts = PurePosixPath(path).with_suffix("").parts
     for end in (len(parts), len(parts) - 1):
-        own = place_of_folder(parts[end - 1]) if end > 0 else Place()
+        own = location_of_folder(parts[end - 1]) if end > 0 else SiteLocation()
         above = parts[: end - 1]
         if own.site is None and end > 1 and parts[end - 1].isdecimal():
-            own = replace(place_of_folder(parts[end - 2]), site=str(int(parts[end - 1])))
+            own = replace(location_of_folder(parts[end - 2]), site=str(int(parts[end - 1])))
             above = parts[: end - 2]
         if own.well is not None and own.site is not None:
-            return own.or_else(Place(plate=above[-1] if above else None))
-    return Place()
+            return own.or_else(SiteLocation(plate=above[-1] if above else None))
+    return SiteLocation()
 
 
-def place_of_folder(name: str) -> Place:
+def location_of_folder(name: str) -> SiteLocation:
     """Plate, well and site from a folder's name: `P-A01-1`, `P-A01`, `A01-1`, `A01`; an empty Place for others."""
     match = _WITH_SITE.fullmatch(name) or _WITHOUT_SITE.fullmatch(name)
     well = _well(match["well"]) if match else None
     if match is None or well is None:
-        return Place()
+        return SiteLocation()
     site = match.groupdict().get("site")
-    return Place(match["plate"], well, str(int(site)) if site else None)
+    return SiteLocation(match["plate"], well, str(int(site)) if site else None)

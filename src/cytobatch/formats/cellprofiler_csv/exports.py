@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.presets import PRESETS, Preset, PresetName, SourceKind
-from cytobatch.config.presets.wells import Place, place_of_folder
+from cytobatch.config.presets.wells import SiteLocation, location_of_folder
 from cytobatch.errors import LayoutError
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -80,14 +80,14 @@ def csv_exports(
     """An export for each folder with tables. Raises LayoutError where a folder, or two levels, hold a table twice."""
     folders = _tables_by_folder(inventory, files, names)
     _split_combined(job, folders, headers)
-    _refuse_nested_exports(inventory, folders)
+    _check_nested_exports(inventory, folders)
     every, unusual = _usual_tables(csv_preset(job), folders)
     return tuple(
         Export(
             index,
             folder,
             tuple({table.file.path: table.file for table in tables.values()}.values()),
-            _place_of_folder(inventory.root, folder),
+            _location_of_folder(inventory.root, folder),
             tables,
             tuple(table for table in every if table not in tables),
             tuple(table for table in tables if table in unusual),
@@ -139,7 +139,7 @@ def _label(stem: str, table: str) -> str:
     return table_label(stem[len(stem) - len(table) :])
 
 
-def _refuse_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[str, CsvTable]]) -> None:
+def _check_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[str, CsvTable]]) -> None:
     compartments = {folder for folder, tables in folders.items() if set(tables) - {_IMAGE}}
     for folder in compartments:
         for parent in PurePosixPath(folder).parents:
@@ -183,5 +183,5 @@ def csv_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping[
     return tuple(sorted(found))
 
 
-def _place_of_folder(root: str, folder: str) -> Place:
-    return place_of_folder(PurePosixPath(root.rstrip("/") if folder == "." else folder).name)
+def _location_of_folder(root: str, folder: str) -> SiteLocation:
+    return location_of_folder(PurePosixPath(root.rstrip("/") if folder == "." else folder).name)

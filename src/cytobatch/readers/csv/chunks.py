@@ -6,42 +6,41 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cytobatch.engine.buffers import Use, own_room
-from cytobatch.engine.duckdb import MixedTypesError
-from cytobatch.engine.executor import Task, Workers
+from cytobatch.engine.buffers import BufferKind, thread_buffer
+from cytobatch.engine.executor import Executor, Task
+from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.header import CsvShape
-from cytobatch.readers.inputs import OddTextError
 
 _PIECE = 8 * 2**20
 
 
-def stream_pieces(
-    path: Path, shape: CsvShape, schema: pa.Schema, workers: Workers, piece: int = _PIECE
+def stream_chunks(
+    path: Path, shape: CsvShape, schema: pa.Schema, executor: Executor, piece: int = _PIECE
 ) -> Iterator[pa.RecordBatch]:
     """Streams the columns of `schema`, typed by it.
 
-    Raises MixedTypesError, at its end at the latest, where `csv.stream` must begin anew: it finds out what is odd.
+    Raises FastPathUnavailable, at its end at the latest, where `csv.stream` must begin anew: it finds out what is odd.
     """
     tasks = (
         Task(partial(_table, path, begin, end, shape, schema), end - begin)
         for begin, end in _spans(path, shape.header_lines, piece)
     )
-    for table in workers.ahead(tasks, (2 * workers.count + 1) * piece):
+    for table in executor.map_ordered(tasks, (2 * executor.count + 1) * piece):
         yield from table.to_batches()
 
 
 def _table(path: Path, begin: int, end: int, shape: CsvShape, schema: pa.Schema) -> pa.Table:
-    lines = memoryview(own_room(Use.TEXT, end - begin))[: end - begin]
+    lines = memoryview(thread_buffer(BufferKind.TEXT, end - begin))[: end - begin]
     with path.open("rb") as stream:
         stream.seek(begin)
         whole = stream.readinto(lines) == end - begin
     try:
         if whole:
             return csv.read_lines(pa.py_buffer(lines), shape, schema)
-    except OddTextError as error:
-        raise MixedTypesError("lines that are no plain rows") from error
-    raise MixedTypesError("a file that has become shorter")
+    except FastPathUnavailable as error:
+        raise FastPathUnavailable("lines that are no plain rows") from error
+    raise FastPathUnavailable("a file that has become shorter")
 
 
 def _spans(path: Path, header_lines: int, size: int) -> Iterator[tuple[int, int]]:

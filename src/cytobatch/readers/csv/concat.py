@@ -11,9 +11,10 @@ from mmap import mmap
 import numpy as np
 import pyarrow as pa
 
+from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.header import CsvShape
-from cytobatch.readers.inputs import OddTextError, Text
+from cytobatch.readers.inputs import Text
 
 _NEWLINE, _RETURN = b"\n", b"\r"
 _LONG_LINE = 4 * 2**10
@@ -22,34 +23,34 @@ _COUNTED_AT_ONCE = 512 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
-class TablesTogether:
+class ConcatenatedTables:
     """The rows of several files, one after the other, and how many are of each."""
 
     table: pa.Table
     rows: tuple[int, ...]
 
 
-def read_together(text: Text, shape: CsvShape, schema: pa.Schema) -> TablesTogether:
-    """The rows of files, typed by `schema`. Raises OddTextError where they must be read one by one."""
+def read_group(text: Text, shape: CsvShape, schema: pa.Schema) -> ConcatenatedTables:
+    """The rows of files, typed by `schema`. Raises FastPathUnavailable where they must be read one by one."""
     begins = (0, *text.ends[:-1])
     rows = tuple(_count_lines(text.memory, *span) for span in zip(begins, text.ends, strict=True))
     lines = memoryview(text.memory)[: text.ends[-1]]
     table = csv.read_lines(pa.py_buffer(lines), shape, schema)
     if table.num_rows != sum(rows):
         # Arrow makes no more rows than there are lines: fewer of a file with blank ones, or with lines in its values.
-        raise OddTextError
-    return TablesTogether(table, rows)
+        raise FastPathUnavailable("blank lines, or line breaks within values")
+    return ConcatenatedTables(table, rows)
 
 
 def _count_lines(text: mmap, begin: int, end: int) -> int:
-    """How many lines there are in a part of a text. Raises OddTextError where their ends do not tell."""
+    """How many lines there are in a part of a text. Raises FastPathUnavailable where their ends do not tell."""
     # Long lines are looked for one by one: C's memchr takes an eighth of the time that comparing each byte takes.
     is_long = text.find(_NEWLINE, begin, min(end, begin + _LONG_LINE)) < 0
     count = (_count_far_apart if is_long else _count)(text, _NEWLINE, begin, end)
     returns = _count(text, _RETURN, begin, end) if text.find(_RETURN, begin, end) >= 0 else 0
     whole = begin == end or text[end - 1] == _NEWLINE[0]
     if not whole or returns not in {0, count}:
-        raise OddTextError
+        raise FastPathUnavailable("a last line without an end, or mixed line ends")
     return count
 
 

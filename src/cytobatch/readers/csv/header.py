@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, OBJECT_NUMBER
 from cytobatch.readers.numbers import are_numbers, text_values
 
@@ -81,9 +81,9 @@ class PartialHeadError(Exception):
     """So little of a file is there that its first row may go on."""
 
 
-def unsound(path: Path, what: str, why: str) -> UnsoundTableError:
+def unsound(path: Path, what: str, why: str) -> InvalidTableError:
     """The error for a CSV file that cannot be read whole."""
-    return UnsoundTableError(what, where=path.name, why=why, remedy=_REMEDY)
+    return InvalidTableError(what, where=path.name, why=why, remedy=_REMEDY)
 
 
 @functools.lru_cache(maxsize=HEADERS)
@@ -100,7 +100,7 @@ def parse_header(text: str) -> tuple[str, ...]:
 def read_head(path: Path, size: int = 0) -> CsvHead:
     """A file's header and first row, of which not all `size` bytes may be there yet.
 
-    Raises UnsoundTableError for an empty file or an unusable header, PartialHeadError.
+    Raises InvalidTableError for an empty file or an unusable header, PartialHeadError.
     """
     (header, row), complete = _ends(path, 1, size)
     columns = _header(path, header)
@@ -120,7 +120,7 @@ def read_combined_head(path: Path, label: str, size: int = 0) -> CsvHead:
 
     `label` is the table's name there. As CellProfiler's ExportToSpreadsheet has it, all share the ObjectNumber that
     stands below the first, and columns of the image; where a table has fewer objects than others, it is NaN or blank.
-    Raises UnsoundTableError, PartialHeadError.
+    Raises InvalidTableError, PartialHeadError.
     """
     (above, below, row), complete = _ends(path, 2, size)
     groups, names = _header(path, above), _header(path, below)
@@ -157,7 +157,7 @@ def _ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bo
 
 
 def ends_with_newline(path: Path) -> bool:
-    """Whether a file's last line is complete. Raises UnsoundTableError for an empty file."""
+    """Whether a file's last line is complete. Raises InvalidTableError for an empty file."""
     with path.open("rb", buffering=0) as stream:
         return _ends_with_newline(path, stream, stream.seek(0, io.SEEK_END))
 
@@ -189,7 +189,7 @@ def _values(line: str) -> list[str]:
 
 
 def _readable(path: Path, row: str) -> str:
-    """The row's line. Raises UnsoundTableError where it is none."""
+    """The row's line. Raises InvalidTableError where it is none."""
     try:
         if '"' in row:
             _values(row)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from cytobatch.errors import FastPathUnavailable
 from cytobatch.planning.columns import HEADERS
 from cytobatch.readers.csv.header import CsvShape, has_no_rows, unsound
-from cytobatch.readers.inputs import OddTextError
 from cytobatch.readers.numbers import NO, YES, Repair, flags_from_text, read_numbers
 
 _BLOCK = 16 * 2**20
@@ -90,7 +90,7 @@ def _read_blocks(
 def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table:
     """Lines below a header as one table of columns in one piece, in the caller's thread.
 
-    Raises OddTextError where Arrow cannot read all of them as rows of these types.
+    Raises FastPathUnavailable where Arrow cannot read all of them as rows of these types.
     """
     ragged = _RaggedRows()
     converting = _convert_options(_Itself(shape), _Itself(schema))
@@ -101,9 +101,9 @@ def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table
         parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
         table = pacsv.read_csv(pa.BufferReader(lines), reading, parsing, converting)
     except pa.ArrowInvalid as error:
-        raise OddTextError from error
+        raise FastPathUnavailable("values that are not of their columns' types") from error
     if ragged.count:
-        raise OddTextError
+        raise FastPathUnavailable("rows of another length than the header")
     return table.combine_chunks()
 
 
@@ -161,7 +161,7 @@ class _NothingReadError(Exception):
 
 
 def read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...]) -> pa.Table:
-    """The wanted columns as text; blank values are null. Raises UnsoundTableError for rows that are not whole."""
+    """The wanted columns as text; blank values are null. Raises InvalidTableError for rows that are not whole."""
     schema = _text_schema(wanted)
     ragged = _RaggedRows()
     try:
@@ -183,7 +183,7 @@ def stream(
     """Streams the columns of `schema`, typed by it; repairs of odd values are added to `repairs`.
 
     Arrow reads the types directly. Where a value is not of its type, the rest of the file is read as text and each
-    value taken for what it means; what has no meaning raises UnsoundTableError, but becomes null in the columns
+    value taken for what it means; what has no meaning raises InvalidTableError, but becomes null in the columns
     `forced`. Rows that are not whole raise it too.
     """
     ragged = _RaggedRows()

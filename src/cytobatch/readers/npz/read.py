@@ -18,7 +18,7 @@ import numpy as np
 import numpy.lib.format as npy
 import pyarrow as pa
 
-from cytobatch.errors import UnsoundTableError
+from cytobatch.errors import InvalidTableError
 from cytobatch.readers.npz.safe_pickle import NotPlainError, Scalar, in_short, read_dictionary
 from cytobatch.readers.numbers import Repair, read_numbers
 
@@ -84,15 +84,15 @@ class NpzHead:
         )
 
 
-def unsound(path: Path, what: str, why: str) -> UnsoundTableError:
+def unsound(path: Path, what: str, why: str) -> InvalidTableError:
     """The error for an NPZ file that cannot be read whole."""
-    return UnsoundTableError(what, where=path.name, why=why, remedy="export or copy it again")
+    return InvalidTableError(what, where=path.name, why=why, remedy="export or copy it again")
 
 
 def read_head(path: Path) -> NpzHead:
     """The sizes, metadata and names in a file; of features and places, which may be large, only the headers are read.
 
-    Raises UnsoundTableError for a file that is empty, cut short, damaged, encrypted or no archive, for members that do
+    Raises InvalidTableError for a file that is empty, cut short, damaged, encrypted or no archive, for members that do
     not hold what they should, and for metadata that is more than plain values. Only `features` must be there.
     """
     with _opened(path) as archive:
@@ -104,7 +104,7 @@ def stream(
 ) -> Iterator[pa.RecordBatch]:
     """The columns of `schema`, typed by it, as one batch; they are columns of the head's, of its types or wider ones.
 
-    In the columns `forced` text that is no number becomes null, which is added to `repairs`. Raises UnsoundTableError
+    In the columns `forced` text that is no number becomes null, which is added to `repairs`. Raises InvalidTableError
     as `read_head` does, and for data that is not whole, or does not fit the schema.
     """
     with _opened(path) as archive:
@@ -150,7 +150,7 @@ class _Archive:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Archive]:
-    """A ZIP archive. Raises UnsoundTableError if it is none, or is found damaged while it is read."""
+    """A ZIP archive. Raises InvalidTableError if it is none, or is found damaged while it is read."""
     if not path.stat().st_size:
         raise unsound(path, "empty file", "it has 0 bytes")
     try:

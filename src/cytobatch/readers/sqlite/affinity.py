@@ -15,7 +15,7 @@ from cytobatch.readers.numbers import Repair, as_integer, is_plain, parse_number
 Value = int | float | str | bytes
 
 
-class Meanings:
+class ValueCoercer:
     """Finds the meaning of values of one file, and keeps count of what was no plain value of its column."""
 
     def __init__(self, where: str) -> None:
@@ -33,7 +33,7 @@ class Meanings:
             self._met[other.column, other.text, other.became] += other.count
 
     def array(self, values: Sequence[Value | None], field: pa.Field) -> pa.Array:
-        """A column of Python's values. Raises UnsoundTableError as `number` does."""
+        """A column of Python's values. Raises InvalidTableError as `number` does."""
         if pa.types.is_string(field.type):
             return pa.array([None if value is None else self.text(value, field.name) for value in values], pa.string())
         whole = pa.types.is_integer(field.type)
@@ -64,7 +64,7 @@ class Meanings:
     def number(self, value: Value, column: str, *, whole: bool, count: int = 1) -> float | int | None:
         """A value as a number, which `count` rows hold; text that is none, NaN and blobs become null, and are counted.
 
-        SQLite has null for what is missing, so NaN is text that some writer put in its place. Raises UnsoundTableError
+        SQLite has null for what is missing, so NaN is text that some writer put in its place. Raises InvalidTableError
         for a fraction or too large a number in an integer column.
         """
         if isinstance(value, int):

@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.engine import sql
-from cytobatch.engine.duckdb import Engine, MixedTypesError
-from cytobatch.errors import UnsoundTableError
-from cytobatch.readers.fallback import Lane
+from cytobatch.engine.duckdb import Engine
+from cytobatch.errors import FastPathUnavailable, InvalidTableError
+from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.numbers import Repair
-from cytobatch.readers.sqlite.affinity import Meanings
+from cytobatch.readers.sqlite.affinity import ValueCoercer
 from cytobatch.readers.sqlite.native.pages import HEADER, page_size
 
 # What SQLite says of a damaged file may quote bytes that are no text, which Python's sqlite3 fails to make words of.
@@ -28,7 +28,7 @@ _BATCH_BYTES = 32 * 2**20
 
 
 def check_file(path: Path) -> None:
-    """Raises UnsoundTableError if a file is empty, no SQLite database, or shorter than its header says.
+    """Raises InvalidTableError if a file is empty, no SQLite database, or shorter than its header says.
 
     SQLite itself reads a database whose last pages are gone until it needs one of them, and may never.
     The header's fields: https://www.sqlite.org/fileformat2.html#the_database_header
@@ -37,7 +37,7 @@ def check_file(path: Path) -> None:
         header = stream.read(HEADER)
         size = stream.seek(0, io.SEEK_END)
     if not header.startswith(_MAGIC):
-        raise UnsoundTableError(
+        raise InvalidTableError(
             "empty file" if not header else "not a SQLite database",
             where=path.name,
             why="it has 0 bytes" if not header else "it does not begin as SQLite files do",
@@ -45,7 +45,7 @@ def check_file(path: Path) -> None:
         )
     expected = _size_by_header(header)
     if size < expected:
-        raise UnsoundTableError(
+        raise InvalidTableError(
             "cut short",
             where=path.name,
             why=f"it has {size} of the {expected} bytes that its header tells",
@@ -64,7 +64,7 @@ def _size_by_header(header: bytes) -> int:
 
 
 def list_tables(path: Path) -> list[str]:
-    """The names of a database's own tables. Raises UnsoundTableError if it is none."""
+    """The names of a database's own tables. Raises InvalidTableError if it is none."""
     check_file(path)
     try:
         with closing(connect(path)) as connection:
@@ -82,12 +82,14 @@ def approximate_rows(path: Path, table: str, columns: Iterable[str]) -> int:
         raise _damaged(path, f"table {table!r}", error) from error
 
 
-def lanes(engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: list[Repair]) -> tuple[Lane, ...]:
+def strategies(
+    engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: list[Repair]
+) -> tuple[ReadStrategy, ...]:
     """Two ways to stream the columns of `schema`: the fast one, and the one to start anew with if types are mixed.
 
-    The first raises MixedTypesError, at its end at the latest. In the second, text in a numeric column becomes null or
-    its number, and is told in `repairs`. Both raise UnsoundTableError where the file is damaged, or a key is no
-    integer.
+    The first raises FastPathUnavailable, at its end at the latest. In the second, text in a numeric column becomes null
+    or its number, and is recorded in `repairs`. Both raise InvalidTableError where the file is damaged, or a key is
+    not an integer.
     """
     rows = max(1, _BATCH_BYTES // (8 * len(schema)))
 
@@ -95,7 +97,7 @@ def lanes(engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: li
         declared = engine.sqlite_schema(path, table)
         # DuckDB scans by ranges of rowid, which would lose rows.
         if sql.hides_rowid(declared.names):
-            raise MixedTypesError(f"{table} has a column called rowid")
+            raise FastPathUnavailable(f"{table} has a column called rowid")
         whole = [name for name in schema.names if pa.types.is_integer(declared.field(name).type)]
         # DuckDB cuts fractions off where a column is declared as an integer; SQLite tells whether there are any.
         with ThreadPoolExecutor(1) as beside:
@@ -103,7 +105,7 @@ def lanes(engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: li
             for batch in engine.scan_sqlite(path, table, schema.names, rows):
                 yield _typed(batch, schema)
             if fractions.result():
-                raise MixedTypesError(f"{table} has fractions in columns declared as integers")
+                raise FastPathUnavailable(f"{table} has fractions in columns declared as integers")
 
     def mixed() -> Iterator[pa.RecordBatch]:
         return _mixed(path, table, schema, rows, repairs)
@@ -112,14 +114,14 @@ def lanes(engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: li
 
 
 def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch under the schema. Raises MixedTypesError where a value does not fit, or text is not UTF-8."""
+    """The batch under the schema. Raises FastPathUnavailable where a value does not fit, or text is not UTF-8."""
     try:
         for column in batch.columns:
             if pa.types.is_string(column.type):
                 column.validate(full=True)
         return batch.cast(schema)
     except pa.ArrowInvalid as error:
-        raise MixedTypesError(str(error)) from error
+        raise FastPathUnavailable(str(error)) from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -127,8 +129,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
-def _damaged(path: Path, what: str, error: Exception) -> UnsoundTableError:
-    return UnsoundTableError(
+def _damaged(path: Path, what: str, error: Exception) -> InvalidTableError:
+    return InvalidTableError(
         f"SQLite {what} cannot be read",
         where=path.name,
         why=str(error),
@@ -148,11 +150,11 @@ def _reading(path: Path, table: str) -> Iterator[sqlite3.Connection]:
 
 
 def _mixed(path: Path, table: str, schema: pa.Schema, rows: int, repairs: list[Repair]) -> Iterator[pa.RecordBatch]:
-    meanings = Meanings(path.name)
+    coercer = ValueCoercer(path.name)
     with _reading(path, table) as connection:
         cursor = connection.execute(sql.select(table, schema.names))
         while chunk := cursor.fetchmany(rows):
             columns = zip(*chunk, strict=True)
-            arrays = [meanings.array(values, field) for values, field in zip(columns, schema, strict=True)]
+            arrays = [coercer.array(values, field) for values, field in zip(columns, schema, strict=True)]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-    repairs.extend(meanings.repairs)
+    repairs.extend(coercer.repairs)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytobatch.engine.duckdb import Engine, MixedTypesError
-from cytobatch.engine.executor import Workers
-from cytobatch.errors import UnsoundTableError
+from cytobatch.engine.duckdb import Engine
+from cytobatch.engine.executor import Executor
+from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
-from cytobatch.readers.sqlite.native.scan import PagedRows, TableAt, find_rows, stream_pages
+from cytobatch.readers.sqlite.native.scan import OutOfCoreRows, TableAt, find_rows, stream_pages
 
 SCHEMA = pa.schema([("s", pa.string()), ("x", pa.float64()), ("n", pa.int64()), ("y", pa.float64())])
 COLUMNS = "n INTEGER, x FLOAT, y FLOAT, s TEXT"
@@ -35,8 +35,8 @@ KEYS = st.none() | INTEGERS | st.sampled_from(["nan", "12", "word", b"\x01"])
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    with Workers(2) as workers:
+def workers() -> Iterator[Executor]:
+    with Executor(2) as workers:
         yield workers
 
 
@@ -69,7 +69,7 @@ def wide(count: int, columns: int, seed: int = 0) -> tuple[str, list[Row], pa.Sc
 
 
 def through_pages(
-    path: Path, workers: Workers, schema: pa.Schema = SCHEMA, piece: int = 2000
+    path: Path, workers: Executor, schema: pa.Schema = SCHEMA, piece: int = 2000
 ) -> tuple[pa.Table, list[Repair]]:
     repairs: list[Repair] = []
     batches = stream_pages(TableAt(path, "Cells"), schema, workers, repairs, piece)
@@ -86,7 +86,7 @@ def through_sqlite(path: Path, schema: pa.Schema = SCHEMA) -> tuple[pa.Table, li
         return pa.Table.from_batches(mixed(), schema), repairs
 
 
-def assert_same(path: Path, workers: Workers, schema: pa.Schema = SCHEMA) -> pa.Table:
+def assert_same(path: Path, workers: Executor, schema: pa.Schema = SCHEMA) -> pa.Table:
     read, met = through_pages(path, workers, schema)
     expected, told = through_sqlite(path, schema)
     assert read.equals(expected)
@@ -100,14 +100,14 @@ def assert_same(path: Path, workers: Workers, schema: pa.Schema = SCHEMA) -> pa.
     page=st.sampled_from(PAGE_SIZES),
 )
 def test_whatever_is_stored_is_what_sqlite_reads(
-    tmp_path_factory: pytest.TempPathFactory, workers: Workers, rows: list[Row], page: int
+    tmp_path_factory: pytest.TempPathFactory, workers: Executor, rows: list[Row], page: int
 ) -> None:
     path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page)
     assert assert_same(path, workers).num_rows == len(rows)
 
 
 @pytest.mark.parametrize("page", PAGE_SIZES)
-def test_wide_rows_lie_on_several_pages(path: Path, workers: Workers, page: int) -> None:
+def test_wide_rows_lie_on_several_pages(path: Path, workers: Executor, page: int) -> None:
     columns, rows, schema = wide(150, 900)
     database(path, rows, page=page, columns=columns)
     table = assert_same(path, workers, schema)
@@ -115,7 +115,7 @@ def test_wide_rows_lie_on_several_pages(path: Path, workers: Workers, page: int)
 
 
 @pytest.mark.parametrize("page", PAGE_SIZES)
-def test_rows_whose_pages_lie_anywhere(path: Path, workers: Workers, page: int) -> None:
+def test_rows_whose_pages_lie_anywhere(path: Path, workers: Executor, page: int) -> None:
     """Of rows that were deleted, others take the pages, in any order; so they do not follow each other."""
     columns, rows, schema = wide(400, 600)
     database(path, rows, page=page, columns=columns)
@@ -129,7 +129,7 @@ def test_rows_whose_pages_lie_anywhere(path: Path, workers: Workers, page: int) 
     assert assert_same(path, workers, schema).num_rows == 375
 
 
-def test_several_tables_that_grow_in_turn(path: Path, workers: Workers) -> None:
+def test_several_tables_that_grow_in_turn(path: Path, workers: Executor) -> None:
     columns, rows, schema = wide(200, 700)
     database(path, rows[:0], columns=columns)
     marks = ", ".join("?" * 700)
@@ -142,22 +142,22 @@ def test_several_tables_that_grow_in_turn(path: Path, workers: Workers) -> None:
     assert assert_same(path, workers, schema).num_rows == 200
 
 
-def test_long_texts_and_many_rows(path: Path, workers: Workers) -> None:
+def test_long_texts_and_many_rows(path: Path, workers: Executor) -> None:
     rows = [(n, n / 8, n * 1.0, "ü" * (n % 300)) for n in range(20_000)]
     assert assert_same(database(path, rows), workers)["s"].to_pylist() == [row[3] for row in rows]
 
 
-def test_columns_come_as_they_are_asked_for(path: Path, workers: Workers) -> None:
+def test_columns_come_as_they_are_asked_for(path: Path, workers: Executor) -> None:
     database(path, [(1, 0.5, 2.5, "a"), (2, None, 3.0, None)])
     schema = pa.schema([("y", pa.float64()), ("s", pa.string())])
     assert through_pages(path, workers, schema)[0].to_pylist() == [{"y": 2.5, "s": "a"}, {"y": 3.0, "s": None}]
 
 
-def test_an_empty_table(path: Path, workers: Workers) -> None:
+def test_an_empty_table(path: Path, workers: Executor) -> None:
     assert assert_same(database(path, []), workers).num_rows == 0
 
 
-def test_not_a_number_in_a_file_is_null_as_for_sqlite(path: Path, workers: Workers) -> None:
+def test_not_a_number_in_a_file_is_null_as_for_sqlite(path: Path, workers: Executor) -> None:
     database(path, [(1, 0.123456789, 2.5, "a")])
     number, nan = (bytes.fromhex(text) for text in ("3fbf9add3739635f", "7ff8000000000000"))
     content = path.read_bytes()
@@ -166,9 +166,9 @@ def test_not_a_number_in_a_file_is_null_as_for_sqlite(path: Path, workers: Worke
     assert assert_same(path, workers)["x"].to_pylist() == [None]
 
 
-def test_a_fraction_in_a_key_is_refused(path: Path, workers: Workers) -> None:
+def test_a_fraction_in_a_key_is_refused(path: Path, workers: Executor) -> None:
     database(path, [(2.75, 0.5, 0.5, "b")])
-    with pytest.raises(UnsoundTableError, match="a fraction in integer column 'n'"):
+    with pytest.raises(InvalidTableError, match="a fraction in integer column 'n'"):
         through_pages(path, workers)
 
 
@@ -188,34 +188,34 @@ def test_a_fraction_in_a_key_is_refused(path: Path, workers: Workers) -> None:
     ],
     ids=["rowid", "without rowid", "computed", "view", "utf-16", "wal", "added column", "no such column", "no table"],
 )
-def test_what_is_no_plain_table_is_left_to_sqlite(path: Path, workers: Workers, statement: str) -> None:
+def test_what_is_no_plain_table_is_left_to_sqlite(path: Path, workers: Executor, statement: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(statement)
         connection.commit()
-        with pytest.raises(MixedTypesError):
+        with pytest.raises(FastPathUnavailable):
             through_pages(path, workers)
 
 
-def test_columns_of_other_types_are_left_to_sqlite(path: Path, workers: Workers) -> None:
+def test_columns_of_other_types_are_left_to_sqlite(path: Path, workers: Executor) -> None:
     database(path, [(1, 0.5, 2.5, "a")])
-    with pytest.raises(MixedTypesError):
+    with pytest.raises(FastPathUnavailable):
         through_pages(path, workers, pa.schema([("s", pa.date32())]))
 
 
 def test_a_file_that_changes_meanwhile_is_begun_anew(path: Path) -> None:
     columns, rows, schema = wide(300, 500)
     database(path, rows, columns=columns)
-    with Workers(1) as alone:
+    with Executor(1) as alone:
         coming = stream_pages(TableAt(path, "Cells"), schema, alone, [], 2000)
         next(coming)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("DELETE FROM Cells WHERE rowid = 300")
             connection.commit()
-        with pytest.raises(MixedTypesError):
+        with pytest.raises(FastPathUnavailable):
             list(coming)
 
 
-def found(path: Path, workers: Workers, schema: pa.Schema) -> tuple[PagedRows, pa.Table]:
+def found(path: Path, workers: Executor, schema: pa.Schema) -> tuple[OutOfCoreRows, pa.Table]:
     keys = pa.schema([field for field in schema if pa.types.is_integer(field.type)])
     return find_rows(TableAt(path, "Cells"), schema, keys, workers, 2000)
 
@@ -227,7 +227,7 @@ def found(path: Path, workers: Workers, schema: pa.Schema) -> tuple[PagedRows, p
     chosen=st.data(),
 )
 def test_some_rows_by_their_numbers(
-    tmp_path_factory: pytest.TempPathFactory, workers: Workers, rows: list[Row], page: int, chosen: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, workers: Executor, rows: list[Row], page: int, chosen: st.DataObject
 ) -> None:
     path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page)
     whole, _ = through_pages(path, workers)
@@ -239,7 +239,7 @@ def test_some_rows_by_their_numbers(
 
 
 @pytest.mark.parametrize("page", PAGE_SIZES)
-def test_each_row_by_its_number_where_rows_are_wide(path: Path, workers: Workers, page: int) -> None:
+def test_each_row_by_its_number_where_rows_are_wide(path: Path, workers: Executor, page: int) -> None:
     columns, rows, schema = wide(300, 500)
     database(path, rows, page=page, columns=columns)
     whole, _ = through_pages(path, workers, schema)
@@ -251,33 +251,33 @@ def test_each_row_by_its_number_where_rows_are_wide(path: Path, workers: Workers
     assert pa.concat_tables(told).equals(whole)
 
 
-def test_what_is_met_in_some_rows_is_told_of_these(path: Path, workers: Workers) -> None:
+def test_what_is_met_in_some_rows_is_told_of_these(path: Path, workers: Executor) -> None:
     database(path, [(1, "nan", 0.5, "a"), (2, 0.5, 0.5, "b"), (3, "nan", 0.5, "c"), (4, "nan", 0.5, "d")])
     paged, _ = found(path, workers, SCHEMA)
     assert paged.read(np.array([0, 1]))[1] == [Repair("x", "nan", "null", 1)]
     assert paged.read(np.array([2, 3]))[1] == [Repair("x", "nan", "null", 2)]
 
 
-def test_a_key_that_is_no_integer_is_found_before_any_row_is_read(path: Path, workers: Workers) -> None:
+def test_a_key_that_is_no_integer_is_found_before_any_row_is_read(path: Path, workers: Executor) -> None:
     database(path, [(1, 0.5, 0.5, "a"), (2.5, 0.5, 0.5, "b")])
-    with pytest.raises(UnsoundTableError, match="a fraction in integer column 'n'"):
+    with pytest.raises(InvalidTableError, match="a fraction in integer column 'n'"):
         found(path, workers, SCHEMA)
 
 
-def test_rows_of_a_file_that_was_changed_since_are_refused(path: Path, workers: Workers) -> None:
+def test_rows_of_a_file_that_was_changed_since_are_refused(path: Path, workers: Executor) -> None:
     columns, rows, schema = wide(300, 500)
     database(path, rows, columns=columns)
     paged, _ = found(path, workers, schema)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM Cells WHERE rowid = 300")
         connection.commit()
-    with pytest.raises(UnsoundTableError) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         paged.read(np.array([0]))
     assert caught.value.what == "changed while it was read"
 
 
 @pytest.mark.parametrize("piece", [2000, 2**24])
-def test_a_leaf_that_stands_twice_is_left_to_sqlite(path: Path, workers: Workers, piece: int) -> None:
+def test_a_leaf_that_stands_twice_is_left_to_sqlite(path: Path, workers: Executor, piece: int) -> None:
     """A page above the leaves names one of them in place of another: rows would come twice, and others not at all."""
     columns, rows, schema = wide(300, 500)
     database(path, rows, columns=columns)
@@ -287,14 +287,14 @@ def test_a_leaf_that_stands_twice_is_left_to_sqlite(path: Path, workers: Workers
     cells = [int.from_bytes(content[root + 12 + 2 * n :][:2], "big") for n in range(40)]
     content[root + cells[30] : root + cells[30] + 4] = content[root + cells[2] : root + cells[2] + 4]
     path.write_bytes(content)
-    with pytest.raises(MixedTypesError):
+    with pytest.raises(FastPathUnavailable):
         through_pages(path, workers, schema, piece)
 
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), page=st.sampled_from((512, 4096)))
 def test_a_damaged_file_is_read_or_left_to_sqlite(
-    tmp_path_factory: pytest.TempPathFactory, workers: Workers, data: st.DataObject, page: int
+    tmp_path_factory: pytest.TempPathFactory, workers: Executor, data: st.DataObject, page: int
 ) -> None:
     columns, rows, schema = wide(20, 120)
     path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page, columns=columns)
@@ -310,5 +310,5 @@ def test_a_damaged_file_is_read_or_left_to_sqlite(
     ):
         content[number * page + offset] = byte
     path.write_bytes(content[: data.draw(st.integers(page, len(content)))] if data.draw(st.booleans()) else content)
-    with suppress(MixedTypesError, UnsoundTableError):
+    with suppress(FastPathUnavailable, InvalidTableError):
         through_pages(path, workers, schema)

@@ -2,7 +2,7 @@
 
 SQLite looks for one value at a time, each through a cache of pages: of a row with 2,000 columns, which lies on five
 pages, that takes ten times as long as to decode it with all others. What is read here is a table as it is in nearly all
-files; at anything else OddFileError is raised, and SQLite reads it. The format: https://www.sqlite.org/fileformat2.html
+files; at anything else FastPathUnavailable is raised, and SQLite reads it. The format: https://www.sqlite.org/fileformat2.html
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,17 @@ from io import FileIO
 
 import numpy as np
 
-from cytobatch.engine.buffers import Use, own_room
-from cytobatch.readers.sqlite.native.pages import LINK, Bytes, Flags, Geometry, Numbers, OddFileError, Pages, windows
+from cytobatch.engine.buffers import BufferKind, thread_buffer
+from cytobatch.errors import FastPathUnavailable
+from cytobatch.readers.sqlite.native.pages import (
+    LINK,
+    Bytes,
+    Flags,
+    Geometry,
+    Numbers,
+    Pages,
+    windows,
+)
 
 _INTERIOR, _LEAF = 5, 13
 _INTERIOR_HEADER, _LEAF_HEADER = 12, 8
@@ -46,7 +55,7 @@ class TableFile:
         self._root = root
 
     def leaves(self) -> Numbers:
-        """The pages that hold the rows, in order: those below the interior ones. Raises OddFileError."""
+        """The pages that hold the rows, in order: those below the interior ones. Raises FastPathUnavailable."""
         level = np.array([self._root], np.int64)
         for _ in range(_DEEPEST):
             # All leaves of a table are equally far down.
@@ -55,14 +64,14 @@ class TableFile:
             level = np.concatenate([self._children(self._page(number)) for number in level])
             if len(level) > self.geometry.pages:
                 break
-        raise OddFileError("a tree that does not end in leaves")
+        raise FastPathUnavailable("a tree that does not end in leaves")
 
     def _children(self, page: Bytes) -> Numbers:
         count = int(page[3:5].view(">u2")[0])
         end = _INTERIOR_HEADER + 2 * count
         cells = page[_INTERIOR_HEADER:end].view(">u2").astype(np.int64)
         if page[0] != _INTERIOR or end > len(page) or (cells > len(page) - LINK).any():
-            raise OddFileError("a page that is none of a table")
+            raise FastPathUnavailable("a page that is none of a table")
         left = page[cells[:, None] + np.arange(LINK)].view(">u4")[:, 0]
         return np.append(left, page[8:12].view(">u4")).astype(np.int64)
 
@@ -70,7 +79,7 @@ class TableFile:
         return Pages(self._stream, self.geometry, np.array([number])).flat[: self.geometry.used]
 
     def records(self, leaves: Numbers, rows: Numbers | None = None) -> Records:
-        """The rows on these leaves; or some of them, by their place among these. Raises OddFileError."""
+        """The rows on these leaves; or some of them, by their place among these. Raises FastPathUnavailable."""
         pages = Pages(self._stream, self.geometry, leaves)
         cells, counts = _Cells.on(pages, leaves, self.geometry)
         if rows is not None:
@@ -112,7 +121,7 @@ class TableFile:
             links[going, step] = numbers[going]
             numbers[going] = pages.word(pages.at(numbers[going]))
         if (numbers[wanted.any(axis=1)] != 0).any():
-            raise OddFileError("a row with more pages than it needs")
+            raise FastPathUnavailable("a row with more pages than it needs")
         return links
 
 
@@ -127,31 +136,31 @@ class _Cells:
 
     @classmethod
     def on(cls, pages: Pages, leaves: Numbers, geometry: Geometry) -> tuple["_Cells", Numbers]:
-        """The rows of leaves, and how many each leaf has. Raises OddFileError."""
+        """The rows of leaves, and how many each leaf has. Raises FastPathUnavailable."""
         begins = pages.at(leaves)
         counts = pages.half(begins + 3)
         if (pages.flat[begins] != _LEAF).any() or (_LEAF_HEADER + 2 * counts > geometry.used).any():
-            raise OddFileError("a leaf that is none")
+            raise FastPathUnavailable("a leaf that is none")
         pages_of = np.repeat(begins, counts)
         nth = np.arange(len(pages_of)) - np.repeat(np.cumsum(counts) - counts, counts)
         cells = pages.half(pages_of + _LEAF_HEADER + 2 * nth)
         if (cells >= geometry.used).any():
-            raise OddFileError("a row outside of its page")
+            raise FastPathUnavailable("a row outside of its page")
         sizes, at = _varints(pages.flat, pages_of + cells)
         rowids, at = _varints(pages.flat, at)
         if (np.diff(rowids) <= 0).any():
-            raise OddFileError("rows that are not in their order")
+            raise FastPathUnavailable("rows that are not in their order")
         if (sizes < 0).any() or (sizes > geometry.page * geometry.pages).any():
-            raise OddFileError("a row larger than the file")
+            raise FastPathUnavailable("a row larger than the file")
         local = geometry.local(sizes)
         if (at - pages_of + local + np.where(sizes > local, LINK, 0) > geometry.used).any():
-            raise OddFileError("a row that ends outside of its page")
+            raise FastPathUnavailable("a row that ends outside of its page")
         return cls(sizes, rowids, at, local), counts
 
     def some(self, rows: Numbers) -> "_Cells":
-        """Some of the rows. Raises OddFileError where there are fewer."""
+        """Some of the rows. Raises FastPathUnavailable where there are fewer."""
         if len(rows) and rows[-1] >= len(self.sizes):
-            raise OddFileError("fewer rows than there were")
+            raise FastPathUnavailable("fewer rows than there were")
         return _Cells(self.sizes[rows], self.rowids[rows], self.at[rows], self.local[rows])
 
 
@@ -175,8 +184,8 @@ def _content(pages: Pages, cells: _Cells, links: Numbers, geometry: Geometry) ->
     body, longest = geometry.used - LINK, int(cells.local.max(initial=0))
     shape = len(cells.at), longest + links.shape[1] * body + SPARE
     if shape[0] * shape[1] > _MOST_BYTES + _MOST_TIMES * int(cells.sizes.sum()):
-        raise OddFileError("rows of very different sizes")
-    flat = np.frombuffer(own_room(Use.RECORDS, shape[0] * shape[1]), np.uint8, shape[0] * shape[1])
+        raise FastPathUnavailable("rows of very different sizes")
+    flat = np.frombuffer(thread_buffer(BufferKind.RECORDS, shape[0] * shape[1]), np.uint8, shape[0] * shape[1])
     content = flat.reshape(shape)
     lines = np.arange(len(content)) * content.shape[1]
     if longest:

@@ -6,7 +6,8 @@ from io import FileIO
 import numpy as np
 import numpy.typing as npt
 
-from cytobatch.engine.buffers import Use, own_room
+from cytobatch.engine.buffers import BufferKind, thread_buffer
+from cytobatch.errors import FastPathUnavailable
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
@@ -20,10 +21,6 @@ LINK = 4
 """Bytes of a page's number."""
 _GAP = 128 * 2**10
 """Bytes that are read though not wanted, where that saves a read."""
-
-
-class OddFileError(Exception):
-    """A file or a table that is not plainly as described, or damaged: SQLite finds out which."""
 
 
 def page_size(header: bytes) -> int:
@@ -43,11 +40,11 @@ class Geometry:
 
     @classmethod
     def of(cls, stream: FileIO) -> "Geometry":
-        """That of an open file. Raises OddFileError."""
+        """That of an open file. Raises FastPathUnavailable."""
         stream.seek(0)
         header = stream.read(HEADER)
         if len(header) < HEADER or header[18:20] != _ROLLBACK_JOURNAL or header[56:60] != _UTF_8:
-            raise OddFileError("a write-ahead log, another encoding than UTF-8, or no database")
+            raise FastPathUnavailable("a write-ahead log, another encoding than UTF-8, or no database")
         page = page_size(header)
         return cls(page, page - header[20], stream.seek(0, 2) // page, header[24:28])
 
@@ -70,12 +67,12 @@ class Pages:
         self.add(numbers)
 
     def add(self, numbers: Numbers) -> None:
-        """Reads those that are not there. Raises OddFileError where the file has none."""
+        """Reads those that are not there. Raises FastPathUnavailable where the file has none."""
         missing = np.setdiff1d(numbers, self._numbers)
         if not len(missing):
             return
         if missing[0] < 1 or missing[-1] > self._geometry.pages:
-            raise OddFileError("a page that is not there")
+            raise FastPathUnavailable("a page that is not there")
         breaks = np.flatnonzero(np.diff(missing) * self._geometry.page > _GAP)
         firsts, lasts = missing[np.append(0, breaks + 1)], missing[np.append(breaks, len(missing) - 1)]
         counts = lasts - firsts + 1
@@ -94,7 +91,7 @@ class Pages:
 
     def _grow(self, size: int) -> None:
         have = len(self.flat) - self._geometry.page
-        flat = np.frombuffer(own_room(Use.PAGES, len(self.flat) + size), np.uint8, len(self.flat) + size)
+        flat = np.frombuffer(thread_buffer(BufferKind.PAGES, len(self.flat) + size), np.uint8, len(self.flat) + size)
         # The same memory, if there was enough of it.
         if flat.ctypes.data != self.flat.ctypes.data:
             flat[:have] = self.flat[:have]
@@ -107,14 +104,14 @@ class Pages:
         while room:
             got = self._stream.readinto(room)
             if not got:
-                raise OddFileError("a file that ends too early")
+                raise FastPathUnavailable("a file that ends too early")
             room = room[got:]
 
     def at(self, numbers: Numbers) -> Numbers:
         """Where pages that are there begin in `flat`."""
         found = np.minimum(np.searchsorted(self._numbers, numbers), len(self._numbers) - 1)
         if (self._numbers[found] != numbers).any():
-            raise OddFileError("a page that was not read")
+            raise FastPathUnavailable("a page that was not read")
         return self._places[found]
 
     def word(self, places: Numbers) -> Numbers:

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cytobatch.readers.sqlite.affinity import Meanings, Value
+from cytobatch.errors import FastPathUnavailable
+from cytobatch.readers.sqlite.affinity import Value, ValueCoercer
 from cytobatch.readers.sqlite.native.btree import Records
-from cytobatch.readers.sqlite.native.pages import Bytes, Flags, Numbers, OddFileError, windows
+from cytobatch.readers.sqlite.native.pages import Bytes, Flags, Numbers, windows
 
 _NULL, _FLOAT, _ZERO, _ONE = 0, 7, 8, 9
 _RESERVED = (10, 11)
@@ -68,14 +69,14 @@ def _blocks(places: Sequence[int], schema: pa.Schema) -> Iterator[_Block]:
         begin = end
 
 
-def columns_of(records: Records, wanted: Wanted, meanings: Meanings) -> pa.RecordBatch:
+def columns_of(records: Records, wanted: Wanted, coercer: ValueCoercer) -> pa.RecordBatch:
     """The wanted columns: integers, floats and text. What is none of its column's type becomes what it means.
 
-    Raises OddFileError where a record is none, UnsoundTableError as `Meanings` does.
+    Raises FastPathUnavailable where a record is none, InvalidTableError as `ValueCoercer` does.
     """
     if not len(records.sizes):
         return pa.RecordBatch.from_arrays([pa.array([], kind) for kind in wanted.schema.types], schema=wanted.schema)
-    values = _Values(records, wanted.total, meanings)
+    values = _Values(records, wanted.total, coercer)
     arrays: list[pa.Array | None] = [None] * len(wanted.schema)
     for block in wanted.blocks:
         for number, array in zip(block.numbers, values.arrays(block), strict=True):
@@ -86,19 +87,19 @@ def columns_of(records: Records, wanted: Wanted, meanings: Meanings) -> pa.Recor
 class _Values:
     """Where the values of records are, and of which types."""
 
-    def __init__(self, records: Records, total: int, meanings: Meanings) -> None:
-        self._meanings = meanings
+    def __init__(self, records: Records, total: int, coercer: ValueCoercer) -> None:
+        self._coercer = coercer
         self._rows = len(records.sizes)
         self._flat = records.content.reshape(-1)
         self._lines = (np.arange(self._rows) * records.content.shape[1])[:, None]
         headers, self._types = _headers(records, total)
         if np.isin(self._types, _RESERVED).any():
-            raise OddFileError("a value of no type")
+            raise FastPathUnavailable("a value of no type")
         self._lengths = _lengths(self._types)
         self._ends = np.cumsum(self._lengths, axis=1, dtype=np.int32)
         self._ends += headers[:, None].astype(np.int32)
         if (self._ends[:, -1] != records.sizes).any():
-            raise OddFileError("a record that does not end where its row does")
+            raise FastPathUnavailable("a record that does not end where its row does")
 
     def arrays(self, block: _Block) -> Iterator[pa.Array]:
         """Some columns."""
@@ -145,7 +146,7 @@ class _Values:
         nulls = types == _NULL
         for column in np.flatnonzero(odd.any(axis=1)).tolist():
             for rows, value in self._odd(begins[column], types[column], odd[column]):
-                number = self._meanings.number(value, block.names[column], whole=not floats, count=len(rows))
+                number = self._coercer.number(value, block.names[column], whole=not floats, count=len(rows))
                 values[column, rows] = 0 if number is None else number
                 nulls[column, rows] = number is None
         return values, nulls if nulls.any() else None
@@ -167,7 +168,7 @@ class _Values:
         lengths = _lengths(types).astype(np.int64)
         ends = np.append(0, np.cumsum(lengths))
         if ends[-1] > _MOST_TEXT:
-            raise OddFileError("more text than an array holds")
+            raise FastPathUnavailable("more text than an array holds")
         content = self._flat[np.repeat(begins - ends[:-1], lengths) + np.arange(ends[-1])]
         buffers = [_bitmap(types == _NULL), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content)]
         text = pa.Array.from_buffers(pa.string(), self._rows, buffers)
@@ -181,7 +182,7 @@ class _Values:
         """A column of which some values are no text, or not UTF-8."""
         texts: list[str | None] = [None] * self._rows
         for rows, value in self._odd(begins, types, types != _NULL):
-            text = self._meanings.text(value, name, len(rows))
+            text = self._coercer.text(value, name, len(rows))
             for row in rows:
                 texts[row] = text
         return pa.array(texts, pa.string())
@@ -221,11 +222,11 @@ def _headers(records: Records, total: int) -> tuple[Numbers, Kinds]:
     first, second = content[:, 0].astype(np.int64), content[:, 1].astype(np.int64)
     long = first >= _MORE
     if (long & (second >= _MORE)).any():
-        raise OddFileError("a header of more than sixteen kilobytes")
+        raise FastPathUnavailable("a header of more than sixteen kilobytes")
     headers = np.where(long, (first & ~_MORE) << 7 | second, first)
     leads = 1 + long
     if (headers > records.sizes).any():
-        raise OddFileError("a header longer than its row")
+        raise FastPathUnavailable("a header longer than its row")
     lead = int(leads[0])
     types = content[:, lead : lead + total]
     if (leads == lead).all() and (headers - lead == total).all() and (types < _MORE).all():
@@ -243,5 +244,5 @@ def _types(header: Bytes, total: int) -> list[int]:
             types.append(kind)
             kind = 0
     if len(types) != total:
-        raise OddFileError("a row that lacks columns")
+        raise FastPathUnavailable("a row that lacks columns")
     return types

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from cytobatch.engine import sql
-from cytobatch.engine.duckdb import MixedTypesError
-from cytobatch.engine.executor import Task, Workers
-from cytobatch.errors import UnsoundTableError
+from cytobatch.engine.executor import Executor, Task
+from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.numbers import Repair
-from cytobatch.readers.sqlite.affinity import Meanings
+from cytobatch.readers.sqlite.affinity import ValueCoercer
 from cytobatch.readers.sqlite.native.btree import TableFile
-from cytobatch.readers.sqlite.native.pages import Geometry, Numbers, OddFileError
+from cytobatch.readers.sqlite.native.pages import Geometry, Numbers
 from cytobatch.readers.sqlite.native.records import Wanted, columns_of
 from cytobatch.readers.sqlite.read import REFUSED, connect
 
@@ -47,7 +46,7 @@ class _Leaves:
 
     @classmethod
     def of(cls, path: Path, root: int) -> "_Leaves":
-        """Raises OddFileError."""
+        """Raises FastPathUnavailable."""
         with path.open("rb", buffering=0) as stream:
             file = TableFile(stream, root)
             leaves = file.leaves()
@@ -56,27 +55,27 @@ class _Leaves:
             return cls(path, root, file.geometry, leaves, max(file.geometry.page, each))
 
     def read(self, wanted: Wanted, leaves: Numbers, rows: Numbers | None = None) -> _Read:
-        """Columns of the rows on these leaves, or of some of them. Raises OddFileError, UnsoundTableError."""
-        meanings = Meanings(self.path.name)
+        """Columns of the rows on these leaves, or of some of them. Raises FastPathUnavailable, InvalidTableError."""
+        coercer = ValueCoercer(self.path.name)
         with self.path.open("rb", buffering=0) as stream:
             file = TableFile(stream, self.root)
             if file.geometry != self.geometry:
-                raise OddFileError("a file that was changed meanwhile")
+                raise FastPathUnavailable("a file that was changed meanwhile")
             records = file.records(leaves, rows)
-        return _Read(columns_of(records, wanted, meanings), meanings.repairs, records.rowids, records.counts)
+        return _Read(columns_of(records, wanted, coercer), coercer.repairs, records.rowids, records.counts)
 
-    def in_pieces(self, wanted: Wanted, workers: Workers, piece: int) -> Iterator[_Read]:
-        """All rows, some leaves at a time, read side by side. Raises OddFileError where leaves are in no order."""
+    def in_pieces(self, wanted: Wanted, executor: Executor, piece: int) -> Iterator[_Read]:
+        """All rows, some leaves at a time, read side by side. Raises FastPathUnavailable for unordered leaves."""
         count = max(1, piece // self.bytes_of_leaf)
         tasks = (
             Task(partial(self.read, wanted, self.leaves[begin : begin + count]), piece)
             for begin in range(0, len(self.leaves), count)
         )
         last = _BEFORE_ALL
-        for read in workers.ahead(tasks, (2 * workers.count + 1) * piece):
+        for read in executor.map_ordered(tasks, (2 * executor.count + 1) * piece):
             if len(read.rowids):
                 if read.rowids[0] <= last:
-                    raise OddFileError("leaves that are not in their order")
+                    raise FastPathUnavailable("leaves that are not in their order")
                 last = read.rowids[-1]
             yield read
 
@@ -90,23 +89,23 @@ class TableAt:
 
 
 def stream_pages(
-    table: TableAt, schema: pa.Schema, workers: Workers, repairs: list[Repair], piece: int = _PIECE
+    table: TableAt, schema: pa.Schema, executor: Executor, repairs: list[Repair], piece: int = _PIECE
 ) -> Iterator[pa.RecordBatch]:
     """Streams the columns of `schema`, typed by it; what was no plain value of its column is told in `repairs`.
 
-    Raises MixedTypesError, at its end at the latest, where SQLite must read the table: it finds out what is odd.
-    Raises UnsoundTableError where a key is no integer.
+    Raises FastPathUnavailable, at its end at the latest, where SQLite must read the table: it finds out what is odd.
+    Raises InvalidTableError where a key is no integer.
     """
-    meanings = Meanings(table.path.name)
+    coercer = ValueCoercer(table.path.name)
     with _left_to_sqlite():
         root, (wanted,) = _described(table, schema)
-        for read in _Leaves.of(table.path, root).in_pieces(wanted, workers, piece):
-            meanings.add(read.repairs)
+        for read in _Leaves.of(table.path, root).in_pieces(wanted, executor, piece):
+            coercer.add(read.repairs)
             yield read.batch
-    repairs.extend(meanings.repairs)
+    repairs.extend(coercer.repairs)
 
 
-class PagedRows:
+class OutOfCoreRows:
     """The rows of a table, of which some are read when they are wanted: each leaf's rows are known by their numbers.
 
     Several threads may read at once.
@@ -132,7 +131,7 @@ class PagedRows:
     def read(self, rows: Numbers) -> tuple[pa.Table, list[Repair]]:
         """Some rows by their numbers, in ascending order, and what was no plain value of its column.
 
-        Raises UnsoundTableError where the file was changed since.
+        Raises InvalidTableError where the file was changed since.
         """
         leaf = self._leaf(rows)
         leaves = np.unique(leaf)
@@ -141,27 +140,27 @@ class PagedRows:
         places = before[np.searchsorted(leaves, leaf)] + rows - self._begins[leaf]
         try:
             read = self._pages.read(self._wanted, self._pages.leaves[leaves], places)
-        except OddFileError as error:
-            raise UnsoundTableError(
+        except FastPathUnavailable as error:
+            raise InvalidTableError(
                 "changed while it was read", where=self._pages.path.name, why=str(error), remedy="convert it again"
             ) from error
         return pa.Table.from_batches([read.batch]), read.repairs
 
 
 def find_rows(
-    table: TableAt, schema: pa.Schema, keys: pa.Schema, workers: Workers, piece: int = _PIECE
-) -> tuple[PagedRows, pa.Table]:
+    table: TableAt, schema: pa.Schema, keys: pa.Schema, executor: Executor, piece: int = _PIECE
+) -> tuple[OutOfCoreRows, pa.Table]:
     """The rows of a table, to be read as `schema`, and all rows' columns `keys`, which are some of these.
 
-    Integers are always looked at, so that they are found to be some before any row is used. Raises MixedTypesError
-    where SQLite must read the table, UnsoundTableError where a key is no integer.
+    Integers are always looked at, so that they are found to be some before any row is used. Raises FastPathUnavailable
+    where SQLite must read the table, InvalidTableError where a key is no integer.
     """
     looked_at = pa.schema([field for field in schema if pa.types.is_integer(field.type) or field.name in keys.names])
     with _left_to_sqlite():
         root, (keys_of, whole) = _described(table, looked_at, schema)
         pages = _Leaves.of(table.path, root)
-        read = list(pages.in_pieces(keys_of, workers, piece))
-        rows = PagedRows(pages, whole, np.concatenate([one.counts for one in read]))
+        read = list(pages.in_pieces(keys_of, executor, piece))
+        rows = OutOfCoreRows(pages, whole, np.concatenate([one.counts for one in read]))
     return rows, pa.Table.from_batches([one.batch for one in read]).select(keys.names)
 
 
@@ -169,17 +168,17 @@ def find_rows(
 def _left_to_sqlite() -> Iterator[None]:
     try:
         yield
-    except OddFileError as error:
-        raise MixedTypesError(str(error)) from error
+    except FastPathUnavailable as error:
+        raise FastPathUnavailable(str(error)) from error
 
 
 def _described(table: TableAt, *schemas: pa.Schema) -> tuple[int, list[Wanted]]:
     """A table's first page, and its columns by schema.
 
-    Raises OddFileError where its records would not be what SQLite reads.
+    Raises FastPathUnavailable where its records would not be what SQLite reads.
     """
     if not all(kind in _KINDS for schema in schemas for kind in schema.types):
-        raise OddFileError("columns of other types")
+        raise FastPathUnavailable("columns of other types")
     with table.path.open("rb", buffering=0) as stream:
         # A write-ahead log that DuckDB reads must not be opened by another SQLite.
         Geometry.of(stream)
@@ -188,12 +187,12 @@ def _described(table: TableAt, *schemas: pa.Schema) -> tuple[int, list[Wanted]]:
             roots = connection.execute(sql.sqlite_root(table.name)).fetchall()
             columns = connection.execute(sql.sqlite_columns(table.name)).fetchall()
     except REFUSED as error:
-        raise OddFileError("a file that SQLite does not read") from error
+        raise FastPathUnavailable("a file that SQLite does not read") from error
     keys = [kind.upper() for _, kind, key, _ in columns if key]
     # A whole key is not stored in its column, nor is a column that is computed.
     if len(roots) != 1 or keys == ["INTEGER"] or any(hidden for *_, hidden in columns):
-        raise OddFileError("no plain table")
+        raise FastPathUnavailable("no plain table")
     places = {name: place for place, (name, *_) in enumerate(columns)}
     if not all(places.keys() >= set(schema.names) for schema in schemas):
-        raise OddFileError("columns of other names")
+        raise FastPathUnavailable("columns of other names")
     return roots[0][0], [Wanted([places[name] for name in one.names], len(columns), one) for one in schemas]
