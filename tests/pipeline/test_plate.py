@@ -122,7 +122,7 @@ def test_a_run_keeps_within_the_limits_that_the_job_says(tmp_path: Path) -> None
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
         with open_resources(plan, source, folders) as means, means.engine.tables({}) as session:
-            assert means.workers.count == 3
+            assert means.executor.count == 3
             text = "SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory"
             set_there = session.query(text).to_pylist()
     assert set_there == [{"threads": 3, "memory": "256.0 MiB"}]

@@ -208,7 +208,7 @@ def test_a_conversion_lets_go_of_every_file_it_needed_or_not(upload: Upload, tmp
         located, plan = plan_plate(asked, folders.cache)
         with open_resources(plan, located, folders) as means:
             converted = convert_plate(survey_plate(plan, means), means)
-        assert len(converted.account.failed_exports) == 1
+        assert len(converted.ledger.failed_exports) == 1
         assert not [path for path in folders.cache.rglob("*") if path.is_file()]
 
 

@@ -147,7 +147,7 @@ def test_an_odd_text_is_in_its_files_and_nothing_is_fetched_again(
     with inputs_through(aws, bucket, tmp_path) as (inputs, asked):
         inputs.expect_groups([ALL])
         with pytest.raises(FastPathUnavailable), inputs.text(ALL):
-            raise FastPathUnavailable
+            raise FastPathUnavailable("test")
         assert {path: inputs.whole(path).read_bytes() for path in files} == files
     assert fetched_bytes(asked) == each_once(files)
 

@@ -31,7 +31,7 @@ def database(path: Path, *rows: tuple[object, ...]) -> Path:
 
 def test_a_clean_table_takes_the_fast_lane(engine: Engine, tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite", (1, 0.1, "a"), (2, None, None))
-    fast, _ = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
+    fast, _ = sqlite.strategies(engine, path, "Cells", SCHEMA, [])
     assert pa.Table.from_batches(fast(), SCHEMA).to_pylist() == [
         {"n": 1, "x": 0.1, "s": "a"},
         {"n": 2, "x": None, "s": None},
@@ -49,7 +49,7 @@ def test_mixed_values_take_the_other_and_are_told(engine: Engine, tmp_path: Path
     ]
     path = database(tmp_path / "a.sqlite", *values)
     repairs: list[Repair] = []
-    fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, repairs)
+    fast, mixed = sqlite.strategies(engine, path, "Cells", SCHEMA, repairs)
     with pytest.raises(FastPathUnavailable):
         list(fast())
     table = pa.Table.from_batches(mixed(), SCHEMA)
@@ -70,7 +70,7 @@ def test_mixed_values_take_the_other_and_are_told(engine: Engine, tmp_path: Path
 def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engine, tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
     schema = pa.schema([("n", pa.float64())])
-    fast, mixed = sqlite.lanes(engine, path, "Cells", schema, [])
+    fast, mixed = sqlite.strategies(engine, path, "Cells", schema, [])
     with pytest.raises(FastPathUnavailable):
         list(fast())
     assert pa.Table.from_batches(mixed(), schema)["n"].to_pylist() == [1.0, 2.75]
@@ -78,7 +78,7 @@ def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engi
 
 def test_a_fraction_in_a_key_is_refused(engine: Engine, tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
-    fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
+    fast, mixed = sqlite.strategies(engine, path, "Cells", SCHEMA, [])
     with pytest.raises(FastPathUnavailable):
         list(fast())
     with pytest.raises(InvalidTableError, match="a fraction in integer column 'n'"):
@@ -91,7 +91,7 @@ def test_text_that_is_not_utf8_is_kept_as_far_as_it_can_be_and_told(engine: Engi
         connection.execute("UPDATE Cells SET s = CAST(x'41ff42' AS TEXT)")
         connection.commit()
     repairs: list[Repair] = []
-    fast, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, repairs)
+    fast, mixed = sqlite.strategies(engine, path, "Cells", SCHEMA, repairs)
     with pytest.raises(FastPathUnavailable):
         list(fast())
     assert pa.Table.from_batches(mixed(), SCHEMA)["s"].to_pylist() == ["A\ufffdB"]
@@ -101,7 +101,7 @@ def test_text_that_is_not_utf8_is_kept_as_far_as_it_can_be_and_told(engine: Engi
 def test_doubles_keep_every_bit_in_the_mixed_lane(engine: Engine, tmp_path: Path) -> None:
     exact = 0.1 + 0.2
     path = database(tmp_path / "a.sqlite", (1, exact, "a"), (2, "nan", "b"))
-    _, mixed = sqlite.lanes(engine, path, "Cells", SCHEMA, [])
+    _, mixed = sqlite.strategies(engine, path, "Cells", SCHEMA, [])
     assert pa.Table.from_batches(mixed(), SCHEMA)["x"][0].as_py() == exact
 
 
@@ -119,7 +119,7 @@ def test_a_database_cut_short_is_refused(engine: Engine, tmp_path: Path) -> None
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InvalidTableError):
-        for lane in sqlite.lanes(engine, path, "Cells", SCHEMA, []):
+        for lane in sqlite.strategies(engine, path, "Cells", SCHEMA, []):
             list(lane())
     path.write_bytes(whole[:50])
     with pytest.raises(InvalidTableError):
@@ -152,6 +152,6 @@ def test_rows_that_are_still_in_the_write_ahead_log_are_read(engine: Engine, tmp
         (tmp_path / "staged").mkdir()
         for name in ("a.sqlite", "a.sqlite-wal"):
             shutil.copy(tmp_path / name, tmp_path / "staged" / name)
-    fast, mixed = sqlite.lanes(engine, tmp_path / "staged" / "a.sqlite", "Cells", SCHEMA, [])
+    fast, mixed = sqlite.strategies(engine, tmp_path / "staged" / "a.sqlite", "Cells", SCHEMA, [])
     for lane in (fast, mixed):
         assert pa.Table.from_batches(lane(), SCHEMA)["n"].to_pylist() == [1, 2]

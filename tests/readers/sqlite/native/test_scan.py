@@ -82,7 +82,7 @@ def through_sqlite(path: Path, schema: pa.Schema = SCHEMA) -> tuple[pa.Table, li
     """What Python's sqlite3 gives, value by value."""
     repairs: list[Repair] = []
     with Engine(spill=path.parent, memory=2**28, workers=1) as engine:
-        mixed = sqlite.lanes(engine, path, "Cells", schema, repairs)[-1]
+        mixed = sqlite.strategies(engine, path, "Cells", schema, repairs)[-1]
         return pa.Table.from_batches(mixed(), schema), repairs
 
 
