@@ -221,8 +221,6 @@ def test_shares_are_within_their_bounds(workers: int, memory: int) -> None:
     limits = ResourceLimits(workers, memory)
     assert 4 * MIB <= limits.unit_bytes <= 128 * MIB
     assert 8 <= limits.fetch_threads <= 64
-    assert 1 <= limits.texts_ahead <= workers + 1
-    assert limits.texts_ahead == 1 or limits.texts_ahead * limits.unit_bytes <= memory // 8
     assert limits.duckdb_memory >= 128 * MIB
     assert 1 <= limits.duckdb_threads <= workers
     if memory >= 512 * MIB:

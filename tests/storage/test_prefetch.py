@@ -248,3 +248,41 @@ def test_of_a_header_longer_than_a_beginning_more_is_fetched_and_no_byte_twice(
         assert own[0][0] == 0
         assert all(one[1] + 1 == other[0] for one, other in itertools.pairwise(own))
         assert own[-1][1] == path.stat().st_size - 1
+
+
+@pytest.mark.parametrize("row", ["", "1,1\n", "1,9,odd\n", '1,9,"0,5"\n'])
+@pytest.mark.parametrize("concat", [True, False])
+def test_a_plate_with_an_irregular_file_equals_the_plate_of_local_files_and_each_byte_is_fetched_once(
+    row: str, concat: bool, upload: Upload, aws: str, tmp_path: Path
+) -> None:
+    local = write_sites(tmp_path / "in", 3)
+    cells = sorted(local.rglob("Cells.csv"))
+    for path in cells:
+        lines = path.read_text().rstrip("\n").rpartition(",")
+        path.write_text(f"{lines[0]},{'0' * BEGINNING}{lines[2]}\n")
+    with cells[1].open("a") as stream:
+        stream.write(row)
+    uri = upload(local, "plate")
+    with proxy(aws) as (address, requests):
+        near, far = (
+            run_plate(
+                PlateJob(
+                    source=source,
+                    destination=str(tmp_path / name),
+                    plate="P1",
+                    concat=concat,
+                    max_failed_exports=1,
+                    endpoint_url=address,
+                )
+            )
+            for name, source in (("near", str(local)), ("far", uri))
+        )
+    assert far.counts == near.counts
+    assert len(far.outputs) == len(near.outputs)
+    for one, other in zip(near.outputs, far.outputs, strict=True):
+        assert pq.read_table(one.path).equals(pq.read_table(other.path))
+    got = Counter[str]()
+    for request in gets_among(requests):
+        got[request.key.removeprefix("plate/")] += request.answered
+    sizes = {path.relative_to(local).as_posix(): path.stat().st_size for path in local.rglob("*.csv")}
+    assert {path: size for path, size in got.items() if size != sizes[path]} == {}

@@ -18,8 +18,8 @@ from cytobatch.conversion.resources import RunResources
 from cytobatch.conversion.table_loader import LoadedTable, TableLoader
 from cytobatch.engine.executor import Task
 from cytobatch.errors import FastPathUnavailable, InvalidTableError
+from cytobatch.readers.csv.body import CsvGroup
 from cytobatch.readers.csv.concat import ConcatenatedTables
-from cytobatch.readers.inputs import CsvGroup
 from cytobatch.readers.sqlite.affinity import ValueCoercer
 from cytobatch.survey.model import Survey, SurveyedExport, SurveyedTable, TableSchema
 
@@ -64,13 +64,9 @@ class ExportLoader:
         """The same, where each output's exports will be read in units, table by table of these; the units of each."""
         loader, schemas = self._loader, self._survey.schemas
         batches = [[BatchRead(loader, schemas, group, names) for group in self._groups(exports)] for exports in outputs]
-        readings = list(itertools.chain.from_iterable(batches))
-        self._will_read([table for reading in readings for table in reading.tables])
-        for reading in readings:
-            if reading.needs_single_reads:
-                self._inputs.expect(dict.fromkeys(table.source for table in reading.tables))
-            else:
-                self._inputs.expect_groups(reading.texts)
+        tables = [table for reading in itertools.chain.from_iterable(batches) for table in reading.tables]
+        self._will_read(tables)
+        self._inputs.expect(dict.fromkeys(table.source for table in tables))
         return batches
 
     def _will_read(self, tables: Sequence[SurveyedTable]) -> None:
@@ -257,16 +253,6 @@ class BatchRead:
         export = self.exports[0]
         in_database = all(table.sql_table is not None for table in export.tables.values())
         return in_database and self._loader.is_large(export.export.size)
-
-    @property
-    def needs_single_reads(self) -> bool:
-        """Whether exports must be read one by one, as far as is known."""
-        return self._odd
-
-    @property
-    def texts(self) -> list[CsvGroup]:
-        """The files of each table, as they are read."""
-        return [files for files in self._files.values() if files is not None]
 
     def slices(self) -> tuple[Callable[[], ConcatenatedTables | None], ...]:
         """One for each table, which reads it."""

@@ -12,11 +12,11 @@ from cytobatch.conversion.resources import RunResources
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.planning.schema import conform
 from cytobatch.readers.csv import read as csv
+from cytobatch.readers.csv.body import CsvGroup, text_of
 from cytobatch.readers.csv.chunks import stream_chunks
 from cytobatch.readers.csv.concat import ConcatenatedTables, read_group
 from cytobatch.readers.csv.header import CUT_END, CsvShape, ends_with_newline, unsound
 from cytobatch.readers.fallback import ReadStrategy, read_with_fallback
-from cytobatch.readers.inputs import CsvGroup
 from cytobatch.readers.npz import read as npz
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
@@ -101,8 +101,8 @@ class TableLoader:
 
         Raises FastPathUnavailable where they must be read one by one, and StorageError.
         """
-        with self._inputs.text(files) as text:
-            found = read_group(text, shape, _own(own, unified))
+        text = text_of([self._inputs.whole(path) for path in files.paths], files.header_lines)
+        found = read_group(text, shape, _own(own, unified))
         return ConcatenatedTables(conform(found.table, unified), found.rows)
 
     def _strategies(

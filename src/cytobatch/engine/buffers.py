@@ -36,11 +36,11 @@ def thread_buffer(kind: BufferKind, size: int) -> mmap.mmap:
         # What is too small goes first, so that the two are never there at once.
         del buffer
         _thread_buffers.buffers.pop(kind, None)
-        _thread_buffers.buffers[kind] = buffer = new_buffer(size)
+        _thread_buffers.buffers[kind] = buffer = _new_buffer(size)
     return buffer
 
 
-def new_buffer(size: int) -> mmap.mmap:
+def _new_buffer(size: int) -> mmap.mmap:
     """New memory for so many bytes, and some to spare.
 
     Straight from the machine: a bytearray would be filled with zeros first, while all threads wait for Python's lock.

@@ -24,7 +24,6 @@ FEWEST_FETCH_THREADS = 8
 _MOST_FETCH_THREADS = 64
 _FETCH_THREADS_OF_A_WORKER = 4
 _UNITS_AHEAD = 2
-_TEXTS_TO_COME = 1
 _LEAST_UNIT, _LARGEST_UNIT = 4 * _MIB, 80 * _MIB
 _LARGEST_TABLE = 256 * _MIB
 
@@ -81,14 +80,6 @@ class ResourceLimits:
         groups. With one worker nothing is read ahead.
         """
         return min(_UNITS_AHEAD * (self.workers - 1) * self.unit_bytes, self.memory // 4)
-
-    @property
-    def texts_ahead(self) -> int:
-        """Tables of units that come from a store as text into memory: one that each thread reads, and one more.
-
-        An eighth of the memory at most, but for those that threads wait for.
-        """
-        return max(1, min(self.workers + _TEXTS_TO_COME, self.memory // 8 // self.unit_bytes))
 
     @property
     def fetch_threads(self) -> int:

@@ -145,7 +145,7 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
     job = plan.job
     limits = resource_limits(job)
     files = [file for export in plan.exports for file in export.files]
-    with source.inputs(files, room_to_fetch(plan), limits.texts_ahead) as inputs:
+    with source.inputs(files, room_to_fetch(plan)) as inputs:
         # The first bytes come while DuckDB begins.
         inputs.prepare(*_looked_into(plan))
         with (

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore
-import numpy as np
 import obstore
 from cloudpathlib import S3Path
 from obstore.auth.boto3 import Boto3CredentialProvider
@@ -44,19 +43,6 @@ class ObstoreClient:
             return False
         with local.open("ab", buffering=0) as stream:
             return self._get(key, _options(etag, span), stream.write)
-
-    def read(self, key: str, etag: str | None, begin: int, into: memoryview) -> bool:
-        """Fills memory with an object's bytes from `begin` on, of this version. False where not all of it came."""
-        filled = 0
-
-        def take(chunk: Any) -> None:
-            nonlocal filled
-            some = np.frombuffer(chunk, np.uint8)
-            # NumPy copies without Python's lock, for which those that read and join would wait.
-            np.copyto(np.frombuffer(into[filled : filled + len(some)], np.uint8), some)
-            filled += len(some)
-
-        return self._get(key, _options(etag, (begin, begin + len(into))), take) and filled == len(into)
 
     def _get(self, key: str, options: "GetOptions", take: Callable[[Any], object]) -> bool:
         store = self._store

@@ -4,16 +4,13 @@ import itertools
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from cytobatch.planning.inventory import SourceFile
-from cytobatch.readers.csv.body import text_of
-from cytobatch.readers.inputs import BEGINNING, CsvGroup, Text
-from cytobatch.storage.prefetch_text import FetchedTexts, Read
+from cytobatch.readers.inputs import BEGINNING
 
 
 class LocalFiles:
@@ -44,13 +41,6 @@ class LocalFiles:
     def expect(self, paths: Iterable[str]) -> None:
         """Nothing is to be done."""
 
-    def expect_groups(self, texts: Iterable[CsvGroup]) -> None:
-        """Nothing is to be done."""
-
-    def text(self, files: CsvGroup) -> AbstractContextManager[Text]:
-        """The files' lines, in this thread's memory."""
-        return nullcontext(text_of([self._root / path for path in files.paths], files.header_lines))
-
     def release(self, path: str) -> None:
         """The file is the user's and stays."""
 
@@ -61,32 +51,24 @@ Fetch = Callable[[SourceFile, int], Path]
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """How the cache is used: about how many bytes may wait in it to be read, and whether files stay that were.
-
-    `texts` may be in memory instead.
-    """
+    """How the cache is used: about how many bytes may wait in it to be read, and whether files stay that were."""
 
     room: int
     keeps: bool
-    texts: int
 
 
 class FetchedFiles:
     """Files that come from a store: each byte once, while those already there are read. A context manager.
 
-    At most about `use.room` bytes of what is expected wait in the cache. Texts are fetched straight into memory where
-    the store can `read` so.
+    At most about `use.room` bytes of what is expected wait in the cache.
     """
 
-    def __init__(
-        self, files: Iterable[SourceFile], fetch: Fetch, threads: int, use: CachePolicy, read: Read | None = None
-    ) -> None:
+    def __init__(self, files: Iterable[SourceFile], fetch: Fetch, threads: int, use: CachePolicy) -> None:
         self._files = {file.path: file for file in files}
         self._locks = {path: threading.Lock() for path in self._files}
         self._fetch = fetch
         self._use = use
         self._pool = ThreadPoolExecutor(threads, "fetch")
-        self._texts = FetchedTexts(self._files, self, read, self._pool, use.texts) if read else None
         self._counting = threading.Lock()
         self._enough = BEGINNING
         self._coming: Iterator[str] = iter(())
@@ -120,20 +102,8 @@ class FetchedFiles:
                 self._begun[path] = self._fetched(self._files[path], size)
         return self._begun[path]
 
-    def text(self, files: CsvGroup) -> AbstractContextManager[Text]:
-        """The files' lines, in memory that others get afterwards."""
-        if self._texts is not None and files in self._texts:
-            return self._texts.text(files)
-        return nullcontext(text_of([self.whole(path) for path in files.paths], files.header_lines))
-
     def whole(self, path: str) -> Path:
         """The local file with all of its bytes."""
-        if self._texts is not None:
-            self._texts.give_up(path)
-        return self.fetched(path)
-
-    def fetched(self, path: str) -> Path:
-        """The same, of a file that is in no text, or that its text is made of."""
         file = self._files[path]
         with self._locks[path]:
             return self._fetched(file, file.size)
@@ -145,13 +115,6 @@ class FetchedFiles:
             self._expected.update(more)
             self._coming = itertools.chain(self._coming, more)
         self._fetch_ahead()
-
-    def expect_groups(self, texts: Iterable[CsvGroup]) -> None:
-        """Fetches these in their order, ahead of who asks for them."""
-        if self._texts is None:
-            self.expect(path for files in texts for path in files.paths)
-        else:
-            self._texts.expect(texts)
 
     def release(self, path: str) -> None:
         """Removes the file, unless fetched files are kept, and makes room for another."""

@@ -65,10 +65,6 @@ class Objects:
                 os.utime(local, (file.modified, file.modified))
         return local
 
-    def read(self, file: SourceFile, begin: int, into: memoryview) -> bool:
-        """Fills memory with an object's bytes from `begin` on; False where they have to be fetched into its file."""
-        return self._gets.read(self._key(file), file.etag, begin, into)
-
     def _key(self, file: SourceFile) -> str:
         return self._prefix + file.path
 

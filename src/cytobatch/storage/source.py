@@ -85,20 +85,18 @@ class Source:
             with path.open("rb") as stream:
                 return bytes(stream.read(size))
 
-    def inputs(self, files: Iterable[SourceFile], room: int, texts: int = 1) -> LocalFiles | FetchedFiles:
-        """The files on the local disk, fetched into the cache where the source is remote.
+    def inputs(self, files: Iterable[SourceFile], room: int) -> LocalFiles | FetchedFiles:
+        """Return the files on the local disk, fetched into the cache if the source is remote.
 
-        About `room` bytes of files that are expected wait there to be read. Files that are read as texts do not touch
-        the disk where the store allows, and no more is to be kept: so many texts wait in memory, or are read.
+        About `room` bytes of expected files wait there to be read.
         """
         if isinstance(self._root, Path):
             return LocalFiles(self._root)
         keeps = self.job.cache_mode is CacheMode.PERSISTENT
-        use = CachePolicy(room, keeps, texts)
+        use = CachePolicy(room, keeps)
         if not isinstance(self._root, S3Path):
             return FetchedFiles(files, self._fetch_other, self._workers, use)
-        objects = Objects(self._root, self._cache, keeps=keeps)
-        return FetchedFiles(files, objects.fetch, self._workers, use, None if keeps else objects.read)
+        return FetchedFiles(files, Objects(self._root, self._cache, keeps=keeps).fetch, self._workers, use)
 
     def _fetch_other(self, file: SourceFile, _size: int) -> Path:
         # The clients of some stores may not be shared by threads.

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.csv import read as csv
+from cytobatch.readers.csv.body import Text
 from cytobatch.readers.csv.header import CsvShape
-from cytobatch.readers.inputs import Text
 
 _NEWLINE, _RETURN = b"\n", b"\r"
 _LONG_LINE = 4 * 2**10
