@@ -1,13 +1,13 @@
 import pytest
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import PresetName, SourceKind
+from cytobatch.config.presets.presets import FormatName, PresetName
 from cytobatch.config.presets.wells import SiteLocation
 from cytobatch.errors import LayoutError
-from cytobatch.formats.cellprofiler_csv.exports import csv_stems
-from cytobatch.formats.detect import make_plan
+from cytobatch.formats.base import ConversionPlan
+from cytobatch.formats.csv_files import files_by_stem
 from cytobatch.planning.inventory import Inventory, SourceFile
-from cytobatch.planning.model import ConversionPlan
+from tests.support.planning import plan_by_headers
 
 KEYS = ("ImageNumber", "ObjectNumber")
 HEADERS = {"experiment": ("Key", "Value"), "object": KEYS, "ph3": (*KEYS, "Parent_Nuclei"), "summary": ("a", "b")}
@@ -16,8 +16,8 @@ HEADERS = {"experiment": ("Key", "Value"), "object": KEYS, "ph3": (*KEYS, "Paren
 def plan(*paths: str, preset: PresetName = PresetName.AUTO, root: str = "/in", **options: object) -> ConversionPlan:
     inventory = Inventory.of(root, [SourceFile(path, 10) for path in paths])
     job = PlateJob.model_validate({"source": root, "destination": "/out", "preset": preset, **options})
-    headers = {stem: HEADERS.get(stem.rsplit("_", 1)[-1], ()) for stem in csv_stems(inventory)}
-    return make_plan(job, inventory, headers)
+    headers = {stem: HEADERS.get(stem.rsplit("_", 1)[-1], ()) for stem in files_by_stem(inventory)}
+    return plan_by_headers(job, inventory, headers)
 
 
 def site(folder: str, *names: str) -> list[str]:
@@ -30,7 +30,7 @@ def test_each_folder_of_tables_is_an_export() -> None:
     assert [export.index for export in found.exports] == [0, 1, 2]
     assert found.exports[0].location == SiteLocation("P1", "A01", "1")
     assert set(found.exports[0].tables) == {"image", "cells", "cytoplasm", "nuclei"}
-    assert found.kind is SourceKind.CSV
+    assert found.format.name == FormatName.CSV
     assert [(file.path, reason) for file, reason in found.ignored] == [("notes.txt", "no table of this layout")]
     assert found.size == 120
 
@@ -70,14 +70,14 @@ def test_what_one_export_lacks_is_known() -> None:
 
 def test_sqlite_files_are_exports() -> None:
     found = plan("BR1/BR1.sqlite", "BR1/log.txt")
-    assert (found.kind, found.preset) == (SourceKind.SQLITE, None)
+    assert (found.format.name, found.preset) == (FormatName.SQLITE, None)
     assert found.exports[0].location.plate == "BR1"
 
 
 def test_the_preset_decides_between_csv_and_sqlite() -> None:
     paths = [*site("1"), "plate.sqlite"]
-    assert plan(*paths, preset=PresetName.CELLPROFILER_CSV).kind is SourceKind.CSV
-    assert plan(*paths, preset=PresetName.CELLPROFILER_SQLITE).kind is SourceKind.SQLITE
+    assert plan(*paths, preset=PresetName.CELLPROFILER_CSV).format.name == FormatName.CSV
+    assert plan(*paths, preset=PresetName.CELLPROFILER_SQLITE).format.name == FormatName.SQLITE
 
 
 @pytest.mark.parametrize(
@@ -114,11 +114,14 @@ INCARTA = ("OBJECT ID", "WELL LABEL", "Row")
 def test_auto_knows_incartas_files_by_their_headers_and_deepprofilers_by_their_names() -> None:
     inventory = Inventory.of("/in", [SourceFile(path, 10) for path in ("day 0.csv", "day 1.csv", "notes.csv")])
     headers = {"day 0": INCARTA, "day 1": INCARTA, "notes": ("a", "b")}
-    found = make_plan(PlateJob(source="/in", destination="/out"), inventory, headers)
-    assert (found.kind, [export.path for export in found.exports]) == (SourceKind.IN_CARTA, ["day 0.csv", "day 1.csv"])
+    found = plan_by_headers(PlateJob(source="/in", destination="/out"), inventory, headers)
+    assert (found.format.name, [export.path for export in found.exports]) == (
+        FormatName.IN_CARTA,
+        ["day 0.csv", "day 1.csv"],
+    )
     assert [file.path for file, _ in found.ignored] == ["notes.csv"]
     found = plan("P1/A01_1.npz", "P1/B02/3/embedding.npz", "log.txt")
-    assert found.kind is SourceKind.NPZ
+    assert found.format.name == FormatName.NPZ
     assert [export.location for export in found.exports] == [
         SiteLocation("P1", "A01", "1"),
         SiteLocation("P1", "B02", "3"),
@@ -131,7 +134,7 @@ def test_a_combined_file_stands_for_compartments_where_they_have_no_files() -> N
     paths = ["1/image.csv", "1/object.csv", "2/image.csv", "2/object.csv", "2/cells.csv"]
     inventory = Inventory.of("/in", [SourceFile(path, 10) for path in paths])
     job = PlateJob(source="/in", destination="/out")
-    one, two = make_plan(job, inventory, headers).exports
+    one, two = plan_by_headers(job, inventory, headers).exports
     assert {name: table.combined for name, table in one.tables.items()} == {
         "image": False,
         "cells": True,
@@ -141,11 +144,11 @@ def test_a_combined_file_stands_for_compartments_where_they_have_no_files() -> N
     assert {name: table.combined for name, table in two.tables.items()} == {"image": False, "cells": False}
     assert two.missing == ("nuclei",)
     only = PlateJob(source="/in", destination="/out", compartments=("cells",))
-    assert set(make_plan(only, inventory, headers).exports[0].tables) == {"image", "cells"}
+    assert set(plan_by_headers(only, inventory, headers).exports[0].tables) == {"image", "cells"}
 
 
 def test_two_kinds_at_once_are_told_apart_by_the_preset() -> None:
     paths = [*site("1"), "P1/A01_1.npz"]
     with pytest.raises(LayoutError, match="ambiguous layout"):
         plan(*paths)
-    assert plan(*paths, preset=PresetName.DEEPPROFILER).kind is SourceKind.NPZ
+    assert plan(*paths, preset=PresetName.DEEPPROFILER).format.name == FormatName.NPZ

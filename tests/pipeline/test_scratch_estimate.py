@@ -7,11 +7,11 @@ import pytest
 
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
-from cytobatch.formats.detect import make_plan
+from cytobatch.formats.base import ConversionPlan
 from cytobatch.pipeline.scratch_estimate import FETCHED_AHEAD, room_to_fetch, scratch_need
 from cytobatch.planning.inventory import Inventory, SourceFile
-from cytobatch.planning.model import ConversionPlan
 from cytobatch.readers.inputs import BEGINNING
+from tests.support.planning import plan_by_headers
 
 _MIB = 2**20
 
@@ -20,7 +20,7 @@ def plan_of(sizes: dict[str, int], **options: Any) -> ConversionPlan:
     files = [SourceFile(path, size) for path, size in sizes.items()]
     job = PlateJob(source="s3://b/p", destination="s3://b/o", **options)
     headers = {Path(path).stem.lower(): ("ImageNumber", "ObjectNumber") for path in sizes if path.endswith(".csv")}
-    return make_plan(job, Inventory.of("s3://b/p", files), headers)
+    return plan_by_headers(job, Inventory.of("s3://b/p", files), headers)
 
 
 def sites(count: int, size: int) -> dict[str, int]:

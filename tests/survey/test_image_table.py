@@ -4,6 +4,7 @@ import pytest
 from cytobatch.config.presets.presets import PRESETS, PresetName
 from cytobatch.config.presets.wells import SiteLocation
 from cytobatch.errors import LayoutError
+from cytobatch.formats.image_sets import location_table
 from cytobatch.survey import image_table as images
 
 CSV = PRESETS[PresetName.CELLPROFILER_CSV]
@@ -39,20 +40,20 @@ def test_counts_add_up_over_images() -> None:
 
 def test_places_are_read_under_all_their_names_and_gaps_filled() -> None:
     table = pa.table({"Image_Metadata_Plate": ["001", None], "Metadata_Row": ["1", "2"], "Metadata_Col": ["3", "12"]})
-    found = images.places(table, [SiteLocation("x", "H12", "9")] * 2)
+    found = images.locations(table, [SiteLocation("x", "H12", "9")] * 2)
     assert found == [SiteLocation("001", "A03", "9"), SiteLocation("x", "B12", "9")]
 
 
 def test_sites_are_integers_where_all_are() -> None:
-    table = images.location_table(
+    table = location_table(
         [SiteLocation("P", "A01", "s1"), SiteLocation("P", None, None), SiteLocation("P", "A01", "02")]
     )
     assert table["Metadata_Site"].to_pylist() == [1, None, 2]
-    assert images.location_table([SiteLocation(site="top"), SiteLocation(site="1")])["Metadata_Site"].to_pylist() == [
+    assert location_table([SiteLocation(site="top"), SiteLocation(site="1")])["Metadata_Site"].to_pylist() == [
         "top",
         "1",
     ]
-    assert images.location_table([SiteLocation()]).column_names == []
+    assert location_table([SiteLocation()]).column_names == []
 
 
 def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
@@ -78,7 +79,7 @@ def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
 def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
     said = image_rows({"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"]}, [0])
     sets = images.image_sets(said, images.typed(said, {}, {0: "."}), CSV, [SiteLocation()])
-    assert sets.places["Metadata_Plate"].to_pylist() == ["001", None]
+    assert sets.locations["Metadata_Plate"].to_pylist() == ["001", None]
     assert sets.columns == ("Image_FileName_DNA",)
     assert sets.keys.to_pylist() == [{"e": 0, "i": 1, "r": 0}]
 

@@ -8,9 +8,9 @@ from rich.filesize import decimal
 
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import ResourceLimits, resource_limits
+from cytobatch.formats.base import ConversionPlan
 from cytobatch.pipeline.describe import PlanDescription
 from cytobatch.pipeline.scratch_estimate import scratch_need
-from cytobatch.planning.model import ConversionPlan
 from cytobatch.report.model import Outcome, RunReport
 from cytobatch.survey.model import Survey
 
@@ -30,7 +30,7 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     preset = found.preset if found else plan.preset
     yield "plate", plan.job.label
     yield "source", plan.job.source
-    yield "layout", f"{plan.kind.value}, preset {preset.name.value if preset else 'auto'}"
+    yield "layout", f"{plan.format.name}, preset {preset.name if preset else 'auto'}"
     yield "exports", _exports(plan)
     yield "files", f"{sum(len(e.files) for e in plan.exports)} to read, {len(plan.ignored)} ignored"
     yield "bytes", decimal(plan.size)

@@ -38,8 +38,8 @@ def parquet_metadata(survey: Survey) -> dict[str, str]:
         "cytobatch.version": __version__,
         "cytobatch.format_version": str(FORMAT_VERSION),
         "cytobatch.source": survey.plan.job.source,
-        "cytobatch.preset": survey.preset.name.value,
-        "cytobatch.layout": survey.plan.kind.value,
+        "cytobatch.preset": str(survey.preset.name),
+        "cytobatch.layout": survey.plan.format.name,
     }
 
 
@@ -76,8 +76,8 @@ def convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
 
 
 def _write_rows(run: Conversion) -> None:
-    if run.survey.plan.kind.is_single_table:
-        write_single_table(run)
+    if run.survey.single_table is not None:
+        write_single_table(run, run.survey.single_table)
     elif not run.job.join:
         write_tables(run)
     elif run.job.joins is not None:

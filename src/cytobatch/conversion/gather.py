@@ -50,7 +50,7 @@ def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> 
     found: list[ProfileColumn] = []
     if number_exports:
         found.append(ProfileColumn(PROFILE_TABLE_NUMBER, pa.int64(), Origin.TABLE_NUMBER, TABLE_NUMBER))
-    places = survey.images.places.schema
+    places = survey.images.locations.schema
     found += [ProfileColumn(field.name, field.type, Origin.PLACE, field.name) for field in places]
     taken = {column.name for column in found}
     images = survey.images.table.schema
@@ -212,7 +212,7 @@ class ProfileAssembler:
             case Origin.IMAGE:
                 return take(images.table, image)
             case Origin.PLACE:
-                return images.places.take(pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows)))
+                return images.locations.take(pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows)))
             case Origin.TABLE_NUMBER:
                 numbers = [self._numbers.get(export) for export in rows[sql.EXPORT].to_pylist()]
                 return pa.table({TABLE_NUMBER: pa.array(numbers, pa.int64())})

@@ -46,7 +46,7 @@ def _rows(
         ProfileAssembler(run.survey, columns, run.numbers),
         run.writer.row_group_rows(len(columns)),
     )
-    for is_large, some in itertools.groupby(readings, lambda reading: reading.is_large):
+    for is_large, some in itertools.groupby(readings, lambda reading: reading.is_out_of_core):
         if is_large:
             for reading in some:
                 yield from _large(run, profiler, reading)
@@ -67,7 +67,7 @@ def _large(run: Conversion, profiler: "_Profiler", reading: BatchRead) -> Iterat
     out_of_core = run.reader.out_of_core(reading)
     if out_of_core is not None:
         batch = profiler.joined(out_of_core.keys)
-        slices = out_of_core.slices(batch.joined.rows, run.reader.part_bytes)
+        slices = out_of_core.slices(batch.joined.rows, run.reader.slice_bytes)
         if slices is not None:
             _record(run, batch)
             yield from run.reader.slices(out_of_core, slices, profiler.gathered)

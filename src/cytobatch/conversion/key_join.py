@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.config.presets.presets import SourceKind
 from cytobatch.engine import sql
 from cytobatch.engine.duckdb import Engine, Session
 from cytobatch.planning.columns import IMAGE_NUMBER
@@ -164,8 +163,8 @@ class Joiner:
         if link.kind is LinkKind.CHILD:
             child, parents = parents, child
         count, export = row["n"], row["e"]
-        is_csv = self._survey.plan.kind is SourceKind.CSV
-        if row["beyond"] == count and (is_csv or not pc.any(pc.equal(keys[parents]["e"], export)).as_py()):
+        may_be_cut_short = self._survey.plan.format.traits.may_be_cut_short
+        if row["beyond"] == count and (may_be_cut_short or not pc.any(pc.equal(keys[parents]["e"], export)).as_py()):
             reason = f"cut short: it lacks {count} object(s) past its end that {child} names as parents"
             return TableDefect(export, parents, reason)
         return UnmatchedObjects(export, child, f"objects whose parent is not in {parents}", count)
@@ -176,7 +175,7 @@ class Joiner:
         Where none agrees, the image table speaks of another set of objects, and that is a warning of the account. From
         SQLite rows are not lost by accident, but deleted: all of them, where filling a table failed.
         """
-        is_csv = self._survey.plan.kind is SourceKind.CSV
+        may_be_cut_short = self._survey.plan.format.traits.may_be_cut_short
         rows = {name: count_by_export(table["e"]) for name, table in keys.items()}
         defects = []
         for export in (export.index for export in batch.exports):
@@ -186,7 +185,7 @@ class Joiner:
             defects += [
                 TableDefect(export, name, f"cut short: the image table counts {count} objects, the table has {have}")
                 for name, (have, count) in found.items()
-                if have < count and (agrees if is_csv else not have)
+                if have < count and (agrees if may_be_cut_short else not have)
             ]
         return defects
 

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
 
-from cytobatch.config.presets.presets import SourceKind
 from cytobatch.conversion.key_join import UnmatchedObjects
 from cytobatch.conversion.nonfinite import NonFinite
 from cytobatch.errors import InputDataError, TooManyFailedExportsError
@@ -28,6 +27,7 @@ class RunLedger:
         self._files = {file.path: file for file in survey.plan.inventory.files}
         self._paths = {export.index: export.path for export in survey.plan.exports}
         self._counted = survey.counted
+        self._exact_has_rows = survey.plan.format.traits.exact_has_rows
         self.entries: list[LedgerEntry] = list(survey.ledger)
         self._repairs: list[TableRepair] = list(survey.repairs)
         self._warnings: list[ReportWarning] = list(survey.warnings)
@@ -107,7 +107,7 @@ class RunLedger:
     def converted(self, export: SurveyedExport, name: str, rows: int | None) -> None:
         """A table of an export was converted, with so many rows; None where they were not counted."""
         table = export.tables[name]
-        if not table.has_rows and table.kind is not SourceKind.SQLITE:
+        if self._exact_has_rows and not table.has_rows:
             return
         self.objects[name] += rows or 0
         counted = self._counted.get(export.index, {}).get(name)

@@ -21,7 +21,9 @@ def write_tables(run: Conversion) -> None:
     named = NamedTables(run, run.job.naming)
     # Tables as they are do not tell where each row is from; the image sets do.
     sets = run.survey.images
-    run.ledger.places |= sites_of(sets.places.slice(0, sets.table.num_rows) if sets.table.num_rows else sets.places)
+    run.ledger.places |= sites_of(
+        sets.locations.slice(0, sets.table.num_rows) if sets.table.num_rows else sets.locations
+    )
     run.reader.expect(named.names_to_read)
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]

@@ -15,10 +15,10 @@ from cytobatch.conversion.ledger import RunLedger, sites_of
 from cytobatch.conversion.nonfinite import NonFinite, non_finite
 from cytobatch.conversion.resources import RunResources
 from cytobatch.errors import ConfigurationError
+from cytobatch.formats.base import ConversionPlan
 from cytobatch.output.parquet import Encoder, ParquetFile, row_group_rows, row_groups
 from cytobatch.output.row_groups import RowGroup, Rows, as_table
 from cytobatch.output.written_file import WrittenFile
-from cytobatch.planning.model import ConversionPlan
 from cytobatch.planning.schema import cast_groups
 
 # File systems take names of 255 bytes, and a suffix, a number and a temporary name come on top.

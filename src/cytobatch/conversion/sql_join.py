@@ -23,7 +23,7 @@ def write_sql_join(run: Conversion, text: str) -> None:
     """Writes the result of the SQL `text` as one file, or as a file for each export. Raises JoinSqlError."""
     tables = {table.full_name for export in run.survey.exports for table in export.tables.values()}
     query = run.engine.check_join(text, tables | set(run.survey.schemas))
-    places = set(run.survey.images.places.column_names)
+    places = set(run.survey.images.locations.column_names)
     # A user's SQL is written for CytoTable's names.
     named = NamedTables(run, ColumnNaming.CYTOTABLE)
     run.reader.expect(named.names_to_read)
@@ -74,8 +74,8 @@ def _with_places(run: Conversion, export: SurveyedExport, table: pa.Table) -> pa
         images = _as_one([mine[key] for key in keys]).combine_chunks()
         found = pc.index_in(_as_one([table[own[key]] for key in keys]), images)
         rows = pc.coalesce(mine["r"].take(found), rows)
-    for name in sets.places.column_names:
-        column = sets.places[name].take(rows)
+    for name in sets.locations.column_names:
+        column = sets.locations[name].take(rows)
         if name in table.column_names:
             table = table.drop_columns([name])
         table = table.append_column(name, column)

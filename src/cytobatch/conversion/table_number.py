@@ -2,10 +2,9 @@
 
 import zlib
 
-from cytobatch.config.presets.presets import SourceKind
+from cytobatch.formats.base import OBJECTS
 from cytobatch.readers.inputs import Inputs
 from cytobatch.survey.model import Survey, SurveyedExport
-from cytobatch.survey.single_table import OBJECTS
 
 _CHUNK = 2**20
 
@@ -19,7 +18,7 @@ def export_table_numbers(survey: Survey, inputs: Inputs) -> dict[int, int]:
     """
     wanted = survey.plan.job.add_tablenumber
     if wanted is None:
-        numbers_itself = survey.by_table_number or survey.plan.kind is SourceKind.NPZ
+        numbers_itself = survey.by_table_number or not survey.plan.format.traits.numbers_exports
         wanted = len(survey.plan.exports) > 1 and not numbers_itself
     if not wanted:
         return {}
@@ -35,7 +34,7 @@ def export_table_numbers(survey: Survey, inputs: Inputs) -> dict[int, int]:
 
 
 def _checksum(survey: Survey, inputs: Inputs, export: SurveyedExport) -> int:
-    names = (OBJECTS,) if survey.plan.kind.is_single_table else survey.preset.metadata
+    names = (OBJECTS,) if survey.plan.format.traits.single_table else survey.preset.metadata
     table = next((export.tables[name] for name in names if name in export.tables), None)
     if table is None:
         return zlib.crc32(export.path.encode())

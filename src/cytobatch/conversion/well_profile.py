@@ -35,7 +35,7 @@ class Wells:
 
 def check_wells(run: Conversion) -> None:
     """Raises LayoutError, before anything is converted, where no well of the plate is known."""
-    if WELL not in run.survey.images.places.column_names:
+    if WELL not in run.survey.images.locations.column_names:
         raise LayoutError(
             "no wells to make profiles of",
             where=run.job.source,
@@ -49,7 +49,7 @@ def write_wells(run: Conversion, how: Aggregation) -> None:
     profiles = list(run.writer.profiles.values())
     paths = [profile.file.path for profile in profiles]
     features = profiles[0].features if profiles else ()
-    strata = [name for name in (PLATE, WELL) if name in run.survey.images.places.column_names]
+    strata = [name for name in (PLATE, WELL) if name in run.survey.images.locations.column_names]
     wells = _wells(paths, strata, run.survey.images.of_wells)
     sites = _sites(run, strata)
     columns = {name: wells.table[name] for name in wells.table.column_names}
@@ -81,7 +81,7 @@ def _sites(run: Conversion, strata: Sequence[str]) -> dict[str, int]:
     sound = pa.array([e.index for e in run.survey.plan.exports if e.path not in failed], pa.int64())
     count = sets.table.num_rows
     owners = sets.table["e"] if count else pa.array(range(len(run.survey.plan.exports)), pa.int64())
-    places = sets.places.slice(0, count) if count else sets.places
+    places = sets.locations.slice(0, count) if count else sets.locations
     kept = places.filter(pc.is_in(owners, sound))
     return {item["values"]: item["counts"] for item in pc.value_counts(text_keys(kept, strata)).to_pylist()}
 

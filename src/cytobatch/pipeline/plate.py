@@ -18,7 +18,6 @@ from cytobatch import __version__
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.gallery import plate_sources
-from cytobatch.config.presets.presets import PRESETS, USUAL_TABLES, PresetName, SourceKind
 from cytobatch.conversion.anndata_output import check_anndata
 from cytobatch.conversion.convert import ConvertedPlate, convert
 from cytobatch.conversion.resources import RunResources
@@ -26,14 +25,12 @@ from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.errors import SourceNotFoundError
-from cytobatch.formats.cellprofiler_csv.exports import COMBINED, csv_stems
-from cytobatch.formats.detect import make_plan
+from cytobatch.formats.base import ConversionPlan
+from cytobatch.formats.detect import files_to_probe, make_plan
 from cytobatch.output.written_file import files_below
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
 from cytobatch.pipeline.skip_done import check_same_source, is_done, published_report
 from cytobatch.planning.inventory import Inventory
-from cytobatch.planning.model import ConversionPlan
-from cytobatch.readers.csv.header import parse_header
 from cytobatch.report.model import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
 from cytobatch.storage.access import Access, Clients, read_text, storage_errors
 from cytobatch.storage.destination import Destination
@@ -42,7 +39,7 @@ from cytobatch.survey.model import Survey
 from cytobatch.survey.platemap import annotate
 from cytobatch.survey.survey import survey
 
-_HEADER_BYTES = 2**20
+_HEAD_BYTES = 2**20
 
 Result = TypeVar("Result")
 Step = Callable[[str, Callable[[], Result]], Result]
@@ -101,7 +98,7 @@ def folders_for(job: PlateJob) -> Iterator[Folders]:
 def plan_plate(job: PlateJob, cache: Path, clients: Clients | None = None) -> tuple[Source, ConversionPlan]:
     """Finds the source, lists it once and plans its conversion."""
     source, inventory = _located(job, cache, clients)
-    return source, make_plan(source.job, inventory, _headers(source, inventory))
+    return source, make_plan(source.job, inventory, _heads(source, inventory))
 
 
 def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Source, Inventory]:
@@ -109,34 +106,26 @@ def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Sourc
     if job.batch is None or job.plate is None:
         source = Source(job, cache, clients)
         return source, source.inventory()
-    kinds = frozenset(SourceKind) if job.preset is PresetName.AUTO else PRESETS[job.preset].kinds
-    places = plate_sources(job.source, job.batch, job.plate, kinds)
-    for place in places:
-        source = Source(job.model_copy(update={"source": place.folder}), cache, clients)
+    folders = plate_sources(job.source, job.batch, job.plate, job.preset)
+    for folder in folders:
+        source = Source(job.model_copy(update={"source": folder.folder}), cache, clients)
         try:
             inventory = source.inventory()
         except SourceNotFoundError:
             continue
-        if any(file.suffix in place.suffixes for file in inventory.files):
+        if any(file.suffix in folder.suffixes for file in inventory.files):
             return source, inventory
     raise SourceNotFoundError(
         f"plate {job.plate!r} of batch {job.batch!r} is not there",
         where=job.source,
-        why=f"no measurements are in {' or '.join(place.folder for place in places) or 'any folder of this preset'}",
+        why=f"no measurements are in {' or '.join(folder.folder for folder in folders) or 'any folder of this preset'}",
         remedy="check source, batch, plate and preset",
     )
 
 
-def _headers(source: Source, inventory: Inventory) -> dict[str, tuple[str, ...]]:
-    """First rows of one CSV file for each distinct name; read only where a name does not tell what is in a file."""
-    headers: dict[str, tuple[str, ...]] = {}
-    job = source.job
-    for stem, file in csv_stems(inventory).items():
-        unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in USUAL_TABLES
-        unknown = unknown or stem.endswith(COMBINED)
-        text = source.head(file, _HEADER_BYTES).decode("utf-8-sig", "replace") if unknown and file.size else ""
-        headers[stem] = parse_header(text)
-    return headers
+def _heads(source: Source, inventory: Inventory) -> dict[str, bytes]:
+    """Return the first bytes of the files that decide the format, by path."""
+    return {file.path: source.head(file, _HEAD_BYTES) for file in files_to_probe(source.job, inventory)}
 
 
 @contextmanager
@@ -147,7 +136,7 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
     files = [file for export in plan.exports for file in export.files]
     with source.inputs(files, room_to_fetch(plan)) as inputs:
         # The first bytes come while DuckDB begins.
-        inputs.prepare(*_looked_into(plan))
+        inputs.prepare([file.path for file in files], plan.format.whole_files(plan))
         with (
             Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
             Executor(limits.workers) as workers,
@@ -162,15 +151,6 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
                 limits.ahead_bytes,
                 limits.table_bytes,
             )
-
-
-def _looked_into(plan: ConversionPlan) -> tuple[list[str], set[str]]:
-    """The files that a survey looks into, in its order, and those that it reads whole, as image tables."""
-    paths = [file.path for export in plan.exports for file in export.files]
-    if plan.kind is not SourceKind.CSV or plan.preset is None:
-        return paths, set(paths)
-    tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
-    return paths, {table.file.path for name, table in tables if name in plan.preset.metadata and not table.combined}
 
 
 def convert_plate(found: Survey, resources: RunResources) -> ConvertedPlate:
@@ -223,8 +203,8 @@ def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clo
         destination=job.destination,
         report=place,
         options=job.output_options(),
-        preset=found.preset.name.value,
-        layout=found.plan.kind.value,
+        preset=str(found.preset.name),
+        layout=found.plan.format.name,
         joins=found.join.describe() if found.join else [job.joins] if job.joins else [],
         started=clock.started,
         finished=datetime.now(UTC),

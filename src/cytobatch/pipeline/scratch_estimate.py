@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from cytobatch.config.option_types import CacheMode
-from cytobatch.config.presets.presets import SourceKind
-from cytobatch.planning.model import ConversionPlan
+from cytobatch.formats.base import ConversionPlan
 from cytobatch.readers.inputs import BEGINNING
 
 FETCHED_AHEAD = 2**30
@@ -29,24 +28,28 @@ class ScratchNeed:
 
 
 def room_to_fetch(plan: ConversionPlan) -> int:
-    """Bytes of expected files that may wait on the disk: all, where a survey reads whole files."""
-    return FETCHED_AHEAD if plan.kind is SourceKind.CSV else plan.size
+    """Return the bytes of expected files that may wait on the disk: all of them if the survey reads files whole."""
+    return plan.size if _reads_all(plan) else FETCHED_AHEAD
 
 
 def scratch_need(plan: ConversionPlan, *, remote: bool, table_bytes: int) -> ScratchNeed:
-    """What a plan's conversion takes at most."""
+    """Return the most that a plan's conversion takes of the scratch disk."""
     large = (sum(file.size for file in export.files if file.size > table_bytes) for export in plan.exports)
     formats = 1 + len(plan.job.anndata)
     return ScratchNeed(_fetched(plan) if remote else 0, max(large, default=0), formats * plan.size)
 
 
+def _reads_all(plan: ConversionPlan) -> bool:
+    """Return whether the survey reads every file whole."""
+    return {file.path for export in plan.exports for file in export.files} <= set(plan.format.whole_files(plan))
+
+
 def _fetched(plan: ConversionPlan) -> int:
-    if plan.job.cache_mode is CacheMode.PERSISTENT or plan.kind is not SourceKind.CSV:
+    if plan.job.cache_mode is CacheMode.PERSISTENT or _reads_all(plan):
         return plan.size
-    metadata = plan.preset.metadata if plan.preset else ()
-    images = {t.file.path for e in plan.exports for name, t in e.tables.items() if name in metadata}
+    whole = plan.format.whole_files(plan)
     files = [file for export in plan.exports for file in export.files]
-    looked_into = sum(file.size if file.path in images else min(file.size, BEGINNING) for file in files)
-    # The file that fills the room up may be larger than what was left of it.
+    surveyed = sum(file.size if file.path in whole else min(file.size, BEGINNING) for file in files)
+    # The last file that is fetched ahead may be larger than the room that is left.
     ahead = FETCHED_AHEAD + max((file.size for file in files), default=0)
-    return min(plan.size, looked_into + ahead)
+    return min(plan.size, surveyed + ahead)

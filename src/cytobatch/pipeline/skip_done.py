@@ -2,8 +2,8 @@
 
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError
+from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.inventory import Inventory, SourceFile
-from cytobatch.planning.model import ConversionPlan
 from cytobatch.report.model import RunReport, UnreadableReportError, parse_report
 from cytobatch.storage.access import Access, read_text
 from cytobatch.storage.destination import Destination

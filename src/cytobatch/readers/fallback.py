@@ -1,6 +1,8 @@
 """The ways to read one table: the fast one first, and those to start anew with where its values do not fit."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -9,6 +11,20 @@ from cytobatch.errors import FastPathUnavailable, InternalError
 from cytobatch.readers.numbers import Repair
 
 ReadStrategy = Callable[[], Iterator[pa.RecordBatch]]
+"""One way to read a table: it streams record batches of one schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConcatenatedTables:
+    """The rows of several files, one after the other, and the number of rows of each file."""
+
+    table: pa.Table
+    rows: tuple[int, ...]
+
+
+ConcatReader = Callable[[Sequence[Path], pa.Schema], ConcatenatedTables]
+"""Reads local files as one table of a schema. Raises FastPathUnavailable if they must be read one by one."""
+
 Taken = TypeVar("Taken")
 
 

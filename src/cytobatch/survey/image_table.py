@@ -12,25 +12,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.presets.presets import Preset
-from cytobatch.config.presets.wells import SiteLocation, normalise_well, site_number, well_of_row_and_column
+from cytobatch.config.presets.wells import SiteLocation, normalise_well, well_of_row_and_column
 from cytobatch.errors import LayoutError
+from cytobatch.formats.image_sets import ImageSets, location_table, no_image_sets
 from cytobatch.planning.columns import (
     IMAGE_NUMBER,
     METADATA,
-    PLATE,
-    SITE,
     TABLE_NUMBER,
-    WELL,
     ColumnKind,
     distinct_names,
     kind_of,
     profile_name,
 )
+from cytobatch.planning.key_columns import EXPORT, IMAGE, TABLE
 from cytobatch.readers.numbers import inferred, is_number, read_numbers
 
 IMAGE_LABEL = "Image"
 COUNT = "Metadata_Count_"
-KEYS = ("e", "t", "i", "k")
 
 # Names that CellProfiler's Metadata and LoadData modules are commonly told to use, most telling first.
 _PLATE_COLUMNS = ("Metadata_Plate", "Metadata_PlateID", "Metadata_Plate_Name", "Metadata_Barcode")
@@ -42,33 +40,6 @@ _ROW_AND_COLUMN = (
 )
 _SITE_COLUMNS = ("Metadata_Site", "Metadata_Field", "Metadata_FieldID", "Metadata_FOV")
 _COUNT = re.compile(r"(?:Image_)?Count_(.+)")
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSets:
-    """All image sets of a plate, and where they and the plate's exports are.
-
-    `table` has one row for each image set: the keys `e` (export), `t` (TableNumber as text, where the source has one)
-    and `i` (ImageNumber), or `k` (a text key) where a source does not number images; then the preset's image columns
-    under their profile names. `places` has the columns Metadata_Plate, Metadata_Well and Metadata_Site that are known,
-    with one row for each image set and then one for each export, for objects whose image set is not there; columns
-    joined from elsewhere may follow, of which `of_wells` are the same throughout a well.
-    """
-
-    table: pa.Table
-    places: pa.Table
-    of_wells: tuple[str, ...] = ()
-
-    @property
-    def keys(self) -> pa.Table:
-        """The key table for joining: `e`, `t`, `i` and the row `r`."""
-        names = [name for name in KEYS if name in self.table.column_names]
-        return self.table.select(names).append_column("r", pa.array(range(self.table.num_rows), pa.int64()))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The profile names of the image columns."""
-        return tuple(name for name in self.table.column_names if name not in KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +77,7 @@ def _image_name(column: str, preset: Preset) -> str:
 
 
 def wanted_columns(columns: Sequence[str], preset: Preset) -> tuple[str, ...]:
-    """Those of an image table's columns that a joined profile needs: keys, counts, places and the preset's own."""
+    """Those of an image table's columns that a joined profile needs: keys, counts, locations and the preset's own."""
     names = {column: _image_name(column, preset) for column in columns}
     telling = set(location_columns(columns)) | {IMAGE_NUMBER, TABLE_NUMBER}
     return tuple(
@@ -198,7 +169,7 @@ def _integers_if_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column
 
 
-def places(table: pa.Table, fallback: Sequence[SiteLocation]) -> list[SiteLocation]:
+def locations(table: pa.Table, fallback: Sequence[SiteLocation]) -> list[SiteLocation]:
     """Plate, well and site of each image row: what its columns say, else its export's folder or the job."""
     plate = _first_column(table, _PLATE_COLUMNS)
     well = _first_column(table, _WELL_COLUMNS) or _wells_by_row_and_column(table)
@@ -239,43 +210,23 @@ def _wells_by_row_and_column(table: pa.Table) -> list[str | None] | None:
     return None
 
 
-def location_table(found: Sequence[SiteLocation]) -> pa.Table:
-    """Columns Metadata_Plate, Metadata_Well and Metadata_Site; those of which nothing is known are left out.
-
-    The site is an integer where every site of the plate is one, else text.
-    """
-    columns = {
-        PLATE: pa.array([location.plate for location in found], pa.string()),
-        WELL: pa.array([location.well for location in found], pa.string()),
-        SITE: _sites([location.site for location in found]),
-    }
-    return pa.table({name: column for name, column in columns.items() if column.null_count < len(column)})
-
-
-def _sites(sites: Sequence[str | None]) -> pa.Array:
-    numbers = [None if site is None else site_number(site) for site in sites]
-    if any(number is None and site is not None for number, site in zip(numbers, sites, strict=True)):
-        return pa.array(sites, pa.string())
-    return pa.array(numbers, pa.int64())
-
-
 def image_sets(
     said: ImageRows | None, values: ImageRows | None, preset: Preset, exports: Sequence[SiteLocation]
 ) -> ImageSets:
     """Image sets from all exports' image rows.
 
     `said` holds the rows as the source has them, so that plate `001` keeps its zeros; `values` the same, typed.
-    `exports` are the places of the exports themselves, by index, as folder and job say. Without rows there are no
+    `exports` are the locations of the exports themselves, by index, as folder and job say. Without rows there are no
     image sets, only exports.
     """
     if said is None or values is None:
-        none = pa.table({"e": pa.array([], pa.int64()), "i": pa.array([], pa.int64())})
+        none = no_image_sets().append_column(IMAGE, pa.array([], pa.int64()))
         return ImageSets(none, location_table(exports))
-    found = places(said.table, [exports[export] for export in said.owners.to_pylist()])
+    found = locations(said.table, [exports[export] for export in said.owners.to_pylist()])
     table = values.table
-    keys = {"e": values.owners, "i": table[IMAGE_NUMBER].cast(pa.int64())}
+    keys = {EXPORT: values.owners, IMAGE: table[IMAGE_NUMBER].cast(pa.int64())}
     if TABLE_NUMBER in table.column_names:
-        keys["t"] = table[TABLE_NUMBER].cast(pa.string())
+        keys[TABLE] = table[TABLE_NUMBER].cast(pa.string())
     return ImageSets(pa.table(keys | _kept(table, preset) | _counts(table)), location_table([*found, *exports]))
 
 

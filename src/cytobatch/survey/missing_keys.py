@@ -1,45 +1,53 @@
-"""Tables without what they are joined by, where others have it: their objects would stand in the profile alone."""
+"""Tables without the key columns that other exports have: their objects could not be joined."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from cytobatch.config.presets.presets import Preset, SourceKind
+from cytobatch.config.presets.presets import Preset
+from cytobatch.formats.base import ConversionPlan, ExportScan, PlateScan, SurveyedTable
 from cytobatch.planning.columns import IMAGE_NUMBER, TABLE_NUMBER
 from cytobatch.planning.joins import CompartmentKeys, LinkKind, find_keys, plan_joins
-from cytobatch.survey.model import SurveyedTable
-from cytobatch.survey.table_heads import ExportScan
 
 
-def check_missing_keys(heads: Sequence[ExportScan], preset: Preset, *, joined: bool) -> list[ExportScan]:
-    """Tables without a key column that most others of their name have are unsound.
+def check_missing_keys(plan: ConversionPlan, scan: PlateScan, *, joined: bool) -> list[ExportScan]:
+    """Fail tables without a key column that most tables of their name have.
 
-    Parents are keys where tables are `joined` by them, TableNumbers in an export that has any. A SQLite image table
-    without a row has no keys either.
+    Parents are keys if tables are `joined` by them, TableNumbers are in an export that has any. If a format cannot
+    tell exactly whether a table has rows, an image table without rows has no keys either.
     """
     tables: dict[str, list[SurveyedTable]] = {}
-    for head in heads:
-        for name, table in head.tables.items():
+    for export in scan.exports:
+        for name, table in export.tables.items():
             tables.setdefault(name, []).append(table)
     usual = {name: _usual_columns(own) for name, own in tables.items()}
-    labels = {name: own[0].label for name, own in tables.items() if name not in preset.metadata}
+    labels = {name: own[0].label for name, own in tables.items() if name not in scan.preset.metadata}
     needed = _needed_columns(labels, usual, joined=joined)
     numbered = {name for name, columns in usual.items() if TABLE_NUMBER in columns}
-    return [_without_missing_keys(head, preset, needed, numbered) for head in heads]
+    exact = plan.format.traits.exact_has_rows
+    return [_without_missing_keys(export, scan.preset, _Needed(needed, numbered, exact)) for export in scan.exports]
 
 
-def _without_missing_keys(
-    head: ExportScan, preset: Preset, needed: Mapping[str, Sequence[str]], numbered: Collection[str]
-) -> ExportScan:
-    has_numbers = any(_has(table, TABLE_NUMBER) for table in head.tables.values())
-    some_objects = any(table.has_rows for name, table in head.tables.items() if name not in preset.metadata)
-    result = head
-    for name, table in head.tables.items():
-        missing = [column for column in needed.get(name, ()) if not _has(table, column)]
+@dataclass(frozen=True, slots=True)
+class _Needed:
+    """The key columns that each table needs, the tables that have TableNumbers, and whether `has_rows` is exact."""
+
+    columns: Mapping[str, Sequence[str]]
+    numbered: Collection[str]
+    exact_has_rows: bool
+
+
+def _without_missing_keys(scan: ExportScan, preset: Preset, needed: _Needed) -> ExportScan:
+    has_numbers = any(_has(table, TABLE_NUMBER) for table in scan.tables.values())
+    some_objects = any(table.has_rows for name, table in scan.tables.items() if name not in preset.metadata)
+    result = scan
+    for name, table in scan.tables.items():
+        missing = [column for column in needed.columns.get(name, ()) if not _has(table, column)]
         if table.has_rows and missing:
             result = result.without(name, f"no {missing[0]} column: other exports have it in this table")
-        elif has_numbers and name in numbered and not _has(table, TABLE_NUMBER):
+        elif has_numbers and name in needed.numbered and not _has(table, TABLE_NUMBER):
             result = result.without(name, f"no {TABLE_NUMBER} column: other tables of the export have it")
-        elif name in preset.metadata and some_objects and not table.has_rows and table.kind is SourceKind.SQLITE:
+        elif name in preset.metadata and some_objects and not table.has_rows and not needed.exact_has_rows:
             result = result.without(name, "no rows: there are objects, but no image")
     return result
 

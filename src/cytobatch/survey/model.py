@@ -1,52 +1,19 @@
 """What a survey finds, as frozen values."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cytobatch.config.presets.presets import Preset, SourceKind
+from cytobatch.config.presets.presets import Preset
+from cytobatch.formats.base import ConversionPlan, Export, SingleTable, SurveyedTable
+from cytobatch.formats.image_sets import ImageSets
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.planning.joins import CompartmentKeys, JoinPlan
-from cytobatch.planning.model import ConversionPlan, Export
 from cytobatch.planning.schema import MissingColumn
-from cytobatch.readers.csv.header import CsvShape
 from cytobatch.readers.numbers import Repair
 from cytobatch.report.model import AnnotationFile, LedgerEntry, Outcome, ReportWarning
-from cytobatch.survey.image_table import ImageRows, ImageSets
-
-
-@dataclass(frozen=True, slots=True)
-class SurveyedTable:
-    """One table of one export: its name (`cells`), the name its columns get (`Cells`), and where it is.
-
-    `source` is its file's path at the source, `kind` what that is: `sql_table` is its name in a SQLite file, `shape`
-    how a CSV file's lines are read; `schema` has its own columns, typed; `complete` says whether its last line has its
-    end, None where that is to be seen when it is read; `first_text` are the values of measurements in its first row
-    that are no numbers; `forced` the columns in which text becomes null because the job says that they are numbers.
-    """
-
-    name: str
-    label: str
-    source: str
-    kind: SourceKind
-    schema: pa.Schema
-    has_rows: bool
-    sql_table: str | None = None
-    shape: CsvShape | None = None
-    complete: bool | None = True
-    first_text: Mapping[str, str] = field(default_factory=dict)
-    forced: frozenset[str] = frozenset()
-
-    @property
-    def shown_name(self) -> str:
-        """The name of the table as its source has it."""
-        return self.sql_table or self.name
-
-    @property
-    def full_name(self) -> str:
-        """What a user's SQL calls it: its name at the source in lower case, such as `per_cells`."""
-        return self.shown_name.lower()
+from cytobatch.survey.image_table import ImageRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +65,7 @@ class Survey:
     `image_rows` have all columns of the image tables where the tables themselves are wanted. `join` is None where
     nothing is joined. `ledger` holds the inputs that are settled already. `counted` has for each export how many
     objects of each compartment its image table counts; `repairs` are those of the image tables, `warnings` what a
-    reader of the profile should know already, `annotations` the files that were joined to its places.
+    reader of the profile should know already, `annotations` the files that were joined to its locations.
     """
 
     plan: ConversionPlan
@@ -114,6 +81,7 @@ class Survey:
     repairs: tuple[TableRepair, ...]
     warnings: tuple[ReportWarning, ...] = ()
     annotations: tuple[AnnotationFile, ...] = ()
+    single_table: SingleTable | None = None
 
     @property
     def by_table_number(self) -> bool:

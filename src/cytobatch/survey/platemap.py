@@ -2,7 +2,7 @@
 
 A batch's platemaps are a folder with `barcode_platemap.csv` (Assay_Plate_Barcode, Plate_Map_Name) and
 `platemap/<name>.txt` (tab-separated; well_position, and whatever is known of the well). Columns get `Metadata_` in
-front, as pycytominer's `load_platemap` names them. Rows are joined to places, of which there are few.
+front, as pycytominer's `load_platemap` names them. Rows are joined to locations, of which there are few.
 https://broadinstitute.github.io/cellpainting-gallery/data_structure.html#metadata-folder-structure
 """
 
@@ -33,7 +33,7 @@ _SUFFIXES = (".txt", ".tsv", ".csv")
 _SHOWN = 10
 
 Key = tuple[str | None, ...]
-SiteLocation = tuple[str | None, str | None, int | str | None]
+PlateWellSite = tuple[str | None, str | None, int | str | None]
 """Plate, well and site."""
 
 
@@ -46,7 +46,7 @@ class Rows:
 
 
 def annotate(survey: Survey, read: Read) -> Survey:
-    """The survey with the job's platemap and LoadData file joined to its places; every place is kept.
+    """The survey with the job's platemap and LoadData file joined to its locations; every place is kept.
 
     Raises AnnotationError where they cannot be joined, and what `read` raises.
     """
@@ -72,17 +72,17 @@ def digest_of(text: str) -> str:
 
 
 def _with_platemap(survey: Survey, where: str, read: Read) -> Survey:
-    places = _locations(survey)
-    if not any(well for _, well, _ in places):
+    locations = _locations(survey)
+    if not any(well for _, well, _ in locations):
         raise _error("platemap without wells", where, "no well of the plate is known", "give it with 'well'")
     # Objects without an image set may have no plate either, and then no row.
-    plates = {plate for plate, _, _ in _seen(survey, places)}
+    plates = {plate for plate, _, _ in _seen(survey, locations)}
     maps = _platemaps(plates, survey.plan.job.plate, where, read)
-    rows = [maps[plate].by_key.get((well,)) if plate in maps else None for plate, well, _ in places]
+    rows = [maps[plate].by_key.get((well,)) if plate in maps else None for plate, well, _ in locations]
     columns = list(dict.fromkeys(name for found in maps.values() for name in found.columns))
-    named = {column: _free(under_metadata(column), survey.images.places.column_names) for column in columns}
-    lost = {well for (_, well, _), row in zip(_seen(survey, places), rows, strict=False) if row is None}
-    unused = {key[0] for found in maps.values() for key in found.by_key} - {well for _, well, _ in places}
+    named = {column: _free(under_metadata(column), survey.images.locations.column_names) for column in columns}
+    lost = {well for (_, well, _), row in zip(_seen(survey, locations), rows, strict=False) if row is None}
+    unused = {key[0] for found in maps.values() for key in found.by_key} - {well for _, well, _ in locations}
     warnings = [*_told("not in the platemap", lost), *_told("of the platemap without image sets", unused)]
     return _joined(survey, named, rows, warnings, of_wells=tuple(named.values()))
 
@@ -122,12 +122,12 @@ def _with_load_data(survey: Survey, where: str, read: Read) -> Survey:
         return *plate, normalise_well(well or ""), _site(site)
 
     found = _rows(_keyed(text, path, key, (), tidy), key)
-    places = _locations(survey)
-    keys = [(*((plate,) if by_plate else ()), well, _site(site)) for plate, well, site in places]
+    locations = _locations(survey)
+    keys = [(*((plate,) if by_plate else ()), well, _site(site)) for plate, well, site in locations]
     rows = [found.by_key.get(location) for location in keys]
-    own = {*survey.images.columns, *survey.images.places.column_names}
+    own = {*survey.images.columns, *survey.images.locations.column_names}
     named = {column: name for column in found.columns if (name := _image_name(column)) not in own}
-    lost = sum(row is None for row in rows[: len(_seen(survey, places))])
+    lost = sum(row is None for row in rows[: len(_seen(survey, locations))])
     warnings = [f"{lost} image set(s) not in the LoadData file"] if lost else []
     return _joined(survey, named, rows, warnings, of_wells=())
 
@@ -149,19 +149,19 @@ def _joined(
     *,
     of_wells: tuple[str, ...],
 ) -> Survey:
-    places = survey.images.places
+    locations = survey.images.locations
     for column, name in named.items():
         text = pa.chunked_array([pa.array([row.get(column) if row else None for row in rows], pa.string())])
         values = text if kind_of(column) is ColumnKind.TEXT else inferred(text)
-        places = places.append_column(name, values.cast(pa.string()) if pa.types.is_null(values.type) else values)
-    images = replace(survey.images, places=places, of_wells=(*survey.images.of_wells, *of_wells))
+        locations = locations.append_column(name, values.cast(pa.string()) if pa.types.is_null(values.type) else values)
+    images = replace(survey.images, locations=locations, of_wells=(*survey.images.of_wells, *of_wells))
     told = tuple(ReportWarning(what=what) for what in warnings)
     return replace(survey, images=images, warnings=(*survey.warnings, *told))
 
 
-def _locations(survey: Survey) -> list[SiteLocation]:
-    """Plate, well and site of every row of the survey's places."""
-    table = survey.images.places
+def _locations(survey: Survey) -> list[PlateWellSite]:
+    """Plate, well and site of every row of the survey's locations."""
+    table = survey.images.locations
     columns = [
         table[name].to_pylist() if name in table.column_names else [None] * table.num_rows
         for name in (PLATE, WELL, SITE)
@@ -169,9 +169,9 @@ def _locations(survey: Survey) -> list[SiteLocation]:
     return list(zip(*columns, strict=True))
 
 
-def _seen(survey: Survey, places: Sequence[SiteLocation]) -> Sequence[SiteLocation]:
-    """The places of image sets; those of exports follow, and stand for themselves only where there are none."""
-    return places[: survey.images.table.num_rows or len(places)]
+def _seen(survey: Survey, locations: Sequence[PlateWellSite]) -> Sequence[PlateWellSite]:
+    """The locations of image sets; those of exports follow, and stand for themselves only where there are none."""
+    return locations[: survey.images.table.num_rows or len(locations)]
 
 
 def _told(what: str, wells: Collection[str | None]) -> list[str]:

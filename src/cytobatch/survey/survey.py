@@ -1,126 +1,107 @@
-"""What is really in a plate's files: headers, types, image sets, and which exports are sound.
+"""The actual content of a plate's files: columns, types, image sets, and the exports that are valid.
 
-Reads the head of each table and the whole of the small image tables; the compartments' rows are read later, once.
+The format scans the head of each table, and the small image tables are read whole. The rows of compartments are read
+later, once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cytobatch.config.presets.presets import Preset, PresetName, SourceKind
+from cytobatch.config.presets.presets import Preset, PresetName
 from cytobatch.config.presets.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError, LayoutError
-from cytobatch.planning.columns import IMAGE_NUMBER, is_measurement
+from cytobatch.formats.base import OBJECTS, ConversionPlan, ExportScan, PlateScan
+from cytobatch.formats.image_sets import ImageSets
+from cytobatch.planning.columns import is_measurement
 from cytobatch.planning.joins import JoinPlan, find_keys, plan_joins
-from cytobatch.planning.model import ConversionPlan
-from cytobatch.planning.schema import ExportColumns, MissingColumn, conform, missing_columns, requested_types, unify
-from cytobatch.readers.csv import read as csv
-from cytobatch.readers.fallback import read_with_fallback
+from cytobatch.planning.schema import (
+    ExportColumns,
+    MissingColumn,
+    conform,
+    missing_columns,
+    requested_types,
+    unify,
+)
 from cytobatch.readers.inputs import Inputs
-from cytobatch.readers.numbers import Repair, read_numbers
-from cytobatch.readers.sqlite import read as sqlite
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
-from cytobatch.survey import image_table as images
+from cytobatch.survey import image_table
+from cytobatch.survey.empty_tables import resolve_empty_tables
+from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.missing_keys import check_missing_keys
-from cytobatch.survey.model import (
-    Survey,
-    SurveyedExport,
-    SurveyedTable,
-    TableRepair,
-    TableSchema,
-    left_out,
-    with_file,
-)
-from cytobatch.survey.single_table import OBJECTS, scan_single_tables
-from cytobatch.survey.table_heads import (
-    ExportScan,
-    check_last_lines,
-    choose_tables,
-    resolve_empty_tables,
-    scan_csv,
-    scan_database,
-    sqlite_preset,
-)
-from cytobatch.survey.text_columns import check_text_columns, resolve_text_columns
-
-ImageReader = Callable[[SurveyedTable, tuple[str, ...]], tuple[pa.Table, Sequence[Repair]]]
+from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out, with_file
 
 
 def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
-    """Looks into every file. Raises LayoutError where the tables cannot make what the job asks for."""
-    if plan.kind.is_single_table and plan.preset is not None:
-        return _survey_single_table(plan, plan.preset, inputs)
-    preset, heads = _heads(plan, inputs, engine)
-    joins = plan.job.join and plan.job.joins is None
+    """Survey every file. Raises LayoutError if the tables cannot make the output that the job asks for."""
+    scan = plan.format.scan(plan, inputs, engine)
+    if scan.images is not None:
+        return _survey_single_tables(plan, scan, scan.images)
+    return _survey_compartments(plan, scan, inputs, engine)
+
+
+def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, engine: Engine) -> Survey:
+    joined = plan.job.join and plan.job.joins is None
     repairs: list[TableRepair] = []
-    heads = check_missing_keys(heads, preset, joined=joins)
-    rows, heads = _image_rows(preset, heads, partial(_read_images, inputs, engine), repairs, everything=not joins)
-    counted = {index: images.counts_of(table) for index, table in rows.items() if table.num_rows}
-    heads = [resolve_empty_tables(head, preset, counted.get(head.export.index, {})) for head in heads]
-    sound = [_sound(head, joined=plan.job.join) for head in heads]
-    exports = tuple(SurveyedExport(head.export, head.tables) for head, ok in zip(heads, sound, strict=True) if ok)
+    preset, scans = scan.preset, check_missing_keys(plan, scan, joined=joined)
+    rows, scans = _read_image_tables(plan, preset, scans, _Reading(inputs, engine, repairs, whole=not joined))
+    counted = {index: image_table.counts_of(table) for index, table in rows.items() if table.num_rows}
+    scans = [resolve_empty_tables(plan, each, preset, counted.get(each.export.index, {})) for each in scans]
+    valid = [_is_converted(each, joined=plan.job.join) for each in scans]
+    exports = tuple(SurveyedExport(each.export, each.tables) for each, ok in zip(scans, valid, strict=True) if ok)
     tables = _schemas(plan, preset, exports)
-    said = _together(exports, rows, [tables[name].schema for name in preset.metadata if name in tables])
-    typed = _typed(plan, preset, said) if said is not None and plan.kind is SourceKind.CSV else said
-    sets = images.image_sets(said, typed, preset, _export_locations(plan))
+    raw = _concatenated(exports, rows, [tables[name].schema for name in preset.metadata if name in tables])
+    typed = _typed(plan, preset, raw) if raw is not None and plan.format.traits.text_image_tables else raw
+    images = image_table.image_sets(raw, typed, preset, _export_locations(plan))
     return Survey(
         plan=plan,
         preset=preset,
         exports=exports,
         schemas=tables,
-        images=sets,
+        images=images,
         image_rows=typed,
-        join=_join_plan(plan, tables) if joins and tables else None,
-        ledger=_ledger(plan, heads, sound),
+        join=_join_plan(plan, tables) if joined and tables else None,
+        ledger=_ledger(plan, scans, valid),
         missing=_missing(exports, tables),
         counted=counted,
         repairs=tuple(repairs),
-        warnings=(*_type_warnings(plan, tables), *(_image_warnings(plan, sets) if joins else ())),
+        warnings=(*_type_warnings(plan, tables), *(_image_warnings(plan, images) if joined else ())),
     )
 
 
-def _survey_single_table(plan: ConversionPlan, preset: Preset, inputs: Inputs) -> Survey:
-    found = scan_single_tables(plan, inputs)
-    sound = [not head.defects for head in found.heads]
-    exports = tuple(SurveyedExport(head.export, head.tables) for head in found.heads if not head.defects)
-    parts = [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports]
-    schema = unify(OBJECTS, parts)
-    features = found.features.intersection(schema.names) - set(preset.identifying_columns)
+def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSets) -> Survey:
+    valid = [not each.defects for each in scan.exports]
+    exports = tuple(SurveyedExport(each.export, each.tables) for each in scan.exports if not each.defects)
+    schema = unify(OBJECTS, [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports])
+    features = scan.single_table.features if scan.single_table else frozenset[str]()
+    features = features.intersection(schema.names) - set(scan.preset.identifying_columns)
     tables = {OBJECTS: TableSchema(OBJECTS, "", schema, None, features)} if exports else {}
     return Survey(
         plan=plan,
-        preset=preset,
+        preset=scan.preset,
         exports=exports,
         schemas=tables,
-        images=found.images,
+        images=images,
         image_rows=None,
         join=None,
-        ledger=_ledger(plan, found.heads, sound),
+        ledger=_ledger(plan, scan.exports, valid),
         missing=_missing(exports, tables),
         counted={},
         repairs=(),
         warnings=_type_warnings(plan, tables),
+        single_table=scan.single_table,
     )
 
 
-def _heads(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> tuple[Preset, list[ExportScan]]:
-    if plan.kind is SourceKind.CSV and plan.preset is not None:
-        heads = check_last_lines([scan_csv(plan, e, inputs, plan.preset.metadata) for e in plan.exports], inputs)
-        return plan.preset, resolve_text_columns(heads, inputs)
-    heads = [scan_database(plan, export, inputs, engine) for export in plan.exports]
-    preset = plan.preset or sqlite_preset(plan, heads)
-    return preset, check_text_columns(choose_tables(plan, preset, heads))
+def _typed(plan: ConversionPlan, preset: Preset, raw: ImageRows) -> ImageRows:
+    requested = requested_types(preset.metadata[0], raw.table.column_names, plan.job.column_types)
+    return image_table.typed(raw, requested, {export.index: export.path for export in plan.exports})
 
 
-def _typed(plan: ConversionPlan, preset: Preset, said: images.ImageRows) -> images.ImageRows:
-    asked = requested_types(preset.metadata[0], said.table.column_names, plan.job.column_types)
-    return images.typed(said, asked, {export.index: export.path for export in plan.exports})
-
-
-def _image_warnings(plan: ConversionPlan, sets: images.ImageSets) -> tuple[ReportWarning, ...]:
-    kept = [name for name in sets.columns if not name.startswith(images.COUNT)]
+def _image_warnings(plan: ConversionPlan, images: ImageSets) -> tuple[ReportWarning, ...]:
+    kept = [name for name in images.columns if not name.startswith(image_table.COUNT)]
     if plan.job.image_columns is None or kept:
         return ()
     return (ReportWarning(what=f"no column of the image table fits image_columns {plan.job.image_columns!r}"),)
@@ -135,59 +116,42 @@ def _type_warnings(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> t
     return tuple(ReportWarning(what=f"column_types names {name!r}, which no table has") for name in unknown)
 
 
-def _image_rows(
-    preset: Preset, heads: Sequence[ExportScan], read: ImageReader, repairs: list[TableRepair], *, everything: bool
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How image tables are read: the files, DuckDB, the list for repairs, and whether all columns are read."""
+
+    inputs: Inputs
+    engine: Engine
+    repairs: list[TableRepair]
+    whole: bool
+
+
+def _read_image_tables(
+    plan: ConversionPlan, preset: Preset, scans: Sequence[ExportScan], reading: _Reading
 ) -> tuple[dict[int, pa.Table], list[ExportScan]]:
-    """The image rows of each export, by its index; and the exports, an unsound image table being a fault."""
+    """Return the image rows of each export, by its index, and the exports, for which an invalid table is a defect."""
     rows: dict[int, pa.Table] = {}
     checked = []
-    for head in heads:
-        table = next((head.tables[name] for name in preset.metadata if name in head.tables), None)
-        result = head
+    for scan in scans:
+        table = next((scan.tables[name] for name in preset.metadata if name in scan.tables), None)
+        result = scan
         if table is not None:
             columns = tuple(table.schema.names)
-            wanted = columns if everything else images.wanted_columns(columns, preset)
+            wanted = columns if reading.whole else image_table.wanted_columns(columns, preset)
+            path = reading.inputs.whole(table.source)
             try:
-                rows[head.export.index], found = read(table, wanted)
-                repairs += [TableRepair(head.export.path, table.shown_name, repair) for repair in found]
+                rows[scan.export.index], repairs = plan.format.read_images(table, path, wanted, reading.engine)
+                reading.repairs.extend(TableRepair(scan.export.path, table.shown_name, each) for each in repairs)
             except InvalidTableError as error:
-                result = head.without(table.name, error.reason)
+                result = scan.without(table.name, error.reason)
         checked.append(result)
     return rows, checked
 
 
-def _read_images(
-    inputs: Inputs, engine: Engine, table: SurveyedTable, wanted: tuple[str, ...]
-) -> tuple[pa.Table, Sequence[Repair]]:
-    """An image table's columns, CSV as text, SQLite as declared; and what was repaired on the way."""
-    path = inputs.whole(table.source)
-    if table.shape is not None:
-        said = csv.read_text(path, table.shape, wanted)
-        return _with_whole_image_numbers(said, table.source), ()
-    schema = pa.schema([table.schema.field(column) for column in wanted])
-    repairs: list[Repair] = []
-    strategies = sqlite.strategies(engine, path, table.shown_name, schema, repairs)
-    rows = read_with_fallback(strategies, repairs, lambda strategy: pa.Table.from_batches(strategy(), schema))
-    _check_null_image_numbers(rows[IMAGE_NUMBER], table.source)
-    return rows, repairs
-
-
-def _with_whole_image_numbers(rows: pa.Table, where: str) -> pa.Table:
-    """Image rows as text, but for their ImageNumber. Raises InvalidTableError where it is no integer."""
-    numbers, _ = read_numbers(IMAGE_NUMBER, rows[IMAGE_NUMBER], pa.int64(), where)
-    _check_null_image_numbers(numbers, where)
-    return rows.set_column(rows.column_names.index(IMAGE_NUMBER), IMAGE_NUMBER, numbers)
-
-
-def _check_null_image_numbers(numbers: pa.ChunkedArray, where: str) -> None:
-    if numbers.null_count:
-        raise InvalidTableError("rows without ImageNumber", where=where, why=f"{numbers.null_count} of them")
-
-
-def _together(
+def _concatenated(
     exports: Sequence[SurveyedExport], rows: Mapping[int, pa.Table], unified: Sequence[pa.Schema]
-) -> images.ImageRows | None:
-    """All image rows as they are, CSV as text, with the columns in the order of the image tables' `unified` schemas."""
+) -> ImageRows | None:
+    """Return all image rows as they were read, with the columns in the order of the image tables' `unified` schemas."""
     parts = [(export.index, rows[export.index]) for export in exports if export.index in rows]
     if not parts:
         return None
@@ -196,14 +160,14 @@ def _together(
     fields = {field.name: field for schema in unified for field in schema if field.name in read}
     schema = pa.schema([f.with_type(pa.string()) if f.name in texts else f for f in fields.values()])
     owners = [pa.repeat(pa.scalar(index, pa.int64()), table.num_rows) for index, table in parts]
-    return images.ImageRows(
+    return ImageRows(
         pa.chunked_array(owners, pa.int64()), pa.concat_tables(conform(table, schema) for _, table in parts)
     )
 
 
-def _sound(head: ExportScan, *, joined: bool) -> bool:
-    """Whether an export is converted: whole if its tables are joined, else as far as its tables are sound."""
-    return not head.defects if joined else bool(head.tables)
+def _is_converted(scan: ExportScan, *, joined: bool) -> bool:
+    """Return whether an export is converted: whole if its tables are joined, else as far as its tables are valid."""
+    return not scan.defects if joined else bool(scan.tables)
 
 
 def _schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[SurveyedExport]) -> dict[str, TableSchema]:
@@ -253,12 +217,12 @@ def _missing(exports: Sequence[SurveyedExport], tables: Mapping[str, TableSchema
     )
 
 
-def _ledger(plan: ConversionPlan, heads: Sequence[ExportScan], sound: Sequence[bool]) -> tuple[LedgerEntry, ...]:
+def _ledger(plan: ConversionPlan, scans: Sequence[ExportScan], valid: Sequence[bool]) -> tuple[LedgerEntry, ...]:
     entries: list[LedgerEntry] = []
-    for head, ok in zip(heads, sound, strict=True):
-        entries += [*head.defects, *head.empty, *head.ignored]
+    for scan, ok in zip(scans, valid, strict=True):
+        entries += [*scan.defects, *scan.empty, *scan.ignored]
         if not ok:
-            entries += left_out(head.export.path, head.tables.values())
+            entries += left_out(scan.export.path, scan.tables.values())
     files = {file.path: file for file in plan.inventory.files}
     ignored = [LedgerEntry(path=file.path, outcome=Outcome.IGNORED, reason=reason) for file, reason in plan.ignored]
     return tuple(with_file(entry, files) for entry in [*entries, *ignored])

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytobatch.config.presets.gallery import networks_folder, plate_sources
-from cytobatch.config.presets.presets import PRESETS, PresetName, SourceKind
+from cytobatch.config.presets.presets import PRESETS, PresetName
 from cytobatch.config.presets.wells import (
     SiteLocation,
     location_of_file,
@@ -96,13 +96,14 @@ def test_the_path_of_a_file_tells_plate_well_and_site(path: str, place: SiteLoca
 
 
 def test_a_workspace_has_a_plate_in_analysis_or_backend() -> None:
-    csv, sqlite, npz = (frozenset({kind}) for kind in (SourceKind.CSV, SourceKind.SQLITE, SourceKind.NPZ))
-    both = [place.folder for place in plate_sources("s3://b/w/", "B1", "P1", csv | sqlite)]
+    both = [each.folder for each in plate_sources("s3://b/w/", "B1", "P1", PresetName.CELL_HEALTH)]
     assert both == ["s3://b/w/analysis/B1/P1", "s3://b/w/backend/B1/P1"]
-    assert [place.folder for place in plate_sources("/w", "B1", "P1", sqlite)] == ["/w/backend/B1/P1"]
+    assert [each.folder for each in plate_sources("/w", "B1", "P1", PresetName.CELLPROFILER_SQLITE)] == [
+        "/w/backend/B1/P1"
+    ]
     network = "/w_dl/embeddings/net"
-    assert [place.folder for place in plate_sources(network, "B1", "P1", npz)] == [f"{network}/B1/P1"]
-    assert plate_sources(network, "B1", "P1", csv) == ()
+    assert [each.folder for each in plate_sources(network, "B1", "P1", PresetName.DEEPPROFILER)] == [f"{network}/B1/P1"]
+    assert plate_sources(network, "B1", "P1", PresetName.CELLPROFILER_CSV) == ()
     assert networks_folder("s3://b/workspace_dl/") == "s3://b/workspace_dl/embeddings"
     assert networks_folder("/w/embeddings") == "/w/embeddings"
     assert networks_folder(network) is None

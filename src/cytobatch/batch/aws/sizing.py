@@ -10,8 +10,8 @@ from cytobatch.batch.aws.deployment import Compute, Deployment
 from cytobatch.config.options import PlateJob
 from cytobatch.engine.resources import ResourceLimits
 from cytobatch.errors import InputDataError
+from cytobatch.formats.base import ConversionPlan
 from cytobatch.pipeline.scratch_estimate import scratch_need
-from cytobatch.planning.model import ConversionPlan
 
 _GIB = 2**30
 _MARGIN = 1.1

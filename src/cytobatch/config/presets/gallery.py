@@ -15,7 +15,7 @@ https://broadinstitute.github.io/cellpainting-gallery/data_structure.html
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from cytobatch.config.presets.presets import SUFFIXES, SourceKind
+from cytobatch.config.presets.presets import PRESETS, SUFFIXES, FormatName, PresetName
 
 _ANALYSIS, _BACKEND, _EMBEDDINGS = "analysis", "backend", "embeddings"
 _WORKSPACE_DL = "workspace_dl"
@@ -48,17 +48,18 @@ class PlateSource:
     suffixes: frozenset[str]
 
 
-def plate_sources(source: str, batch: str, plate: str, kinds: frozenset[SourceKind]) -> tuple[PlateSource, ...]:
-    """Where one plate's measurements of these kinds may be, the better place first.
+def plate_sources(source: str, batch: str, plate: str, preset: PresetName) -> tuple[PlateSource, ...]:
+    """Return the folders that may have one plate's measurements in the formats of a preset, the better one first.
 
     The CSV files of `analysis` are what CellProfiler wrote, the SQLite file of `backend` was made from them.
     """
     source = source.rstrip("/")
     if _is_network(source):
-        found = [(f"{source}/{batch}/{plate}", SourceKind.NPZ)]
+        found = [(f"{source}/{batch}/{plate}", FormatName.NPZ)]
     else:
         found = [
-            (f"{source}/{_ANALYSIS}/{batch}/{plate}", SourceKind.CSV),
-            (f"{source}/{_BACKEND}/{batch}/{plate}", SourceKind.SQLITE),
+            (f"{source}/{_ANALYSIS}/{batch}/{plate}", FormatName.CSV),
+            (f"{source}/{_BACKEND}/{batch}/{plate}", FormatName.SQLITE),
         ]
-    return tuple(PlateSource(folder, SUFFIXES[kind]) for folder, kind in found if kind in kinds)
+    allowed = frozenset(FormatName) if preset is PresetName.AUTO else PRESETS[preset].formats
+    return tuple(PlateSource(folder, SUFFIXES[each]) for folder, each in found if each in allowed)

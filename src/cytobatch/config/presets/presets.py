@@ -9,27 +9,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class SourceKind(StrEnum):
-    """How tables are stored at the source."""
+class FormatName(StrEnum):
+    """The formats of this package, by the names that reports give as the layout."""
 
     CSV = "csv"
     SQLITE = "sqlite"
     IN_CARTA = "in-carta"
     NPZ = "npz"
 
-    @property
-    def is_single_table(self) -> bool:
-        """Whether a file's rows are whole, one for each object, so that there is nothing to join."""
-        return self in (SourceKind.IN_CARTA, SourceKind.NPZ)
-
 
 SUFFIXES = {
-    SourceKind.CSV: frozenset({".csv"}),
-    SourceKind.SQLITE: frozenset({".sqlite", ".sqlite3", ".db", ".db3"}),
-    SourceKind.IN_CARTA: frozenset({".csv"}),
-    SourceKind.NPZ: frozenset({".npz"}),
+    FormatName.CSV: frozenset({".csv"}),
+    FormatName.SQLITE: frozenset({".sqlite", ".sqlite3", ".db", ".db3"}),
+    FormatName.IN_CARTA: frozenset({".csv"}),
+    FormatName.NPZ: frozenset({".npz"}),
 }
-"""The suffixes, in lower case, of files of each kind."""
+"""The suffixes, in lower case, of files of each format."""
 
 
 class PresetName(StrEnum):
@@ -53,16 +48,16 @@ USUAL_TABLES = frozenset({*_USUAL_COMPARTMENTS, *_USUAL_METADATA})
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How one kind of source is read and named.
+    """How a source of one kind is read and named.
 
-    `kinds`: the stores it may come in; `compartments` and `metadata`: tables by lower-case name;
-    `identifying_columns`: columns that move under `Metadata_`; `image_columns`: regular expression over the profile
-    names of the image table's columns that a joined profile carries; `dropped_keys`: profile names of the key columns
-    that a joined profile takes once, from the base compartment, and not from the others.
+    `name` is a PresetName, or a foreign format's own. `formats`: the formats it may come in; `compartments` and
+    `metadata`: tables by lower-case name; `identifying_columns`: columns that move under `Metadata_`; `image_columns`:
+    regular expression over the profile names of the image table's columns that a joined profile carries;
+    `dropped_keys`: profile names of the key columns that a joined profile takes once, from the base compartment.
     """
 
-    name: PresetName
-    kinds: frozenset[SourceKind]
+    name: str
+    formats: frozenset[str]
     identifying_columns: tuple[str, ...]
     image_columns: str
     dropped_keys: frozenset[str]
@@ -70,7 +65,7 @@ class Preset:
     metadata: tuple[str, ...] = _USUAL_METADATA
 
 
-def _flat(name: PresetName, kind: SourceKind) -> Preset:
+def _single_table(name: PresetName, kind: FormatName) -> Preset:
     """A preset for files of whole rows: no compartments, and columns keep their names."""
     return Preset(name, frozenset({kind}), (), _NOTHING, frozenset(), (), ())
 
@@ -82,11 +77,11 @@ _OBJECT = "Metadata_ObjectNumber"
 _FILES = r"Image_FileName_.*"
 
 PRESETS: dict[PresetName, Preset] = {
-    preset.name: preset
+    PresetName(preset.name): preset
     for preset in (
         Preset(
             name=PresetName.CELLPROFILER_CSV,
-            kinds=frozenset({SourceKind.CSV}),
+            formats=frozenset({FormatName.CSV}),
             identifying_columns=(
                 "ImageNumber",
                 "ObjectNumber",
@@ -100,14 +95,14 @@ PRESETS: dict[PresetName, Preset] = {
         ),
         Preset(
             name=PresetName.CELLPROFILER_SQLITE,
-            kinds=frozenset({SourceKind.SQLITE}),
+            formats=frozenset({FormatName.SQLITE}),
             identifying_columns=("ImageNumber", "Metadata_Well", "Parent_Cells", "Parent_Nuclei"),
             image_columns=rf"{_FILES}|Image_Metadata_(Well|Plate)",
             dropped_keys=frozenset({_IMAGE}),
         ),
         Preset(
             name=PresetName.CELLPROFILER_SQLITE_PYCYTOMINER,
-            kinds=frozenset({SourceKind.SQLITE}),
+            formats=frozenset({FormatName.SQLITE}),
             identifying_columns=(
                 "ImageNumber",
                 "Metadata_Well",
@@ -123,7 +118,7 @@ PRESETS: dict[PresetName, Preset] = {
         ),
         Preset(
             name=PresetName.CELLPROFILER_SQLITE_CPG0016_JUMP,
-            kinds=frozenset({SourceKind.SQLITE}),
+            formats=frozenset({FormatName.SQLITE}),
             identifying_columns=(
                 "ImageNumber",
                 "ObjectNumber",
@@ -137,7 +132,7 @@ PRESETS: dict[PresetName, Preset] = {
         ),
         Preset(
             name=PresetName.CELL_HEALTH,
-            kinds=frozenset({SourceKind.CSV, SourceKind.SQLITE}),
+            formats=frozenset({FormatName.CSV, FormatName.SQLITE}),
             identifying_columns=(
                 "TableNumber",
                 "ImageNumber",
@@ -152,7 +147,7 @@ PRESETS: dict[PresetName, Preset] = {
             image_columns=rf"{_FILES}|Image_Metadata_(Well|Plate)",
             dropped_keys=frozenset({_IMAGE, _TABLE}),
         ),
-        _flat(PresetName.IN_CARTA, SourceKind.IN_CARTA),
-        _flat(PresetName.DEEPPROFILER, SourceKind.NPZ),
+        _single_table(PresetName.IN_CARTA, FormatName.IN_CARTA),
+        _single_table(PresetName.DEEPPROFILER, FormatName.NPZ),
     )
 }

@@ -5,29 +5,18 @@ from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import PRESETS, Preset, PresetName, SourceKind
+from cytobatch.config.presets.presets import PRESETS, Preset, PresetName
 from cytobatch.config.presets.wells import SiteLocation, location_of_folder
 from cytobatch.errors import LayoutError
+from cytobatch.formats.base import Export, PlannedTable, unusual_tables, with_overrides
+from cytobatch.formats.csv_files import COMBINED
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
 from cytobatch.planning.inventory import Inventory, SourceFile
-from cytobatch.planning.model import CsvTable, Export, unusual_tables, with_overrides
 
-CSV_SUFFIX = ".csv"
-COMBINED = "object"
-"""The file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
 _IMAGE = "image"
 _NO_COMPARTMENTS = frozenset({"experiment", COMBINED, _IMAGE})
 
-Tables = dict[str, CsvTable]
-
-
-def csv_stems(inventory: Inventory) -> dict[str, SourceFile]:
-    """The first CSV file with content for each distinct lower-case stem: those whose headers tell what they are."""
-    stems: dict[str, SourceFile] = {}
-    for file in inventory.files:
-        if file.suffix == CSV_SUFFIX and (file.stem.lower() not in stems or not stems[file.stem.lower()].size):
-            stems[file.stem.lower()] = file
-    return stems
+Tables = dict[str, PlannedTable]
 
 
 def export_prefix(stems: Collection[str]) -> str:
@@ -53,8 +42,6 @@ def csv_preset(job: PlateJob) -> Preset:
 
 def csv_names(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Lower-case stems of the CSV files to read, each with its table's lower-case name."""
-    if job.preset is not PresetName.AUTO and SourceKind.CSV not in PRESETS[job.preset].kinds:
-        return {}
     preset = csv_preset(job)
     prefix = export_prefix(headers)
     by_table = {stem.removeprefix(prefix): stem for stem in headers if stem.startswith(prefix)}
@@ -117,7 +104,7 @@ def _tables_by_folder(
                 why=f"two files are the table {table!r}: {folders[file.folder][table].file.path} and {file.path}",
                 remedy="remove one of the two",
             )
-        folders[file.folder][table] = CsvTable(table, _label(file.stem, table), file)
+        folders[file.folder][table] = PlannedTable(table, _label(file.stem, table), file)
     return folders
 
 
@@ -132,14 +119,14 @@ def _split_combined(job: PlateJob, folders: dict[str, Tables], headers: Mapping[
         for label in combined_parts(headers[combined.file.stem.lower()]):
             name = label.lower()
             if everything or name in preset.compartments:
-                tables[name] = CsvTable(name, table_label(label), combined.file, combined=True)
+                tables[name] = PlannedTable(name, table_label(label), combined.file, combined=True)
 
 
 def _label(stem: str, table: str) -> str:
     return table_label(stem[len(stem) - len(table) :])
 
 
-def _check_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[str, CsvTable]]) -> None:
+def _check_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[str, PlannedTable]]) -> None:
     compartments = {folder for folder, tables in folders.items() if set(tables) - {_IMAGE}}
     for folder in compartments:
         for parent in PurePosixPath(folder).parents:

@@ -16,6 +16,9 @@ SORT_KEYS = ("Row", "Column", "FOV", "Z", "T", OBJECT)
 KEYS = ("Plate ID", "WELL LABEL", *SORT_KEYS)
 """What tells objects of one file apart."""
 
+LOCATION = ("Plate ID", "WELL LABEL", "Row", "Column", "FOV")
+"""Columns that tell where an image set was taken."""
+
 INTEGERS = frozenset({OBJECT, "Column", "FOV", "Z", "T"})
 TEXTS = frozenset({"Row", "WELL LABEL", "Class Name", "Class Color", "Ancestry Path", "Slice Algorithm", "Plate ID"})
 FLAGS = frozenset({"Slice Indicator"})

@@ -5,7 +5,6 @@ half the time that they take one by one. It is done only where nothing is odd; `
 which file.
 """
 
-from dataclasses import dataclass
 from mmap import mmap
 
 import numpy as np
@@ -15,19 +14,12 @@ from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import Text
 from cytobatch.readers.csv.header import CsvShape
+from cytobatch.readers.fallback import ConcatenatedTables
 
 _NEWLINE, _RETURN = b"\n", b"\r"
 _LONG_LINE = 4 * 2**10
 # What is compared stays in the CPU's cache, and is no memory that is new each time.
 _COUNTED_AT_ONCE = 512 * 2**10
-
-
-@dataclass(frozen=True, slots=True)
-class ConcatenatedTables:
-    """The rows of several files, one after the other, and how many are of each."""
-
-    table: pa.Table
-    rows: tuple[int, ...]
 
 
 def read_group(text: Text, shape: CsvShape, schema: pa.Schema) -> ConcatenatedTables:

@@ -1,0 +1,118 @@
+"""The heads of CellProfiler's CSV tables: columns, types, and defects that the first lines show."""
+
+import functools
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from cytobatch.errors import InvalidTableError
+from cytobatch.formats.base import (
+    MISSING,
+    UNUSUAL,
+    ConversionPlan,
+    Export,
+    ExportScan,
+    PlannedTable,
+    SurveyedTable,
+    failed_entry,
+)
+from cytobatch.formats.csv_files import CsvTable
+from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, kind_of
+from cytobatch.planning.schema import csv_schema, requested_types
+from cytobatch.readers.csv import read as csv
+from cytobatch.readers.csv.header import CsvHead, PartialHeadError, read_combined_head, read_head, unsound
+from cytobatch.readers.inputs import BEGINNING, Inputs
+from cytobatch.readers.numbers import inferred, is_number
+
+# A header that goes on past the bytes that were fetched is read again with this many times as many bytes.
+_MORE = 4
+
+
+def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: Collection[str]) -> ExportScan:
+    """Scan the CSV tables of an export; the tables in `metadata` are image tables."""
+    tables: dict[str, SurveyedTable] = {}
+    defects = []
+    for name, table in export.tables.items():
+        if name in export.unusual:
+            defects.append(failed_entry(export, table.file.path, name, UNUSUAL))
+            continue
+        try:
+            head = _head(table, inputs)
+            types = requested_types(name, head.shape.names, plan.job.column_types)
+            tables[name] = _scanned(table, inputs, head, types, is_metadata=name in metadata)
+        except InvalidTableError as error:
+            defects.append(failed_entry(export, table.file.path, name, error.reason))
+    defects += [failed_entry(export, export.path, name, MISSING) for name in export.missing]
+    return ExportScan(export, tables, tuple(defects))
+
+
+def _head(table: PlannedTable, inputs: Inputs) -> CsvHead:
+    size = BEGINNING
+    while size < table.file.size:
+        try:
+            return _head_of_part(table, inputs.beginning(table.file.path, size), table.file.size)
+        except PartialHeadError:
+            size *= _MORE
+    return _head_of_part(table, inputs.beginning(table.file.path, size), 0)
+
+
+def _head_of_part(table: PlannedTable, path: Path, size: int) -> CsvHead:
+    return read_combined_head(path, table.label, size) if table.combined else read_head(path, size)
+
+
+def _scanned(
+    table: PlannedTable, inputs: Inputs, head: CsvHead, types: Mapping[str, pa.DataType], *, is_metadata: bool
+) -> CsvTable:
+    if IMAGE_NUMBER not in head.shape.names:
+        path = inputs.beginning(table.file.path)
+        raise unsound(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
+    # Image tables are typed later, by all of the plate's rows.
+    learns = head.has_rows and not is_metadata
+    learnt, texts = _learn_from_values(table.file.path, inputs, head, types) if learns else ({}, {})
+    return CsvTable(
+        name=table.name,
+        label=table.label,
+        source=table.file.path,
+        schema=csv_schema(head.shape.names, {**learnt, **types}),
+        has_rows=head.has_rows,
+        null_text_columns=frozenset(types),
+        shape=head.shape,
+        complete=head.ends_with_newline,
+        first_text=texts,
+    )
+
+
+def _learn_from_values(
+    source: str, inputs: Inputs, head: CsvHead, types: Mapping[str, pa.DataType]
+) -> tuple[dict[str, pa.DataType], dict[str, str]]:
+    """Return the types of columns whose names do not tell them, and text in measurements of the first row, by column.
+
+    Columns in `types` have their type already.
+    """
+    unknown = [column for column in _of_unknown_kind(head.shape.names) if column not in types]
+    texts = {
+        column: value
+        for column, value in head.texts().items()
+        if column not in types and kind_of(column) is ColumnKind.MEASUREMENT
+    }
+    if not unknown and not texts:
+        return {}, {}
+    path = inputs.whole(source)
+    values = csv.read_text(path, head.shape, (*unknown, *texts))
+    _check_texts(path, values, texts)
+    return {column: inferred(values[column]).type for column in unknown}, texts
+
+
+@functools.lru_cache(maxsize=HEADERS)
+def _of_unknown_kind(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns whose names do not tell their kind."""
+    return tuple(column for column in columns if kind_of(column) is ColumnKind.UNKNOWN)
+
+
+def _check_texts(path: Path, values: pa.Table, texts: Mapping[str, str]) -> None:
+    """Raise InvalidTableError if a column holds text in the first row and numbers in most others."""
+    for column, value in texts.items():
+        filled = [text for text in values[column].to_pylist() if text]
+        if 2 * sum(is_number(text) for text in filled) >= len(filled):
+            raise unsound(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")

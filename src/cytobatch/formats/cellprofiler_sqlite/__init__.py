@@ -1,0 +1,1 @@
+"""SQLite files of CellProfiler's ExportToDatabase and of cytominer-database."""

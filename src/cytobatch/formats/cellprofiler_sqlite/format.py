@@ -1,0 +1,108 @@
+"""SQLite files of CellProfiler's ExportToDatabase and of cytominer-database as a format: one file an export."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+
+from cytobatch.config.presets.presets import PRESETS, SUFFIXES, FormatName, PresetName
+from cytobatch.config.presets.wells import SiteLocation
+from cytobatch.engine.duckdb import Engine
+from cytobatch.formats.base import (
+    ConversionPlan,
+    Export,
+    FormatPlan,
+    FormatTraits,
+    IndexedRows,
+    Listing,
+    PlateScan,
+    ReadContext,
+    SurveyedTable,
+    with_overrides,
+)
+from cytobatch.formats.cellprofiler_sqlite.scan import choose_tables, scan_database, sqlite_preset
+from cytobatch.formats.defaults import FormatDefaults
+from cytobatch.formats.image_sets import check_image_numbers
+from cytobatch.formats.text_columns import check_text_columns
+from cytobatch.planning.columns import IMAGE_NUMBER
+from cytobatch.planning.inventory import Inventory, SourceFile
+from cytobatch.readers.fallback import ReadStrategy, read_with_fallback
+from cytobatch.readers.inputs import Inputs
+from cytobatch.readers.numbers import Repair
+from cytobatch.readers.sqlite import read as sqlite
+from cytobatch.readers.sqlite.native.scan import TableAt, find_rows, stream_pages
+
+_COMPANIONS = ("-wal", "-journal")
+
+
+class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
+    """One SQLite file an export, with tables Per_Image, Per_Cells and so on, or Image, Cells and so on."""
+
+    name = FormatName.SQLITE.value
+    examples = "tables in .sqlite files"
+    # SQLite does not lose rows by accident: missing rows were deleted, or never written.
+    traits = FormatTraits(exact_has_rows=False, cheap_row_counts=True, indexed_rows=True)
+
+    def claims(self, listing: Listing) -> Sequence[SourceFile]:
+        """Return the files with a suffix of SQLite databases."""
+        return [file for file in listing.inventory.files if file.suffix in SUFFIXES[FormatName.SQLITE]]
+
+    def plan(self, listing: Listing, files: Sequence[SourceFile]) -> FormatPlan:
+        """Return an export for each database, with its write-ahead log or journal."""
+        job = listing.job
+        exports = tuple(
+            Export(index, file.path, (file, *_companions(file, listing.inventory)), _location_of(file))
+            for index, file in enumerate(files)
+        )
+        preset = None if job.preset is PresetName.AUTO else with_overrides(PRESETS[job.preset], job)
+        companions = {file.path: f"read with {export.path}" for export in exports for file in export.files[1:]}
+        return FormatPlan(exports, preset, ignored=companions)
+
+    def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
+        """Scan the declarations of every table."""
+        scans = [scan_database(plan, export, inputs, engine) for export in plan.exports]
+        preset = plan.preset or sqlite_preset(plan, scans)
+        return PlateScan(preset, tuple(check_text_columns(choose_tables(plan, preset, scans))))
+
+    def read_images(
+        self, table: SurveyedTable, path: Path, columns: Sequence[str], engine: Engine
+    ) -> tuple[pa.Table, Sequence[Repair]]:
+        """Read the columns with their declared types."""
+        schema = pa.schema([table.schema.field(column) for column in columns])
+        repairs: list[Repair] = []
+        strategies = sqlite.strategies(engine, path, table.shown_name, schema, repairs)
+        rows = read_with_fallback(strategies, repairs, lambda strategy: pa.Table.from_batches(strategy(), schema))
+        check_image_numbers(rows[IMAGE_NUMBER], table.source)
+        return rows, repairs
+
+    def readers(
+        self, table: SurveyedTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
+    ) -> tuple[ReadStrategy, ...]:
+        """Return the native reader of pages, then DuckDB's scan, then SQLite itself."""
+        native = partial(stream_pages, TableAt(path, table.shown_name), schema, context.executor, repairs)
+        return native, *sqlite.strategies(context.engine, path, table.shown_name, schema, repairs)
+
+    def index_rows(
+        self, table: SurveyedTable, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
+    ) -> tuple[IndexedRows, pa.Table]:
+        """Return the rows by the pages of the file."""
+        return find_rows(TableAt(path, table.shown_name), schema, keys, context.executor)
+
+    def count_rows(self, table: SurveyedTable, path: Path) -> int | None:
+        """Return the highest rowid: the number of rows if none was ever deleted."""
+        return sqlite.approximate_rows(path, table.shown_name, table.schema.names)
+
+
+def _companions(file: SourceFile, inventory: Inventory) -> list[SourceFile]:
+    """Return the write-ahead log or journal beside a database: it may hold rows that the database lacks yet."""
+    names = {f"{file.path}{suffix}" for suffix in _COMPANIONS}
+    return [other for other in inventory.files if other.path in names and other.size]
+
+
+def _location_of(file: SourceFile) -> SiteLocation:
+    folder = PurePosixPath(file.path).parent.name
+    return SiteLocation(plate=file.stem) if folder == file.stem else SiteLocation()
+
+
+FORMAT = CellProfilerSqlite()

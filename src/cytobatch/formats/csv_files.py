@@ -1,0 +1,140 @@
+"""CSV files as formats share them: their headers before planning, their ends, their readers, and the count of rows."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from cytobatch.config.options import PlateJob
+from cytobatch.config.presets.presets import USUAL_TABLES, PresetName
+from cytobatch.formats.base import (
+    ExportScan,
+    Listing,
+    ReadContext,
+    SurveyedTable,
+)
+from cytobatch.planning.inventory import Inventory, SourceFile
+from cytobatch.readers.csv import read as csv
+from cytobatch.readers.csv.body import text_of
+from cytobatch.readers.csv.chunks import stream_chunks
+from cytobatch.readers.csv.concat import read_group
+from cytobatch.readers.csv.header import CUT_END, CsvShape, ends_with_newline, parse_header, unsound
+from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStrategy
+from cytobatch.readers.inputs import Inputs
+from cytobatch.readers.numbers import Repair
+
+CSV_SUFFIX = ".csv"
+COMBINED = "object"
+"""The stem of the file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
+_COUNTED_AT_ONCE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTable(SurveyedTable):
+    """A table in a CSV file.
+
+    `shape` describes its columns and header lines. `complete` tells whether the last line has its end; None if that is
+    checked when the rows are read. `first_text` are the values of measurements in the first row that are not numbers.
+    """
+
+    shape: CsvShape = field(kw_only=True)
+    complete: bool | None = field(default=True, kw_only=True)
+    first_text: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+
+
+def files_by_stem(inventory: Inventory) -> dict[str, SourceFile]:
+    """Return the first CSV file with content for each distinct lower-case stem: their headers tell the tables apart."""
+    stems: dict[str, SourceFile] = {}
+    for file in inventory.files:
+        if file.suffix == CSV_SUFFIX and (file.stem.lower() not in stems or not stems[file.stem.lower()].size):
+            stems[file.stem.lower()] = file
+    return stems
+
+
+def files_of_unknown_stems(job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
+    """Return the files whose names do not tell their content, so that their headers must be read."""
+    for stem, file in files_by_stem(inventory).items():
+        unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in USUAL_TABLES
+        if file.size and (unknown or stem.endswith(COMBINED)):
+            yield file
+
+
+def headers_by_stem(listing: Listing) -> dict[str, tuple[str, ...]]:
+    """Return the first row of a CSV file for each lower-case stem; empty where it was not read."""
+    return {
+        stem: parse_header(listing.heads.get(file.path, b"").decode("utf-8-sig", "replace"))
+        for stem, file in files_by_stem(listing.inventory).items()
+    }
+
+
+def csv_table(scan: ExportScan, name: str) -> CsvTable | None:
+    """Return a table of a scan as the CSV table that it is."""
+    table = scan.tables.get(name)
+    return table if isinstance(table, CsvTable) else None
+
+
+def check_last_lines(scans: Sequence[ExportScan], inputs: Inputs) -> list[ExportScan]:
+    """Fail tables whose last line has no end, because they are cut short.
+
+    If no file of the plate ends its last line, that is the writer's style and not a defect.
+    """
+    tables = [table for scan in scans for table in scan.tables.values() if isinstance(table, CsvTable)]
+    if not any(table.complete for table in tables) and not _any_ends(tables, inputs):
+        return [_without_ends(scan) for scan in scans]
+    result = []
+    for scan in scans:
+        checked = scan
+        for name, table in scan.tables.items():
+            if isinstance(table, CsvTable) and table.complete is False:
+                checked = checked.without(name, ": ".join(CUT_END))
+        result.append(checked)
+    return result
+
+
+def _any_ends(tables: Iterable[CsvTable], inputs: Inputs) -> bool:
+    """Return whether any table whose end was not read yet ends its last line; the first one usually decides."""
+    return any(ends_with_newline(inputs.whole(table.source)) for table in tables if table.complete is None)
+
+
+def _without_ends(scan: ExportScan) -> ExportScan:
+    tables = {
+        name: replace(table, complete=False) if isinstance(table, CsvTable) else table
+        for name, table in scan.tables.items()
+    }
+    return replace(scan, tables=tables)
+
+
+def csv_readers(
+    table: CsvTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
+) -> tuple[ReadStrategy, ...]:
+    """Return the ways to stream a CSV table: large files in chunks side by side first, then in one stream.
+
+    Raises InvalidTableError if the last line has no end.
+    """
+    if table.complete is None and not ends_with_newline(path):
+        raise unsound(path, *CUT_END)
+    alone = functools.partial(csv.stream, path, table.shape, schema, repairs, table.null_text_columns)
+    if table.shape.own is not None or path.stat().st_size <= csv.SMALL_FILE:
+        return (alone,)
+    return functools.partial(stream_chunks, path, table.shape, schema, context.executor), alone
+
+
+def csv_concat_reader(tables: Sequence[CsvTable]) -> ConcatReader | None:
+    """Return a reader of CSV files of one shape and schema as one table; None where they differ."""
+    shape, schema = tables[0].shape, tables[0].schema
+    if shape.own is not None or not all(each.shape == shape and each.schema.equals(schema) for each in tables):
+        return None
+
+    def read(paths: Sequence[Path], own: pa.Schema) -> ConcatenatedTables:
+        return read_group(text_of(paths, shape.header_lines), shape, own)
+
+    return read
+
+
+def count_csv_rows(table: CsvTable, path: Path) -> int:
+    """Return the number of lines below the header."""
+    with path.open("rb") as stream:
+        blocks = iter(functools.partial(stream.read, _COUNTED_AT_ONCE), b"")
+        return max(0, sum(block.count(b"\n") for block in blocks) - table.shape.header_lines)

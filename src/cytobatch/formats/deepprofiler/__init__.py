@@ -1,0 +1,1 @@
+"""DeepProfiler: NPZ files of embeddings."""

@@ -1,0 +1,116 @@
+"""DeepProfiler's NPZ files as a format: one file an image set, one row an object."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+
+from cytobatch.config.presets.presets import PRESETS, SUFFIXES, FormatName, PresetName
+from cytobatch.config.presets.wells import SiteLocation, location_of_file, normalise_well
+from cytobatch.engine.duckdb import Engine
+from cytobatch.errors import InvalidTableError
+from cytobatch.formats.base import (
+    OBJECTS,
+    ConversionPlan,
+    Export,
+    ExportScan,
+    FormatTraits,
+    Listing,
+    PlateScan,
+    ReadContext,
+    SingleTable,
+    SurveyedTable,
+)
+from cytobatch.formats.image_sets import ImageSets, location_table, no_image_sets
+from cytobatch.formats.single_table import SingleTableFormat, invalid_scan, preset_of, with_empty_entry
+from cytobatch.planning.columns import PLATE, SITE, WELL
+from cytobatch.planning.inventory import SourceFile
+from cytobatch.planning.schema import requested_types, with_types
+from cytobatch.readers.fallback import ReadStrategy
+from cytobatch.readers.inputs import Inputs
+from cytobatch.readers.npz import read as npz
+from cytobatch.readers.numbers import Repair
+
+_OPTIONAL_MEMBERS = ("metadata", "locations")
+_LOCATION = (PLATE, WELL, SITE)
+
+
+class DeepProfiler(SingleTableFormat[SurveyedTable]):
+    """Embeddings of the objects of one image set in each .npz file."""
+
+    name = FormatName.NPZ.value
+    examples = "DeepProfiler's .npz files"
+    preset = PRESETS[PresetName.DEEPPROFILER]
+    traits = FormatTraits(single_table=True, numbers_exports=False)
+
+    def claims(self, listing: Listing) -> Sequence[SourceFile]:
+        """Return the NPZ files."""
+        return [file for file in listing.inventory.files if file.suffix in SUFFIXES[FormatName.NPZ]]
+
+    def location_of(self, listing: Listing, file: SourceFile) -> SiteLocation:
+        """Return the location that a file's path tells; folders above the source count, too."""
+        root = PurePosixPath(listing.inventory.root.rstrip("/")).parts
+        return location_of_file(str(PurePosixPath(*root, file.path)))
+
+    def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
+        """Scan the headers of every file's arrays, and its metadata."""
+        scans: list[ExportScan] = []
+        heads: list[npz.NpzHead | None] = []
+        for export in plan.exports:
+            try:
+                path = inputs.whole(export.path)
+                head = npz.read_head(path)
+                scans.append(ExportScan(export, {OBJECTS: _table(plan, export, path, head)}))
+                heads.append(head)
+            except InvalidTableError as error:
+                scans.append(invalid_scan(export, error))
+                heads.append(None)
+        scans = _check_missing_members(scans, heads)
+        locations = [
+            _location(head).or_else(export.location).or_else(plan.job.location)
+            for export, head in zip(plan.exports, heads, strict=True)
+        ]
+        features = frozenset(name for head in heads if head for name in head.feature_names)
+        images = ImageSets(no_image_sets(), location_table(locations))
+        single = SingleTable(features, locations_replace_columns=True, null_table_number=True)
+        return PlateScan(preset_of(plan), tuple(with_empty_entry(scan) for scan in scans), single, images)
+
+    def readers(
+        self, table: SurveyedTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
+    ) -> tuple[ReadStrategy, ...]:
+        """Return the one reader of NPZ files."""
+        return (lambda: npz.stream(path, schema, repairs, table.null_text_columns),)
+
+    def count_rows(self, table: SurveyedTable, path: Path) -> int | None:
+        """Return the number of rows in the header of the features."""
+        return npz.read_head(path).rows
+
+
+def _table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHead) -> SurveyedTable:
+    several = next((name for name in _LOCATION if isinstance(head.metadata.get(name), pa.Array)), None)
+    if several:
+        raise npz.unsound(path, f"{several} differs by object", "a file holds the objects of one image set")
+    own = head.schema
+    types = requested_types(OBJECTS, own.names, plan.job.column_types)
+    schema = with_types(own, types)
+    return SurveyedTable(OBJECTS, "", export.path, schema, head.rows > 0, null_text_columns=frozenset(types))
+
+
+def _location(head: npz.NpzHead | None) -> SiteLocation:
+    metadata = {} if head is None else head.metadata
+    plate, well, site = (None if metadata.get(name) is None else str(metadata[name]) for name in _LOCATION)
+    return SiteLocation(plate or None, normalise_well(well) if well else None, site or None)
+
+
+def _check_missing_members(scans: Sequence[ExportScan], heads: Sequence[npz.NpzHead | None]) -> list[ExportScan]:
+    """Fail files without metadata or locations, if any other file of the plate has them."""
+    everywhere = {name for head in heads if head for name in _OPTIONAL_MEMBERS if name in head.members}
+    result = []
+    for scan, head in zip(scans, heads, strict=True):
+        missing = sorted(everywhere - head.members) if head else []
+        reason = f"missing member {', '.join(missing)}: other files of the plate have it"
+        result.append(scan.without(OBJECTS, reason) if missing else scan)
+    return result
+
+
+FORMAT = DeepProfiler()

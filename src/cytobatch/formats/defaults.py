@@ -1,0 +1,49 @@
+"""Answers of a format that has nothing special: a class to derive formats from."""
+
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+
+from cytobatch.config.options import PlateJob
+from cytobatch.engine.duckdb import Engine
+from cytobatch.errors import FastPathUnavailable, InternalError
+from cytobatch.formats.base import ConversionPlan, IndexedRows, ReadContext, SurveyedTable
+from cytobatch.planning.inventory import Inventory, SourceFile
+from cytobatch.readers.fallback import ConcatReader
+from cytobatch.readers.numbers import Repair
+
+TableT = TypeVar("TableT", bound=SurveyedTable)
+
+
+class FormatDefaults(Generic[TableT]):
+    """Nothing is probed, files are read whole and one by one, rows are not counted beforehand."""
+
+    def probes(self, job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
+        """Return nothing: names of files are enough."""
+        return ()
+
+    def whole_files(self, plan: ConversionPlan) -> Collection[str]:
+        """Return every file."""
+        return {file.path for export in plan.exports for file in export.files}
+
+    def read_images(
+        self, table: TableT, path: Path, columns: Sequence[str], engine: Engine
+    ) -> tuple[pa.Table, Sequence[Repair]]:
+        """Raise InternalError, because a format without image tables is not asked for them."""
+        raise InternalError("a format without image tables was asked for one", where=table.source)
+
+    def concat_reader(self, tables: Sequence[TableT]) -> ConcatReader | None:
+        """Return None: files are read one by one."""
+        return None
+
+    def index_rows(
+        self, table: TableT, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
+    ) -> tuple[IndexedRows, pa.Table]:
+        """Raise FastPathUnavailable: tables are read whole."""
+        raise FastPathUnavailable("rows of this format are not found by number")
+
+    def count_rows(self, table: TableT, path: Path) -> int | None:
+        """Return None: counting rows would mean reading them."""
+        return None
