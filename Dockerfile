@@ -1,19 +1,18 @@
-# cytobatch as a container: the program from the hash-pinned lock, run as a user of its own, on any S3. The root file
-# system may be read-only; whatever is written goes to /scratch.
+# cytobatch as a container: the program with the packages of the hash-pinned lock, run as a user of its own. The root file
+# system may be read-only: the program writes to /scratch.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 # `--build-arg LOCK=anndata.lock` makes an image that writes AnnData too.
 ARG LOCK=runtime.lock
 WORKDIR /build
-# Which index the packages come from is the builder's own matter. `make image` says it in secrets, which stay in no
-# layer; without them it is PyPI.
+# The builder chooses the package index. `make image` passes it as secrets, which stay in no layer; without them it is PyPI.
 ENV PIP_CONFIG_FILE=/run/secrets/pip.conf \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 COPY requirements/build.lock requirements/${LOCK} requirements/
-# Bytecode is compiled as what needs no look at its source, which nobody changes. Packages' own tests, and headers to
-# compile against, are a tenth of the whole.
+# Python does not compare this bytecode with its source, because the source never changes in an image. The packages' own
+# tests and C headers are removed: they are a tenth of the size.
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.crt \
     python -m venv /opt/build \
  && /opt/build/bin/python -m pip install --quiet --require-hashes -r requirements/build.lock \
@@ -28,8 +27,8 @@ RUN /opt/build/bin/hatchling build -t wheel \
  && python -m compileall -q --invalidation-mode unchecked-hash /opt/cytobatch/lib/python3*/site-packages/cytobatch
 
 FROM ${BASE}
-# The base has pip, which nobody needs here, and no bytecode of Python's own library, which every start would compile
-# again where nothing can be written.
+# The base image has pip, which is not used here, and no bytecode of Python's library. On a read-only file system every
+# start would compile that library again.
 RUN rm -rf /usr/local/bin/pip* /usr/local/bin/wheel /usr/local/lib/python3*/site-packages/* \
       /usr/local/lib/python3*/ensurepip /usr/lib/python3*/ensurepip /usr/share/python-wheels \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x '/(idlelib|lib2to3|test|tkinter|turtledemo)/' \
@@ -37,9 +36,9 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/bin/wheel /usr/local/lib/python3*/site
  && useradd --uid 10001 --user-group --no-create-home --home-dir /scratch --shell /usr/sbin/nologin cytobatch \
  && install -d -o cytobatch -g cytobatch /scratch
 COPY --from=build /opt/cytobatch /opt/cytobatch
-# A volume that is empty at first, as AWS Fargate's, takes its owner from here; so the folder is made before.
+# An empty volume, such as AWS Fargate's, takes its owner from this folder; so the folder is made before.
 VOLUME ["/scratch"]
-# As a number, which an orchestrator can tell from root's.
+# The user is a number, because an orchestrator can compare a number with root's.
 USER 10001
 WORKDIR /scratch
 ENV PATH=/opt/cytobatch/bin:$PATH \
@@ -48,7 +47,7 @@ ENV PATH=/opt/cytobatch/bin:$PATH \
     TMPDIR=/scratch
 ENTRYPOINT ["cytobatch"]
 CMD ["run"]
-# One a line: older buildahs know no more.
+# One argument a line: older versions of buildah accept no more.
 ARG BASE
 ARG VERSION=unknown
 ARG REVISION=unknown

@@ -1,4 +1,4 @@
-# Compute environments and queues. All begin at no vCPUs and go back to none.
+# Compute environments and queues. All start with 0 vCPUs and return to 0.
 
 locals {
   has_ec2    = contains(var.compute_kinds, "ec2_spot")
@@ -10,7 +10,7 @@ locals {
 resource "aws_batch_compute_environment" "this" {
   for_each = var.compute_kinds
 
-  # A new one is made before the old one goes, for a queue must have one.
+  # The new environment is made before the old one is removed, because a queue must have one.
   compute_environment_name_prefix = "${var.name}-${replace(each.key, "_", "-")}-"
   type                            = "MANAGED"
   tags                            = local.tags
@@ -47,7 +47,7 @@ resource "aws_batch_compute_environment" "this" {
     create_before_destroy = true
   }
 
-  # Hosts and tasks reach nothing before the network leads anywhere, and deregister while it still does.
+  # Hosts and tasks need the routes from their start until they have deregistered.
   depends_on = [
     aws_iam_role_policy.instance, aws_route.internet, aws_route_table_association.this, aws_vpc_endpoint.s3,
     aws_vpc_security_group_egress_rule.https,
@@ -77,7 +77,7 @@ resource "aws_batch_scheduling_policy" "this" {
   }
 }
 
-# A queue keeps its kind of order for life: one that gains or loses fair share is made anew.
+# A queue cannot change between fair share and first in, first out: it is replaced.
 resource "terraform_data" "queue_order" {
   input = var.fair_share == null ? "first in, first out" : "fair share"
 }

@@ -1,7 +1,7 @@
-# S3's events become jobs. A rule for each kind of object; the target fills in what the job needs from the event.
+# S3's events become jobs. There is a rule for each kind of object; its target fills in the job's parameters from the event.
 
 locals {
-  # In a pattern * stands for anything; prefixes have no character that would mean more than itself.
+  # In a pattern * matches any text. Prefixes cannot contain a character with a special meaning.
   rules = { for kind, rule in {
     sqlite = {
       description = "A SQLite file is a plate"
@@ -9,7 +9,7 @@ locals {
       parameters  = local.plate_parameters
     }
     success = {
-      description = "The marker _SUCCESS in a plate's folder says that its files are all there"
+      description = "The marker _SUCCESS in a plate's folder means that its files are complete"
       key         = "${local.source_folder}*/_SUCCESS"
       parameters  = local.plate_parameters
     }
@@ -22,7 +22,7 @@ locals {
     }
   } : kind => rule if var.events[kind] }
 
-  # cytobatch itself puts the plate's name for {plate}: the file's name without its ending, or the marker's folder.
+  # cytobatch replaces {plate} by the plate's name: the file's name without its suffix, or the marker's folder.
   plate_parameters = <<-EOT
     "source": "s3://<bucket>/<key>", "destination": "${local.destination_uri}/{plate}"
   EOT
@@ -59,9 +59,9 @@ resource "aws_cloudwatch_event_target" "uploads" {
     job_name       = "${var.name}-${each.key}"
   }
 
-  # Within quotes <key> is spliced in as it is. It comes as a parameter, which AWS Batch hands to the program as one argument,
-  # spaces and all. An event may be delivered twice: the second job finds the first one's report and ends. And two folders may
-  # have a plate of one name: the second is refused, where it would replace the first.
+  # Within quotes <key> is inserted unchanged. It is a parameter, which AWS Batch passes to the program as one argument,
+  # spaces included. An event may be delivered twice: the second job finds the report of the first and ends. Two folders may
+  # have a plate of one name: the second is refused, because it would replace the first.
   input_transformer {
     input_paths = {
       bucket = "$.detail.bucket.name"
@@ -85,7 +85,7 @@ resource "aws_cloudwatch_event_target" "uploads" {
   }
 }
 
-# Events that could not be made into a job, and failures that could not be told
+# Events that could not be made into a job, and messages on failures that could not be delivered
 
 resource "aws_sqs_queue" "dead_letters" {
   name                      = "${var.name}-dead-letters"

@@ -1,4 +1,4 @@
-# EC2 Spot hosts: the image's own root disk, and a scratch volume that lives and dies with the host.
+# EC2 Spot hosts: the image's own root disk, and a scratch volume that is made and deleted with the host.
 
 resource "aws_launch_template" "this" {
   count = local.has_ec2 ? 1 : 0
@@ -33,7 +33,7 @@ resource "aws_launch_template" "this" {
     }
   }
 
-  # A hop limit of 1 keeps containers from the host's role; theirs comes from ECS.
+  # A hop limit of 1 keeps the host's role from containers, which get their own role from ECS.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"

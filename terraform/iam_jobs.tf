@@ -1,5 +1,5 @@
-# What runs a job: the execution role starts its container, the job role is what the program itself may do, and the instance
-# role is that of EC2 hosts.
+# Roles of jobs: the execution role starts the container, the job role is that of the program, and the instance role is that
+# of EC2 hosts.
 
 locals {
   pull_actions = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -17,7 +17,7 @@ data "aws_iam_policy_document" "trust_ecs_tasks" {
   }
 }
 
-# A task's own role: ECS says for whom it asks.
+# A task's own role: ECS assumes it, and the condition names the account that it does so for.
 data "aws_iam_policy_document" "trust_own_tasks" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -121,7 +121,7 @@ data "aws_iam_policy_document" "job" {
     )
   }
 
-  # An earlier run's report is read and what it names is replaced or removed; nothing is listed.
+  # An earlier run's report is read, and the outputs that it names are replaced or removed; nothing is listed.
   statement {
     sid       = "Write"
     actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
@@ -173,7 +173,7 @@ resource "aws_iam_role" "instance" {
   tags               = local.tags
 }
 
-# What AmazonEC2ContainerServiceforEC2Role gives, less CreateCluster, with images and logs narrowed to this deployment's.
+# The rights of AmazonEC2ContainerServiceforEC2Role without CreateCluster, with images and logs narrowed to this deployment's.
 data "aws_iam_policy_document" "instance" {
   #checkov:skip=CKV_AWS_356:The agent finds its endpoint and its tags before it is in a cluster, and these actions name no resource
   #checkov:skip=CKV_AWS_111:The same; AWS Batch makes and names the cluster, and the host's registration is bound to its region

@@ -1,4 +1,4 @@
-# Who submits jobs: EventBridge, and people with `cytobatch submit`.
+# Submitters of jobs: EventBridge, and people with `cytobatch submit`.
 
 # Events: these definitions to this queue, nothing else
 
@@ -56,7 +56,7 @@ resource "aws_iam_role_policy" "events" {
   policy = data.aws_iam_policy_document.events[0].json
 }
 
-# People: attach this policy to whoever runs `cytobatch submit`, `status` and `collect`
+# People: attach this policy to the users or roles that run `cytobatch submit`, `status` and `collect`
 
 data "aws_iam_policy_document" "submitter" {
   #checkov:skip=CKV_AWS_356:AWS Batch's Describe and List actions name no resource
@@ -99,7 +99,7 @@ data "aws_iam_policy_document" "submitter" {
     }
   }
 
-  # Inventories to size jobs by, and published reports.
+  # Listings of plates, by which jobs are sized, and published reports.
   statement {
     sid     = "Read"
     actions = ["s3:GetObject"]

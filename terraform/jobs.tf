@@ -1,5 +1,5 @@
-# Job definitions, from the files that `aws batch register-job-definition --cli-input-json` takes too. What a deployment adds is
-# its image, roles, log group, sizes and network.
+# Job definitions, from the files that `aws batch register-job-definition --cli-input-json` accepts too. A deployment adds its
+# image, roles, log group, sizes and network.
 
 locals {
   definition_files = {
@@ -7,7 +7,7 @@ locals {
   }
   definitions = { for kind, definition in aws_batch_job_definition.this : kind => definition.arn_prefix }
 
-  # As the file has it, and then what this deployment knows better.
+  # The file's properties, overridden by those of this deployment.
   containers = {
     for kind, definition in local.definition_files : kind => merge(
       definition.containerProperties,
@@ -15,7 +15,7 @@ locals {
         image            = local.image
         executionRoleArn = aws_iam_role.execution.arn
         jobRoleArn       = aws_iam_role.job.arn
-        # Hosts of EC2 tell their containers no region, and Fargate's AWS_REGION is not what boto3 reads.
+        # EC2 hosts pass no region to their containers, and Fargate sets AWS_REGION, which boto3 does not read.
         environment = [{ name = "AWS_DEFAULT_REGION", value = local.region }]
         logConfiguration = merge(definition.containerProperties.logConfiguration, {
           options = merge(definition.containerProperties.logConfiguration.options, {
@@ -24,7 +24,7 @@ locals {
           })
         })
       },
-      # On EC2 a job has the size that the file says, which fills a host.
+      # On EC2 a job has the size in the file, which fills a host.
       kind == "ec2_spot" ? { privileged = false, user = "10001" } : null,
       kind == "ec2_spot" ? null : {
         resourceRequirements = [
@@ -46,8 +46,8 @@ resource "aws_cloudwatch_log_group" "jobs" {
   tags              = local.tags
 }
 
-# None has a scheduling priority: queues with fair share demand one, which `cytobatch submit` gives, and the events' queue refuses
-# jobs that have one.
+# No definition has a scheduling priority: queues with fair share demand one, which `cytobatch submit` gives, and the events'
+# queue refuses jobs that have one.
 resource "aws_batch_job_definition" "this" {
   for_each = local.definition_files
 

@@ -8,7 +8,7 @@ locals {
   region    = data.aws_region.this.name
   tags      = merge({ "cytobatch:deployment" = var.name }, var.tags)
 
-  # What variables are held to.
+  # Limits that variables are validated against.
   bucket_pattern = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
   folder_pattern = "^([A-Za-z0-9][A-Za-z0-9!_.'() =+@-]*(/[A-Za-z0-9!_.'() =+@-]+)*/?)?$"
 
@@ -18,7 +18,7 @@ locals {
     "8"    = range(16, 61, 4), "16" = range(32, 121, 8), "32" = range(60, 245, 8)
   } : vcpus => [for amount in gib : amount * 1024] }
 
-  # Prefixes with a slash at their end, so that `plates` is not taken for `plates2`; the whole bucket is "".
+  # Prefixes end with a slash, so that `plates` does not match `plates2`; the whole bucket is "".
   source_folder      = replace(var.source_prefix, "/([^/])$/", "$1/")
   destination_folder = replace(var.destination_prefix, "/([^/])$/", "$1/")
   jobs_folder        = replace(var.jobs_prefix, "/([^/])$/", "$1/")

@@ -1,5 +1,5 @@
-# A VPC of public subnets, made unless yours are named. No NAT: nothing here costs anything at rest, and what jobs read and
-# write goes through the S3 gateway endpoint.
+# A VPC of public subnets, made unless subnets are given. There is no NAT: nothing here costs anything at rest, and the jobs'
+# traffic with S3 goes through the gateway endpoint.
 
 locals {
   own_network        = var.subnet_ids == null
@@ -32,7 +32,7 @@ resource "aws_vpc" "this" {
   tags                 = merge(local.tags, { Name = var.name })
 }
 
-# Nothing uses the default group, so it lets nothing through.
+# Nothing uses the default group, so it allows no traffic.
 resource "aws_default_security_group" "this" {
   count = local.own_network ? 1 : 0
 

@@ -1,5 +1,5 @@
 output "deployment" {
-  description = "What `cytobatch submit --deployment` reads, from `terraform output -json`."
+  description = "The deployment for `cytobatch submit --deployment`, from `terraform output -json`."
   value = {
     name             = var.name
     region           = local.region
@@ -15,7 +15,7 @@ output "deployment" {
 }
 
 output "repository_url" {
-  description = "Where the image is pushed to; null where it was named."
+  description = "The repository to push the image to; null if `image` was given."
   value       = one(aws_ecr_repository.this[*].repository_url)
 }
 
@@ -35,7 +35,7 @@ output "results_bucket" {
 }
 
 output "events_queue_arn" {
-  description = "The queue of jobs that uploads start; null where no event does."
+  description = "The queue of jobs that uploads start; null if all events are off."
   value       = one(aws_batch_job_queue.events[*].arn)
 }
 
@@ -50,7 +50,7 @@ output "dead_letter_queue_url" {
 }
 
 output "notification_topic_arn" {
-  description = "The SNS topic that tells of failed jobs and undelivered events; subscribe to it what you like."
+  description = "The SNS topic with messages on failed jobs and undelivered events, for subscriptions of your own."
   value       = aws_sns_topic.this.arn
 }
 
@@ -60,7 +60,7 @@ output "execution_role_arn" {
 }
 
 output "job_role_arn" {
-  description = "The role that the program has in a job: a bucket of another account must let it in."
+  description = "The role of the program in a job: a bucket of another account must grant it access."
   value       = aws_iam_role.job.arn
 }
 
@@ -70,7 +70,7 @@ output "submitter_policy_arn" {
 }
 
 output "policies" {
-  description = "The policy documents as applied, by whom they are for: execution, job, events, instance and submitter."
+  description = "The policy documents as applied, by the role that they are for: execution, job, events, instance and submitter."
   value = {
     execution = data.aws_iam_policy_document.start_container.json
     job       = data.aws_iam_policy_document.job.json

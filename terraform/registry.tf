@@ -19,7 +19,7 @@ resource "aws_ecr_repository" "this" {
 
   name                 = var.name
   image_tag_mutability = var.immutable_tags ? "IMMUTABLE" : "MUTABLE"
-  # An image is built again from the source; plates are not, so buckets have force_destroy.
+  # An image can be built again from the source. Plates cannot, so buckets have force_destroy.
   force_delete = true
   tags         = local.tags
 

@@ -1,7 +1,7 @@
-# What a deployment is called, where plates lie, and what its events do. Compute and network are in variables_compute.tf.
+# Name, buckets and prefixes, events and monitoring of a deployment. Compute and network are in variables_compute.tf.
 
 variable "name" {
-  description = "What every name begins with. Two deployments in one account and region need two names."
+  description = "The prefix of every name. Two deployments in one account and region need two names."
   type        = string
   default     = "cytobatch"
   nullable    = false
@@ -13,7 +13,7 @@ variable "name" {
 }
 
 variable "tags" {
-  description = "Tags of everything that takes tags, besides `cytobatch:deployment`."
+  description = "Tags of every resource that takes tags, besides `cytobatch:deployment`."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -33,7 +33,7 @@ variable "source_bucket" {
 }
 
 variable "source_prefix" {
-  description = "Where plates lie in the source bucket. Jobs read nothing else of it, and only what appears here starts a job. Empty is the whole bucket."
+  description = "The prefix of plates in the source bucket. Jobs read nothing else of the bucket, and only objects below it start a job. Empty is the whole bucket."
   type        = string
   default     = "uploads"
   nullable    = false
@@ -56,7 +56,7 @@ variable "results_bucket" {
 }
 
 variable "destination_prefix" {
-  description = "Where profiles go in the results bucket; each plate has a folder below. Jobs write nowhere else."
+  description = "The prefix of profiles in the results bucket; each plate has a folder below it. Jobs write nowhere else."
   type        = string
   default     = "profiles"
   nullable    = false
@@ -75,7 +75,7 @@ variable "destination_prefix" {
 }
 
 variable "jobs_prefix" {
-  description = "Where `cytobatch submit` writes resolved job specs in the results bucket. What lies here expires."
+  description = "The prefix in the results bucket at which `cytobatch submit` writes resolved job specs. Objects below it expire."
   type        = string
   default     = "jobs"
   nullable    = false
@@ -121,7 +121,7 @@ variable "read_only" {
 }
 
 variable "kms_key_arn" {
-  description = "A KMS key that the buckets are encrypted with, those made here and those given. Null is S3's own keys (SSE-S3)."
+  description = "A KMS key for the buckets, those made here and those given. Null is S3's own keys (SSE-S3)."
   type        = string
   default     = null
 
@@ -132,7 +132,7 @@ variable "kms_key_arn" {
 }
 
 variable "jobs_expiration_days" {
-  description = "Days until a resolved job spec below jobs_prefix is deleted; `cytobatch status` needs it no longer than its job."
+  description = "Days until a resolved job spec below jobs_prefix is deleted; `cytobatch status` needs it as long as its job exists."
   type        = number
   default     = 30
   nullable    = false
@@ -144,7 +144,7 @@ variable "jobs_expiration_days" {
 }
 
 variable "noncurrent_days" {
-  description = "Days until an object that was replaced or deleted is gone for good, in the buckets made here."
+  description = "Days until an object that was replaced or deleted is removed for good, in the buckets made here."
   type        = number
   default     = 30
   nullable    = false
@@ -156,7 +156,7 @@ variable "noncurrent_days" {
 }
 
 variable "force_destroy" {
-  description = "Whether `terraform destroy` deletes the buckets made here with all that is in them. With false it stops at a bucket that is not empty."
+  description = "Whether `terraform destroy` deletes the buckets made here with their content. With false it stops at a bucket that is not empty."
   type        = bool
   default     = false
   nullable    = false
@@ -204,10 +204,10 @@ variable "event_max_age_hours" {
   }
 }
 
-# Watching
+# Monitoring
 
 variable "log_retention_days" {
-  description = "Days for which the jobs' logs are kept, in one of CloudWatch's steps."
+  description = "Days for which the jobs' logs are kept, one of CloudWatch's steps."
   type        = number
   default     = 30
   nullable    = false
@@ -219,7 +219,7 @@ variable "log_retention_days" {
 }
 
 variable "notification_email" {
-  description = "Who is told of failed jobs and of events that could not be delivered. AWS asks the address to confirm. Null subscribes nobody to the topic."
+  description = "The address that gets messages on failed jobs and on events that could not be delivered. AWS asks the address to confirm. Null subscribes nobody to the topic."
   type        = string
   default     = null
 

@@ -1,4 +1,4 @@
-# The image, what jobs run on, and the network.
+# The image, the compute that jobs run on, and the network.
 
 variable "image" {
   description = "The container image, with its tag or digest, where it is not in the repository made here. A private ECR repository of any account may be named. Null makes a repository."
@@ -24,7 +24,7 @@ variable "image_tag" {
 }
 
 variable "immutable_tags" {
-  description = "Whether a tag that was pushed once stays what it is. Then image_tag must change with every push."
+  description = "Whether a pushed tag can never be moved to another image. With true, image_tag must change with every push."
   type        = bool
   default     = false
   nullable    = false
@@ -48,7 +48,7 @@ variable "compute_kinds" {
 }
 
 variable "max_vcpus" {
-  description = "The vCPUs that may run at once in each kind of compute, which bounds what it can cost."
+  description = "The vCPUs that may run at once in each kind of compute; they bound its cost."
   type = object({
     fargate      = optional(number, 64)
     fargate_spot = optional(number, 256)
@@ -69,7 +69,7 @@ variable "max_vcpus" {
 }
 
 variable "queue_priority" {
-  description = "Which job goes first where two queues want the same vCPUs: that of the queue with the higher number. `events` are jobs that uploads start, `submitted` those of `cytobatch submit`."
+  description = "The order of jobs if two queues want the same vCPUs: the queue with the higher number goes first. `events` are jobs that uploads start, `submitted` those of `cytobatch submit`."
   type = object({
     submitted = optional(number, 10)
     events    = optional(number, 20)
@@ -84,7 +84,7 @@ variable "queue_priority" {
 }
 
 variable "fair_share" {
-  description = "How people share the queues: `cytobatch submit` gives share_identifier; weights say who else there is (2 gets half of what 1 gets); usage older than decay_seconds counts no more; reserve is the percentage kept for those who are not there yet. Null is first in, first out."
+  description = "How people share the queues: `cytobatch submit` gives share_identifier; weights are those of further identifiers (2 gets half of what 1 gets); usage older than decay_seconds does not count; reserve is the percentage kept for identifiers without jobs. Null is first in, first out."
   type = object({
     share_identifier = optional(string, "default")
     weights          = optional(map(number), {})
@@ -114,7 +114,7 @@ variable "fair_share" {
 }
 
 variable "job_defaults" {
-  description = "What a job gets that says nothing else, as those started by events: vCPUs and memory, which must be a pair that Fargate offers, and hours until it is ended. On EC2 only the hours count, for each job gets a host."
+  description = "The size of a job that requests no other, such as those started by events: vCPUs and memory, which must be a pair that Fargate offers, and hours until it is ended. On EC2 only the hours count, because each job gets a host."
   type = object({
     vcpus         = optional(number, 2)
     memory_mib    = optional(number, 8192)
@@ -138,7 +138,7 @@ variable "job_defaults" {
 }
 
 variable "fargate_scratch_gib" {
-  description = "Scratch disk of each job on Fargate. The first 20 GiB cost nothing, the other 180 of 200 some 0.02 USD for each hour of a job; less will do where plates are smaller."
+  description = "Scratch disk of each job on Fargate. The first 20 GiB cost nothing, the other 180 of 200 some 0.02 USD for each hour of a job; smaller plates need less."
   type        = number
   default     = 200
   nullable    = false
@@ -165,7 +165,7 @@ variable "ec2" {
     error_message = "ec2: instance_types names types (m6i.2xlarge), at least one, and no families (m6i): those have hosts for several jobs, which would share a scratch volume that each counts as its own."
   }
 
-  # Nitro begins with the fifth generation, for whose disks the host's script is; a g behind the number is an ARM processor.
+  # Nitro begins with the fifth generation, and the host's script expects Nitro's disks. A g behind the number is an ARM processor.
   validation {
     condition = alltrue([
       for type in var.ec2.instance_types : !strcontains(type, ".") || can(regex("^[mr][5-9][a-fh-z]*(-flex)?[.]2xlarge$", type))
@@ -212,7 +212,7 @@ variable "security_group_ids" {
 }
 
 variable "assign_public_ip" {
-  description = "Whether jobs on Fargate get a public address in the subnets given: true where they have an internet gateway, false where they have a NAT or endpoints. In the VPC made here they do."
+  description = "Whether jobs on Fargate get a public address in the subnets given: true if these have an internet gateway, false if they have a NAT or endpoints. In the VPC made here jobs always get one."
   type        = bool
   default     = false
   nullable    = false

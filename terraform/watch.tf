@@ -1,4 +1,4 @@
-# Who is told, and what can be looked at: failed jobs, undelivered events, alarms and a dashboard.
+# Monitoring: messages on failed jobs and undelivered events, alarms, a dashboard.
 
 locals {
   all_queues = concat(values(local.queues), aws_batch_job_queue.events[*].arn)
@@ -59,7 +59,7 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = var.notification_email
 }
 
-# Failed jobs. A child of an array job does not count by itself: its parent fails with it, once.
+# Failed jobs. A child of an array job sends no message of its own: its parent fails with it, once.
 
 resource "aws_cloudwatch_event_rule" "failed" {
   name        = "${var.name}-failed"
@@ -128,7 +128,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   count = var.alarms ? 1 : 0
 
   alarm_name          = "${var.name}-dead-letters"
-  alarm_description   = "Uploads have started no job, or failed jobs were not told: the events are in the dead-letter queue, each with the reason."
+  alarm_description   = "Uploads have started no job, or messages on failed jobs were not delivered: the events are in the dead-letter queue, each with the reason."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
   dimensions          = { QueueName = aws_sqs_queue.dead_letters.name }

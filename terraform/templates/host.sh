@@ -5,7 +5,7 @@ set -euo pipefail
 # A host without its scratch volume would fill its root disk: it takes no job, and AWS Batch replaces it.
 trap 'systemctl mask --now --no-block ecs; shutdown -h now' ERR
 
-# Spot gives two minutes' notice. Jobs hear of it by SIGTERM, and may use the two minutes but for ten seconds.
+# Spot gives two minutes' notice. Jobs get SIGTERM, and have these two minutes but for ten seconds.
 cat >>/etc/ecs/ecs.config <<'CONFIG'
 ECS_ENABLE_SPOT_INSTANCE_DRAINING=true
 ECS_CONTAINER_STOP_TIMEOUT=110s
