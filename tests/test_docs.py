@@ -1,6 +1,7 @@
-"""What the documents say is what the program has."""
+"""The documents describe the program as it is: options, presets, exit codes, report keys, flags, rooms, links."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 REPORT = (ROOT / "docs" / "report.md").read_text()
 AWS = (ROOT / "docs" / "aws.md").read_text()
+DESIGN = (ROOT / "docs" / "design.md").read_text()
+PACKAGE = ROOT / "src" / "cytobatch"
+DOCUMENTS = sorted(
+    path
+    for folder in (ROOT, ROOT / "docs", ROOT / "docs" / "decisions", ROOT / "benchmarks", ROOT / "terraform")
+    for path in folder.glob("*.md")
+)
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+FENCED_CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("option", sorted(Settings.model_fields))
@@ -34,7 +44,7 @@ def test_every_option_is_in_the_readme(option: str) -> None:
     assert f"`{PREFIX}{option.upper()}`" in README
 
 
-def test_the_readme_names_no_option_that_is_not_there() -> None:
+def test_every_option_in_the_readme_exists() -> None:
     known = {option.upper() for option in Settings.model_fields}
     assert set(re.findall(f"{PREFIX}([A-Z_]+)", README)) <= known
 
@@ -45,10 +55,10 @@ def test_every_preset_is_in_the_readme(preset: PresetName) -> None:
 
 
 def test_every_class_of_error_has_a_documented_exit_code() -> None:
-    def all_below(kind: type[CytobatchError]) -> set[type[CytobatchError]]:
-        return {kind}.union(*(all_below(child) for child in kind.__subclasses__()))
+    def with_subclasses(kind: type[CytobatchError]) -> set[type[CytobatchError]]:
+        return {kind}.union(*(with_subclasses(child) for child in kind.__subclasses__()))
 
-    for kind in all_below(CytobatchError):
+    for kind in with_subclasses(CytobatchError):
         assert f"| {int(kind.exit_code)} |" in README, kind
 
 
@@ -79,3 +89,41 @@ def test_every_flag_of_aws_commands_is_documented(command: str, capsys: pytest.C
     own = {flag for flag in flags if not flag.startswith(("--empty-", "--no-")) and flag not in options}
     assert own
     assert {flag for flag in own if f"`{flag}" not in AWS and f"{flag} " not in README} <= {"--help", "--version"}
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, by GitHub's rules."""
+    headings = re.findall(r"^#+ (.*)$", FENCED_CODE.sub("", document.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_leads_to_a_file_and_a_heading(document: Path) -> None:
+    for target, anchor in LINK.findall(document.read_text()):
+        path = document.parent / target if target else document
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert pages == re.findall(r"^\| \[\d+\]\(([^)]*)\) \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert [name[:4] for name in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
+
+
+def test_every_room_is_in_the_design() -> None:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms == set(re.findall(r"^\| `(\w+)/` \|", DESIGN, re.MULTILINE))
+
+
+def test_the_layers_in_the_design_are_those_of_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    package = next(one for one in contracts if one.get("containers") == ["cytobatch"])
+    assert "```text\n" + "\n".join(package["layers"]) + "\n```" in DESIGN
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_module_in_a_document_exists(document: Path) -> None:
+    modules = set(re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", document.read_text()))
+    assert {name for name in modules if not (PACKAGE / name).exists()} == set()
