@@ -1,8 +1,8 @@
-"""Measures conversions against floors taken in the same run, and says what reached its bound.
+"""Measures conversions against floors taken in the same run, and shows which figures reach their bounds.
 
-Each piece of work runs as a process of its own, in turn with what it is compared to, so that a machine that is slower
-for a while is slower for both; medians are shown. The exit code is 1 if a bound was missed or a profile is not what a
-plain reference says.
+Each piece of work runs as a process of its own, in turn with the pieces that it is compared to, so that a machine that
+is slower for a while is slower for all of them; medians are shown. The exit code is 1 if a bound was missed or a
+profile differs from a plain reference.
 """
 
 import os
@@ -30,46 +30,46 @@ def _chosen(names: tuple[str, ...]) -> list[Case]:
     unknown = sorted(set(names) - {case.name for case in CASES})
     if unknown:
         sys.exit(f"no such case: {', '.join(unknown)}; there are {', '.join(case.name for case in CASES)}")
-    return [case for case in CASES if (case.name in names if names else not case.asked_for)]
+    return [case for case in CASES if (case.name in names if names else not case.only_by_name)]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What else is asked for on the command line."""
+class Flags:
+    """The flags of the command line."""
 
     only: Annotated[str | None, Parameter(help="Cases as csv40,sqlite40; the same as naming them.")] = None
     runs: Annotated[int, Parameter(help="Runs of each piece; the median is shown.")] = 5
-    large_runs: Annotated[int | None, Parameter(help="Runs of those at 400 sites and more; as many by default.")] = None
-    workdir: Annotated[Path | None, Parameter(help="Where plates and profiles go; a temporary folder.")] = None
-    workers: Annotated[int | None, Parameter(help="Workers of a conversion; one a CPU.")] = None
-    json: Annotated[Path | None, Parameter(help="Also write the findings here.")] = None
+    large_runs: Annotated[int | None, Parameter(help="Runs at 400 sites and more; by default as --runs.")] = None
+    workdir: Annotated[Path | None, Parameter(help="Folder of plates and profiles; by default temporary.")] = None
+    workers: Annotated[int | None, Parameter(help="Workers of a conversion; by default one a CPU.")] = None
+    json: Annotated[Path | None, Parameter(help="Also write the figures here.")] = None
 
     def options(self, folder: Path, scale: Scale) -> Options:
         workers = self.workers or os.cpu_count() or 1
         return Options(folder.resolve(), self.runs, self.large_runs or self.runs, workers, scale)
 
 
-_AS_USUAL = Asked()
+_DEFAULTS = Flags()
 
 
 @app.default
 def bench(
     *cases: str,
-    asked: Annotated[Asked, Parameter(name="*")] = _AS_USUAL,
+    flags: Annotated[Flags, Parameter(name="*")] = _DEFAULTS,
     scale: Annotated[Scale, Parameter(name="*")] = _JUMP,
 ) -> int:
-    """Measures all cases but `plate`, or those that are named."""
-    chosen = _chosen((*cases, *(asked.only.split(",") if asked.only else ())))
+    """Measure all cases but `plate`, or those that are named."""
+    chosen = _chosen((*cases, *(flags.only.split(",") if flags.only else ())))
     show = Show(Console(width=None if sys.stdout.isatty() else 160))
     with ExitStack() as stack:
-        folder = asked.workdir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-bench-")))
-        session = Session(asked.options(folder, scale), show)
+        folder = flags.workdir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-bench-")))
+        session = Session(flags.options(folder, scale), show)
         for number, case in enumerate(chosen):
             _run(case, session)
             session.drop_all_but({plate for later in chosen[number + 1 :] for plate in later.plates})
     show.summary(session.findings)
-    if asked.json:
-        write_json(session.findings, asked.json)
+    if flags.json:
+        write_json(session.findings, flags.json)
     return 0 if all(one.held for one in session.findings) else 1
 
 
@@ -80,7 +80,7 @@ def _run(case: Case, session: Session) -> None:
         case.run(session, case.name)
     except PieceFailedError as error:
         session.show.note(str(error))
-        session.found(Finding(case.name, "the case", "failed", "finishes", held=False))
+        session.add(Finding(case.name, "the case", "failed", "finishes", held=False))
     for finding in session.findings[before:]:
         session.show.held(finding)
 

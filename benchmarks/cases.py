@@ -1,4 +1,4 @@
-"""The cases: what is measured against what, and what each must reach."""
+"""The cases: what is measured, what it is compared to, and its bound."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,42 +18,42 @@ _MEMORY_WORKERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case by its name, the plates that it needs, and what it does; one that is `asked_for` runs if it is named."""
+    """A case: its name, the plates that it needs, and its work. `only_by_name`: it runs only if it is named."""
 
     name: str
     title: str
     plates: tuple[PlateName, ...]
     run: Callable[[Session, str], None]
-    asked_for: bool = False
+    only_by_name: bool = False
 
 
 def against_floor(plate: PlateName, bound: float) -> Callable[[Session, str], None]:
-    """Converting a plate, against the floor under it."""
+    """Return the case that compares the conversion of a plate with its floor."""
 
     def run(session: Session, case: str) -> None:
         runs = session.runs(plate)
         convert, floor = in_turn([session.convert(plate), session.floor(plate)], runs)
         session.show.case(case, [Row("convert", convert), Row("floor", floor)])
-        session.found(at_most(case, "wall over the floor", convert.over(floor).wall, bound))
+        session.add(at_most(case, "wall over the floor", convert.over(floor).wall, bound))
         session.guard(case, plate, session.out(plate))
 
     return run
 
 
 def large(plate: PlateName) -> Callable[[Session, str], None]:
-    """A plate larger than memory may be, against the floor under it, and its peak."""
+    """Return the case that compares a plate that exceeds the memory bound with its floor, and measures its peak."""
 
     def run(session: Session, case: str) -> None:
         against_floor(plate, 1.3)(session, case)
         (took,) = in_turn([session.convert(plate, _MEMORY_WORKERS)], 1)
         session.show.case(f"{case}, {_MEMORY_WORKERS} workers", [Row("convert", took)])
-        session.found(at_most(case, "peak", took.median.peak / _GIB, 1.5, " GiB"))
+        session.add(at_most(case, "peak", took.median.peak / _GIB, 1.5, " GiB"))
 
     return run
 
 
 def memory(session: Session, case: str) -> None:
-    """Peaks at few sites and at many."""
+    """Measure the peaks at 40 and at 400 sites."""
     plates = (PlateName.CSV_LARGE, PlateName.CSV)
     took: list[Runs] = []
     for plate in plates:
@@ -62,39 +62,39 @@ def memory(session: Session, case: str) -> None:
     for plate, runs in zip(plates, took, strict=True):
         session.show.case(case, [Row(f"convert {plate}", runs)])
     many, few = (runs.median.peak for runs in took)
-    session.found(at_most(case, "peak at 400 sites over that at 40", many / few, 1.15))
-    session.found(at_most(case, "peak, the larger of the two", max(many, few) / _GIB, 1.5, " GiB"))
+    session.add(at_most(case, "peak at 400 sites over that at 40", many / few, 1.15))
+    session.add(at_most(case, "peak, the larger of the two", max(many, few) / _GIB, 1.5, " GiB"))
 
 
 def memory_limit(session: Session, case: str) -> None:
-    """400 sites in 3 GiB. A process that may not have more memory fails, and so does the case."""
+    """Convert 400 sites within 3 GiB. If the process needs more memory it fails, and so does the case."""
     plate = PlateName.CSV_LARGE
     work = session.convert(plate)
     bounded = limit.bounded(work)
     (took,) = in_turn([bounded.work], 1)
     session.show.case(f"{case}: {bounded.how}", [Row("convert", took)])
-    session.found(Finding(case, f"400 sites within 3 GiB ({bounded.how})", "finished", "finishes", held=True))
+    session.add(Finding(case, f"400 sites within 3 GiB ({bounded.how})", "finished", "finishes", held=True))
     session.guard(case, plate, session.out(plate))
 
 
 def workers(session: Session, case: str) -> None:
-    """Two workers against one. A small plate shows what one thread does alone, at its beginning and its end."""
+    """Compare two workers with one. A small plate shows the single-threaded parts at the start and the end."""
     for plate, sites in ((PlateName.CSV, 40), (PlateName.CSV_LARGE, 400)):
         runs = session.more_runs(plate)
         one, two = in_turn([session.convert(plate, 1), session.convert(plate, 2)], runs)
         session.show.case(f"{case}, {sites} sites", [Row("1 worker", one), Row("2 workers", two)])
-        session.found(at_least(case, f"speed-up of 2 workers over 1, {sites} sites", one.over(two).wall, 1.7))
+        session.add(at_least(case, f"speed-up of 2 workers over 1, {sites} sites", one.over(two).wall, 1.7))
         session.guard(case, plate, session.out(plate))
 
 
 def size(session: Session, case: str) -> None:
-    """The profile's bytes against those of the same table by pyarrow's defaults."""
+    """Compare the profile's bytes with those of the same table written by pyarrow."""
     plate = PlateName.CSV
     out, plain = session.out(plate), session.out(plate).with_suffix(".plain.parquet")
     rewrite = piece("rewrite", "rewrite", out, plain, scratch=session.scratch)
     convert, written = in_turn([session.convert(plate), rewrite], 1)
     session.show.case(case, [Row("convert", convert), Row("pyarrow writes the table", written)])
-    session.found(_smaller(case, out, plain))
+    session.add(_smaller(case, out, plain))
     session.guard(case, plate, out)
 
 
@@ -114,7 +114,7 @@ CASES = (
     Case("limit", "400 sites in 3 GiB", (PlateName.CSV_LARGE,), memory_limit),
     Case("sqlite40", "SQLite, 40 sites", (PlateName.SQLITE,), against_floor(PlateName.SQLITE, 1.3)),
     Case("sqlite400", "SQLite, 400 sites", (PlateName.SQLITE_LARGE,), large(PlateName.SQLITE_LARGE)),
-    Case("plate", "CSV, a plate of 3,456 sites", (PlateName.CSV_WHOLE,), large(PlateName.CSV_WHOLE), asked_for=True),
+    Case("plate", "CSV, a plate of 3,456 sites", (PlateName.CSV_WHOLE,), large(PlateName.CSV_WHOLE), only_by_name=True),
     Case("tall", "one whole-plate CSV folder", (PlateName.TALL,), against_floor(PlateName.TALL, 1.5)),
     Case(
         "tall-shuffled",
@@ -124,4 +124,4 @@ CASES = (
     ),
     Case("start", "a tiny plate, whole process", (PlateName.TINY,), measure_start),
 )
-"""In the order in which they run: those that share a plate, and measured pieces, follow each other."""
+"""The cases in their order. Cases that share a plate follow each other."""

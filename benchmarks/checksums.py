@@ -1,7 +1,7 @@
-"""Checksums of a table's columns, exact for floats and the same in whatever order the rows come.
+"""Checksums of a table's columns, exact for floats and independent of the order of rows.
 
-A value's 64 bits are multiplied by an odd number that comes from the key of its row, and summed modulo 2**64: a value
-that stands in another's row changes the sum as a wrong value does.
+A value's 64 bits are multiplied by an uneven number that is derived from the key of its row, and summed modulo 2**64. A
+value in the wrong row changes the sum as a wrong value does.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _SHIFT = np.uint64(31)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What is known of a column: its type, how many nulls it has, and the weighted sum of its values."""
+    """A column's type, number of nulls, and weighted sum of its values."""
 
     kind: str
     nulls: int = 0
@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(slots=True)
 class Checksums:
-    """Rows and columns of a table that comes in pieces."""
+    """The checksums of a table that is added in chunks."""
 
     rows: int = 0
     columns: dict[str, Column] = field(default_factory=dict)
@@ -46,21 +46,21 @@ class Checksums:
             self.columns[name] = Column(known.kind, known.nulls + values.null_count, total % 2**64)
 
     def differences(self, other: "Checksums") -> list[str]:
-        """In words, where another table is not this one."""
-        found = [] if self.rows == other.rows else [f"{other.rows} rows in place of {self.rows}"]
-        found += [f"column {name} is missing" for name in self.columns if name not in other.columns]
-        found += [f"column {name} is not of the source" for name in other.columns if name not in self.columns]
+        """Return one line for each difference of another table from this one."""
+        differences = [] if self.rows == other.rows else [f"{other.rows} rows in place of {self.rows}"]
+        differences += [f"column {name} is missing" for name in self.columns if name not in other.columns]
+        differences += [f"column {name} is not of the source" for name in other.columns if name not in self.columns]
         for name in self.columns.keys() & other.columns.keys():
             one, two = self.columns[name], other.columns[name]
             if one != two:
-                found.append(f"column {name} differs: {two} in place of {one}")
-        return sorted(found)
+                differences.append(f"column {name} differs: {two} in place of {one}")
+        return sorted(differences)
 
 
 def _weights(table: pa.Table) -> Words:
-    """An odd number for each row, from its key."""
+    """Return an uneven number for each row, derived from its key: uint64, (rows,)."""
     mixed = np.zeros(table.num_rows, np.uint64)
-    # A table without one of the keys has the others' weights: its checksums differ, and the column is named missing.
+    # If a key is missing, the weights come from the other keys: checksums differ, and the key is reported as missing.
     for name in (key for key in _KEYS if key in table.column_names):
         mixed = _mix(mixed + _bits(table[name].combine_chunks()) + _NULL)
     return mixed | np.uint64(1)
@@ -73,7 +73,7 @@ def _mix(words: Words) -> Words:
 
 
 def _bits(values: pa.Array) -> Words:
-    """The 64 bits of each value; of a text, those of its digest."""
+    """Return the 64 bits of each value, for text those of its digest: uint64, (rows,)."""
     if pa.types.is_floating(values.type):
         own = values.cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False).view(np.uint64)
     elif pa.types.is_integer(values.type):

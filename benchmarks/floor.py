@@ -1,7 +1,7 @@
-"""The floor under a conversion: reading all of a plate once with its schema known, and writing the same Parquet.
+"""The floor of a conversion: read all of a plate once with its schema known, and write the same Parquet.
 
-No cytobatch in the reading: pyarrow's CSV reader with all cores, and DuckDB's `sqlite_scan`. The writer is
-cytobatch's, with all cores too, so that the bytes are the same.
+The readers are pyarrow's CSV reader with all cores, and DuckDB's `sqlite_scan`. The writer is cytobatch's, with all
+cores too, so that the bytes are the same.
 """
 
 import os
@@ -29,8 +29,10 @@ Read = Callable[[], None]
 
 
 def csv_reading(plate: Path) -> Read:
-    """Reads each file once. Many files are read side by side by one core each, which is up to twice as fast as one
-    after the other by all cores; a few large ones one after the other by all cores.
+    """Return the work that reads each file once.
+
+    Many files are read side by side, one core each, which is up to twice as fast as one after the other with all cores.
+    A few large files are read one after the other with all cores.
     """
     paths = [path for name in _TABLES for path in sorted(plate.rglob(f"{name}.csv"))]
     options = {name: convert_options(header(next(plate.rglob(f"{name}.csv")))) for name in _TABLES}
@@ -50,7 +52,7 @@ def csv_reading(plate: Path) -> Read:
 
 
 def sqlite_reading(plate: Path) -> Read:
-    """Scans each table once to Arrow."""
+    """Return the work that scans each table once to Arrow."""
     path = str(next(plate.glob("*.sqlite"))).replace("'", "''")
     extensions = Path(duckdb_extension_sqlite_scanner.__file__).parent / "extensions"
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -66,10 +68,10 @@ def sqlite_reading(plate: Path) -> Read:
 
 
 def write_again(profile: Path, target: Path, watch: Stopwatch) -> None:
-    """Writes the profile that a conversion wrote, row group by row group from memory; only the writing is timed.
+    """Write the profile of a conversion again, row group by row group from memory; only the writing is timed.
 
-    A row group is read back while the watch stands still, so that 400 sites do not need the memory that their
-    profile would take as a whole.
+    A row group is read back while the stopwatch is stopped, so that 400 sites do not need the memory of their whole
+    profile.
     """
     source = pq.ParquetFile(profile)
     with Executor(os.cpu_count() or 1) as workers, ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Bounding the memory of a piece of work: by a cgroup where systemd makes one, else by RLIMIT_DATA."""
+"""A memory bound for a piece of work: a cgroup where systemd makes one, else RLIMIT_DATA."""
 
 import shutil
 import subprocess
@@ -11,14 +11,14 @@ BYTES = 3 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """A piece of work that may not have more memory, and what sees to it."""
+    """A piece of work with a memory bound, and the mechanism that enforces it."""
 
     work: Piece
     how: str
 
 
 def bounded(work: Piece) -> Bounded:
-    """The piece with a bound. RLIMIT_DATA is the harder one: it counts what is reserved, not what is resident."""
+    """Return the piece with a bound. RLIMIT_DATA is stricter: it counts reserved memory, not resident memory."""
     scope = ("systemd-run", "--user", "--scope", "--quiet", "-p", f"MemoryMax={BYTES}", "-p", "MemorySwapMax=0", "--")
     label = f"{work.label} in 3 GiB"
     if _works((*scope, "true")):

@@ -1,4 +1,4 @@
-"""Running pieces of work as processes of their own, in turn, and what they took."""
+"""Runs pieces of work as processes of their own, in turn, and measures them."""
 
 import json
 import math
@@ -26,7 +26,7 @@ class PieceFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Seconds of wall and CPU (of the process and its children), and the most memory of all of them, in bytes."""
+    """Seconds of wall and CPU (of the process and its children), and the peak memory of all of them, in bytes."""
 
     wall: float
     cpu: float
@@ -35,7 +35,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A command that does one piece of work. A `whole` process is timed from outside, others time themselves."""
+    """A command that does one piece of work. A `whole` process is timed from outside; others time themselves."""
 
     label: str
     command: tuple[str, ...]
@@ -45,22 +45,22 @@ class Piece:
 
 
 def piece(label: str, *arguments: object, scratch: Path, environment: Sequence[tuple[str, str]] = ()) -> Piece:
-    """A piece of `work.py`."""
+    """Return a piece of `work.py`."""
     command = (sys.executable, _WORK, *map(str, arguments), "--scratch", str(scratch))
     return Piece(label, command, tuple(environment))
 
 
-def environment_of(said: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
-    """The environment without its owner's settings of what is measured, and with what is said here."""
+def environment_of(variables: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
+    """Return the environment without the user's own settings of the measured programs, plus `variables`."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return own | {"PYTHONHASHSEED": "0", **dict(said)}
+    return own | {"PYTHONHASHSEED": "0", **dict(variables)}
 
 
 class TreeWatch(threading.Thread):
-    """Looks at a process and all that came from it until it is told to stop. Sees nothing where /proc is not.
+    """Samples memory and CPU of a process and its descendants until `stop`. Without /proc it samples nothing.
 
-    They are known by a mark in their environment: a process that leaves its parent behind is still one of them, as are
-    the workers that CytoTable starts.
+    A mark in the environment identifies them, so that a process whose parent has ended still counts, as do the workers
+    that CytoTable starts.
     """
 
     def __init__(self, process: int, mark: str) -> None:
@@ -68,30 +68,30 @@ class TreeWatch(threading.Thread):
         self.peak = 0
         self._root = str(process)
         self._mark = f"{_MARK}={mark}".encode()
-        self._strangers: set[str] = set()
+        self._unrelated: set[str] = set()
         self._cpu: dict[str, float] = {self._root: 0.0}
         self._stop_now = threading.Event()
 
     @property
     def below(self) -> float:
-        """CPU seconds of all but the first process, as far as they were seen."""
+        """CPU seconds of all but the first process, as of the last sample."""
         return sum(seconds for process, seconds in self._cpu.items() if process != self._root)
 
     def run(self) -> None:
         while not self._stop_now.wait(_EVERY):
-            self._look_for_more()
+            self._find_processes()
             self.peak = max(self.peak, sum(map(_resident, self._cpu)))
             self._cpu |= {process: max(_cpu(process), seconds) for process, seconds in self._cpu.items()}
 
-    def _look_for_more(self) -> None:
+    def _find_processes(self) -> None:
         for entry in os.scandir("/proc") if Path("/proc/self/environ").exists() else ():
             name = entry.name
-            if name.isdigit() and name not in self._cpu and name not in self._strangers:
-                environment = _said(name, "environ").split(b"\0")
+            if name.isdigit() and name not in self._cpu and name not in self._unrelated:
+                environment = _read_proc(name, "environ").split(b"\0")
                 if self._mark in environment:
                     self._cpu[name] = 0.0
-                elif any(environment):  # one that is just becoming another program says nothing yet
-                    self._strangers.add(name)
+                elif any(environment):  # during exec the environment is empty
+                    self._unrelated.add(name)
 
     def stop(self) -> None:
         self._stop_now.set()
@@ -99,27 +99,27 @@ class TreeWatch(threading.Thread):
 
 
 def _resident(process: str) -> int:
-    words = _said(process, "statm").split()
+    words = _read_proc(process, "statm").split()
     return int(words[1]) * resource.getpagesize() if words else 0
 
 
 def _cpu(process: str) -> float:
-    # The second field is the program's name in brackets, which may hold blanks.
-    words = _said(process, "stat").rpartition(b")")[2].split()
+    # The second field is the program's name in brackets, which may contain blanks.
+    words = _read_proc(process, "stat").rpartition(b")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") if words else 0.0
 
 
-def _said(process: str, what: str) -> bytes:
-    """What /proc says of a process; nothing when it is gone, or another user's."""
+def _read_proc(process: str, name: str) -> bytes:
+    """Return a file of /proc about a process; empty if it has ended, or is another user's."""
     try:
-        return Path(f"/proc/{process}/{what}").read_bytes()
+        return Path(f"/proc/{process}/{name}").read_bytes()
     except OSError:
         return b""
 
 
 def measured(work: Piece) -> Figures:
-    """Runs a piece once. Raises PieceFailedError."""
-    # What an earlier piece has left to be written to disk is not this one's.
+    """Run a piece once. Raises PieceFailedError if it fails."""
+    # Data that an earlier piece left to be written to disk must not count for this one.
     os.sync()
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     mark = uuid.uuid4().hex
@@ -132,7 +132,7 @@ def measured(work: Piece) -> Figures:
         text=True,
     )
     watch = TreeWatch(process.pid, mark)
-    # Watching takes time from what is watched: those that time themselves are one process and tell their own peak.
+    # Sampling slows the sampled process. A piece that times itself is one process and prints its own peak.
     if work.whole:
         watch.start()
     output, errors = process.communicate()
@@ -145,27 +145,28 @@ def measured(work: Piece) -> Figures:
     if work.whole:
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Figures(wall, cpu, watch.peak)
-    told = json.loads(output.splitlines()[-1])
-    # Of its children a process knows only those that it has waited for.
-    return Figures(told["wall"], told["own"] + max(told["children"], watch.below), max(told["peak"], watch.peak))
+    figures = json.loads(output.splitlines()[-1])
+    # A process knows the CPU seconds only of those children that it has waited for.
+    cpu = figures["own"] + max(figures["children"], watch.below)
+    return Figures(figures["wall"], cpu, max(figures["peak"], watch.peak))
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What each run of a piece took. Of several pieces that were run in turn, the first runs belong together."""
+    """The figures of each run of a piece. For pieces that ran in turn, equal indexes are one round."""
 
     each: tuple[Figures, ...]
 
     @property
     def median(self) -> Figures:
-        """The median of each figure by itself."""
+        """The median of each figure."""
         names = ("wall", "cpu", "peak")
         return Figures(**{name: statistics.median(getattr(one, name) for one in self.each) for name in names})
 
     def over(self, *others: "Runs") -> Figures:
-        """How many times as much it took as the one of the others that took most: the median over the rounds.
+        """Return the ratio to the largest of the others in each round: the median over the rounds.
 
-        A machine that is slow for a while is slow for all pieces of a round, so their ratio varies less than they do.
+        A machine that is slow for a while is slow for all pieces of a round, so that ratios vary less than times.
         """
         rounds = zip(self.each, *(other.each for other in others), strict=True)
         return Runs(tuple(_times(own, beside) for own, *beside in rounds)).median
@@ -180,6 +181,6 @@ def _times(own: Figures, beside: Sequence[Figures]) -> Figures:
 
 
 def in_turn(pieces: Sequence[Piece], runs: int) -> list[Runs]:
-    """So many runs of each piece, taken in turn."""
+    """Run each piece `runs` times, in turn."""
     rounds = [[measured(one) for one in pieces] for _ in range(runs)]
     return [Runs(tuple(each)) for each in zip(*rounds, strict=True)]

@@ -1,9 +1,9 @@
-"""One measured piece of work of a peer. Knows nothing of cytobatch, since CytoTable has an environment of its own.
+"""One measured piece of work of a peer. It does not import cytobatch, because CytoTable has its own environment.
 
     peer_work.py cytotable|pandas|duckdb PLATE OUT [CHUNK_SIZE]
     peer_work.py extensions
 
-Imports are not timed. Prints its figures as one line of JSON.
+Imports are not timed. The figures are printed as one line of JSON.
 """
 
 import importlib
@@ -20,24 +20,24 @@ _COMPARTMENTS = ("Cells", "Nuclei")
 
 
 def cytotable(plate: str, out: str, chunk_size: int | None) -> Work:
-    """CytoTable as its manual has it; without a chunk size, with the one of its preset."""
+    """Return CytoTable's conversion as in its manual; without a chunk size, with that of its preset."""
     convert = importlib.import_module("cytotable").convert
-    said = {"chunk_size": chunk_size} if chunk_size else {}
+    options = {"chunk_size": chunk_size} if chunk_size else {}
 
     def work() -> None:
-        convert(source_path=plate, dest_path=out, source_datatype="csv", preset="cellprofiler_csv", **said)
+        convert(source_path=plate, dest_path=out, source_datatype="csv", preset="cellprofiler_csv", **options)
 
     return work
 
 
 def pandas(plate: str, out: str, _chunk_size: int | None) -> Work:
-    """read_csv of each file, concat of each table, merge by keys, to_parquet."""
+    """Return read_csv of each file, concat of each table, merge by keys, to_parquet."""
     pd: Any = importlib.import_module("pandas")
 
     def table(name: str) -> Any:
         paths = sorted(Path(plate).glob(f"*/{name}.csv"))
-        found = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
-        return found.rename(columns={column: f"{name}_{column}" for column in found if column != "ImageNumber"})
+        rows = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+        return rows.rename(columns={column: f"{name}_{column}" for column in rows if column != "ImageNumber"})
 
     def work() -> None:
         profile = table("Cytoplasm").merge(table("Image"), on="ImageNumber", how="left")
@@ -50,7 +50,7 @@ def pandas(plate: str, out: str, _chunk_size: int | None) -> Work:
 
 
 def duckdb(plate: str, out: str, _chunk_size: int | None) -> Work:
-    """One statement: globs read, tables joined, Parquet written. Columns of one name in two tables get a number."""
+    """Return one statement that reads globs, joins tables and writes Parquet. Repeated column names get a number."""
     connection = importlib.import_module("duckdb").connect()
 
     def table(name: str) -> str:
@@ -72,7 +72,7 @@ def duckdb(plate: str, out: str, _chunk_size: int | None) -> Work:
 
 
 def install_extensions() -> None:
-    """DuckDB's extensions that came as wheels, for those who would download them while they run."""
+    """Install DuckDB's extensions from wheels, because CytoTable would download them while it runs."""
     connection = importlib.import_module("duckdb").connect()
     for path in sorted(Path(sys.prefix).rglob("*.duckdb_extension")):
         connection.execute(f"INSTALL '{path}'")
@@ -84,13 +84,13 @@ def main() -> None:
         install_extensions()
         return
     plate, out, *rest = arguments
-    # CytoTable refuses to replace what the run before wrote.
+    # CytoTable refuses to replace the file of an earlier run.
     Path(out).unlink(missing_ok=True)
     peers = {"cytotable": cytotable, "pandas": pandas, "duckdb": duckdb}
     work, watch = peers[name](plate, out, int(rest[0]) if rest else None), Stopwatch()
     with watch.running():
         work()
-    watch.tell()
+    watch.print_figures()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ _WELLS = 384
 
 
 class PlateName(StrEnum):
-    """What there is to convert."""
+    """The plates that can be converted."""
 
     CSV = "csv40"
     CSV_LARGE = "csv400"
@@ -33,7 +33,7 @@ class PlateName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large plates are: JUMP's features, cells and 40 or 400 sites, or all of a plate's, but for tests.
+    """The sizes of plates. By default they have JUMP's features and cells, and 40, 400 or all sites of a plate.
 
     SQLite has fewer features because its tables end at 2,000 columns.
     """
@@ -50,9 +50,10 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class BenchPlate:
-    """A plate and how it is stored: a folder a site, one file, or (with an order of rows) one folder for all.
+    """A plate and its storage: a folder for each site, one file, or (with an order of rows) one folder for all.
 
-    With `distinct` only so many sites have tables of their own, and the others theirs: a whole plate fits the disk.
+    With `distinct`, that number of sites have tables of their own, and the others link to these: a whole plate fits the
+    disk.
     """
 
     kind: PlateFormat
@@ -71,14 +72,14 @@ class BenchPlate:
     def _write_repeated(self, folder: Path, distinct: int) -> None:
         sites = self.made.site_list()
         for site in sites:
-            place, other = folder / site.folder, sites[site.index % distinct]
-            place.mkdir(parents=True)
-            write_csv(replace(site, cells=other.cells).image(), place / "Image.csv")
+            target, other = folder / site.folder, sites[site.index % distinct]
+            target.mkdir(parents=True)
+            write_csv(replace(site, cells=other.cells).image(), target / "Image.csv")
             for name in COMPARTMENTS:
                 if other is site:
-                    write_csv(site.compartment(name), place / f"{name}.csv")
+                    write_csv(site.compartment(name), target / f"{name}.csv")
                 else:
-                    (place / f"{name}.csv").hardlink_to(folder / other.folder / f"{name}.csv")
+                    (target / f"{name}.csv").hardlink_to(folder / other.folder / f"{name}.csv")
 
     def _cells(self) -> int:
         sites = self.made.site_list()
@@ -90,12 +91,12 @@ class BenchPlate:
 
 
 def _sites_a_well(sites: int) -> int:
-    """The most sites in a well, up to nine, that fill all wells alike."""
+    """Return the largest number of sites in a well, up to nine, that fills all wells equally."""
     return max(number for number in range(1, 10) if sites % number == 0)
 
 
 def sites_plate(sites: int, cells: int, features: int) -> SyntheticPlate:
-    """A plate of so many sites, each of which has about as many cells."""
+    """Return a plate with a number of sites, each of which has about `cells` cells."""
     each = _sites_a_well(sites)
     return SyntheticPlate(wells=sites // each, sites=each, cells=cells, features=features, empty_site=False)
 
@@ -108,7 +109,7 @@ def _tall(scale: Scale) -> SyntheticPlate:
 
 
 def bench_plate(name: PlateName, scale: Scale) -> BenchPlate:
-    """What a plate is made of. In the tall ones parents have numbers of their own, so that only keys join them."""
+    """Return a plate by its name. In tall plates parents have numbers of their own, so that only keys join them."""
     match name:
         case PlateName.CSV | PlateName.CSV_LARGE | PlateName.CSV_WHOLE:
             plate = sites_plate(_sites(name, scale), scale.cells, scale.csv_features)
@@ -132,5 +133,5 @@ def _sites(name: PlateName, scale: Scale) -> int:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Return the bytes of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,4 +1,4 @@
-"""A proxy before a server over HTTP, which notes what is asked of it, and answers some of it itself; for tests, too."""
+"""A proxy before an HTTP server that records requests and can answer some of them itself. Tests use it, too."""
 
 import http.client
 import threading
@@ -14,9 +14,9 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: its path as it was before it was encoded, its query, and its headers by their lower-case names.
+    """A request: its decoded path, its query, and its headers by their lower-case names.
 
-    `answered` are the bytes of the answer's body.
+    `answered` is the number of bytes in the response's body.
     """
 
     method: str
@@ -27,12 +27,12 @@ class Asked:
 
     @property
     def key(self) -> str:
-        """The key of the object that it names; empty where it is about a bucket."""
+        """The key of the requested object; empty if the request is about a bucket."""
         return self.path.removeprefix("/").partition("/")[2]
 
     @property
     def span(self) -> str:
-        """The bytes that it wants; empty where it wants all."""
+        """The requested range of bytes; empty for the whole object."""
         return self.headers.get("range", "").removeprefix("bytes=")
 
     @property
@@ -42,7 +42,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer of the proxy's own; cut short, if it promises `missing` bytes more than it has."""
+    """A response of the proxy itself. With `missing`, its Content-Length promises that many bytes more than it has."""
 
     status: int
     body: bytes = b""
@@ -50,17 +50,17 @@ class Answer:
 
 
 Answering = Callable[[Asked], Answer | None]
-"""What the proxy answers itself; None is for the server behind it."""
+"""Returns the proxy's own response to a request, or None to pass the request to the server."""
 
 
 def gets(asked: Iterable[Asked]) -> list[Asked]:
-    """Those that are GETs of objects."""
+    """Return the requests that are GETs of objects."""
     return [one for one in asked if one.method == "GET" and one.key]
 
 
 @contextmanager
 def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str, list[Asked]]]:
-    """Within it, a proxy before the server at `url`, and what was asked of it."""
+    """Run a proxy before the server at `url`; yield its URL and the list of requests, which grows."""
     asked: list[Asked] = []
     behind = urlsplit(url).netloc
 
@@ -71,7 +71,7 @@ def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str
             try:
                 super().handle_one_request()
             except ConnectionError:
-                # Who asked has heard enough.
+                # The client has closed the connection.
                 self.close_connection = True
 
         def _pass_on(self) -> None:
@@ -82,7 +82,7 @@ def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str
             own = answering(one)
             if own is not None:
                 asked.append(replace(one, answered=len(own.body)))
-                self._tell(own.status, {"Content-Length": str(len(own.body) + own.missing)}, own.body)
+                self._send(own.status, {"Content-Length": str(len(own.body) + own.missing)}, own.body)
                 self.close_connection = self.close_connection or own.missing > 0
                 return
             connection = http.client.HTTPConnection(behind)
@@ -90,23 +90,25 @@ def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str
                 connection.request(self.command, self.path, body, dict(self.headers))
                 answer = connection.getresponse()
                 content = answer.read()
-                # Before it is sent: who has all of the answer finds it here.
+                # Recorded before it is sent, so that a client with the whole response finds it recorded.
                 asked.append(replace(one, answered=len(content)))
-                told = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP}
-                if "content-length" not in {name.lower() for name in told}:
-                    told["Content-Length"] = str(len(content))
-                self._tell(answer.status, told, content)
+                response_headers = {
+                    name: value for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP
+                }
+                if "content-length" not in {name.lower() for name in response_headers}:
+                    response_headers["Content-Length"] = str(len(content))
+                self._send(answer.status, response_headers, content)
             finally:
                 connection.close()
 
-        def _tell(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
             self.send_response_only(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815  http.server's names
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815  the names are those of http.server
 
         def log_message(self, *_: Any) -> None:
             pass

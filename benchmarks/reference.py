@@ -1,7 +1,7 @@
-"""A plain, slow reference for made-up plates: what a conversion must hold, worked out without cytobatch.
+"""A plain, slow reference for synthetic plates: the expected profile, computed without cytobatch.
 
-Tables are read with pyarrow's CSV reader or the standard library's sqlite3, joined by dictionaries of keys, and named
-as a profile names its columns. A profile and its reference are compared by rows and by a checksum of each column.
+Tables are read with pyarrow's CSV reader or the standard library's sqlite3, joined by dictionaries of keys, and their
+columns get the names of a profile. A profile and its reference are compared by rows and by a checksum of each column.
 """
 
 import sqlite3
@@ -32,7 +32,7 @@ app = App(name="reference", help=__doc__)
 
 
 def csv_exports(plate: Path) -> Iterator[Tables]:
-    """The tables of each folder; where there are several, with the CRC-32 of its image table as TableNumber."""
+    """Yield the tables of each folder; if there are several, with the CRC-32 of the image table as TableNumber."""
     folders = sorted(path.parent for path in plate.rglob("Image.csv"))
     for folder in folders:
         tables = {name: _read_csv(folder / f"{name}.csv") for name in _NAMES}
@@ -50,7 +50,7 @@ def _read_csv(path: Path) -> pa.Table:
 
 
 def sqlite_export(path: Path) -> Tables:
-    """The tables of a file, without their own name in front of their columns."""
+    """Return the tables of a file; columns lose the prefix with the table's name."""
     with closing(sqlite3.connect(path)) as connection:
         return {name: _read_sqlite(connection, name) for name in _NAMES}
 
@@ -60,31 +60,31 @@ def _read_sqlite(connection: sqlite3.Connection, name: str) -> pa.Table:
     columns = [column[0].removeprefix(f"{name}_") for column in cursor.description]
     types = [pa.string() if column == _TABLE_NUMBER else column_type(column) for column in columns]
     schema = pa.schema(list(zip(columns, types, strict=True)))
-    pieces = []
+    chunks = []
     while rows := cursor.fetchmany(_FETCHED_ROWS):
         values = zip(*rows, strict=True)
         arrays = [pa.array(column, kind) for column, kind in zip(values, types, strict=True)]
-        pieces.append(pa.Table.from_arrays(arrays, schema=schema))
-    return pa.concat_tables(pieces) if pieces else schema.empty_table()
+        chunks.append(pa.Table.from_arrays(arrays, schema=schema))
+    return pa.concat_tables(chunks) if chunks else schema.empty_table()
 
 
 def _keys(table: pa.Table, number: str | None) -> list[tuple[object, ...]]:
-    """What tells a row of one export from the others: TableNumber if there is one, image, and a number of objects."""
+    """Return the key of each row of an export: TableNumber if there is one, image, and an object number."""
     names = [_TABLE_NUMBER] if _TABLE_NUMBER in table.column_names else []
     names += ["ImageNumber"] + ([number] if number else [])
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
 def _fitting(base: pa.Table, own: str | None, other: pa.Table, its: str | None) -> pa.Table:
-    """The row of the other table for each row of the base; nulls where there is none."""
-    places = {key: row for row, key in enumerate(_keys(other, its))}
-    if len(places) != other.num_rows:
+    """Return the matching row of another table for each row of the base; nulls where no row matches."""
+    row_of = {key: row for row, key in enumerate(_keys(other, its))}
+    if len(row_of) != other.num_rows:
         raise ValueError("the plate has one key twice")
-    return other.combine_chunks().take(pa.array([places.get(key) for key in _keys(base, own)], pa.int64()))
+    return other.combine_chunks().take(pa.array([row_of.get(key) for key in _keys(base, own)], pa.int64()))
 
 
 def joined(tables: Tables, *, database: bool) -> pa.Table:
-    """The profile of one export."""
+    """Return the profile of one export."""
     base = tables[_BASE]
     parts = {_BASE: base, "Image": _fitting(base, None, tables["Image"], None)}
     for parent in _PARENTS:
@@ -99,7 +99,7 @@ def joined(tables: Tables, *, database: bool) -> pa.Table:
 
 
 def _profile_names(table: str, column: str, *, database: bool) -> tuple[str, ...]:
-    """What a profile calls a column: none, one or two names."""
+    """Return the names of a source column in a profile: zero, one or two."""
     if column in ("ImageNumber", _TABLE_NUMBER):
         return (f"Metadata_{column}",) if table == _BASE else ()
     if table == "Image":
@@ -124,26 +124,26 @@ def _image_names(column: str, *, database: bool) -> tuple[str, ...]:
 
 
 def expected(plate: Path) -> Checksums:
-    """The checksums that a profile of the plate must have."""
-    found = Checksums()
+    """Return the checksums that a profile of the plate must have."""
+    checksums = Checksums()
     database = next(plate.glob("*.sqlite"), None)
     for tables in [sqlite_export(database)] if database else csv_exports(plate):
-        found.add(joined(tables, database=database is not None))
-    return found
+        checksums.add(joined(tables, database=database is not None))
+    return checksums
 
 
 def reached(profile: Path) -> Checksums:
-    """The checksums that a profile has."""
-    found = Checksums()
+    """Return the checksums of a profile."""
+    checksums = Checksums()
     file = pq.ParquetFile(profile)
     for number in range(file.num_row_groups):
-        found.add(file.read_row_group(number))
-    return found
+        checksums.add(file.read_row_group(number))
+    return checksums
 
 
 @app.default
 def compare(plate: Path, profile: Path) -> int:
-    """Says in what a profile differs from its reference; the exit code is 1 if it does."""
+    """Print the differences of a profile from its reference; the exit code is 1 if there are any."""
     reference = expected(plate)
     differences = reference.differences(reached(profile))
     for line in differences[:_SHOWN]:

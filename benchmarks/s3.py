@@ -1,4 +1,4 @@
-"""The case of a source in S3: MiniStack on loopback, and a proxy before it that counts what is fetched."""
+"""The case of a source in S3: MiniStack on loopback, and a proxy before it that counts the fetched bytes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ _SOURCE = f"s3://{_BUCKET}/{_PREFIX}"
 
 
 def upload(plate: Path, url: str) -> dict[str, int]:
-    """Puts a plate into the bucket; the size of each object by its key."""
-    said = {name.lower(): value for name, value in _CREDENTIALS if name != "AWS_DEFAULT_REGION"}
-    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **said)
+    """Upload a plate; return the size of each object by its key."""
+    credentials = {name.lower(): value for name, value in _CREDENTIALS if name != "AWS_DEFAULT_REGION"}
+    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **credentials)
     client.create_bucket(Bucket=_BUCKET)
     sizes: dict[str, int] = {}
     for path in sorted(plate.rglob("*")):
@@ -37,29 +37,29 @@ def upload(plate: Path, url: str) -> dict[str, int]:
 
 
 def measure_s3(session: Session, case: str) -> None:
-    """Converting from S3 against the slower of fetching and converting, and once through the proxy that counts.
+    """Compare converting from S3 with the slower of fetching and converting, and count bytes once through the proxy.
 
-    The server is a process of this machine: only with a worker less than there are cores has it one of its own, as a
-    bucket has. With all of them, what is measured is how three share the cores, too.
+    The server is a process of this machine. With one worker less than there are cores it has a core of its own, as a
+    bucket's server has. With all workers the figure includes how server, fetching and converting share the cores.
     """
     most = session.options.workers
     with s3_server(session.scratch) as url:
         sizes = upload(session.plate(PlateName.CSV), url)
         for workers in sorted({max(1, most - 1), most}):
             _timed(session, case, url, workers)
-        _counted(session, case, sizes, _asked(session, "convert from S3, counted", url, "convert"))
-        _fetched_alone(session, case, sizes, _asked(session, "fetch alone, counted", url, "fetch"))
+        _counted(session, case, sizes, _recorded_gets(session, "convert from S3, counted", url, "convert"))
+        _fetched_alone(session, case, sizes, _recorded_gets(session, "fetch alone, counted", url, "fetch"))
 
 
-def _asked(session: Session, label: str, url: str, work: str) -> list[Asked]:
-    """The GETs of objects that a piece of work makes, once, with all workers."""
-    with proxy(url) as (address, asked):
+def _recorded_gets(session: Session, label: str, url: str, work: str) -> list[Asked]:
+    """Return the GETs of objects that a piece of work makes in one run with all workers."""
+    with proxy(url) as (address, requests):
         in_turn([_from_s3(session, label, address, session.options.workers, work)], 1)
-    return gets(asked)
+    return gets(requests)
 
 
 def _needed(sizes: dict[str, int]) -> dict[str, int]:
-    """The objects that are needed for a profile."""
+    """Return the objects that a profile needs."""
     return {key: size for key, size in sizes.items() if not key.endswith("Experiment.csv")}
 
 
@@ -69,12 +69,12 @@ def _out(session: Session) -> Path:
 
 def _from_s3(session: Session, label: str, url: str, workers: int, work: str = "convert") -> Piece:
     environment = (*_CREDENTIALS, ("AWS_ENDPOINT_URL", url))
-    said = ("--workers", workers)
-    return piece(label, work, _SOURCE, _out(session), *said, scratch=session.scratch, environment=environment)
+    flags = ("--workers", workers)
+    return piece(label, work, _SOURCE, _out(session), *flags, scratch=session.scratch, environment=environment)
 
 
 def _timed(session: Session, case: str, url: str, workers: int) -> None:
-    # Three processes that share the cores vary more than one.
+    # The times of three processes that share the cores vary more than those of one.
     runs = session.more_runs(PlateName.CSV)
     pieces = [
         _from_s3(session, "convert from S3", url, workers),
@@ -85,29 +85,29 @@ def _timed(session: Session, case: str, url: str, workers: int) -> None:
     rows = [Row(one.label, runs) for one, runs in zip(pieces, took, strict=True)]
     session.show.case(f"{case}, {workers} worker(s)", rows)
     figure = f"wall over the slower of fetch and convert, {workers} worker(s)"
-    session.found(at_most(case, figure, both.over(fetch, convert).wall, 1.2))
+    session.add(at_most(case, figure, both.over(fetch, convert).wall, 1.2))
     session.guard(case, PlateName.CSV, _out(session))
 
 
 def _counted(session: Session, case: str, sizes: dict[str, int], requests: Sequence[Asked]) -> None:
-    """Whether the bytes fetched of each object that is needed are its size, and none was left out."""
+    """Check that each needed object was fetched, in exactly as many bytes as it has."""
     fetched = Counter[str]()
     for one in requests:
         fetched[one.key] += one.answered
     needed = _needed(sizes)
-    odd = [key for key in sizes if fetched[key] != sizes[key] and (key in needed or fetched[key])]
+    differing = [key for key in sizes if fetched[key] != sizes[key] and (key in needed or fetched[key])]
     whole = sum(needed.values())
     session.show.note(
         f"{case}: {len(requests)} GETs of {len(fetched)} objects, {fetched.total():,} bytes; "
-        f"{len(needed)} objects of {whole:,} bytes are needed; fetched in another number of bytes: {odd[:5]}"
+        f"{len(needed)} objects of {whole:,} bytes are needed; fetched with another number of bytes: {differing[:5]}"
     )
-    reached = "1 for each" if not odd else f"{len(odd)} of {len(sizes)} objects differ"
-    session.found(Finding(case, "bytes fetched of each object over its size", reached, "1", held=not odd))
+    reached = "1 for each" if not differing else f"{len(differing)} of {len(sizes)} objects differ"
+    session.add(Finding(case, "bytes fetched of each object over its size", reached, "1", held=not differing))
 
 
 def _fetched_alone(session: Session, case: str, sizes: dict[str, int], requests: Sequence[Asked]) -> None:
-    """Whether fetching alone really fetches what is needed: else there is nothing to be measured against."""
+    """Check that fetching alone fetches all needed bytes, because its time is the one to compare with."""
     fetched = sum(one.answered for one in requests)
     needed = sum(_needed(sizes).values())
     reached = f"{fetched:,} of {needed:,}"
-    session.found(Finding(case, "bytes that fetching alone fetches", reached, "all", held=fetched >= needed))
+    session.add(Finding(case, "bytes that fetching alone fetches", reached, "all", held=fetched >= needed))

@@ -1,4 +1,4 @@
-"""Servers that some cases need, as processes of their own: MiniStack for S3, and Prefect's."""
+"""Servers that some cases need, as processes of their own: MiniStack for S3, and Prefect's server."""
 
 import socket
 import subprocess
@@ -12,18 +12,18 @@ from pathlib import Path
 
 from measure import environment_of
 
-_PATIENCE = 120
+_TIMEOUT_SECONDS = 120
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has."""
+    """Return a free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Returns when a server answers. Raises RuntimeError with the end of its log if it does not."""
-    end = time.monotonic() + _PATIENCE
+    """Wait until a server answers. Raises RuntimeError with the end of its log if it does not."""
+    end = time.monotonic() + _TIMEOUT_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
             break
@@ -51,7 +51,7 @@ def _running(command: list[str], environment: Mapping[str, str], log: Path, url:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[str]:
-    """Within it, an S3 API answers at the URL."""
+    """Run a server with the S3 API; yield its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = environment_of((("BIND_HOST", "127.0.0.1"), ("GATEWAY_PORT", str(port))))
@@ -62,9 +62,13 @@ def s3_server(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[str]:
-    """Within it, a Prefect server as a user would have one answers at the URL."""
+    """Run a Prefect server in the configuration of a user; yield its API's URL."""
     port = free_port()
-    said = {"PREFECT_HOME": str(folder / "prefect"), "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    settings = {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
     command = [
         sys.executable,
         "-m",
@@ -78,5 +82,5 @@ def prefect_server(folder: Path) -> Iterator[str]:
         "--no-ui",
     ]
     url = f"http://127.0.0.1:{port}/api"
-    with _running(command, environment_of(tuple(said.items())), folder / "prefect.log", f"{url}/health"):
+    with _running(command, environment_of(tuple(settings.items())), folder / "prefect.log", f"{url}/health"):
         yield url

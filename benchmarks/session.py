@@ -1,4 +1,4 @@
-"""One run of the benchmarks: its folder, its plates, what was measured so far, and what came of it."""
+"""One run of the benchmarks: its folder, its plates, and the figures so far."""
 
 import hashlib
 import shutil
@@ -17,7 +17,7 @@ _REFERENCE = str(Path(__file__).with_name("reference.py"))
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How often to measure, and on what."""
+    """Numbers of runs, and the sizes of plates."""
 
     folder: Path
     runs: int
@@ -28,7 +28,7 @@ class Options:
 
 @dataclass(slots=True)
 class Session:
-    """Makes plates when they are asked for, and compares no profile again that is compared already."""
+    """Makes each plate at its first use, and compares each distinct profile with the reference once."""
 
     options: Options
     show: Show
@@ -38,7 +38,7 @@ class Session:
 
     @property
     def scratch(self) -> Path:
-        """Where pieces keep what they need for as long as they run."""
+        """The folder for the temporary files of pieces."""
         return self._folder("scratch")
 
     def _folder(self, name: str) -> Path:
@@ -50,7 +50,7 @@ class Session:
         return bench_plate(name, self.options.scale)
 
     def plate(self, name: PlateName) -> Path:
-        """A plate's folder; it is made when it is first asked for, whatever an earlier run left there."""
+        """Return a plate's folder. Its first use makes the plate and removes any that an earlier run left there."""
         folder = self._folder("plates") / name
         if name not in self.made:
             made = self.made_of(name)
@@ -61,18 +61,18 @@ class Session:
         return folder
 
     def out(self, name: PlateName) -> Path:
-        """Where a plate's profile is written."""
+        """Return the path of a plate's profile."""
         return self._folder("out") / f"{name}.parquet"
 
     def runs(self, name: PlateName) -> int:
         return self.options.large_runs if name in _LARGE else self.options.runs
 
     def more_runs(self, name: PlateName) -> int:
-        """Nearly twice as many of a plate of two seconds, for figures that vary more than the others."""
+        """Return nearly twice as many for a plate of two seconds, for figures that vary more than the others."""
         return self.runs(name) if name in _LARGE else 2 * self.options.runs - 1
 
     def convert(self, name: PlateName, workers: int | None = None) -> Piece:
-        """Converting a plate from the disk; with all cores, if nothing else is said."""
+        """Return the conversion of a plate from the disk, by default with all workers."""
         count = workers or self.options.workers
         label = f"convert {name}, {count} workers"
         return piece(label, "convert", self.plate(name), self.out(name), "--workers", count, scratch=self.scratch)
@@ -81,29 +81,27 @@ class Session:
         kind = self.made_of(name).kind
         return piece(f"floor of {name}", "floor", self.plate(name), kind, self.out(name), scratch=self.scratch)
 
-    def found(self, finding: Finding) -> None:
-        """Adds a figure to those of the run."""
+    def add(self, finding: Finding) -> None:
+        """Add a figure to those of the run."""
         self.findings.append(finding)
 
     def guard(self, case: str, name: PlateName, profile: Path) -> None:
-        """Compares a profile with the plain reference of its plate, unless its very bytes were compared before."""
+        """Compare a profile with the plain reference of its plate, unless the same bytes were compared before."""
         with profile.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if (name, digest) in self.checked:
-            self.show.note(f"{case}: the bytes of the profile are those that were compared before")
+            self.show.note(f"{case}: the bytes of the profile were compared before")
             return
         self.checked.add((name, digest))
         command = [sys.executable, _REFERENCE, str(self.plate(name)), str(profile)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        said = (done.stdout or done.stderr).strip()
-        self.show.note(f"{name} against the reference: {said}")
-        first = said.splitlines()[0] if said else "no answer"
-        self.found(
-            Finding(case, "rows and checksum of each column", first, "the reference's", held=done.returncode == 0)
-        )
+        output = (done.stdout or done.stderr).strip()
+        self.show.note(f"{name} against the reference: {output}")
+        first = output.splitlines()[0] if output else "no answer"
+        self.add(Finding(case, "rows and checksum of each column", first, "the reference's", held=done.returncode == 0))
 
     def drop_all_but(self, names: set[PlateName]) -> None:
-        """Removes the plates, and what was made of them, that no later case needs."""
+        """Remove the plates that no later case needs, and their profiles."""
         for name in PlateName:
             if name not in names:
                 shutil.rmtree(self._folder("plates") / name, ignore_errors=True)

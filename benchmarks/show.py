@@ -1,4 +1,4 @@
-"""What a run of the benchmarks says: a table for each case, and one of what held and what did not."""
+"""The output of the benchmarks: a table for each case, and one of all figures and their bounds."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from measure import Runs
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A figure of a case, what it must reach, and whether it does."""
+    """A figure of a case, its bound, and whether it holds."""
 
     case: str
     figure: str
@@ -24,18 +24,18 @@ class Finding:
 
 
 def at_most(case: str, figure: str, value: float, bound: float, unit: str = "") -> Finding:
-    """A figure that must not be larger."""
+    """Return a figure that must not be larger than its bound."""
     return Finding(case, figure, f"{value:.2f}{unit}", f"{bound:g}{unit} or less", value <= bound)
 
 
 def at_least(case: str, figure: str, value: float, bound: float, unit: str = "") -> Finding:
-    """A figure that must not be smaller."""
+    """Return a figure that must not be smaller than its bound."""
     return Finding(case, figure, f"{value:.2f}{unit}", f"{bound:g}{unit} or more", value >= bound)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a piece of work took."""
+    """The runs of a piece of work, under its label."""
 
     label: str
     runs: Runs
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Where it is said."""
+    """Prints to a console."""
 
     console: Console
 
@@ -51,7 +51,7 @@ class Show:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def case(self, title: str, rows: Sequence[Row]) -> None:
-        """Figures of the pieces of a case; where there are two, the first over the second."""
+        """Print the figures of a case's pieces; for two pieces also the ratio of the first to the second."""
         table = Table("", "wall s", "CPU s", "peak MiB", "runs", title=title, title_justify="left")
         for row in rows:
             took, count = row.runs.median, len(row.runs.each)
@@ -73,5 +73,5 @@ class Show:
 
 
 def write_json(findings: Sequence[Finding], path: Path) -> None:
-    """The findings, for programs."""
+    """Write the figures as JSON, for programs."""
     path.write_text(json.dumps([dataclasses.asdict(one) for one in findings], indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""The case of what a run costs before and after its work: a tiny plate, the whole process, with and without a server.
+"""The case of a run's fixed cost: a tiny plate, the whole process, with and without a Prefect server.
 
-Without `PREFECT_API_URL` a run brings its own server; with it, it reports to one that is up.
+Without `PREFECT_API_URL` a run starts its own server; with it, the run reports to that server.
 """
 
 import statistics
@@ -17,11 +17,11 @@ from session import Session
 from show import Row, at_most
 
 _EVERY = 0.005
-_MAGIC_BYTES = 4  # what a Parquet file holds before its first row
+_MAGIC_BYTES = 4  # the bytes of a Parquet file before its first row
 
 
 def measure_start(session: Session, case: str) -> None:
-    """A tiny plate as a whole process, bringing its own Prefect server and using one that is there."""
+    """Measure a tiny plate as a whole process, with a Prefect server of its own and with a running one."""
     plate, runs = PlateName.TINY, session.runs(PlateName.TINY)
     source, out = str(session.plate(plate)), str(session.out(plate))
     command = (sys.executable, "-m", "cytobatch", "run", "--source", source, "--destination", out)
@@ -33,12 +33,12 @@ def measure_start(session: Session, case: str) -> None:
             first = statistics.median(_first_row(one, session.scratch) for _ in range(runs))
             session.show.note(f"{case}: {one.label}: {first:.2f} s from the process's start to the first row")
     session.show.case(case, [Row("no server", without), Row("server running", given)])
-    session.found(at_most(case, "wall without a server over with one", without.over(given).wall, 2.5))
+    session.add(at_most(case, "wall without a server over with one", without.over(given).wall, 2.5))
     session.guard(case, plate, session.out(plate))
 
 
 def _first_row(work: Piece, folder: Path) -> float:
-    """Seconds from the start of a process to its first row of Parquet on the scratch disk. Raises PieceFailedError."""
+    """Return the seconds from a process's start to its first Parquet row on the disk. Raises PieceFailedError."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         start = time.monotonic()
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Wall and CPU seconds of some stretches of a process, and the most memory that it held."""
+"""Wall and CPU seconds of parts of a process, and its peak memory."""
 
 import json
 import resource
@@ -19,7 +19,7 @@ def _now() -> tuple[float, float, float]:
 
 
 class Stopwatch:
-    """Counts while it runs: wall, the process's own CPU seconds, and those of the children that it waited for."""
+    """Counts while it runs: wall seconds, the process's own CPU seconds, and those of its children that have ended."""
 
     def __init__(self) -> None:
         self._counted = (0.0, 0.0, 0.0)
@@ -33,14 +33,14 @@ class Stopwatch:
         wall, own, children = (counted + end - start for counted, start, end in spans)
         self._counted = (wall, own, children)
 
-    def tell(self) -> None:
-        """Prints what was counted, and the most memory that the process held, as one line of JSON."""
+    def print_figures(self) -> None:
+        """Print the counted seconds and the peak memory as one line of JSON."""
         wall, own, children = self._counted
         print(json.dumps({"wall": wall, "own": own, "children": children, "peak": peak_memory()}))
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Within it, time counts."""
+        """Count the time within the context."""
         self.start()
         try:
             yield
@@ -49,9 +49,9 @@ class Stopwatch:
 
 
 def peak_memory() -> int:
-    """The most memory that this process held, in bytes.
+    """Return the peak memory of this process, in bytes.
 
-    `ru_maxrss` is not asked on Linux: a child inherits there what its parent held.
+    `ru_maxrss` is not used on Linux, where a child inherits its parent's value.
     """
     status = Path("/proc/self/status")
     if status.exists():

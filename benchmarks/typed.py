@@ -1,4 +1,4 @@
-"""The known schema of a made-up plate's CSV files: what the floor and the reference read them with."""
+"""The known schema of a synthetic plate's CSV files, for the floor and the reference."""
 
 import csv
 from pathlib import Path
@@ -11,20 +11,20 @@ _TEXTS = ("FileName_", "PathName_", "Metadata_Plate", "Metadata_Well")
 
 
 def column_type(name: str) -> pa.DataType:
-    """A column's type by its name at the source, without a table's name in front."""
+    """Return a column's type by its name at the source, without the table's prefix."""
     if name in _INTEGERS or name.startswith(("Parent_", "Count_")):
         return pa.int64()
     return pa.string() if name.startswith(_TEXTS) else pa.float64()
 
 
 def header(path: Path) -> list[str]:
-    """The first line of a CSV file."""
+    """Return the columns in the first line of a CSV file."""
     with path.open(newline="", encoding="utf-8") as stream:
         return next(csv.reader(stream))
 
 
 def convert_options(columns: list[str]) -> pacsv.ConvertOptions:
-    """How to read a file with these columns."""
+    """Return the options for reading a file with these columns."""
     return pacsv.ConvertOptions(
         column_types={name: column_type(name) for name in columns}, null_values=[""], strings_can_be_null=True
     )

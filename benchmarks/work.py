@@ -1,6 +1,6 @@
-"""One measured piece of work, in a process of its own. Prints its figures as one line of JSON.
+"""One measured piece of work, in a process of its own. The figures are printed as one line of JSON.
 
-Imports and whatever prepares the work are not timed.
+Imports and preparations are not timed.
 """
 
 import resource
@@ -20,9 +20,9 @@ from stopwatch import Stopwatch
 
 app = App(name="work", help=__doc__)
 
-# As in the program, the garbage collector does not look through what is imported again and again.
+# As in the program, the garbage collector does not scan imported objects again and again.
 with gc_frozen():
-    # Arrow imports pandas, where it is installed, when it first makes an array of Python's values.
+    # Arrow imports pandas, if it is installed, when it first makes an array of Python values.
     pa.array([0])
 
 
@@ -30,33 +30,33 @@ with gc_frozen():
 def convert(
     source: str, out: Path, *, scratch: Path, workers: int | None = None, data_limit: int | None = None
 ) -> None:
-    """The whole pipeline from listing to report, without Prefect; `data_limit` bounds the process's data segment."""
+    """Run the whole pipeline from listing to report, without Prefect; `data_limit` bounds the data segment in bytes."""
     if data_limit:
         resource.setrlimit(resource.RLIMIT_DATA, (data_limit, data_limit))
     job = PlateJob(source=source, destination=str(out), workers=workers, scratch_dir=scratch)
-    # As for the floor, there is no file to be replaced.
+    # As for the floor, there is no file to replace.
     out.unlink(missing_ok=True)
     watch = Stopwatch()
     with watch.running():
         run_plate(job)
-    watch.tell()
+    watch.print_figures()
 
 
 @app.command
 def floor(plate: Path, kind: PlateFormat, out: Path, *, scratch: Path, again: Path | None = None) -> None:
-    """Reading the plate, then writing again what a conversion of it wrote to `out`; kept only if `again` says where."""
+    """Read the plate, then write the profile in `out` again, to `again` or to a temporary file."""
     read = csv_reading(plate) if kind is PlateFormat.CSV else sqlite_reading(plate)
     watch = Stopwatch()
     with watch.running():
         read()
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         write_again(out, again or Path(folder) / "floor.parquet", watch)
-    watch.tell()
+    watch.print_figures()
 
 
 @app.command
 def fetch(source: str, out: Path, *, scratch: Path, workers: int | None = None) -> None:
-    """Listing a source and fetching its files, and no more."""
+    """List a source and fetch its files."""
     job = PlateJob(source=source, destination=str(out), workers=workers)
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=scratch) as folder, watch.running():
@@ -66,17 +66,17 @@ def fetch(source: str, out: Path, *, scratch: Path, workers: int | None = None) 
             inputs.prepare(files, files)
             for path in files:
                 inputs.whole(path)
-    watch.tell()
+    watch.print_figures()
 
 
 @app.command
-def rewrite(out: Path, target: Path, *, scratch: Path) -> None:  # noqa: ARG001  every piece is told its scratch folder
-    """The same table as pyarrow writes it with zstd and its other defaults."""
+def rewrite(out: Path, target: Path, *, scratch: Path) -> None:  # noqa: ARG001  every piece gets a scratch folder
+    """Write the same table by pyarrow, with zstd and its other defaults."""
     table = pq.read_table(out)
     watch = Stopwatch()
     with watch.running():
         pq.write_table(table, target, compression="zstd", compression_level=3)
-    watch.tell()
+    watch.print_figures()
 
 
 if __name__ == "__main__":
