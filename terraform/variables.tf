@@ -219,7 +219,7 @@ variable "log_retention_days" {
 }
 
 variable "notification_email" {
-  description = "The address that gets messages on failed jobs and on events that could not be delivered. AWS asks the address to confirm. Null subscribes nobody to the topic."
+  description = "The address that gets messages on failed jobs and on events that could not be delivered. AWS asks the address to confirm. Null makes no subscription."
   type        = string
   default     = null
 

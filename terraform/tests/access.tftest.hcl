@@ -1,4 +1,4 @@
-# What roles may do, statement by statement.
+# The rights of roles, statement by statement.
 
 mock_provider "aws" {
   source          = "./tests/mocks"

@@ -1,4 +1,4 @@
-# What comes of no variable at all.
+# The deployment with all defaults.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -124,7 +124,7 @@ run "kms_key_is_used_where_given" {
 run "definitions_are_the_files" {
   command = plan
 
-  # Unchanged, in their order, with their attempts: what the program's exit codes mean stands in the files alone.
+  # Unchanged, in their order, with their attempts: only the files define the meaning of exit codes for AWS Batch.
   assert {
     condition = alltrue([
       for kind, definition in aws_batch_job_definition.this : [
@@ -171,13 +171,13 @@ run "definitions_are_the_files" {
     error_message = "Logs do not go to the deployment's group."
   }
 
-  # Hosts of EC2 tell their containers no region, and Fargate tells it by another name than boto3 reads.
+  # EC2 hosts pass no region to their containers, and Fargate sets AWS_REGION, which boto3 does not read.
   assert {
     condition = alltrue([
       for definition in aws_batch_job_definition.this :
       jsonencode(jsondecode(definition.container_properties).environment) == jsonencode([{ name = "AWS_DEFAULT_REGION", value = "eu-central-1" }])
     ])
-    error_message = "Containers are not told the region."
+    error_message = "Containers have no region."
   }
 
   assert {

@@ -55,7 +55,7 @@ run "payloads_are_what_the_target_takes" {
         ContainerOverrides = { Environment = [{ Name = "CYTOBATCH_SKIP_DONE", Value = "true" }, { Name = "CYTOBATCH_REPLACE", Value = "false" }] }
       }
     }
-    error_message = "A payload has another shape or says something else."
+    error_message = "A payload has another shape or content."
   }
 
   assert {
@@ -113,7 +113,7 @@ run "kinds_of_events_can_be_left_out" {
 
   assert {
     condition     = keys(aws_cloudwatch_event_rule.uploads) == ["spec"] && keys(aws_cloudwatch_event_target.uploads) == ["spec"]
-    error_message = "Other rules are there than asked for."
+    error_message = "There are other rules than requested."
   }
 }
 
@@ -137,7 +137,7 @@ run "events_can_be_switched_off" {
     error_message = "Outputs name what is not there."
   }
 
-  # Failed jobs are told all the same.
+  # Messages on failed jobs are sent all the same.
   assert {
     condition     = aws_cloudwatch_event_target.failed.dead_letter_config[0].arn == aws_sqs_queue.dead_letters.arn && output.dead_letter_queue_url != null
     error_message = "A message that cannot be delivered is lost."
@@ -167,10 +167,10 @@ run "failures_are_told_once" {
       jobQueue        = [for arn in local.all_queues : arn]
       arrayProperties = { index = [{ exists = false }] }
     } && length(local.all_queues) == 4
-    error_message = "Failures of other queues, or those of an array's children, are told."
+    error_message = "Failures of other queues, or those of an array's children, send a message."
   }
 
-  # A reason may have a quotation mark in it, which within quotes would end the message.
+  # A reason may contain a quotation mark, which would end the quoted message.
   assert {
     condition = (
       aws_cloudwatch_event_target.failed.input_transformer[0].input_paths == tomap({ id = "$.detail.jobId", name = "$.detail.jobName" }) &&

@@ -1,4 +1,4 @@
-# Where source and results are one bucket, what a job writes must not start a job: the plan fails.
+# If source and results are one bucket, a job's output must not start a job: the plan fails.
 
 mock_provider "aws" {
   source          = "./tests/mocks"

@@ -1,4 +1,4 @@
-# Most of what there is to choose: all kinds of compute, shares for two groups of people, platemaps in a bucket of their own,
+# Most of the choices: all kinds of compute, shares for two groups of people, platemaps in a bucket of their own,
 # versions as image tags, a message for each failed job.
 
 terraform {

@@ -1,4 +1,4 @@
-# The least that works: everything has its default, and jobs run on Fargate Spot.
+# The smallest configuration: all defaults, and jobs run on Fargate Spot.
 
 terraform {
   required_version = ">= 1.9"
