@@ -154,7 +154,7 @@ run "events_need_compute_that_is_there" {
   expect_failures = [var.events_compute]
 }
 
-run "failures_are_told_once" {
+run "a_failure_sends_one_message" {
   command = plan
 
   variables {
@@ -189,6 +189,6 @@ run "failures_are_told_once" {
 
   assert {
     condition     = aws_sns_topic_subscription.email[0].endpoint == "screening@example.org"
-    error_message = "Nobody is told."
+    error_message = "No message is sent."
   }
 }

@@ -19,6 +19,6 @@ output "dead_letter_queue_url" {
 }
 
 output "notification_topic_arn" {
-  description = "The SNS topic that tells of failed jobs and undelivered events."
+  description = "The SNS topic with messages on failed jobs and undelivered events."
   value       = module.cytobatch.notification_topic_arn
 }

@@ -17,7 +17,7 @@ variable "image_tag" {
 }
 
 variable "notification_email" {
-  description = "Who is told of failed jobs; null is nobody."
+  description = "The address for messages on failed jobs; null makes no subscription."
   type        = string
   default     = null
 }
