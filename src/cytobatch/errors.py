@@ -1,31 +1,34 @@
-"""What can go wrong, as one tree. Each class has the exit code that AWS Batch's retry rules read.
+"""The errors of cytobatch, as one tree. Each class has the exit code that AWS Batch's retry rules read.
 
     CytobatchError                       exit code
-    +-- ConfigurationError               2   what the user asked for cannot be; a retry cannot help
-    |   +-- JobSpecError                     a job spec or an environment variable that does not hold
+    +-- ConfigurationError               2   the options are invalid; a retry cannot help
+    |   +-- JobSpecError                     an invalid job spec, environment variable or flag
     |   +-- JoinSqlError                     the user's own `joins` SQL
-    +-- InputDataError                   3   the source is not what it should be; a retry cannot help
-    |   +-- SourceNotFoundError              nothing there to convert
+    +-- InputDataError                   3   the content of the source is invalid; a retry cannot help
+    |   +-- SourceNotFoundError              the source is missing or empty
     |   +-- LayoutError                      no layout fits the source, or more than one does
     |   +-- AnnotationError                  a platemap or LoadData file that cannot be joined
     |   +-- InvalidTableError                one table that cannot be read, caught per export
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
-    +-- StorageError                     4   reading or writing an object store or disk; a retry may help
-    +-- ServiceError                     5   AWS Batch or its logs refused or did not answer; of `submit` and `status`
-    +-- InternalError                    70  a fault of cytobatch itself
+    +-- StorageError                     4   an object store or disk failed to read or write; a retry may help
+    +-- ServiceError                     5   AWS Batch or its logs refused or did not answer (`submit`, `status`)
+    +-- InternalError                    70  a defect of cytobatch itself
 
 A usage error of the command line exits with 2, as a ConfigurationError does.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
+from typing import Any
 
 
 class ExitCode(IntEnum):
-    """Exit codes of the program, by class of error."""
+    """Exit codes of the program, one for each class of error."""
 
     OK = 0
     PLATES_FAILED = 1
-    """Nothing failed of the program, but `status` or `collect` has plates to show that did."""
+    """The program succeeded, but `status` or `collect` lists plates that failed."""
     CONFIGURATION = 2
     INPUT_DATA = 3
     STORAGE = 4
@@ -35,7 +38,19 @@ class ExitCode(IntEnum):
 
 
 class CytobatchError(Exception):
-    """A failure that is told in one message: what, where, why, and what to do about it."""
+    """The base of all errors. Its message has four parts: what failed, where, why, and how to fix it.
+
+    Parameters
+    ----------
+    what : str
+        The failure, in a few words.
+    where : str, optional
+        The file, URI, job or option that it concerns.
+    why : str, optional
+        The cause.
+    remedy : str, optional
+        How to fix it.
+    """
 
     exit_code = ExitCode.INTERNAL
 
@@ -43,24 +58,32 @@ class CytobatchError(Exception):
         super().__init__(what, where, why, remedy)
         self.what, self.where, self.why, self.remedy = what, where, why, remedy
 
+    def __reduce__(self) -> tuple[Callable[[], "CytobatchError"], tuple[()], dict[str, Any]]:
+        """Rebuild the error from its keywords, so that it survives a pickle round trip between processes.
+
+        `BaseException` would call the class with positional arguments. Pickle drops the traceback and the cause.
+        """
+        rebuild = partial(type(self), self.what, where=self.where, why=self.why, remedy=self.remedy)
+        return rebuild, (), self.__dict__
+
     def __str__(self) -> str:
-        parts = ((": ", self.where), ("\n  why: ", self.why), ("\n  do:  ", self.remedy))
+        parts = ((": ", self.where), ("\n  why: ", self.why), ("\n  fix: ", self.remedy))
         return self.what + "".join(label + text for label, text in parts if text)
 
     @property
     def reason(self) -> str:
-        """One line that says what and why, for a ledger."""
+        """What failed and why, in one line for a ledger."""
         return f"{self.what}: {self.why}" if self.why else self.what
 
 
 class ConfigurationError(CytobatchError):
-    """The request itself is wrong."""
+    """The options are invalid."""
 
     exit_code = ExitCode.CONFIGURATION
 
 
 class JobSpecError(ConfigurationError):
-    """A job spec, an environment variable or a flag that does not hold."""
+    """A job spec, an environment variable or a flag is invalid."""
 
 
 class JoinSqlError(ConfigurationError):
@@ -68,21 +91,21 @@ class JoinSqlError(ConfigurationError):
 
 
 class InputDataError(CytobatchError):
-    """The source's content is wrong."""
+    """The content of the source is invalid."""
 
     exit_code = ExitCode.INPUT_DATA
 
 
 class SourceNotFoundError(InputDataError):
-    """There is nothing at the source."""
+    """The source is missing or empty."""
 
 
 class LayoutError(InputDataError):
-    """No layout fits what is at the source, or more than one does."""
+    """No layout fits the source, or more than one does."""
 
 
 class AnnotationError(InputDataError):
-    """A platemap or LoadData file that cannot be joined to the plate."""
+    """A platemap or LoadData file cannot be joined to the plate."""
 
 
 class InvalidTableError(InputDataError):
@@ -106,13 +129,13 @@ class ServiceError(CytobatchError):
 
 
 class InternalError(CytobatchError):
-    """A fault of cytobatch itself."""
+    """A defect of cytobatch itself."""
 
 
 class FastPathUnavailable(Exception):
     """A fast way of reading does not apply to a file, for the reason given. A slower way reads it and finds the cause.
 
-    Control flow between readers: it never reaches a user, and says nothing about whether the file is valid.
+    Control flow between readers: it never reaches a user, and the file may be valid or not.
     """
 
     def __init__(self, reason: str) -> None:

@@ -1,29 +1,29 @@
-"""The garbage collector kept away from what lives as long as the process: a fifth of a start goes there."""
+"""Keep the garbage collector away from objects that live as long as the process: they take a fifth of a start."""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_OBJECTS = 50_000
-"""So many more, and Python looks for cycles; by default 700, a third of what one table's columns are."""
+_THRESHOLD = 50_000
+"""New objects after which Python looks for cycles; by default 700, a third of the objects of one table's columns."""
 
 
 @contextmanager
 def gc_frozen() -> Iterator[None]:
-    """Within it, what is made is there to stay, as imported modules are: it is collected neither now nor later.
+    """Exempt all objects made inside, such as imported modules, from garbage collection now and later.
 
-    And cycles are looked for less often from then on.
+    Python looks for cycles less often from then on.
     """
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.set_threshold(_OBJECTS)
+        gc.set_threshold(_THRESHOLD)
         gc.enable()
 
 
-def leave() -> None:
-    """Before the process ends: all of the heap goes with it, so that looking through it once more frees nothing."""
+def freeze_gc_at_exit() -> None:
+    """Skip the last collection before the process ends, because the whole heap is freed with the process."""
     gc.disable()
     gc.freeze()

@@ -1,0 +1,74 @@
+"""The tree of errors: messages, exit codes, and the way of an error from one process to another."""
+
+import copy
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from cytobatch import errors
+from cytobatch.errors import CytobatchError, FastPathUnavailable, InputDataError, StorageError
+
+
+def classes(base: type[CytobatchError] = CytobatchError) -> Iterator[type[CytobatchError]]:
+    yield base
+    for derived in base.__subclasses__():
+        yield from classes(derived)
+
+
+def state(error: CytobatchError) -> tuple[object, ...]:
+    return type(error), error.what, error.where, error.why, error.remedy, error.exit_code, error.args, str(error)
+
+
+def an_error(kind: type[CytobatchError]) -> CytobatchError:
+    return kind("no such object", where="s3://in/P1", why="404: Not Found", remedy="check the name")
+
+
+def test_the_drawing_of_the_tree_has_every_class() -> None:
+    drawn = [
+        line.split()[0] for line in str(errors.__doc__).replace("|", " ").replace("+--", "   ").splitlines() if line
+    ]
+    assert set(drawn) >= {kind.__name__ for kind in classes()}
+
+
+def test_a_message_has_what_where_why_and_the_fix() -> None:
+    assert str(an_error(StorageError)) == ("no such object: s3://in/P1\n  why: 404: Not Found\n  fix: check the name")
+    assert str(StorageError("no such object")) == "no such object"
+    assert an_error(StorageError).reason == "no such object: 404: Not Found"
+
+
+@pytest.mark.parametrize("kind", list(classes()))
+def test_every_error_survives_a_pickle_round_trip(kind: type[CytobatchError]) -> None:
+    error = an_error(kind)
+    error.add_note("plate P1")
+    for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert state(copied) == state(error)
+        assert copied.__notes__ == ["plate P1"]
+
+
+def test_a_pickled_error_has_no_traceback_and_no_cause() -> None:
+    try:
+        raise an_error(StorageError) from OSError(5, "Input/output error")
+    except StorageError as error:
+        copied = pickle.loads(pickle.dumps(error))
+        assert error.__traceback__ is not None
+    assert (copied.__traceback__, copied.__cause__, copied.__context__) == (None, None, None)
+
+
+def test_the_reason_of_a_fast_path_survives_a_pickle_round_trip() -> None:
+    copied = pickle.loads(pickle.dumps(FastPathUnavailable("mixed types")))
+    assert (type(copied), copied.reason, str(copied)) == (FastPathUnavailable, "mixed types", "mixed types")
+
+
+def fail(kind: type[CytobatchError]) -> None:
+    raise an_error(kind)
+
+
+def test_an_error_of_a_worker_process_reaches_its_caller() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        future = pool.submit(fail, InputDataError)
+        with pytest.raises(InputDataError) as caught:
+            future.result()
+    assert state(caught.value) == state(an_error(InputDataError))
