@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cytobatch.cli.app import main
-from cytobatch.config.environment import PREFIX, Settings
+from cytobatch.config.environment import Settings
 from cytobatch.config.presets.presets import PresetName
+from cytobatch.config.variables import PREFIX
 from cytobatch.errors import CytobatchError
 from cytobatch.report.model import (
     AnnotationFile,

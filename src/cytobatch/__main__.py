@@ -4,19 +4,19 @@ import signal
 import sys
 from typing import NoReturn
 
-from cytobatch.engine.gc_tuning import gc_frozen, leave
+from cytobatch.engine.gc_tuning import freeze_gc_at_exit, gc_frozen
 from cytobatch.errors import ExitCode
 
 
 def main() -> None:
-    """Exits with the command line's exit code."""
-    # Before all imports, which take half a second: the first process of a container is not stopped by what it does not
-    # listen to.
+    """Run the command line, and exit with its exit code."""
+    # Before all other imports, which take a while: the first process of a container ignores every signal without a
+    # handler.
     signal.signal(signal.SIGTERM, _terminate)
     with gc_frozen():
-        from cytobatch.cli.app import main as run_command_line  # noqa: PLC0415
+        from cytobatch.cli.app import main as run_command_line
     code = run_command_line()
-    leave()
+    freeze_gc_at_exit()
     sys.exit(code)
 
 

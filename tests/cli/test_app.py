@@ -36,13 +36,14 @@ def test_plan_shows_what_a_run_would_do_and_does_nothing(tmp_path: Path, capsys:
     assert not (tmp_path / "out").exists()
 
 
-def test_plan_shows_what_is_unsound(tmp_path: Path, capsys: Capture) -> None:
+def test_plan_shows_an_invalid_table(tmp_path: Path, capsys: Capture) -> None:
     source = write_sites(tmp_path / "in", 2, 4)
     (source / "P1-A01-2" / "Cells.csv").write_bytes(b"")
     code, out, _ = answer(capsys, "plan", "--source", source, "--destination", tmp_path / "out")
     assert code == 0
     assert "P1-A01-2/Cells.csv" in out
     assert "empty file" in out
+    assert "invalid       P1-A01-2/Cells.csv" in out
 
 
 def test_plan_of_a_sqlite_file_counts_its_rows(tmp_path: Path, capsys: Capture) -> None:
@@ -70,7 +71,7 @@ def test_validate_takes_spec_environment_and_flags_together(
         "plates: [{plate: P1, source: /in/1}, {plate: P2, source: /in/2}]\n"
     )
     _, out, _ = answer(capsys, "validate", "--job-spec", spec)
-    assert "sound: 2 plate(s)" in out
+    assert "valid: 2 plate(s)" in out
     assert "P2: /in/2 -> /out/P2 (cellprofiler_csv)" in out
     monkeypatch.setenv("CYTOBATCH_JOB_SPEC", str(spec))
     monkeypatch.setenv("CYTOBATCH_PRESET", "cellprofiler_sqlite")
@@ -78,7 +79,7 @@ def test_validate_takes_spec_environment_and_flags_together(
     assert "(auto)" in answer(capsys, "validate", "--preset", "auto")[1]
     monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "1")
     out = answer(capsys, "validate")[1]
-    assert "sound: 1 plate(s)" in out
+    assert "valid: 1 plate(s)" in out
     assert "P2" in out
 
 
@@ -192,14 +193,14 @@ def test_an_error_is_one_message_an_exit_code_and_nothing_at_the_destination(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The steps of a run without Prefect, which has tests of its own.
-    monkeypatch.setattr("cytobatch.cli.app.convert_all", _without_prefect)
+    monkeypatch.setattr("cytobatch.cli.run_command.convert_all", _without_prefect)
     said = {"source": source(tmp_path / "in"), "destination": tmp_path / "out"} | options
     flags = [word for name, value in said.items() for word in (f"--{name}", str(value))]
     found, _, err = answer(capsys, "run", *flags)
     assert found == code
     assert err.count("error: ") == 1
     assert "Traceback" not in err
-    assert "do:" in err
+    assert "fix:" in err
     for word in words:
         assert word in err
     assert not (tmp_path / "out").exists()
@@ -235,7 +236,7 @@ def test_an_unexpected_fault_is_told_without_a_traceback(capsys: Capture, monkey
     def fail(*_: object, **__: object) -> int:
         raise RuntimeError("the unforeseen")
 
-    monkeypatch.setattr("cytobatch.cli.app.convert_all", fail)
+    monkeypatch.setattr("cytobatch.cli.run_command.convert_all", fail)
     flags = ["run", "--source", "/in", "--destination", "/out"]
     code, _, err = answer(capsys, *flags)
     assert (code, "Traceback" in err) == (ExitCode.INTERNAL, False)

@@ -52,7 +52,7 @@ def test_a_dry_run_tells_what_it_would_submit_and_does_nothing(s3: Any, bucket: 
 
 
 @pytest.mark.usefixtures("deployed")
-def test_plates_that_look_unsound_keep_a_submission_back_unless_agreed_to(bucket: str, plates: str, say: Say) -> None:
+def test_plates_that_look_invalid_stop_a_submission_unless_it_keeps_going(bucket: str, plates: str, say: Say) -> None:
     spec = json.dumps(
         {
             "plates": [
@@ -63,8 +63,8 @@ def test_plates_that_look_unsound_keep_a_submission_back_unless_agreed_to(bucket
     )
     code, out, err = say("submit", "--job-spec", spec, "--dry-run")
     assert code == ExitCode.INPUT_DATA
-    assert "unsound: P9: source is missing or empty" in out
-    assert "1 of 2 plates look unsound" in err
+    assert "invalid: P9: source is missing or empty" in out
+    assert "1 of 2 plates look invalid" in err
     code, out, _ = say("submit", "--job-spec", spec, "--dry-run", "--keep-going")
     assert code == ExitCode.OK
     assert "2 plates, about" in out

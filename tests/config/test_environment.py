@@ -1,7 +1,8 @@
 import pytest
 
-from cytobatch.config.environment import debugging, prefect_server_is_given, read_batch_settings, read_settings
+from cytobatch.config.environment import prefect_server_is_given, read_batch_settings, read_settings
 from cytobatch.config.options import PlateOptions
+from cytobatch.config.variables import debug_requested
 from cytobatch.errors import JobSpecError
 
 
@@ -64,11 +65,11 @@ def test_batch_tells_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_prefect_and_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not prefect_server_is_given()
-    assert not debugging()
+    assert not debug_requested()
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     monkeypatch.setenv("CYTOBATCH_DEBUG", "1")
     assert prefect_server_is_given()
-    assert debugging()
+    assert debug_requested()
 
 
 def test_settings_have_no_option_that_a_spec_has_not() -> None:

@@ -82,9 +82,9 @@ def test_json_is_read_as_well() -> None:
         ("plates: [{source: /a, destination: /b, well_profiles: mode}]", "well_profiles", "schema"),
         ("plates: [{source: /a, destination: /b, well_profiles: mean, join: false}]", "well_profiles", "schema"),
         ("plates: [{source: /a, destination: '/b/{batch}'}]", "destination names {batch}", "'batch'"),
-        ("plates: [{source: /a, destination: '/b/{plate}', plate: '*'}]", "nothing tells where plates are", "{plate}"),
-        ("plates: [{source: '/a/x{plate}', destination: '/b/{plate}', plate: '*'}]", "nothing tells", "{plate}"),
-        ("plates: [{source: '/a/{plate}', destination: /b}]", "source names {plate}", "which plate it is"),
+        ("plates: [{source: /a, destination: '/b/{plate}', plate: '*'}]", "the folder of plates is unknown", "{plate}"),
+        ("plates: [{source: '/a/x{plate}', destination: '/b/{plate}', plate: '*'}]", "the folder of plates", "{plate}"),
+        ("plates: [{source: '/a/{plate}', destination: /b}]", "source names {plate}", "the option 'plate'"),
         ("plates: [{source: /a, destination: /b}, {source: /c, destination: /b/}]", "plates 0 and 1 share", "own"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Many plates: their reports collected, their Prefect flows, their array jobs of AWS Batch."""
+"""Many plates: collected reports, Prefect flows, array jobs of AWS Batch."""

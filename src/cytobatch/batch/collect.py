@@ -1,4 +1,4 @@
-"""The table as files: Parquet and CSV for programs, a page for people."""
+"""Collect the reports of many plates into a table: Parquet and CSV for programs, a page for people."""
 
 import csv
 import tempfile
@@ -20,21 +20,21 @@ from cytobatch.storage.report_files import StoredReport, publish_files, read_rep
 
 
 def gather(jobs: Sequence[PlateJob]) -> BatchTable:
-    """Reads the reports of all plates. Raises StorageError where the store fails, but not where a report is missing."""
+    """Read the reports of all plates. Raises StorageError if the store fails, but not for a missing report."""
     return BatchTable.of(each_row(jobs))
 
 
 def each_row(jobs: Sequence[PlateJob]) -> Iterator[PlateRow]:
-    """The batch's plates in the order of the jobs, each as soon as its report is read.
+    """Yield the rows of the plates in the order of the jobs, each as soon as its report is read.
 
-    A report that is missing, or that cannot be read, makes a row too. Raises StorageError where the store fails.
+    A missing or unreadable report yields a row too. Raises StorageError if the store fails.
     """
     for job, stored in zip(jobs, read_reports(jobs), strict=True):
         yield plate_row(job, stored)
 
 
 def plate_row(job: PlateJob, stored: StoredReport) -> PlateRow:
-    """A plate's row from its report as it is stored."""
+    """Return a plate's row, made from its stored report."""
     row = PlateRow(job.label, PlateState.UNREADABLE, stored.reason, job.source, job.destination, stored.uri)
     if stored.content is None:
         return replace(row, state=PlateState.MISSING) if stored.absent else row
@@ -42,7 +42,7 @@ def plate_row(job: PlateJob, stored: StoredReport) -> PlateRow:
         report = parse_report(stored.content)
     except UnreadableReportError as error:
         return replace(row, reason=str(error))
-    # Sources of a workspace are found by the run alone.
+    # The job has the workspace as its source; only the run finds the plate's folder in it.
     done = replace(row, state=PlateState.DONE, reason=None, source=report.source, run=summarise(report))
     if report.plate != job.label:
         return replace(done, reason=f"the report is of plate {report.plate!r}")
@@ -50,7 +50,7 @@ def plate_row(job: PlateJob, stored: StoredReport) -> PlateRow:
 
 
 def publish(table: BatchTable, destination: str, access: Access) -> list[str]:
-    """Writes `batch.parquet`, `batch.csv` and `index.html` into a folder or prefix, and returns where they are.
+    """Write `batch.parquet`, `batch.csv` and `index.html` into a folder or prefix, and return their paths.
 
     The same reports give the same bytes. Raises StorageError.
     """
@@ -61,12 +61,20 @@ def publish(table: BatchTable, destination: str, access: Access) -> list[str]:
             write_small_table(parquet, arrow)
             write_csv(arrow, text)
             write_page(table, destination, page)
-        # The page last, for it links to the others.
+        # The page last, because it links to the others.
         return publish_files(destination, {path.name: path for path in (parquet, text, page)}, access)
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
-    """Writes the table as CSV; null is empty, times are ISO 8601 in UTC."""
+    """Write a table as CSV: null as an empty field, times in ISO 8601 and UTC.
+
+    Parameters
+    ----------
+    table : pa.Table
+        The table; its values are texts, numbers or `datetime`s.
+    path : Path
+        The file to write, in UTF-8 with `\\n` line ends.
+    """
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(table.column_names)

@@ -1,8 +1,10 @@
-"""`cytobatch collect`: what it takes, and what it says."""
+"""`cytobatch collect`: gather run reports, write the batch's table and page, and print a summary."""
 
 from cytobatch.batch.collect import gather, publish
 from cytobatch.cli.console import out
-from cytobatch.cli.options import NO_OPTIONS, DebugFlag, Options, SpecFlag, resolve_jobs
+from cytobatch.cli.flags import SpecFlags
+from cytobatch.cli.options import resolve_jobs
+from cytobatch.config.options import PlateOptions
 from cytobatch.errors import ExitCode
 from cytobatch.report.summary import PlateState
 from cytobatch.storage.access import Access
@@ -10,14 +12,9 @@ from cytobatch.storage.access import Access
 _SHOWN = 20
 
 
-def collect(*, to: str, options: Options = NO_OPTIONS, job_spec: SpecFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001
-    """Gather the run reports of all plates into one table and one page.
-
-    Parameters
-    ----------
-    to: The folder, local or in a bucket, that gets batch.parquet, batch.csv and index.html.
-    """
-    jobs = resolve_jobs(options, job_spec)
+def collect(to: str, options: PlateOptions, spec: SpecFlags) -> int:
+    """Write the table and the page into the folder `to`, and return the exit code."""
+    jobs = resolve_jobs(options, spec.job_spec)
     table = gather(jobs)
     paths = publish(table, to, Access.to_destination(jobs[0]))
     states = [f"{table.in_state(state)} {state}" for state in PlateState if table.in_state(state)]

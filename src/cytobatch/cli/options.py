@@ -1,9 +1,7 @@
-"""What was asked for: flags, environment and job spec made into plates."""
+"""Options from flags, environment and job spec, resolved to plates."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from collections.abc import Mapping
+from typing import Any
 
 from cytobatch.config.environment import Settings, read_batch_settings, read_settings
 from cytobatch.config.expand import plate_jobs
@@ -12,56 +10,43 @@ from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.storage.access import Access, read_text
 from cytobatch.storage.source import list_folders
 
-Options = Annotated[PlateOptions, Parameter(name="*")]
-SpecFlag = Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")]
-DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log; or CYTOBATCH_DEBUG=1.", negative=())]
-NO_OPTIONS = PlateOptions()
-_NOTHING = "-"
-
-
-def drop_blank_flags(words: Sequence[str]) -> list[str]:
-    """The command line without flags whose value is `-`.
-
-    A job definition of AWS Batch gives a value to each of its parameters, wanted or not, and an empty one is none.
-    """
-    pairs = zip(words, [*words[1:], ""], strict=True)
-    empty = {number for number, (word, value) in enumerate(pairs) if word.startswith("--") and value == _NOTHING}
-    return [word for number, word in enumerate(words) if number not in empty and number - 1 not in empty]
-
 
 def resolve_jobs(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
-    """The plates to convert, from flags, environment and spec."""
+    """Return the plates to convert, from flags, environment and spec. Raises JobSpecError, StorageError."""
     settings = read_settings()
-    overrides = PlateOptions(**(settings.explicit() | _spread(options.explicit())))
-    where = job_spec or settings.job_spec
-    spec = load_spec(where, settings, options) if where else None
-    shown = (
-        "command line and environment" if where is None else where if not where.lstrip().startswith("{") else "job spec"
-    )
-    return plate_jobs(spec, overrides, read_batch_settings().job_array_index, shown, folders_at)
+    overrides = PlateOptions(**(settings.explicit() | _as_text(options.explicit())))
+    uri = job_spec or settings.job_spec
+    spec = load_spec(uri, settings, options) if uri else None
+    where = "command line and environment" if uri is None else "job spec" if _is_json(uri) else uri
+    return plate_jobs(spec, overrides, read_batch_settings().job_array_index, where, list_folders_at)
 
 
-def _spread(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags with lists as text, as in the environment: `--compartments cells,nuclei`."""
+def _as_text(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flags with lists of texts as one text, as in the environment: `--compartments cells,nuclei`."""
     return {
         name: ",".join(value) if isinstance(value, tuple) and all(type(item) is str for item in value) else value
-        for name, value in said.items()
+        for name, value in options.items()
     }
 
 
-def folders_at(options: PlateOptions, uri: str) -> list[str]:
-    """The names of the folders in a folder that options tell how to reach."""
+def _is_json(uri: str) -> bool:
+    """Return whether a job spec is given as text in place of its location."""
+    return uri.lstrip().startswith("{")
+
+
+def list_folders_at(options: PlateOptions, uri: str) -> list[str]:
+    """List the names of a folder's subfolders, with the options' access."""
     return list_folders(uri, Access.for_options(options))
 
 
-def load_spec(where: str, settings: Settings, options: PlateOptions) -> JobSpec:
-    """A job spec from a path, a URI or the text itself."""
-    if where.lstrip().startswith("{"):
-        return parse_spec(where, "job spec")
-    return parse_spec(read_text(where, explicit_access(settings, options)), where)
+def load_spec(uri: str, settings: Settings, options: PlateOptions) -> JobSpec:
+    """Read a job spec from a path, a URI or the text itself. Raises JobSpecError, StorageError."""
+    if _is_json(uri):
+        return parse_spec(uri, "job spec")
+    return parse_spec(read_text(uri, explicit_access(settings, options)), uri)
 
 
 def explicit_access(settings: Settings, options: PlateOptions) -> Access:
-    """How to reach specs, deployments and prices: as flags and environment say for a source, but always signed."""
-    said = settings.explicit() | options.explicit()
-    return Access(said.get("profile"), said.get("endpoint_url"))
+    """Return the access to specs, deployments and prices: the profile and endpoint of a source, but always signed."""
+    explicit = settings.explicit() | options.explicit()
+    return Access(explicit.get("profile"), explicit.get("endpoint_url"))

@@ -1,1 +1,1 @@
-"""Options, job specs, environment, presets. Pure but for `environment`."""
+"""Options, job specs, environment, presets. Pure, except for `environment` and `variables`."""

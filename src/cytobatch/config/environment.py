@@ -1,20 +1,16 @@
-"""What the environment says. The only reader of environment variables, and the only writer (for Prefect's sake)."""
-
-import os
-from collections.abc import Mapping
+"""The settings that environment variables give, as validated models."""
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cytobatch.config.job_spec import nearest, spec_error
 from cytobatch.config.options import PlateOptions
+from cytobatch.config.variables import PREFIX, variables_with
 from cytobatch.errors import JobSpecError
-
-PREFIX = "CYTOBATCH_"
 
 
 class Settings(PlateOptions, BaseSettings):
-    """Every option of a plate as `CYTOBATCH_<NAME>`, and where the job spec is."""
+    """Every option of a plate as `CYTOBATCH_<NAME>`, and the location of the job spec."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, enable_decoding=False, extra="ignore", frozen=True
@@ -23,13 +19,13 @@ class Settings(PlateOptions, BaseSettings):
     job_spec: str | None = Field(None, min_length=1)
     """A job spec: a path, a URI, or the JSON itself."""
     deployment: str | None = Field(None, min_length=1)
-    """What Terraform set up, for `submit` and `status`: a path or URI of `terraform output -json`."""
+    """The Terraform deployment for `submit` and `status`: a path or URI of `terraform output -json`."""
     debug: bool = False
     """Show tracebacks."""
 
 
 class BatchSettings(BaseSettings):
-    """What AWS Batch tells a job's container."""
+    """The variables that AWS Batch sets in a job's container."""
 
     model_config = SettingsConfigDict(env_prefix="AWS_BATCH_", env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -37,7 +33,7 @@ class BatchSettings(BaseSettings):
 
 
 class PrefectSettings(BaseSettings):
-    """Whether the user has a Prefect server."""
+    """The Prefect server that the user has, if any."""
 
     model_config = SettingsConfigDict(env_prefix="PREFECT_", env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -45,10 +41,10 @@ class PrefectSettings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """The settings. Raises JobSpecError for a bad value, or a `CYTOBATCH_` variable that no option has."""
+    """Return the settings. Raises JobSpecError for a bad value, and for a `CYTOBATCH_` variable without an option."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
-    for variable in sorted(os.environ):
-        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+    for variable in variables_with(PREFIX):
+        if variable.upper() not in known:
             raise JobSpecError(
                 f"unknown environment variable {variable}",
                 where="environment",
@@ -61,14 +57,8 @@ def read_settings() -> Settings:
         raise spec_error(error, f"environment ({PREFIX}*)") from error
 
 
-def debugging() -> bool:
-    """Whether CYTOBATCH_DEBUG asks for tracebacks; a value that cannot be read does."""
-    value = os.environ.get(f"{PREFIX}DEBUG", "").strip().lower()
-    return value not in ("", "0", "false", "no", "off")
-
-
 def read_batch_settings() -> BatchSettings:
-    """What AWS Batch says of this job; all None elsewhere."""
+    """Return the settings of this AWS Batch job; all are None elsewhere. Raises JobSpecError for a bad value."""
     try:
         return BatchSettings()
     except ValidationError as error:
@@ -76,16 +66,5 @@ def read_batch_settings() -> BatchSettings:
 
 
 def prefect_server_is_given() -> bool:
-    """Whether PREFECT_API_URL names a server to report to."""
+    """Return whether PREFECT_API_URL names a server to report to."""
     return PrefectSettings().api_url is not None
-
-
-def set_environment_defaults(values: Mapping[str, str]) -> None:
-    """Sets variables that are not set yet: Prefect reads its own settings from nowhere else."""
-    for name, value in values.items():
-        os.environ.setdefault(name, value)
-
-
-def set_environment(values: Mapping[str, str]) -> None:
-    """Sets variables, whatever they were."""
-    os.environ.update(values)

@@ -1,4 +1,4 @@
-"""From spec and overrides to the plates that a process converts."""
+"""Expand a spec and its overrides to the plates that a process converts."""
 
 import fnmatch
 import re
@@ -14,7 +14,7 @@ from cytobatch.config.presets.gallery import networks_folder, plate_folders
 from cytobatch.errors import JobSpecError, LayoutError, SourceNotFoundError
 
 Folders = Callable[[PlateOptions, str], list[str]]
-"""Names of the folders that lie in a folder, reached as the options say; none where there is no such folder."""
+"""Lists the names of a folder's subfolders, with the options' access; empty if the folder does not exist."""
 
 _PLATE = "{plate}"
 _TEMPLATES = ("source", "destination", "platemap", "load_data")
@@ -24,24 +24,43 @@ _PATTERN = re.compile(r"[*?]")
 def plate_jobs(
     spec: JobSpec | None, overrides: PlateOptions, array_index: int | None, where: str, folders: Folders
 ) -> list[PlateJob]:
-    """The plates that this process converts.
+    """Return the plates that this process converts.
 
-    `overrides` are the flags and environment variables, which win over the spec. A plate that is a pattern, or a batch
-    without a plate, becomes every plate that `folders` finds, in natural order. `array_index` picks one plate, counted
-    from 0. Raises JobSpecError where a plate is incomplete, the index is out of range, one override would send several
-    plates to one place, or two plates share a destination; SourceNotFoundError where a pattern finds no plate.
+    A plate that is a pattern, or a batch without a plate, becomes every plate that `folders` finds, in natural order.
+
+    Parameters
+    ----------
+    spec : JobSpec or None
+        The job spec, if there is one.
+    overrides : PlateOptions
+        The flags and environment variables, which win over the spec.
+    array_index : int or None
+        The index of the one plate to convert, counted from 0; None for all plates.
+    where : str
+        The name of the spec in error messages.
+    folders : Folders
+        Lists subfolders.
+
+    Raises
+    ------
+    JobSpecError
+        If a plate is incomplete, the index is out of range, or two plates share a destination.
+    SourceNotFoundError
+        If a pattern matches no plate.
+    LayoutError
+        If a `workspace_dl` does not have exactly one network.
     """
-    single = overrides.explicit()
+    explicit = overrides.explicit()
     plates = spec.plates if spec else (PlateOptions(),)
     defaults = spec.defaults.explicit() if spec else {}
     jobs: list[PlateJob] = []
     for number, plate in enumerate(plates):
-        place = where if len(plates) == 1 else f"{where}, plates.{number}"
-        merged = _merged((defaults, plate.explicit(), single), place)
+        entry = where if len(plates) == 1 else f"{where}, plates.{number}"
+        merged = _merged((defaults, plate.explicit(), explicit), entry)
         if spec and spec.resolved:
-            jobs.append(_checked(merged, place))
+            jobs.append(_checked(merged, entry))
             continue
-        jobs += [_one_job(said, place) for said in _expanded(_with_network(merged, folders), place, folders)]
+        jobs += [_one_job(options, entry) for options in _expanded(_with_network(merged, folders), entry, folders)]
     _check_shared_destinations(jobs, where)
     if array_index is None:
         return jobs
@@ -64,44 +83,44 @@ def _merged(layers: Iterable[Mapping[str, Any]], where: str) -> dict[str, Any]:
             raise JobSpecError(
                 f"no {name} given",
                 where=where,
-                why="there is nothing to work on without it",
+                why="a plate needs a source and a destination",
                 remedy=f"set CYTOBATCH_{name.upper()}, --{name}, or {name!r} in the job spec",
             )
     return merged
 
 
 def _with_network(merged: Mapping[str, Any], folders: Folders) -> dict[str, Any]:
-    """The same with the one network of embeddings that a whole `workspace_dl` has. Raises LayoutError for several."""
+    """Return the options with the one network of a whole `workspace_dl` as their source. Raises LayoutError."""
     networks = networks_folder(str(merged["source"])) if "batch" in merged else None
     if networks is None:
         return dict(merged)
-    found = folders(PlateOptions(**merged), networks)
-    if len(found) != 1:
+    names = folders(PlateOptions(**merged), networks)
+    if len(names) != 1:
         raise LayoutError(
-            "no network" if not found else "ambiguous layout",
+            "no network" if not names else "ambiguous layout",
             where=networks,
-            why=f"it has embeddings of {len(found)} networks{': ' + ', '.join(found) if found else ''}",
+            why=f"it has embeddings of {len(names)} networks{': ' + ', '.join(names) if names else ''}",
             remedy="name the network's own folder as the source",
         )
-    return {**merged, "source": f"{networks}/{found[0]}"}
+    return {**merged, "source": f"{networks}/{names[0]}"}
 
 
 def _expanded(merged: Mapping[str, Any], where: str, folders: Folders) -> list[dict[str, Any]]:
-    """The same, once for each plate that is meant."""
+    """Return the options once for each plate that matches the pattern; once if the plate is not a pattern."""
     pattern = merged.get("plate") or ("*" if "batch" in merged else "")
     if not _PATTERN.search(pattern):
         return [dict(merged)]
     options = PlateOptions(**merged)
     parents = _parents_of_plates(merged, where)
-    found = {name for parent in parents for name in folders(options, parent) if fnmatch.fnmatchcase(name, pattern)}
-    if not found:
+    plates = {name for parent in parents for name in folders(options, parent) if fnmatch.fnmatchcase(name, pattern)}
+    if not plates:
         raise SourceNotFoundError(
             "no plate found",
             where=where,
             why=f"no folder fits {pattern!r} in {', '.join(parents)}",
             remedy="check source, batch and plate",
         )
-    return [{**merged, "plate": plate} for plate in sorted(found, key=natural_key)]
+    return [{**merged, "plate": plate} for plate in sorted(plates, key=natural_key)]
 
 
 def _parents_of_plates(merged: Mapping[str, Any], where: str) -> tuple[str, ...]:
@@ -113,7 +132,7 @@ def _parents_of_plates(merged: Mapping[str, Any], where: str) -> tuple[str, ...]
     elif "batch" in merged:
         return plate_folders(source, str(merged["batch"]))
     raise JobSpecError(
-        f"plate {merged.get('plate')!r} is a pattern, but nothing tells where plates are",
+        f"plate {merged.get('plate')!r} is a pattern, but the folder of plates is unknown",
         where=where,
         why=f"source is {source!r}",
         remedy="write a folder {plate} into the source, or name a workspace and the batch",
@@ -124,29 +143,29 @@ def _one_job(merged: Mapping[str, Any], where: str) -> PlateJob:
     merged = _with_own_name({**merged, "source": without_marker(merged["source"])})
     names = {"plate": merged.get("plate"), "batch": merged.get("batch")}
     filled = {name: _filled(merged[name], names, name, where) for name in _TEMPLATES if name in merged}
-    # A source that has the plate's folder in it is no workspace to look for the plate in.
-    said = {name: value for name, value in merged.items() if name != "batch" or _PLATE not in merged["source"]}
-    return _checked({**said, **filled}, where)
+    # A source with the plate's folder in it is not a workspace in which the batch's plates are found.
+    kept = {name: value for name, value in merged.items() if name != "batch" or _PLATE not in merged["source"]}
+    return _checked({**kept, **filled}, where)
 
 
-def _checked(said: Mapping[str, Any], where: str) -> PlateJob:
+def _checked(options: Mapping[str, Any], where: str) -> PlateJob:
     try:
-        return PlateJob.model_validate(dict(said))
+        return PlateJob.model_validate(dict(options))
     except ValidationError as error:
         raise spec_error(error, where) from error
 
 
 def _with_own_name(merged: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same with the source's own name for the plate, where one is asked for and none is said."""
-    asked = any(_PLATE in merged.get(name, "") for name in _TEMPLATES if name != "source")
+    """Return the options with the source's own name as the plate, if a template needs a plate that has no name."""
+    needed = any(_PLATE in merged.get(name, "") for name in _TEMPLATES if name != "source")
     name = own_name(merged["source"])
-    if "plate" in merged or not asked or not name or "{" in merged["source"] or "batch" in merged:
+    if "plate" in merged or not needed or not name or "{" in merged["source"] or "batch" in merged:
         return merged
     return {**merged, "plate": name}
 
 
 def _filled(text: str, names: Mapping[str, str | None], option: str, where: str) -> str:
-    """The text with `{plate}` and `{batch}` filled in, as far as `names` has them at all."""
+    """Return the text with `{plate}` and `{batch}` replaced by their `names`. Raises JobSpecError for other names."""
     unknown = sorted(set(re.findall(r"\{(\w+)\}", text)) - {"plate", "batch"})
     if unknown:
         raise JobSpecError(
@@ -161,9 +180,9 @@ def _filled(text: str, names: Mapping[str, str | None], option: str, where: str)
                 f"{option} names {{{name}}}, but none is given",
                 where=where,
                 why=f"{option} is {text!r}",
-                remedy=f"say which {name} it is with {name!r}",
+                remedy=f"give it with the option {name!r}",
             )
-    # In one go: what is filled in may have braces of its own.
+    # One pass over the text, because a name may have braces of its own.
     return re.sub(r"\{(plate|batch)\}", lambda match: names.get(match[1]) or match[0], text)
 
 

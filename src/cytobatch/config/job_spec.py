@@ -1,4 +1,4 @@
-"""The job spec as its author wrote it, and what is said when it does not hold."""
+"""The job spec as its author wrote it, and the error messages for an invalid one."""
 
 import difflib
 import json
@@ -14,10 +14,10 @@ from cytobatch.errors import JobSpecError
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without repeated keys, of which the plain loader keeps the last."""
+    """A YAML loader that refuses repeated keys, because the plain loader keeps the last one only."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping. Raises a YAMLError for a repeated key."""
+        """Build a mapping. Raises ConstructorError for a repeated key."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         repeated = [key for key in keys if keys.count(key) > 1]
         if repeated:
@@ -40,27 +40,27 @@ class JobSpec(BaseModel):
     """The plates; AWS_BATCH_JOB_ARRAY_INDEX counts them from 0."""
 
 
-# What is of one machine means nothing on another.
+# Profiles, folders and resources of one machine have no meaning on another.
 _OF_THIS_MACHINE = ("profile", "destination_profile", "cache_dir", "cache_mode", "scratch_dir", "workers", "memory")
 
 
 def resolved_spec(jobs: Iterable[PlateJob]) -> JobSpec:
-    """A spec of these very plates with all that was said of each, for a process on another machine.
+    """Return a spec of the same plates with all of their explicit options, for a process on another machine.
 
-    Profiles of AWS, and folders, CPUs and memory of this machine are left out.
+    It leaves out the AWS profiles, folders, CPUs and memory of this machine.
     """
-    said = [job.model_dump(mode="json", exclude_unset=True, exclude=set(_OF_THIS_MACHINE)) for job in jobs]
-    return JobSpec(resolved=True, plates=tuple(PlateOptions.model_validate(plate) for plate in said))
+    plates = [job.model_dump(mode="json", exclude_unset=True, exclude=set(_OF_THIS_MACHINE)) for job in jobs]
+    return JobSpec(resolved=True, plates=tuple(PlateOptions.model_validate(plate) for plate in plates))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` with the known name nearest to a wrong one, or nothing."""
+    """Return `did you mean 'x'?` with the known name nearest to a wrong one, or an empty text."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {str(close[0])!r}?" if close else ""
 
 
 def spec_error(error: ValidationError, where: str) -> JobSpecError:
-    """The first thing wrong with a spec, an environment or a set of flags, as one message."""
+    """Return the first error of a spec, an environment or a set of flags as one message."""
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
     name = str(first["loc"][-1]) if first["loc"] else ""
@@ -87,29 +87,29 @@ def spec_error(error: ValidationError, where: str) -> JobSpecError:
 
 
 class _RepeatedKeyError(ValueError):
-    """A mapping with a key that stands twice."""
+    """A mapping has the same key twice."""
 
 
-def _json(text: str) -> Any:
-    """What sound JSON says, which is read a hundred times faster than as YAML; None for anything else."""
+def _parse_json(text: str) -> Any:
+    """Parse valid JSON a hundred times faster than as YAML; return None for any other text."""
     try:
         return json.loads(text, object_pairs_hook=_mapping)
     except (json.JSONDecodeError, _RepeatedKeyError):
-        # The YAML loader tells what is wrong, and where.
+        # The YAML loader reports the error and its position.
         return None
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         raise _RepeatedKeyError
-    return found
+    return mapping
 
 
 def parse_spec(text: str, where: str) -> JobSpec:
-    """A job spec from JSON or YAML text. Raises JobSpecError, naming what is wrong and `where` it came from."""
+    """Parse a job spec from JSON or YAML text. Raises JobSpecError with the defect and `where` the text came from."""
     try:
-        document = _json(text) or yaml.load(text, _StrictLoader)
+        document = _parse_json(text) or yaml.load(text, _StrictLoader)
     except yaml.YAMLError as error:
         raise JobSpecError(
             "job spec is neither JSON nor YAML",

@@ -1,11 +1,14 @@
-"""The kinds of value that options take, and how they are written as text."""
+"""The types of option values, and their text forms.
+
+pyarrow takes a quarter of a start, so it is imported only if a cast is to be checked.
+"""
 
 import json
 import re
 from enum import StrEnum
+from importlib import import_module
 from typing import Annotated, Any
 
-import pyarrow as pa
 from pydantic import AfterValidator, BeforeValidator
 
 
@@ -20,9 +23,12 @@ class ColumnNaming(StrEnum):
     """How the columns of a joined profile are called."""
 
     CYTOTABLE = "cytotable"
-    """As CytoTable calls them."""
+    """The names of CytoTable."""
     PYCYTOMINER = "pycytominer"
-    """The same, but whatever is no measurement goes under Metadata_, so that pycytominer takes it for no feature."""
+    """The names of CytoTable, but columns that are not measurements go under Metadata_.
+
+    pycytominer takes every other column for a feature.
+    """
 
 
 class Aggregation(StrEnum):
@@ -40,7 +46,7 @@ class AnnDataFormat(StrEnum):
 
 
 class ColumnType(StrEnum):
-    """What `column_types` may say that a column is."""
+    """The types that `column_types` can give to a column."""
 
     NUMBER = "number"
     INTEGER = "integer"
@@ -48,18 +54,28 @@ class ColumnType(StrEnum):
 
 
 class CastGroup(StrEnum):
-    """The groups of types that `data_type_cast_map` may cast."""
+    """The groups of types that `data_type_cast_map` can cast."""
 
     FLOAT = "float"
     INTEGER = "integer"
     STRING = "string"
 
 
+class SqliteReader(StrEnum):
+    """The first reader that is tried for a SQLite table."""
+
+    NATIVE = "native"
+    """The page decoder of cytobatch, with DuckDB for the files that it cannot read."""
+    DUCKDB = "duckdb"
+    """DuckDB alone."""
+
+
 _CAST_TARGETS = {
-    CastGroup.FLOAT: (pa.types.is_floating,),
-    CastGroup.INTEGER: (pa.types.is_integer, pa.types.is_floating),
-    CastGroup.STRING: (pa.types.is_string, pa.types.is_large_string),
+    CastGroup.FLOAT: ("is_floating",),
+    CastGroup.INTEGER: ("is_integer", "is_floating"),
+    CastGroup.STRING: ("is_string", "is_large_string"),
 }
+"""The predicates of `pyarrow.types`, one of which holds for each type that a group can be cast to."""
 
 
 def _as_list(value: object) -> object:
@@ -82,14 +98,15 @@ def _as_mapping(value: object) -> object:
 
 
 def _known_casts(value: dict[str, str]) -> dict[str, str]:
+    pa = import_module("pyarrow")
     for group, name in value.items():
         if group not in set(CastGroup):
             raise ValueError(f"no group of types is called {group!r}; groups are {', '.join(CastGroup)}")
         try:
-            kind = pa.type_for_alias(name)
+            target = pa.type_for_alias(name)
         except ValueError:
-            kind = pa.null()
-        if not any(test(kind) for test in _CAST_TARGETS[CastGroup(group)]):
+            target = pa.null()
+        if not any(getattr(pa.types, test)(target) for test in _CAST_TARGETS[CastGroup(group)]):
             raise ValueError(
                 f"{group!r} cannot be cast to {name!r}; Arrow has types such as float32, int32, large_string"
             )

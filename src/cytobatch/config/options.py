@@ -1,7 +1,7 @@
-"""Everything that can be said of one plate, and the plate with every option decided.
+"""The options of one plate: as a source of options gives them, and as a job with every option decided.
 
-Every option may come from a flag, the environment, the spec's plate, the spec's defaults or the preset; the first of
-these that says something wins. All are fields of `PlateOptions`, so that names, types and help are written once.
+An option can come from a flag, the environment, the spec's plate, the spec's defaults or the preset; the first of
+these that has a value wins. Every option is a field of `PlateOptions`, so that names, types and help are written once.
 """
 
 from pathlib import Path, PurePosixPath
@@ -11,15 +11,14 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from cytobatch.config.option_types import (
     Aggregation,
-    AnnDataFormat,
     Arguments,
     CacheMode,
     Casts,
     ColumnNaming,
-    ColumnType,
     ColumnTypes,
     Names,
     Pattern,
+    SqliteReader,
     Stores,
 )
 from cytobatch.config.presets.presets import SUFFIXES, PresetName
@@ -27,7 +26,7 @@ from cytobatch.config.presets.wells import SiteLocation, normalise_well
 
 PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES = "single_cells", "profiles"
-"""The outputs, by their names without suffix."""
+"""The names of the outputs without suffix."""
 _RUNTIME_ONLY_OPTIONS = (
     "skip_done",
     "replace",
@@ -41,27 +40,29 @@ _RUNTIME_ONLY_OPTIONS = (
     "scratch_dir",
     "workers",
     "memory",
+    "sqlite_reader",
 )
+"""The options that do not decide the bytes of the outputs: of access, folders and resources."""
 _MARKER = "/_SUCCESS"
 _FILES = frozenset[str]().union(*SUFFIXES.values())
 
 
 def own_name(source: str) -> str:
-    """The name of a plate's folder, or of its file without a suffix that is known."""
+    """Return the name of a plate's folder, or of its file without a known suffix."""
     path = PurePosixPath(source)
     return path.stem if path.suffix.lower() in _FILES else path.name
 
 
 def without_marker(source: str) -> str:
-    """The folder in which a marker says that an upload is complete; else the source itself.
+    """Return the folder of a marker that marks an upload as complete, or else the source itself.
 
-    `_SUCCESS` is what Hadoop's committers leave: FileOutputCommitter.SUCCEEDED_FILE_NAME.
+    Hadoop's committers write the marker `_SUCCESS`: FileOutputCommitter.SUCCEEDED_FILE_NAME.
     """
     return source.removesuffix(_MARKER)
 
 
 class PlateOptions(BaseModel):
-    """All that can be said of a plate's conversion; what is not said is None."""
+    """The options of a plate's conversion; an option without a value is None."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -155,60 +156,43 @@ class PlateOptions(BaseModel):
     """How many threads compute at once; by default one for each CPU that the container or machine grants."""
     memory: ByteSize | None = Field(None, ge=64 * 2**20)
     """Memory that the run may take, such as 3GiB; by default all that the container or machine grants."""
+    sqlite_reader: SqliteReader | None = None
+    """native or duckdb: the reader of SQLite tables, with the same outputs. native, the default, decodes the file's
+    pages itself, which is faster, and falls back to DuckDB; duckdb uses DuckDB alone."""
 
     def explicit(self) -> dict[str, Any]:
-        """The options that were said, by name."""
+        """Return the options that have a value, by name."""
         return {name: value for name, value in self if value is not None and name in PlateOptions.model_fields}
 
 
-class PlateJob(BaseModel):
-    """One plate, every option decided. Made by `plate_jobs`."""
+class PlateJob(PlateOptions):
+    """One plate with every option decided. `plate_jobs` makes it.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The options are the fields of `PlateOptions`. This class lists only those that are required, and those whose default
+    is a value; the others stay None where nothing gives them a value.
+    """
 
-    source: str
-    destination: str
-    plate: str | None = None
-    well: str | None = None
-    site: str | None = None
-    batch: str | None = None
+    source: str = Field(min_length=1)
+    destination: str = Field(min_length=1)
     preset: PresetName = PresetName.AUTO
-    compartments: tuple[str, ...] | None = None
-    metadata: tuple[str, ...] | None = None
-    identifying_columns: tuple[str, ...] | None = None
-    image_columns: str | None = None
-    column_names: ColumnNaming | None = None
-    column_types: dict[str, ColumnType] = Field(default_factory=dict)
-    platemap: str | None = None
-    load_data: str | None = None
-    joins: str | None = None
+    column_types: ColumnTypes = Field(default_factory=dict)
     join: bool = True
     concat: bool = True
-    well_profiles: Aggregation | None = None
-    anndata: tuple[AnnDataFormat, ...] = ()
-    data_type_cast_map: dict[str, str] = Field(default_factory=dict)
+    anndata: Stores = ()
+    data_type_cast_map: Casts = Field(default_factory=dict)
     drop_null: bool = False
     sort_output: bool = True
-    add_tablenumber: bool | None = None
-    chunk_size: int | None = None
-    max_failed_exports: int = 0
+    max_failed_exports: int = Field(0, ge=0)
     skip_done: bool = False
     replace: bool = True
-    profile: str | None = None
-    endpoint_url: str | None = None
     no_sign_request: bool = False
     requester_pays: bool = False
-    extra_args: dict[str, Any] = Field(default_factory=dict)
-    destination_profile: str | None = None
-    destination_endpoint_url: str | None = None
-    cache_dir: Path | None = None
+    extra_args: Arguments = Field(default_factory=dict)
     cache_mode: CacheMode = CacheMode.TMP_DIR
-    scratch_dir: Path | None = None
-    workers: int | None = None
-    memory: ByteSize | None = None
+    sqlite_reader: SqliteReader = SqliteReader.NATIVE
 
     def output_options(self) -> dict[str, Any]:
-        """The options that decide what is written, as JSON has them; not those of credentials, place and pace."""
+        """Return the options that decide the bytes of the outputs, as JSON values by name."""
         return self.model_dump(mode="json", exclude_none=True, exclude=set(_RUNTIME_ONLY_OPTIONS))
 
     @property
@@ -223,18 +207,18 @@ class PlateJob(BaseModel):
 
     @property
     def location(self) -> SiteLocation:
-        """What the job says of plate, well and site."""
+        """Plate, well and site as the job gives them, None where it does not."""
         return SiteLocation(self.plate, normalise_well(self.well) if self.well else None, self.site)
 
     @property
     def naming(self) -> ColumnNaming:
-        """How columns are called: as asked for, else as CytoTable does with its own presets."""
+        """The naming scheme of columns: the job's, or else that of CytoTable with CytoTable's own presets."""
         return self.column_names or (
             ColumnNaming.PYCYTOMINER if self.preset is PresetName.AUTO else ColumnNaming.CYTOTABLE
         )
 
     @model_validator(mode="after")
-    def _hold_together(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.single_file and not (self.join and self.concat):
             raise ValueError(
                 "destination: a single .parquet file holds one joined profile; with join or concat off, name a folder"

@@ -2,5 +2,5 @@
 
 
 def is_remote(uri: str) -> bool:
-    """Whether a path is in an object store."""
+    """Return whether a path is in an object store."""
     return "://" in uri

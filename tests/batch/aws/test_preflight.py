@@ -24,9 +24,9 @@ def test_plates_are_looked_at_in_order_and_one_that_is_not_there_is_its_own_faul
     found = inspect(jobs, lambda plate: heard.append(plate.job.label))
     assert [plate.job.label for plate in found] == ["P0", "P1", "P2"]
     assert sorted(heard) == ["P0", "P1", "P2"]
-    assert [plate.unsound is None for plate in found] == [True, False, True]
+    assert [plate.error is None for plate in found] == [True, False, True]
     assert found[0].need.source_bytes == found[2].need.source_bytes > 0
-    assert "missing or empty" in str(found[1].unsound)
+    assert "missing or empty" in str(found[1].error)
 
 
 def test_a_plate_that_is_done_is_known_only_where_that_was_asked_for(

@@ -156,10 +156,10 @@ def listed(kind):
 def job(name):
     return plate_jobs(None, PlateOptions(source=name, destination=f"out-{name}"), None, "here", list)[0]
 
-with environment.prepared(debug=False) as private:
+with environment.prefect_settings(debug=False) as ephemeral:
     from cytobatch.batch.flows import plate, server
     from prefect.settings import PREFECT_API_URL
-    with server.run_ephemeral_server(private):
+    with server.run_ephemeral_server(ephemeral):
         for name in sys.argv[1:]:
             try:
                 plate.convert(job(name), lambda *_: None)

@@ -1,4 +1,4 @@
-"""Plates as array jobs: which go together, how they are cut, and what each job asks of AWS Batch. Pure.
+"""Group plates into array jobs, split large arrays, and build the request of each job. Pure.
 
 Limits: https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html (an array has 2 to 10,000 children) and
 https://docs.aws.amazon.com/batch/latest/APIReference/API_SubmitJob.html (a name has up to 128 of A-Z a-z 0-9 - _).
@@ -20,9 +20,9 @@ _PRIORITY = 1
 
 @dataclass(frozen=True, slots=True)
 class ArrayJob:
-    """A job to be: its name, the plates of its children in order, and the machines for them.
+    """A planned job: its name, the plates of its children in order, and their machines.
 
-    `spec` is where the resolved spec of these plates will be. With one plate it is a plain job.
+    `spec` is the future URI of the resolved spec of these plates. A job of one plate is a plain job without children.
     """
 
     name: str
@@ -35,9 +35,9 @@ class ArrayJob:
 def arrays_of(
     needs: Sequence[PlateNeed], deployment: Deployment, wanted: Compute | None, folder: str, name: str
 ) -> tuple[ArrayJob, ...]:
-    """The jobs of a submission, whose files are in `folder`: for each kind of compute one array, or several.
+    """Return the jobs of a submission whose files are in `folder`: one array or several for each kind of compute.
 
-    Raises JobSpecError where the compute wanted was not set up, InputDataError where no scratch disk is large enough.
+    Raises JobSpecError if the deployment lacks the `wanted` compute, InputDataError if no scratch disk is large enough.
     """
     if wanted is not None and wanted not in deployment.queues:
         raise JobSpecError(
@@ -48,20 +48,20 @@ def arrays_of(
         )
     kinds = [compute_for(need, deployment, wanted) for need in needs]
     by_compute = {kind: [need for need, own in zip(needs, kinds, strict=True) if own is kind] for kind in Compute}
-    pieces = [
+    slices = [
         (kind, plates[first : first + LARGEST_ARRAY])
         for kind, plates in by_compute.items()
         for first in range(0, len(plates), LARGEST_ARRAY)
     ]
     return tuple(
         ArrayJob(
-            name=_name(name, number if len(pieces) > 1 else None),
+            name=_name(name, number if len(slices) > 1 else None),
             spec=f"{folder}/plates-{number}.json",
             compute=kind,
-            size=size_on(kind, piece),
-            plates=tuple(piece),
+            size=size_on(kind, needs_of_slice),
+            plates=tuple(needs_of_slice),
         )
-        for number, (kind, piece) in enumerate(pieces)
+        for number, (kind, needs_of_slice) in enumerate(slices)
     )
 
 
@@ -72,7 +72,7 @@ def _name(text: str, number: int | None) -> str:
 
 
 def request_of(array: ArrayJob, deployment: Deployment, share: str | None) -> dict[str, Any]:
-    """The arguments of SubmitJob."""
+    """Return the arguments of SubmitJob."""
     requirements = (("VCPU", array.size.vcpus), ("MEMORY", array.size.memory_mib))
     share = share or deployment.share_identifier
     return {
@@ -84,11 +84,11 @@ def request_of(array: ArrayJob, deployment: Deployment, share: str | None) -> di
             "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in requirements]
         },
         **({"arrayProperties": {"size": len(array.plates)}} if len(array.plates) > 1 else {}),
-        # A fair queue demands both, and any other refuses either.
+        # A fair-share queue requires both, and any other queue refuses either.
         **({"shareIdentifier": share, "schedulingPriorityOverride": _PRIORITY} if share else {}),
     }
 
 
 def plates_in(arrays: Iterable[ArrayJob]) -> int:
-    """How many plates there are."""
+    """Return the number of plates in all arrays."""
     return sum(len(array.plates) for array in arrays)

@@ -1,6 +1,6 @@
-"""AWS Batch and its logs over boto3: jobs submitted, jobs described, the last lines that a job wrote.
+"""AWS Batch and its logs through boto3: submit jobs, describe jobs, read the last lines of a job's log.
 
-Faults are ServiceErrors that name what was asked, told apart by class and code and never by text.
+Every fault becomes a ServiceError that names the request. Faults are distinguished by class and code, never by text.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _NOTHING = "-"
 
 
 class JobState(StrEnum):
-    """The states of a job, in the order in which it goes through them."""
+    """The states of a job, in the order in which it passes through them."""
 
     SUBMITTED = "SUBMITTED"
     PENDING = "PENDING"
@@ -52,8 +52,8 @@ ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED})
 class Job:
     """A job as AWS Batch describes it.
 
-    `size` is that of an array and `counts` its children by state; both are nothing for a plain job or a child. `spec`
-    and `source` are the parameters of these names, where they say something. `attempts` are those that were begun.
+    `size` is the number of an array's children and `counts` their number by state; None and empty for a plain job or a
+    child. `spec` and `source` are the parameters of these names, None if they are `-`. `attempts` counts those begun.
     """
 
     id: str
@@ -70,19 +70,19 @@ class Job:
     log_stream: str | None
 
     @classmethod
-    def of(cls, said: dict[str, Any]) -> "Job":
-        """From an item of DescribeJobs' answer. What an attempt says of its end comes before what the job says."""
-        array, attempts = said.get("arrayProperties") or {}, said.get("attempts") or []
+    def of(cls, raw: dict[str, Any]) -> "Job":
+        """Make a job from an item of DescribeJobs' answer. The last attempt's reason comes before that of the job."""
+        array, attempts = raw.get("arrayProperties") or {}, raw.get("attempts") or []
         last = attempts[-1] if attempts else {}
-        container = (said.get("container") or {}) | (last.get("container") or {})
-        reasons = (container.get("reason"), last.get("statusReason"), said.get("statusReason"))
+        container = (raw.get("container") or {}) | (last.get("container") or {})
+        reasons = (container.get("reason"), last.get("statusReason"), raw.get("statusReason"))
         counts = {JobState(state): count for state, count in (array.get("statusSummary") or {}).items() if count}
         return cls(
-            id=said["jobId"],
-            name=said["jobName"],
-            state=JobState(said["status"]),
-            spec=_parameter(said, "spec"),
-            source=_parameter(said, "source"),
+            id=raw["jobId"],
+            name=raw["jobName"],
+            state=JobState(raw["status"]),
+            spec=_parameter(raw, "spec"),
+            source=_parameter(raw, "source"),
             size=array.get("size"),
             counts=counts,
             index=array.get("index"),
@@ -93,29 +93,29 @@ class Job:
         )
 
 
-def _parameter(said: dict[str, Any], name: str) -> str | None:
-    value = (said.get("parameters") or {}).get(name)
+def _parameter(raw: dict[str, Any], name: str) -> str | None:
+    value = (raw.get("parameters") or {}).get(name)
     return None if value == _NOTHING else value
 
 
 class BatchService:
-    """AWS Batch in one region, as one profile's owner may use it. Every method raises ServiceError."""
+    """AWS Batch in one region with one profile's permissions. Every method raises ServiceError."""
 
     def __init__(self, region: str, profile: str | None = None) -> None:
-        with _faults("AWS Batch"):
+        with _service_errors("AWS Batch"):
             config = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS}, user_agent_extra=USER_AGENT)
             session = make_session(profile, config, region)
             self._batch = session.client("batch")
             self._logs = session.client("logs")
-            # SubmitJob has no token to know a request again by: whether one whose answer was lost was heard, nobody can
-            # tell, and made twice it would start every plate twice.
+            # SubmitJob has no idempotency token. A request whose answer was lost may have been accepted, and a second
+            # one would start every plate twice.
             once = Config(retries={"total_max_attempts": 1})
             self._submitting = session.client("batch", config=once)
 
     def submit(self, request: dict[str, Any]) -> str:
-        """Submits a job, and returns its id. Made again only where AWS says that there were too many requests."""
-        with _faults(f"job {request['jobName']}, queue {request['jobQueue']}"):
-            answer: dict[str, Any] = _patiently(self._submitting.submit_job)(**request)
+        """Submit a job, and return its id. Retries only if AWS refuses a request because of too many requests."""
+        with _service_errors(f"job {request['jobName']}, queue {request['jobQueue']}"):
+            answer: dict[str, Any] = _with_retries(self._submitting.submit_job)(**request)
         if "jobId" not in answer:
             raise ServiceError(
                 "AWS gave no job id",
@@ -126,25 +126,25 @@ class BatchService:
         return str(answer["jobId"])
 
     def describe(self, ids: Sequence[str]) -> list[Job]:
-        """Jobs by their ids, in that order; those that AWS Batch does not know any more are not among them."""
-        found: dict[str, Job] = {}
+        """Return jobs by their ids, in that order, without those that AWS Batch does not know any more."""
+        jobs: dict[str, Job] = {}
         for first in range(0, len(ids), _DESCRIBED_AT_ONCE):
             some = ids[first : first + _DESCRIBED_AT_ONCE]
-            with _faults(f"jobs {some[0]} …"):
-                found.update({said["jobId"]: Job.of(said) for said in self._batch.describe_jobs(jobs=some)["jobs"]})
-        return [found[one] for one in ids if one in found]
+            with _service_errors(f"jobs {some[0]} …"):
+                jobs.update({raw["jobId"]: Job.of(raw) for raw in self._batch.describe_jobs(jobs=some)["jobs"]})
+        return [jobs[one] for one in ids if one in jobs]
 
     def children(self, array: str, state: JobState, most: int) -> list[Job]:
-        """The first children of an array that are in a state, by index."""
-        with _faults(f"children of job {array}"):
+        """Return the first `most` children of an array that are in a state, by index."""
+        with _service_errors(f"children of job {array}"):
             pages = self._batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus=state.value)
-            found = [said for page in pages for said in page["jobSummaryList"]]
-        first = sorted(found, key=lambda said: int(said.get("arrayProperties", {}).get("index", 0)))[:most]
-        return sorted(self.describe([said["jobId"] for said in first]), key=lambda job: job.index or 0)
+            summaries = [raw for page in pages for raw in page["jobSummaryList"]]
+        first = sorted(summaries, key=lambda raw: int(raw.get("arrayProperties", {}).get("index", 0)))[:most]
+        return sorted(self.describe([raw["jobId"] for raw in first]), key=lambda job: job.index or 0)
 
     def last_lines(self, group: str, stream: str, count: int) -> list[str]:
-        """The last lines that a job wrote; none where its log is gone, or was never begun."""
-        with _faults(f"log {group}, stream {stream}"):
+        """Return the last lines of a job's log; empty if the log is gone, or was never begun."""
+        with _service_errors(f"log {group}, stream {stream}"):
             try:
                 answer = self._logs.get_log_events(
                     logGroupName=group, logStreamName=stream, limit=count, startFromHead=False
@@ -160,7 +160,7 @@ def _is_throttled(error: BaseException) -> bool:
     return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _THROTTLED
 
 
-_patiently = retry(
+_with_retries = retry(
     retry=retry_if_exception(_is_throttled),
     stop=stop_after_attempt(_ATTEMPTS),
     wait=wait_exponential_jitter(multiplier=0.5, max=20),
@@ -169,7 +169,7 @@ _patiently = retry(
 
 
 @contextlib.contextmanager
-def _faults(where: str) -> Iterator[None]:
+def _service_errors(where: str) -> Iterator[None]:
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
@@ -177,12 +177,12 @@ def _faults(where: str) -> Iterator[None]:
             "no credentials", where=where, why=str(error), remedy="log in to AWS, or name a profile with --profile"
         ) from error
     except ClientError as error:
-        said = error.response.get("Error", {})
-        denied = said.get("Code") in _DENIED
+        raw = error.response.get("Error", {})
+        denied = raw.get("Code") in _DENIED
         raise ServiceError(
             "no permission" if denied else "AWS refused",
             where=where,
-            why=f"{said.get('Code')}: {said.get('Message')}",
+            why=f"{raw.get('Code')}: {raw.get('Message')}",
             remedy="ask for the policy that Terraform's output submitter_policy_arn names"
             if denied
             else "check the names, and that Terraform's deployment is the present one",

@@ -1,4 +1,4 @@
-"""What Terraform set up, as `submit` and `status` need to know it: its output `deployment`."""
+"""The Terraform deployment that `submit` and `status` use: its output `deployment`."""
 
 import json
 from enum import StrEnum
@@ -10,7 +10,7 @@ from cytobatch.errors import JobSpecError
 
 
 class Compute(StrEnum):
-    """The kinds of machine that a queue has."""
+    """The kinds of machine of a queue."""
 
     FARGATE = "fargate"
     FARGATE_SPOT = "fargate_spot"
@@ -18,9 +18,9 @@ class Compute(StrEnum):
 
 
 class Deployment(BaseModel):
-    """Queues, job definitions and places of one deployment; `scratch_gib` is each kind's scratch disk in GiB.
+    """Queues, job definitions and URIs of one deployment; `scratch_gib` is each kind's scratch disk in GiB.
 
-    `jobs_uri` is where resolved specs go. A kind of machine that was not set up is in none of the mappings.
+    `jobs_uri` is the folder of resolved specs. The mappings lack a kind of machine that was not set up.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -37,14 +37,14 @@ class Deployment(BaseModel):
     share_identifier: str | None = None
 
     @model_validator(mode="after")
-    def _every_kind_is_whole(self) -> Self:
+    def _check_kinds(self) -> Self:
         if not self.queues or not self.queues.keys() == self.definitions.keys() == self.scratch_gib.keys():
             raise ValueError("queues, definitions and scratch_gib must have the same kinds of compute, one at least")
         return self
 
 
 def parse_deployment(text: str, where: str) -> Deployment:
-    """A deployment from all of `terraform output -json`, or from its one output. Raises JobSpecError."""
+    """Parse all of `terraform output -json`, or its output `deployment` alone. Raises JobSpecError."""
     try:
         document: Any = json.loads(text)
         if isinstance(document, dict) and isinstance(document.get("deployment"), dict):
@@ -53,11 +53,11 @@ def parse_deployment(text: str, where: str) -> Deployment:
     except json.JSONDecodeError as error:
         raise _error(where, str(error)) from error
     except ValidationError as error:
-        raise _error(where, first_fault(error)) from error
+        raise _error(where, first_error(error)) from error
 
 
-def first_fault(error: ValidationError) -> str:
-    """The first thing wrong with a file, and where in it."""
+def first_error(error: ValidationError) -> str:
+    """Return the first error of a file, with its position in it."""
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
     return f"{path}: {first['msg']}" if path else first["msg"]
@@ -68,5 +68,5 @@ def _error(where: str, why: str) -> JobSpecError:
         "no deployment",
         where=where,
         why=why,
-        remedy="write it anew: terraform output -json > deployment.json, in the folder of the Terraform root",
+        remedy="write it again: terraform output -json > deployment.json, in the folder of the Terraform root",
     )

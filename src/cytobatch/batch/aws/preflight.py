@@ -1,4 +1,4 @@
-"""Plates looked at before they are submitted: what each needs, which are done already, and which look unsound."""
+"""Inspect plates before their submission: the needs of each, those that are done, and those that look invalid."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -21,16 +21,16 @@ _SMALLEST = Size(1, 4096)
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """One plate: what it needs, whether it is done already, or what is wrong with its source."""
+    """One plate: its needs, whether it is done already, and the error of its source if that looks invalid."""
 
     job: PlateJob
     need: PlateNeed
     done: bool = False
-    unsound: InputDataError | None = None
+    error: InputDataError | None = None
 
 
 def check_local(jobs: Iterable[PlateJob]) -> None:
-    """Raises JobSpecError for a plate that no other machine can read or write."""
+    """Raise JobSpecError for a plate that other machines can not read or write."""
     for job in jobs:
         named = [("source", job.source), ("destination", job.destination)]
         named += [(name, uri) for name, uri in (("platemap", job.platemap), ("load_data", job.load_data)) if uri]
@@ -39,31 +39,32 @@ def check_local(jobs: Iterable[PlateJob]) -> None:
                 raise JobSpecError(
                     f"{name} is on this machine",
                     where=job.label,
-                    why=f"{uri} is no URI of an object store",
+                    why=f"{uri} is not a URI of an object store",
                     remedy="copy it to a bucket, or convert it here with `cytobatch run`",
                 )
 
 
-def inspect(jobs: Sequence[PlateJob], heard: Callable[[Inspected], None] = lambda _: None) -> list[Inspected]:
-    """Plates in the same order, each planned from one listing of its source; `heard` is told of each as it is known.
+def inspect(jobs: Sequence[PlateJob], on_inspected: Callable[[Inspected], None] = lambda _: None) -> list[Inspected]:
+    """Plan each plate from one listing of its source, and return the plates in the same order.
 
-    Raises StorageError where a store cannot be read; a source that is not what it should be is that plate's alone.
+    Calls `on_inspected` after each plate. An invalid source is an error of its plate alone. Raises StorageError if a
+    store cannot be read.
     """
 
-    def told(job: PlateJob) -> Inspected:
-        found = _inspected(job, Path(cache), clients)
-        heard(found)
-        return found
+    def inspect_one(job: PlateJob) -> Inspected:
+        plate = _inspected(job, Path(cache), clients)
+        on_inspected(plate)
+        return plate
 
     clients = Clients()
     with tempfile.TemporaryDirectory(prefix="cytobatch-") as cache, ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(told, jobs))
+        return list(pool.map(inspect_one, jobs))
 
 
 def _inspected(job: PlateJob, cache: Path, clients: Clients) -> Inspected:
     try:
         _, plan = plan_plate(job, cache, clients)
     except InputDataError as error:
-        return Inspected(job, PlateNeed(job, 0, _SMALLEST, 0), unsound=error)
+        return Inspected(job, PlateNeed(job, 0, _SMALLEST, 0), error=error)
     done = job.skip_done and find_done(plan, Destination(job, clients)) is not None
     return Inspected(job, need_of(job, plan), done)

@@ -1,6 +1,6 @@
-"""What a submission may take of time and money: an estimate, by measured rates and a table of prices.
+"""Estimate the time and cost of a submission, from measured rates and a table of prices.
 
-The table that comes with cytobatch has the list prices of us-east-1, Linux on x86, in US dollars
+The built-in table has the list prices of us-east-1, Linux on x86, in US dollars
 (https://aws.amazon.com/fargate/pricing/, https://aws.amazon.com/ebs/pricing/). Spot prices move: Fargate Spot is
 taken at 30% of Fargate, EC2 Spot at 40% of an m6i's price by the vCPU, memory included.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cytobatch.batch.aws.deployment import Compute, first_fault
+from cytobatch.batch.aws.deployment import Compute, first_error
 from cytobatch.batch.aws.sizing import PlateNeed, Size
 from cytobatch.errors import JobSpecError
 
@@ -24,8 +24,8 @@ _ADDRESS = 0.005
 
 
 class ComputePrice(BaseModel):
-    """US dollars by the hour: of a vCPU, of a GiB of memory, of a GiB of scratch disk beyond the first free ones, and
-    of a machine by itself, such as its public address."""
+    """Prices in US dollars an hour: a vCPU, a GiB of memory, a GiB of scratch disk beyond the free ones, and a machine
+    itself, such as its public address."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,7 +37,7 @@ class ComputePrice(BaseModel):
 
 
 class PriceTable(BaseModel):
-    """Prices of each kind of compute, and where and when they held."""
+    """The prices of each kind of compute; `what` names their source, region and date."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +65,7 @@ LIST_PRICES = PriceTable(
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds of the longest plate, hours of all plates together, and US dollars; storage and requests apart."""
+    """Seconds of the longest plate, hours of all plates together, and US dollars without storage and requests."""
 
     longest_seconds: float
     hours: float
@@ -73,14 +73,14 @@ class Estimate:
 
 
 def parse_prices(text: str, where: str) -> PriceTable:
-    """A table of prices from JSON. Raises JobSpecError."""
+    """Parse a table of prices from JSON. Raises JobSpecError."""
     try:
         return PriceTable.model_validate_json(text)
     except ValidationError as error:
         raise JobSpecError(
             "no table of prices",
             where=where,
-            why=first_fault(error),
+            why=first_error(error),
             remedy="see docs/aws.md for what it holds",
         ) from error
 
@@ -88,7 +88,7 @@ def parse_prices(text: str, where: str) -> PriceTable:
 def estimate(
     needs: Iterable[PlateNeed], size: Size, compute: Compute, scratch_gib: int, prices: PriceTable
 ) -> Estimate:
-    """What plates take on machines of this size. Raises JobSpecError where the table has no price of the compute."""
+    """Estimate plates on machines of this size. Raises JobSpecError if the table lacks the compute's price."""
     price = prices.compute.get(compute)
     if price is None:
         raise JobSpecError(

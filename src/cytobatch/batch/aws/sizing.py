@@ -1,4 +1,4 @@
-"""How large a machine a plate needs: pure functions of what its plan says.
+"""Choose the machine for a plate: pure functions of its plan.
 
 Fargate's sizes: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
 """
@@ -15,30 +15,30 @@ from cytobatch.pipeline.scratch_estimate import scratch_need
 
 _GIB = 2**30
 _MARGIN = 1.1
-"""File systems take some of a disk, and the container's own layers lie on Fargate's."""
+"""File systems take a part of a disk, and on Fargate the container's own layers are on the scratch disk."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Size:
-    """What a job gets: whole vCPUs, and memory in MiB; each is one of Fargate's combinations."""
+    """The machine of a job: whole vCPUs, and memory in MiB, in one of Fargate's combinations."""
 
     vcpus: int
     memory_mib: int
 
 
-# Memory is no bottleneck (0.7 GiB of 2 workers, however large the plate); four GiB a vCPU leave room for users' own
-# SQL and for wide rows, and cost a third of what the vCPUs do.
+# Memory is not the bottleneck (0.7 GiB with 2 workers, however large the plate). Four GiB a vCPU leave room for users'
+# own SQL and for wide rows, and cost a third of the vCPUs.
 _SIZES = ((2 * _GIB, Size(1, 4096)), (20 * _GIB, Size(2, 8192)))
 _LARGEST = Size(4, 16384)
 
-# Jobs on one host share its scratch disk, and a vCPU bounds nothing there: so a job takes more than half of a host of 8
-# vCPUs and 32 GiB, which is the kind that Terraform sets up, and no second one fits.
+# Jobs on one host share its scratch disk, and vCPUs do not limit their shares. A job takes more than half of a host
+# with 8 vCPUs and 32 GiB, the kind that Terraform sets up, so that a second one does not fit.
 _WHOLE_HOST = Size(8, 24576)
 
 
 @dataclass(frozen=True, slots=True)
 class PlateNeed:
-    """A plate with the bytes to read, and what it needs of a machine: size, and scratch disk in bytes."""
+    """A plate with the bytes of its source, the size of its machine, and its scratch disk in bytes."""
 
     job: PlateJob
     source_bytes: int
@@ -47,12 +47,12 @@ class PlateNeed:
 
 
 def size_for(source_bytes: int) -> Size:
-    """The size for a plate of so many bytes."""
+    """Return the machine size for a plate of `source_bytes`."""
     return next((size for most, size in _SIZES if source_bytes <= most), _LARGEST)
 
 
 def need_of(job: PlateJob, plan: ConversionPlan) -> PlateNeed:
-    """What a plate needs; `job` is as it was asked for, before its source was looked for in a workspace."""
+    """Return the needs of a plate. `job` is the submitted job, with a workspace as its source if it has a batch."""
     size = size_for(plan.size)
     limits = ResourceLimits(size.vcpus, size.memory_mib * 2**20)
     scratch = scratch_need(plan, remote=True, table_bytes=limits.table_bytes)
@@ -60,14 +60,14 @@ def need_of(job: PlateJob, plan: ConversionPlan) -> PlateNeed:
 
 
 def size_on(compute: Compute, needs: Iterable[PlateNeed]) -> Size:
-    """The size that is enough for each of the plates; on EC2 a whole host."""
+    """Return the size that is large enough for each of the plates; on EC2 a whole host."""
     return _WHOLE_HOST if compute is Compute.EC2_SPOT else max(need.size for need in needs)
 
 
 def compute_for(need: PlateNeed, deployment: Deployment, wanted: Compute | None) -> Compute:
-    """The kind of machine for a plate: the one wanted, else the cheapest one whose scratch disk is large enough.
+    """Return the kind of machine for a plate: `wanted`, else the cheapest one with a large enough scratch disk.
 
-    Raises InputDataError where none is.
+    Raises InputDataError if every scratch disk is too small.
     """
     kinds = [wanted] if wanted else [kind for kind in _BY_PRICE if kind in deployment.queues]
     for kind in kinds:
@@ -83,4 +83,4 @@ def compute_for(need: PlateNeed, deployment: Deployment, wanted: Compute | None)
 
 
 _BY_PRICE = (Compute.FARGATE_SPOT, Compute.FARGATE, Compute.EC2_SPOT)
-"""EC2 Spot is for plates that only its disks are large enough for: Fargate's machines are up in a minute."""
+"""EC2 Spot comes last, for plates too large for Fargate's disks, because a Fargate machine starts in a minute."""

@@ -1,4 +1,4 @@
-"""What became of submitted jobs: children by state, and each failure with its plate and reason."""
+"""The states of submitted jobs: children by state, and each failure with its plate and reason."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cytobatch.storage.access import Access, read_text
 
 _LINES = 6
 _SHOWN = 20
-_MEANINGS = {
+_EXIT_CODE_TEXTS = {
     ExitCode.CONFIGURATION: "configuration",
     ExitCode.INPUT_DATA: "input data",
     ExitCode.STORAGE: "storage",
@@ -24,7 +24,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A plate that failed: its job, its name, why, and the last lines that it wrote."""
+    """A plate that failed: its job, its name, the reason, and the last lines of its log."""
 
     job: Job
     plate: str
@@ -34,61 +34,62 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A submitted job: how many plates are in each state, and those that failed."""
+    """A submitted job, and the number of its plates in each state."""
 
     job: Job
     counts: Mapping[JobState, int]
 
     @property
     def total(self) -> int:
-        """All plates."""
+        """The number of all plates."""
         return sum(self.counts.values())
 
     @property
     def ended(self) -> int:
-        """Plates that are done or failed."""
+        """The number of plates that are done or failed."""
         return sum(count for state, count in self.counts.items() if state in ENDED)
 
     @property
     def failed(self) -> int:
-        """Plates that failed."""
+        """The number of plates that failed."""
         return self.counts.get(JobState.FAILED, 0)
 
 
 def statuses(service: BatchService, ids: Sequence[str]) -> list[JobStatus]:
-    """The jobs as they are now, but for those that AWS Batch does not know.
+    """Return the present states of jobs, without those that AWS Batch does not know.
 
-    Raises JobSpecError if it knows none of them, ServiceError.
+    Raises JobSpecError if every job is unknown, ServiceError.
     """
-    found = service.describe(ids)
-    if not found:
+    jobs = service.describe(ids)
+    if not jobs:
         raise JobSpecError(
             f"no job {', '.join(ids)}",
             where="AWS Batch",
             why="it is not known, or ended more than a week ago",
-            remedy="check the id and the region; `cytobatch collect` tells of plates from their reports",
+            remedy="check the id and the region; `cytobatch collect` shows plates from their reports",
         )
-    return [JobStatus(job, _counts(job)) for job in found]
+    return [JobStatus(job, _counts(job)) for job in jobs]
 
 
 def _counts(job: Job) -> Mapping[JobState, int]:
-    """An array says how many children are in each state, but only of those that there are already.
+    """Return the number of plates in each state.
 
-    The others wait; or, where the array itself has ended without them, have ended as it did.
+    An array counts only the children that exist already. The others are pending; if the array has ended without them,
+    they have its state.
     """
     if job.size is None:
         return {job.state: 1}
-    unborn = job.size - sum(job.counts.values())
+    missing = job.size - sum(job.counts.values())
     state = job.state if job.state in ENDED else JobState.PENDING
-    return job.counts | ({state: job.counts.get(state, 0) + unborn} if unborn > 0 else {})
+    return job.counts | ({state: job.counts.get(state, 0) + missing} if missing > 0 else {})
 
 
 def failures(service: BatchService, status: JobStatus, log_group: str, access: Access) -> Iterator[Failure]:
-    """The first plates of a job that failed, by index. Raises ServiceError."""
+    """Yield the first plates of a job that failed, by index. Raises ServiceError."""
     if not status.failed:
         return
     job = status.job
-    # An array may fail without any child.
+    # An array can fail before it has a child.
     failed = [job] if job.size is None else service.children(job.id, JobState.FAILED, _SHOWN) or [job]
     names = _plates(job, access)
     for child in failed[:_SHOWN]:
@@ -97,14 +98,14 @@ def failures(service: BatchService, status: JobStatus, log_group: str, access: A
 
 
 def _plate_of(child: Job, names: Sequence[str]) -> str:
-    """The plate's name; the job's where it has several plates, or where its spec is not to be had."""
+    """Return the plate's name, or the job's if it has several plates or its spec cannot be read."""
     if child.index is None:
         return names[0] if len(names) == 1 else child.name
     return names[child.index] if child.index < len(names) else f"plate {child.index}"
 
 
 def _plates(job: Job, access: Access) -> list[str]:
-    """The names of a job's plates; none where its spec does not hold, which may be why it failed, or is gone."""
+    """Return the names of a job's plates; empty if its spec is gone, or invalid, which may be why the job failed."""
     if job.spec is None:
         return [own_name(without_marker(job.source))] if job.source else []
     try:
@@ -116,7 +117,7 @@ def _plates(job: Job, access: Access) -> list[str]:
 
 
 def _reason(job: Job) -> str:
-    meaning = _MEANINGS.get(job.exit_code) if job.exit_code is not None else None
+    meaning = _EXIT_CODE_TEXTS.get(job.exit_code) if job.exit_code is not None else None
     code = f"exit code {job.exit_code}" + (f" ({meaning})" if meaning else "") if job.exit_code is not None else ""
     attempts = f"after {job.attempts} attempts" if job.attempts > 1 else ""
     return "; ".join(part for part in (code, job.reason, attempts) if part) or "no reason given"

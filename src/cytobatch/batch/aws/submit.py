@@ -1,4 +1,4 @@
-"""A submission: resolved specs put into the deployment's bucket, and one array job for each."""
+"""Submit plates: write resolved specs into the deployment's bucket, and start one array job for each."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from cytobatch.storage.destination import write_text
 
 
 class SubmittedJob(BaseModel):
-    """A job that AWS Batch took, and the spec that its children read."""
+    """A job that AWS Batch accepted, and the spec that its children read."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class SubmittedJob(BaseModel):
 
 
 class Submission(BaseModel):
-    """What was submitted together, as it is kept beside its specs."""
+    """The jobs of one submission, as `submission.json` beside their specs keeps them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,24 +42,25 @@ class Submission(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Who submits: the deployment, AWS Batch there, how to reach its bucket, and a share of a fair queue."""
+    """Submits to a deployment: its AWS Batch, the access to its bucket, and a share of a fair-share queue."""
 
     deployment: Deployment
     service: BatchService
     access: Access
     share: str | None = None
 
-    def send(self, arrays: Sequence[ArrayJob], folder: str, told: Callable[[SubmittedJob], None]) -> Submission:
-        """Submits the jobs; `told` hears of each at once, so that none runs unknown whatever befalls the next.
+    def send(self, arrays: Sequence[ArrayJob], folder: str, on_submitted: Callable[[SubmittedJob], None]) -> Submission:
+        """Submit the jobs, and keep each in the folder's `submission.json`.
 
-        Each is kept in the folder's `submission.json`, too. Raises StorageError, ServiceError.
+        Calls `on_submitted` after each job, so that its id is printed even if the next one fails. Raises StorageError,
+        ServiceError.
         """
         for array in arrays:
             write_text(array.spec, _spec_text(array), self.access)
         submission = Submission(deployment=self.deployment.name, region=self.deployment.region, jobs=())
         for array in arrays:
             job = self._submitted(array)
-            told(job)
+            on_submitted(job)
             submission = submission.model_copy(update={"jobs": (*submission.jobs, job)})
             write_text(f"{folder}/submission.json", submission.model_dump_json(indent=2), self.access)
         return submission
@@ -71,9 +72,9 @@ class Submitter:
 
 
 def _spec_text(array: ArrayJob) -> str:
-    """The array's spec, from which every child reads the very plate that was looked at.
+    """Return the text of the array's spec, from which each child reads its plate.
 
-    Raises InternalError if it would not: a thousand children would fail one after the other.
+    Raises InternalError if the text gives other plates, because a thousand children would fail one after the other.
     """
     jobs = [need.job for need in array.plates]
     spec = resolved_spec(jobs)
@@ -81,15 +82,15 @@ def _spec_text(array: ArrayJob) -> str:
     again = plate_jobs(parse_spec(text, array.spec), PlateOptions(), None, array.spec, lambda *_: [])
     if resolved_spec(again) != spec:
         raise InternalError(
-            "resolved spec does not hold",
+            "resolved spec is invalid",
             where=array.spec,
-            why="its plates are not those that it was made of",
+            why="its plates differ from the plates that it was made of",
             remedy="report it, with the spec that was submitted",
         )
     return text
 
 
 def new_folder(deployment: Deployment) -> str:
-    """A folder of its own for a submission, in the order of time."""
+    """Return the URI of a new folder for a submission; the names of folders sort by time."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     return f"{deployment.jobs_uri.rstrip('/')}/{stamp}-{secrets.token_hex(3)}"

@@ -1,4 +1,4 @@
-"""Prefect: flows and tasks. The only importer of Prefect.
+"""Prefect: flows, tasks, settings and the ephemeral server. The only importer of Prefect.
 
-Import `settings` first and prepare with it: Prefect reads its settings when it is imported.
+`session` and `settings` do not import Prefect themselves, because Prefect reads its settings when it is imported.
 """

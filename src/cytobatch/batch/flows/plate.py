@@ -1,4 +1,4 @@
-"""The flow of one plate: a task for each step, in sequence. No logic of its own."""
+"""The flow of one plate: one task for each step, in sequence. The logic is in `pipeline`."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,14 +11,14 @@ from cytobatch.pipeline.plate import run_plate
 from cytobatch.report.model import RunReport
 
 Result = TypeVar("Result")
-Listener = Callable[[str, str], None]
+StepListener = Callable[[str, str], None]
 
 
-def convert(job: PlateJob, listener: Listener) -> RunReport:
-    """Converts one plate as a flow run named after it. `listener` hears the plate and each step as it starts."""
+def convert(job: PlateJob, on_step: StepListener) -> RunReport:
+    """Convert one plate as a flow run named after it. Calls `on_step` with the plate and each step as it starts."""
 
     def step(name: str, function: Callable[[], Result]) -> Result:
-        listener(job.label, name)
+        on_step(job.label, name)
 
         @task(name=name, task_run_name=f"{name} {job.label}", cache_policy=NO_CACHE, persist_result=False)
         def run_step() -> Result:
@@ -27,7 +27,7 @@ def convert(job: PlateJob, listener: Listener) -> RunReport:
         return run_step()
 
     @flow(name="cytobatch", flow_run_name=f"convert {job.label}", persist_result=False)
-    def convert_plate(source: str, destination: str, preset: str) -> RunReport:  # noqa: ARG001  what Prefect shows
+    def convert_plate(source: str, destination: str, preset: str) -> RunReport:  # noqa: ARG001  Prefect shows them
         return run_plate(job, step)
 
     return convert_plate(job.source, job.destination, job.preset.value)

@@ -1,7 +1,7 @@
-"""A Prefect server for one run, in a thread of this process: nothing to set up, nothing left behind.
+"""A Prefect server for one run, in a thread of this process. The user sets nothing up, and it leaves no files.
 
-Prefect's own temporary server is a second process that imports everything again, brings a database through a hundred
-migrations, and shares it among all runs of a machine. This one starts in a fraction of the time and shares nothing.
+Prefect's own temporary server is a second process that imports everything again, migrates a database a hundred times
+(5 s), and shares it among all runs of a machine. This one starts in a fraction of the time and shares nothing.
 """
 
 import threading
@@ -14,12 +14,13 @@ import uvicorn
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.server.api.server import create_app
+from prefect.server.database.dependencies import temporary_database_interface
 from prefect.server.database.orm_models import Base
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from sqlalchemy import create_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from cytobatch.batch.flows.settings import Private
+from cytobatch.batch.flows.settings import EphemeralServer
 from cytobatch.errors import InternalError
 
 _START_SECONDS = 180
@@ -28,30 +29,32 @@ _POLL_SECONDS = 0.005
 
 
 @contextmanager
-def run_ephemeral_server(private: Private) -> Iterator[None]:
-    """Within it, a server answers. Raises InternalError if it does not start."""
-    make_tables(private.database)
-    # Not `final`: with the FastAPI of today that only looks for garbage, which takes as long as making it all.
-    application = create_app(ephemeral=True)
-    server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="on"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [private.listener]}, daemon=True)
-    thread.start()
-    try:
-        _wait(server, thread)
-        # Nobody watches this server for runs gone silent, and a heartbeat ends up to a second after its run.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            yield
-    finally:
-        for worker in (EventsWorker, APILogWorker):
-            worker.drain_all(timeout=_STOP_SECONDS)
-        server.should_exit = True
-        thread.join(_STOP_SECONDS)
+def run_ephemeral_server(server: EphemeralServer) -> Iterator[None]:
+    """Run the server inside the context. Raises InternalError if it does not start."""
+    make_tables(server.database)
+    # Prefect keeps the interface to the first database of a process, which may be that of an earlier run.
+    with temporary_database_interface():
+        # Not `final`: with the present FastAPI that only collects garbage, which takes as long as making the app.
+        application = create_app(ephemeral=True)
+        web = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="on"))
+        thread = threading.Thread(target=web.run, kwargs={"sockets": [server.listener]}, daemon=True)
+        thread.start()
+        try:
+            _wait(web, thread)
+            # This server has no service that looks for silent runs, and a heartbeat ends up to a second after its run.
+            with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+                yield
+        finally:
+            for worker in (EventsWorker, APILogWorker):
+                worker.drain_all(timeout=_STOP_SECONDS)
+            web.should_exit = True
+            thread.join(_STOP_SECONDS)
 
 
 def make_tables(database: Path) -> None:
-    """Makes the tables of Prefect's models as they are today; migrating up to them takes fifty times as long.
+    """Create the tables of Prefect's present models; migrations take fifty times as long to create the same ones.
 
-    An index that is not unique only makes a large database fast, and some of these are for PostgreSQL alone.
+    Indexes that are not unique are left out: they only make a large database fast, and some are for PostgreSQL alone.
     """
     engine = create_engine(f"sqlite:///{database}")
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""How Prefect is to behave, said before it is imported: it reads its settings at import and nowhere else."""
+"""The environment variables from which Prefect takes its settings, set for one run."""
 
 import socket
 import tempfile
@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cytobatch.config.environment import prefect_server_is_given, set_environment, set_environment_defaults
+from cytobatch.config.environment import prefect_server_is_given
+from cytobatch.config.variables import temporary_variables
 
 _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
 }
+_NO_CONSOLE_LOG = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 _SERVICES = (
     "EVENT_PERSISTER",
     "TRIGGERS",
@@ -37,37 +39,40 @@ _LEAN_SERVER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Private:
-    """What a run's own server listens on, and where its database will be."""
+class EphemeralServer:
+    """A Prefect server that lives as long as one run: the socket that it listens on, and its future database file."""
 
     listener: socket.socket
     database: Path
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that make Prefect use this server, with a home folder of this run's own."""
+        return {
+            "PREFECT_HOME": str(self.database.parent),
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.database}",
+            "PREFECT_API_URL": f"http://127.0.0.1:{self.listener.getsockname()[1]}/api",
+        }
+
 
 @contextmanager
-def prepared(*, debug: bool) -> Iterator[Private | None]:
-    """Within it, Prefect may be imported. No telemetry, and no console chatter unless debugging; what is set stays.
+def prefect_settings(*, debug: bool) -> Iterator[EphemeralServer | None]:
+    """Set Prefect's environment variables inside the context, and restore the earlier ones afterwards.
 
-    Yields what a private server needs if PREFECT_API_URL names no other; Prefect's home is then a folder of this run's
-    own.
+    Prefect sends no telemetry, and logs nothing to the console unless debugging. Import Prefect inside the context,
+    because it reads its settings at import; `reloaded_settings` is for a Prefect that is imported already.
+
+    Yields the server to start, or None if PREFECT_API_URL names one.
     """
-    private = not prefect_server_is_given()
-    set_environment_defaults(_QUIET | (_LEAN_SERVER if private else {}))
-    if not debug:
-        set_environment_defaults({"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"})
-    if not private:
-        yield None
+    defaults = _QUIET if debug else _QUIET | _NO_CONSOLE_LOG
+    if prefect_server_is_given():
+        with temporary_variables({}, defaults):
+            yield None
         return
     with (
         tempfile.TemporaryDirectory(prefix="cytobatch-prefect-", ignore_cleanup_errors=True) as home,
         socket.create_server(("127.0.0.1", 0)) as listener,
     ):
-        database = Path(home) / "prefect.db"
-        set_environment(
-            {
-                "PREFECT_HOME": home,
-                "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
-                "PREFECT_API_URL": f"http://127.0.0.1:{listener.getsockname()[1]}/api",
-            }
-        )
-        yield Private(listener, database)
+        server = EphemeralServer(listener, Path(home) / "prefect.db")
+        with temporary_variables(server.variables, defaults | _LEAN_SERVER):
+            yield server

@@ -1,6 +1,5 @@
-"""Plans and reports for people."""
+"""Print plans."""
 
-import sys
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -11,23 +10,22 @@ from cytobatch.engine.resources import ResourceLimits, resource_limits
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.pipeline.describe import PlanDescription
 from cytobatch.pipeline.scratch_estimate import scratch_need
-from cytobatch.report.model import Outcome, RunReport
+from cytobatch.report.model import Outcome
 from cytobatch.survey.model import Survey
 
 _EXPORTS_SHOWN = 10
-_WARNINGS_SHOWN = 5
 
 
 def print_plan(console: Console, description: PlanDescription) -> None:
-    """A plan as a person reads it, a line for each thing: paths stay whole in a log."""
+    """Print a plan, one line for each property, so that paths stay whole in a log."""
     for name, value in _plan_lines(description):
         console.print(f"{name:<13} {value}", highlight=False, markup=False)
 
 
 def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
-    plan, found = description.plan, description.survey
+    plan, survey = description.plan, description.survey
     limits = resource_limits(plan.job)
-    preset = found.preset if found else plan.preset
+    preset = survey.preset if survey else plan.preset
     yield "plate", plan.job.label
     yield "source", plan.job.source
     yield "layout", f"{plan.format.name}, preset {preset.name if preset else 'auto'}"
@@ -38,8 +36,8 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     yield "scratch", _scratch(plan, limits)
     if plan.compartments:
         yield "compartments", ", ".join(plan.compartments)
-    if found:
-        yield from _survey_lines(description, found)
+    if survey:
+        yield from _survey_lines(description, survey)
     for output in description.outputs:
         yield "output", output
     yield "report", description.report
@@ -58,40 +56,14 @@ def _exports(plan: ConversionPlan) -> str:
     return f"{len(plan.exports)}: {', '.join(names)}" + (f" and {more} more" if more else "")
 
 
-def _survey_lines(description: PlanDescription, found: Survey) -> Iterator[tuple[str, str]]:
-    for name, columns in found.schemas.items():
+def _survey_lines(description: PlanDescription, survey: Survey) -> Iterator[tuple[str, str]]:
+    for name, columns in survey.schemas.items():
         rows = f", {description.rows[name]} rows" if name in description.rows else ""
         yield "table", f"{name}: {len(columns.schema)} columns{rows}"
-    for line in found.join.describe() if found.join else []:
+    for line in survey.join.describe() if survey.join else []:
         yield "join", line
-    failed = [entry for entry in found.ledger if entry.outcome is Outcome.FAILED]
+    failed = [entry for entry in survey.ledger if entry.outcome is Outcome.FAILED]
     for entry in failed[:_EXPORTS_SHOWN]:
-        yield "unsound", f"{entry.path} ({entry.table or 'file'}): {entry.reason}"
+        yield "invalid", f"{entry.path} ({entry.table or 'file'}): {entry.reason}"
     if len(failed) > _EXPORTS_SHOWN:
-        yield "unsound", f"and {len(failed) - _EXPORTS_SHOWN} more"
-
-
-def print_report(console: Console, report: RunReport) -> None:
-    """The upshot of a run, and how to read what it made."""
-    for line in _report_lines(report):
-        console.print(line, highlight=False, markup=False)
-
-
-def _report_lines(report: RunReport) -> Iterator[str]:
-    counts = report.counts
-    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
-    yield (
-        f"{report.plate}: {counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
-        f"from {counts.exports} export(s){failed}"
-    )
-    for output in report.outputs[:_EXPORTS_SHOWN]:
-        yield f"  {output.path.rpartition('.')[2]:<8} {output.path} ({decimal(output.bytes)})"
-    if len(report.outputs) > _EXPORTS_SHOWN:
-        yield f"  and {len(report.outputs) - _EXPORTS_SHOWN} more"
-    for warning in report.warnings[:_WARNINGS_SHOWN]:
-        yield f"  warning  {warning.what}" + (f": {warning.count} of {warning.table}" if warning.count else "")
-    noted = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
-    yield f"  report   {report.report}{noted}"
-    if report.outputs:
-        first = report.outputs[0].path
-        yield f"  read it  {sys.executable} -c \"import pyarrow.parquet as pq; print(pq.read_table('{first}'))\""
+        yield "invalid", f"and {len(failed) - _EXPORTS_SHOWN} more"

@@ -1,0 +1,84 @@
+"""The commands as functions: their flags are the parameters, their help is the docstring.
+
+Each one imports its implementation when it is called, so that help needs none of them, and no command those of others.
+"""
+
+import json
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cytobatch.cli.flags import DeploymentFlag, Options, SpecFlags, StatusFlags, SubmitFlags
+from cytobatch.config.job_spec import JobSpec
+from cytobatch.config.options import PlateOptions
+from cytobatch.errors import ExitCode
+
+_NO_OPTIONS, _NO_SPEC, _SUBMIT, _STATUS = PlateOptions(), SpecFlags(), SubmitFlags(), StatusFlags()
+
+Spec = Annotated[SpecFlags, Parameter(name="*")]
+SubmitFlag = Annotated[SubmitFlags, Parameter(name="*")]
+StatusFlag = Annotated[StatusFlags, Parameter(name="*")]
+
+
+def run(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
+    """Convert the plate, or every plate of the job spec."""
+    from cytobatch.cli import run_command
+
+    return run_command.run(options, spec)
+
+
+def plan(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
+    """Show what a run would do, without doing it."""
+    from cytobatch.cli import plan_command
+
+    return plan_command.plan(options, spec)
+
+
+def validate(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
+    """Check a job spec, together with flags and environment, without touching the plates."""
+    from cytobatch.cli import validate_command
+
+    return validate_command.validate(options, spec)
+
+
+def submit(
+    *,
+    options: Options = _NO_OPTIONS,
+    spec: Spec = _NO_SPEC,
+    deployment: DeploymentFlag = None,
+    flags: SubmitFlag = _SUBMIT,
+) -> int:
+    """Submit the plates to AWS Batch, as one array job with a child for each."""
+    from cytobatch.cli import submit_command
+
+    return submit_command.submit(options, spec, deployment, flags)
+
+
+def status(
+    *jobs: Annotated[str, Parameter(help="Ids that `cytobatch submit` printed.")],
+    deployment: DeploymentFlag = None,
+    flags: StatusFlag = _STATUS,
+) -> int:
+    """Show plates by state, and why plates failed; on a terminal, follow them until all have ended."""
+    from cytobatch.cli import status_command
+
+    return status_command.status(jobs, deployment, flags)
+
+
+def collect(*, to: str, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
+    """Gather the run reports of all plates into one table and one page.
+
+    Parameters
+    ----------
+    to: The folder, local or in a bucket, that gets batch.parquet, batch.csv and index.html.
+    """
+    from cytobatch.cli import collect_command
+
+    return collect_command.collect(to, options, spec)
+
+
+def schema() -> int:
+    """Print the job spec's JSON Schema."""
+    sys.stdout.write(json.dumps(JobSpec.model_json_schema(), indent=2, ensure_ascii=False) + "\n")
+    return ExitCode.OK

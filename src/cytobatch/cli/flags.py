@@ -1,0 +1,64 @@
+"""The flags that commands have in common, and those of `submit` and `status`.
+
+Help is shown from these types alone, so this module imports no reader, no object store and no cloud service.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cytobatch.batch.aws.deployment import Compute
+from cytobatch.config.options import PlateOptions
+
+Options = Annotated[PlateOptions, Parameter(name="*")]
+DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log; or CYTOBATCH_DEBUG=1.", negative=())]
+DeploymentFlag = Annotated[
+    str | None,
+    Parameter(help="What Terraform set up: a path or URI of `terraform output -json`; or CYTOBATCH_DEPLOYMENT."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecFlags:
+    """The flags beside the options of every command that reads a job spec. `main` reads `--debug` itself too."""
+
+    job_spec: Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")] = None
+    debug: DebugFlag = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitFlags:
+    """The flags of `submit` beside the options, the job spec and the deployment."""
+
+    compute: Annotated[
+        Compute | None,
+        Parameter(help="fargate, fargate_spot or ec2_spot; by default the cheapest with a large enough scratch disk."),
+    ] = None
+    prices: Annotated[str | None, Parameter(help="A table of prices for the estimate: a path or URI of JSON.")] = None
+    share: Annotated[
+        str | None, Parameter(help="The share of a fair queue that jobs count to; by default the deployment's.")
+    ] = None
+    name: Annotated[
+        str | None, Parameter(help="What the jobs are called; by default the batch, or the first plate.")
+    ] = None
+    dry_run: Annotated[
+        bool, Parameter(negative=(), help="Show what would be submitted, its needs and cost, and do nothing.")
+    ] = False
+    keep_going: Annotated[
+        bool, Parameter(negative=(), help="Submit plates that look invalid too; they fail alone.")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusFlags:
+    """The flags of `status` beside the deployment."""
+
+    log_group: Annotated[
+        str | None, Parameter(help="Where the jobs' logs are, if elsewhere than the deployment says.")
+    ] = None
+    once: Annotated[bool, Parameter(negative=(), help="Do not follow on a terminal.")] = False
+    every: Annotated[float, Parameter(help="Seconds between two looks.")] = 10.0
+    profile: Annotated[str | None, Parameter(help="AWS profile.")] = None
+    endpoint_url: Annotated[str | None, Parameter(help="S3 API of the resolved specs, other than AWS's.")] = None
+    debug: DebugFlag = False

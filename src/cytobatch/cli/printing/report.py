@@ -1,0 +1,38 @@
+"""Print run reports."""
+
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.filesize import decimal
+
+from cytobatch.report.model import RunReport
+
+_OUTPUTS_SHOWN = 10
+_WARNINGS_SHOWN = 5
+
+
+def print_report(console: Console, report: RunReport) -> None:
+    """Print the counts, outputs and warnings of a run, and a command that reads the first output."""
+    for line in _report_lines(report):
+        console.print(line, highlight=False, markup=False)
+
+
+def _report_lines(report: RunReport) -> Iterator[str]:
+    counts = report.counts
+    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
+    yield (
+        f"{report.plate}: {counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
+        f"from {counts.exports} export(s){failed}"
+    )
+    for output in report.outputs[:_OUTPUTS_SHOWN]:
+        yield f"  {output.path.rpartition('.')[2]:<8} {output.path} ({decimal(output.bytes)})"
+    if len(report.outputs) > _OUTPUTS_SHOWN:
+        yield f"  and {len(report.outputs) - _OUTPUTS_SHOWN} more"
+    for warning in report.warnings[:_WARNINGS_SHOWN]:
+        yield f"  warning  {warning.what}" + (f": {warning.count} of {warning.table}" if warning.count else "")
+    count = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
+    yield f"  report   {report.report}{count}"
+    if report.outputs:
+        first = report.outputs[0].path
+        yield f"  read it  {sys.executable} -c \"import pyarrow.parquet as pq; print(pq.read_table('{first}'))\""

@@ -1,0 +1,71 @@
+"""Print submissions: plates, array jobs, their time and cost."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.filesize import decimal
+
+from cytobatch.batch.aws.array_jobs import ArrayJob, plates_in
+from cytobatch.batch.aws.deployment import Deployment
+from cytobatch.batch.aws.preflight import Inspected
+from cytobatch.batch.aws.pricing import Estimate, PriceTable, estimate
+from cytobatch.batch.aws.submit import Submission, SubmittedJob
+from cytobatch.cli.printing.plate_count import plate_count
+
+_SHOWN = 20
+_GIB = 2**30
+
+
+def print_left_alone(console: Console, plates: Sequence[Inspected]) -> None:
+    """Print the plates that are done already, and those that look invalid."""
+    done = [plate for plate in plates if plate.done]
+    if done:
+        console.print(f"{len(done)} of {len(plates)} plates are done already", highlight=False)
+    invalid = [plate for plate in plates if plate.error]
+    for plate in invalid[:_SHOWN]:
+        console.print(f"invalid: {plate.job.label}: {plate.error}", style="yellow", markup=False, highlight=False)
+    if len(invalid) > _SHOWN:
+        console.print(f"and {len(invalid) - _SHOWN} more")
+
+
+def print_arrays(console: Console, arrays: Sequence[ArrayJob], deployment: Deployment, prices: PriceTable) -> None:
+    """Print the planned jobs with their machines, times and cost, one line for each property."""
+    dollars = 0.0
+    for array in arrays:
+        gib = deployment.scratch_gib[array.compute]
+        expected = estimate(array.plates, array.size, array.compute, gib, prices)
+        dollars += expected.dollars
+        for line in _array_lines(array, gib, expected):
+            console.print(line, highlight=False, markup=False)
+    console.print(
+        f"{plate_count(plates_in(arrays))}, about ${dollars:,.2f} by {prices.what}; storage and requests apart",
+        highlight=False,
+        markup=False,
+    )
+
+
+def _array_lines(array: ArrayJob, gib: int, expected: Estimate) -> Iterator[str]:
+    size, scratch = array.size, max(need.scratch_bytes for need in array.plates) / _GIB
+    yield f"{array.name}: {plate_count(len(array.plates))} on {array.compute}"
+    yield f"  to read  {decimal(sum(need.source_bytes for need in array.plates))}"
+    yield f"  machine  {size.vcpus} vCPU(s), {size.memory_mib // 1024} GiB memory, {scratch:,.1f} of {gib} GiB scratch"
+    yield f"  time     {_duration(expected.longest_seconds)} for the largest plate, {expected.hours:,.1f} hours in all"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def print_job(console: Console, job: SubmittedJob) -> None:
+    """Print a job that AWS Batch accepted."""
+    console.print(f"{job.id}  {job.name}: {plate_count(job.plates)} on {job.compute}", highlight=False, markup=False)
+
+
+def print_submission(console: Console, submission: Submission, folder: str) -> None:
+    """Print the location of a submission, and the commands that follow its jobs."""
+    lines = [f"kept in  {folder}/submission.json"]
+    lines += [f"follow   cytobatch status {' '.join(job.id for job in submission.jobs)}"]
+    lines += [f"collect  cytobatch collect --job-spec {job.spec} --to FOLDER" for job in submission.jobs]
+    for line in lines:
+        console.print(line, highlight=False, markup=False)

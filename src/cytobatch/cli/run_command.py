@@ -1,0 +1,44 @@
+"""`cytobatch run`: convert plates one after the other, each as a Prefect flow run."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from cytobatch.batch.flows.session import prefect_session
+from cytobatch.cli.console import err, out, show_error
+from cytobatch.cli.flags import SpecFlags
+from cytobatch.cli.options import resolve_jobs
+from cytobatch.cli.printing.report import print_report
+from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.config.variables import debug_requested
+from cytobatch.errors import CytobatchError, ExitCode
+
+
+def run(options: PlateOptions, spec: SpecFlags) -> int:
+    """Convert the plate, or every plate of the job spec, and return the exit code."""
+    return convert_all(resolve_jobs(options, spec.job_spec), debug=spec.debug or debug_requested())
+
+
+def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
+    """Convert plates one after the other. If one fails, the others are converted all the same."""
+    failed: list[CytobatchError] = []
+    began = datetime.now(UTC)
+    with prefect_session(debug=debug) as convert:
+        for job in jobs:
+            try:
+                report = convert(job, _announce)
+                if report.finished < began:
+                    _announce(job.label, f"done already at {report.finished:%Y-%m-%d %H:%M} UTC, left alone")
+                print_report(out, report)
+            except CytobatchError as error:
+                if len(jobs) == 1:
+                    raise
+                show_error(error, debug=debug, prefix=f"{job.label}: ")
+                failed.append(error)
+    if failed:
+        err.print(f"{len(failed)} of {len(jobs)} plates failed", style="red")
+        return max(error.exit_code for error in failed)
+    return ExitCode.OK
+
+
+def _announce(plate: str, step: str) -> None:
+    err.print(f"{plate}: {step}", style="dim", highlight=False)

@@ -1,0 +1,17 @@
+"""`cytobatch validate`: resolve options to plates, and read no plate."""
+
+from cytobatch.cli.console import out
+from cytobatch.cli.flags import SpecFlags
+from cytobatch.cli.options import resolve_jobs
+from cytobatch.config.options import PlateOptions
+from cytobatch.errors import ExitCode
+
+
+def validate(options: PlateOptions, spec: SpecFlags) -> int:
+    """Print the plates of a valid job spec, and return the exit code."""
+    jobs = resolve_jobs(options, spec.job_spec)
+    out.print(f"valid: {len(jobs)} plate(s)", highlight=False)
+    for job in jobs:
+        line = f"  {job.label}: {job.source} -> {job.destination} ({job.preset.value})"
+        out.print(line, highlight=False, markup=False)
+    return ExitCode.OK

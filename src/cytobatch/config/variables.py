@@ -1,0 +1,40 @@
+"""Environment variables by name. The only module that reads or changes `os.environ`."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+PREFIX = "CYTOBATCH_"
+_OFF = frozenset({"", "0", "false", "no", "off"})
+
+
+def variables_with(prefix: str) -> list[str]:
+    """Return the names of the variables that begin with a prefix, in order; case does not matter."""
+    return sorted(name for name in os.environ if name.upper().startswith(prefix))
+
+
+def debug_requested() -> bool:
+    """Return whether CYTOBATCH_DEBUG requests tracebacks; a value that is not a boolean counts as a request.
+
+    Errors are shown by this, and the error may be that the settings are invalid.
+    """
+    return os.environ.get(f"{PREFIX}DEBUG", "").strip().lower() not in _OFF
+
+
+@contextmanager
+def temporary_variables(values: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[None]:
+    """Set variables inside the context and restore the earlier ones afterwards.
+
+    `values` replace variables that are set already, `defaults` do not.
+    """
+    changes = {name: value for name, value in defaults.items() if name not in os.environ} | dict(values)
+    earlier = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in earlier.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
