@@ -6,9 +6,11 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
+from cytobatch.config.option_types import SqliteReader
 from cytobatch.config.presets.presets import PRESETS, SUFFIXES, FormatName, PresetName
 from cytobatch.config.presets.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
+from cytobatch.errors import FastPathUnavailable
 from cytobatch.formats.base import (
     ConversionPlan,
     Export,
@@ -79,14 +81,18 @@ class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
     def readers(
         self, table: SurveyedTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
     ) -> tuple[ReadStrategy, ...]:
-        """Return the native reader of pages, then DuckDB's scan, then SQLite itself."""
-        native = partial(stream_pages, TableAt(path, table.shown_name), schema, context.executor, repairs)
-        return native, *sqlite.strategies(context.engine, path, table.shown_name, schema, repairs)
+        """Return the native reader of pages unless the job excludes it, then DuckDB's scan, then SQLite itself."""
+        others = sqlite.strategies(context.engine, path, table.shown_name, schema, repairs)
+        if context.job.sqlite_reader is SqliteReader.DUCKDB:
+            return others
+        return partial(stream_pages, TableAt(path, table.shown_name), schema, context.executor, repairs), *others
 
     def index_rows(
         self, table: SurveyedTable, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
     ) -> tuple[IndexedRows, pa.Table]:
         """Return the rows by the pages of the file."""
+        if context.job.sqlite_reader is SqliteReader.DUCKDB:
+            raise FastPathUnavailable("the job reads SQLite with DuckDB")
         return find_rows(TableAt(path, table.shown_name), schema, keys, context.executor)
 
     def count_rows(self, table: SurveyedTable, path: Path) -> int | None:
