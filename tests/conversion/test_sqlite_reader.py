@@ -7,7 +7,7 @@ import pytest
 
 from cytobatch.config.option_types import SqliteReader
 from cytobatch.config.options import PlateJob
-from cytobatch.conversion import table_loader
+from cytobatch.formats.cellprofiler_sqlite import format as sqlite_format
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 from tests.support.plates import convert
 
@@ -37,7 +37,7 @@ def native_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return call
 
     for name in ("stream_pages", "find_rows"):
-        monkeypatch.setattr(table_loader, name, record(name, getattr(table_loader, name)))
+        monkeypatch.setattr(sqlite_format, name, record(name, getattr(sqlite_format, name)))
     return calls
 
 
