@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,6 +48,14 @@ def test_a_platemap_may_be_one_file_separated_by_commas(tmp_path: Path) -> None:
     (tmp_path / "map.csv").write_text("well_position,gene\nA01,TP53\n")
     table, _ = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, platemap=str(tmp_path / "map.csv"))
     assert table["Metadata_gene"].to_pylist() == ["TP53", "TP53"]
+
+
+def test_a_platemap_may_have_fields_beyond_the_limit_of_the_csv_module(tmp_path: Path) -> None:
+    note, limit = "x" * 200_000, csv.field_size_limit()
+    (tmp_path / "map.csv").write_text(f"well_position,note\nA01,{note}\n")
+    table, _ = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, platemap=str(tmp_path / "map.csv"))
+    assert table["Metadata_note"].to_pylist() == [note, note]
+    assert csv.field_size_limit() == limit
 
 
 def test_well_profiles_keep_what_is_known_of_a_well(tmp_path: Path) -> None:

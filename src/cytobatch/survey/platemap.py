@@ -19,6 +19,7 @@ from cytobatch.config.natural_order import natural_key
 from cytobatch.config.presets.wells import normalise_well, site_number
 from cytobatch.errors import AnnotationError
 from cytobatch.planning.columns import METADATA, PLATE, SITE, WELL, ColumnKind, kind_of, under_metadata
+from cytobatch.readers.csv.field_limit import field_limit_for
 from cytobatch.readers.numbers import inferred
 from cytobatch.report.model import AnnotationFile, ReportWarning
 from cytobatch.survey.image_table import IMAGE_LABEL
@@ -212,7 +213,8 @@ def _parsed(text: str, where: str, needed: Sequence[str]) -> list[dict[str, str]
     """The rows of a table that is separated by tabs or commas, by column. Raises AnnotationError."""
     delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
     try:
-        header, *lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        with field_limit_for(text):
+            header, *lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     except (csv.Error, ValueError) as error:
         raise _error("unreadable table", where, str(error), "mend it or export it again") from error
     columns = [name.strip() for name in header]

@@ -11,18 +11,15 @@ from typing import BinaryIO
 
 from cytobatch.errors import InvalidTableError
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, OBJECT_NUMBER
+from cytobatch.readers.csv.field_limit import LONGEST_FIELD, field_limit_for
 from cytobatch.readers.numbers import are_numbers, text_values
 
-_LINE = 16 * 2**20
 # Header and first row of 2,000 columns, read at once.
 _FIRST_BYTES = 128 * 2**10
 _REMEDY = "export or copy it again"
 CUT_END = ("cut short", "the last line has no end")
 _IMAGE_GROUP, _NUMBER_OBJECT_NUMBER = "Image", "Number_Object_Number"
 _OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
-
-# The standard library refuses fields beyond 128 KiB, which image tables with a pipeline in them have.
-csv.field_size_limit(_LINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,8 @@ def unsound(path: Path, what: str, why: str) -> InvalidTableError:
 def parse_header(text: str) -> tuple[str, ...]:
     """Column names from the first line of a CSV file; none if it cannot be read as one."""
     try:
-        names = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
+        with field_limit_for(text):
+            names = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
     except csv.Error:
         return ()
     # A name may have blanks around it; where each has one in front, `, ` stands between them.
@@ -176,16 +174,19 @@ def has_no_rows(path: Path, shape: CsvShape) -> bool:
 
 
 def _first_lines(stream: BinaryIO, header_lines: int) -> tuple[bytes, ...]:
-    header = [stream.readline(_LINE) for _ in range(header_lines)]
-    row = stream.readline(_LINE)
+    header = [stream.readline(LONGEST_FIELD) for _ in range(header_lines)]
+    row = stream.readline(LONGEST_FIELD)
     while row and not row.strip():
-        row = stream.readline(_LINE)
+        row = stream.readline(LONGEST_FIELD)
     return (*header, row)
 
 
 def _values(line: str) -> list[str]:
     # Rows of plain numbers are read at once; there is one of thousands of values in each of thousands of files.
-    return next(csv.reader([line]), []) if '"' in line else line.rstrip("\r\n").split(",") if line else []
+    if '"' not in line:
+        return line.rstrip("\r\n").split(",") if line else []
+    with field_limit_for(line):
+        return next(csv.reader([line]), [])
 
 
 def _readable(path: Path, row: str) -> str:
