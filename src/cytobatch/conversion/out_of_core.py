@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from cytobatch.conversion.key_join import ExportBatch
 from cytobatch.conversion.table_loader import LoadedTable, OutOfCoreTable
 from cytobatch.engine.executor import Task
-from cytobatch.readers.sqlite.native.pages import Numbers
+from cytobatch.readers.sqlite.native.arrays import Int64Array
 from cytobatch.survey.model import SurveyedExport
 
 Result = TypeVar("Result")
@@ -28,7 +28,7 @@ class ExportSlice:
     """
 
     rows: pa.Table
-    read: Mapping[str, Numbers]
+    read: Mapping[str, Int64Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def split(rows: pa.Table, counts: Mapping[str, int], each: int) -> list[ExportSl
     ]
 
 
-def _read_with(places: pa.ChunkedArray, count: int, each: int, number: int) -> Iterator[Numbers]:
+def _read_with(places: pa.ChunkedArray, count: int, each: int, number: int) -> Iterator[Int64Array]:
     """The rows of a table that are read with each part."""
     there = places.is_valid().to_numpy()
     used, slices = places.drop_null().to_numpy(), np.flatnonzero(there) // each
@@ -104,7 +104,7 @@ def _read_with(places: pa.ChunkedArray, count: int, each: int, number: int) -> I
         yield np.union1d(own, used[of_used[slice_] : of_used[slice_ + 1]])
 
 
-def _part(rows: pa.Table, read: Mapping[str, Numbers]) -> ExportSlice:
+def _part(rows: pa.Table, read: Mapping[str, Int64Array]) -> ExportSlice:
     for name, wanted in read.items():
         found = pc.index_in(rows[name], pa.array(wanted)).cast(pa.int64())
         rows = rows.set_column(rows.column_names.index(name), name, found)

@@ -21,19 +21,19 @@ from cytobatch.readers.sqlite.affinity import ValueCoercer
 )
 def test_what_stands_in_a_column_of_measurements(value: object, meant: float | None, told: str | None) -> None:
     meanings = ValueCoercer("a.sqlite")
-    assert meanings.number(value, "x", whole=False, count=3) == meant
+    assert meanings.number(value, "x", integer=False, count=3) == meant
     assert meanings.repairs == ([] if told is None else [Repair("x", str(value), told, 3)])
 
 
 def test_an_integer_is_itself_however_large() -> None:
     # As a float it would be 2**63, which no column of integers holds.
-    assert ValueCoercer("a.sqlite").number(2**63 - 1, "n", whole=True) == 2**63 - 1
+    assert ValueCoercer("a.sqlite").number(2**63 - 1, "n", integer=True) == 2**63 - 1
 
 
 @pytest.mark.parametrize("value", [2.5, "2.5", "9223372036854775808"])
 def test_what_is_no_integer_is_refused_in_a_key(value: object) -> None:
     with pytest.raises(InvalidTableError) as caught:
-        ValueCoercer("a.sqlite").number(value, "n", whole=True)
+        ValueCoercer("a.sqlite").number(value, "n", integer=True)
     assert (caught.value.where, repr(value) in caught.value.why) == ("a.sqlite", True)
 
 
@@ -47,7 +47,7 @@ def test_what_was_met_elsewhere_is_added_up() -> None:
     meanings = ValueCoercer("a.sqlite")
     for count in (2, 3):
         other = ValueCoercer("a.sqlite")
-        other.number("nan", "x", whole=False, count=count)
+        other.number("nan", "x", integer=False, count=count)
         meanings.add(other.repairs)
     assert meanings.repairs == [Repair("x", "nan", "null", 5)]
 

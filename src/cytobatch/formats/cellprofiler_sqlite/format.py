@@ -33,7 +33,7 @@ from cytobatch.readers.fallback import ReadStrategy, read_with_fallback
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
-from cytobatch.readers.sqlite.native.scan import TableAt, find_rows, stream_pages
+from cytobatch.readers.sqlite.native.scan import SqliteTable, find_rows, stream_pages
 
 _COMPANIONS = ("-wal", "-journal")
 
@@ -85,7 +85,7 @@ class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
         others = sqlite.strategies(context.engine, path, table.shown_name, schema, repairs)
         if context.job.sqlite_reader is SqliteReader.DUCKDB:
             return others
-        return partial(stream_pages, TableAt(path, table.shown_name), schema, context.executor, repairs), *others
+        return partial(stream_pages, SqliteTable(path, table.shown_name), schema, context.executor, repairs), *others
 
     def index_rows(
         self, table: SurveyedTable, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
@@ -93,7 +93,7 @@ class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
         """Return the rows by the pages of the file."""
         if context.job.sqlite_reader is SqliteReader.DUCKDB:
             raise FastPathUnavailable("the job reads SQLite with DuckDB")
-        return find_rows(TableAt(path, table.shown_name), schema, keys, context.executor)
+        return find_rows(SqliteTable(path, table.shown_name), schema, keys, context.executor)
 
     def count_rows(self, table: SurveyedTable, path: Path) -> int | None:
         """Return the highest rowid: the number of rows if none was ever deleted."""

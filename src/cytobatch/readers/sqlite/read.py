@@ -1,4 +1,4 @@
-"""SQLite tables: what is declared, and rows streamed through DuckDB, or through SQLite itself where types are mixed.
+"""SQLite databases: their tables, and rows streamed by DuckDB, or by SQLite itself where a column has mixed types.
 
 SQLite stores any value in any column. cytominer-database, for one, wrote missing measurements as the text `nan` into
 columns declared as FLOAT, which DuckDB refuses to read.
@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,22 +20,22 @@ from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite.affinity import ValueCoercer
-from cytobatch.readers.sqlite.native.pages import HEADER, page_size
+from cytobatch.readers.sqlite.native.pages import HEADER_BYTES, page_size
 
-# What SQLite says of a damaged file may quote bytes that are no text, which Python's sqlite3 fails to make words of.
-REFUSED = (sqlite3.DatabaseError, UnicodeDecodeError)
+SQLITE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""Errors for a damaged file: SQLite's message may quote bytes that Python's sqlite3 cannot decode."""
 _MAGIC = b"SQLite format 3\x00"
 _BATCH_BYTES = 32 * 2**20
 
 
 def check_file(path: Path) -> None:
-    """Raises InvalidTableError if a file is empty, no SQLite database, or shorter than its header says.
+    """Raise InvalidTableError if a file is empty, not a SQLite database, or shorter than its header records.
 
-    SQLite itself reads a database whose last pages are gone until it needs one of them, and may never.
+    SQLite itself reads a database whose last pages are missing until it needs one of them, and may never need one.
     The header's fields: https://www.sqlite.org/fileformat2.html#the_database_header
     """
     with path.open("rb") as stream:
-        header = stream.read(HEADER)
+        header = stream.read(HEADER_BYTES)
         size = stream.seek(0, io.SEEK_END)
     if not header.startswith(_MAGIC):
         raise InvalidTableError(
@@ -48,15 +49,15 @@ def check_file(path: Path) -> None:
         raise InvalidTableError(
             "cut short",
             where=path.name,
-            why=f"it has {size} of the {expected} bytes that its header tells",
+            why=f"it has {size} of the {expected} bytes that its header records",
             remedy="copy it again",
         )
 
 
 def _size_by_header(header: bytes) -> int:
-    """The size in bytes that a database's header tells; 0 where old software left that out."""
-    if len(header) < HEADER:
-        return HEADER
+    """Return the bytes of a database by its header; 0 where old software did not record them."""
+    if len(header) < HEADER_BYTES:
+        return HEADER_BYTES
     changes, pages = header[24:28], header[28:32]
     if header[92:96] != changes:
         return 0
@@ -64,68 +65,69 @@ def _size_by_header(header: bytes) -> int:
 
 
 def list_tables(path: Path) -> list[str]:
-    """The names of a database's own tables. Raises InvalidTableError if it is none."""
+    """Return the names of a database's own tables. Raises InvalidTableError if the file is not a valid database."""
     check_file(path)
     try:
         with closing(connect(path)) as connection:
             return [name for (name,) in connection.execute(sql.own_sqlite_tables())]
-    except REFUSED as error:
+    except SQLITE_ERRORS as error:
         raise _damaged(path, "database", error) from error
 
 
 def approximate_rows(path: Path, table: str, columns: Iterable[str]) -> int:
-    """The highest rowid of a table of these columns: its number of rows if none was ever deleted, by one look-up."""
+    """Return a table's highest row id by one look-up: its number of rows if no row was ever deleted.
+
+    `columns` are those of the table. Raises InvalidTableError if SQLite cannot read it.
+    """
     try:
         with closing(connect(path)) as connection:
             return int(connection.execute(sql.highest_rowid(table, columns)).fetchone()[0] or 0)
-    except REFUSED as error:
+    except SQLITE_ERRORS as error:
         raise _damaged(path, f"table {table!r}", error) from error
 
 
 def strategies(
     engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: list[Repair]
 ) -> tuple[ReadStrategy, ...]:
-    """Two ways to stream the columns of `schema`: the fast one, and the one to start anew with if types are mixed.
+    """Return two strategies to stream the columns of `schema`: by DuckDB, and by SQLite for columns of mixed types.
 
-    The first raises FastPathUnavailable, at its end at the latest. In the second, text in a numeric column becomes null
-    or its number, and is recorded in `repairs`. Both raise InvalidTableError where the file is damaged, or a key is
-    not an integer.
+    The first raises FastPathUnavailable, at its end at the latest, where DuckDB would lose or change values. In the
+    second, text in a numeric column becomes null or its number, and is recorded in `repairs`. Both raise
+    InvalidTableError where the file is damaged, or an integer column holds a fraction or too large a number.
     """
     rows = max(1, _BATCH_BYTES // (8 * len(schema)))
-
-    def fast() -> Iterator[pa.RecordBatch]:
-        declared = engine.sqlite_schema(path, table)
-        # DuckDB scans by ranges of rowid, which would lose rows.
-        if sql.hides_rowid(declared.names):
-            raise FastPathUnavailable(f"{table} has a column called rowid")
-        whole = [name for name in schema.names if pa.types.is_integer(declared.field(name).type)]
-        # DuckDB cuts fractions off where a column is declared as an integer; SQLite tells whether there are any.
-        with ThreadPoolExecutor(1) as beside:
-            fractions = beside.submit(engine.sqlite_has_fractions, path, table, whole)
-            for batch in engine.scan_sqlite(path, table, schema.names, rows):
-                yield _typed(batch, schema)
-            if fractions.result():
-                raise FastPathUnavailable(f"{table} has fractions in columns declared as integers")
-
-    def mixed() -> Iterator[pa.RecordBatch]:
-        return _mixed(path, table, schema, rows, repairs)
-
-    return fast, mixed
+    by_duckdb = partial(_stream_by_duckdb, engine, path, table, schema, rows)
+    return by_duckdb, partial(_stream_by_sqlite, path, table, schema, rows, repairs)
 
 
-def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch under the schema. Raises FastPathUnavailable where a value does not fit, or text is not UTF-8."""
+def _stream_by_duckdb(engine: Engine, path: Path, table: str, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+    declared = engine.sqlite_schema(path, table)
+    # DuckDB scans by ranges of rowid, which would lose rows.
+    if sql.hides_rowid(declared.names):
+        raise FastPathUnavailable("a column is called rowid, by which DuckDB scans the table")
+    integers = [name for name in schema.names if pa.types.is_integer(declared.field(name).type)]
+    # DuckDB cuts fractions off where a column is declared as an integer. SQLite finds out whether there are any.
+    with ThreadPoolExecutor(1) as other_thread:
+        has_fractions = other_thread.submit(engine.sqlite_has_fractions, path, table, integers)
+        for batch in engine.scan_sqlite(path, table, schema.names, rows):
+            yield _cast(batch, schema)
+        if has_fractions.result():
+            raise FastPathUnavailable("a column declared as integer holds a fraction")
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Cast a batch to the schema. Raises FastPathUnavailable if a value does not fit, or text is not UTF-8."""
     try:
         for column in batch.columns:
             if pa.types.is_string(column.type):
                 column.validate(full=True)
         return batch.cast(schema)
     except pa.ArrowInvalid as error:
-        raise FastPathUnavailable(str(error)) from error
+        raise FastPathUnavailable(f"a value does not fit its column: {error}") from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens a file to be read."""
+    """Open a database read-only."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
@@ -139,19 +141,21 @@ def _damaged(path: Path, what: str, error: Exception) -> InvalidTableError:
 
 
 @contextmanager
-def _reading(path: Path, table: str) -> Iterator[sqlite3.Connection]:
+def _open_table(path: Path, table: str) -> Iterator[sqlite3.Connection]:
     try:
         with closing(connect(path)) as connection:
-            # Text that is not UTF-8 is kept as far as it can be, and told.
+            # Bytes that are not UTF-8 become U+FFFD, by which the coercer counts them.
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             yield connection
-    except REFUSED as error:
+    except SQLITE_ERRORS as error:
         raise _damaged(path, f"table {table!r}", error) from error
 
 
-def _mixed(path: Path, table: str, schema: pa.Schema, rows: int, repairs: list[Repair]) -> Iterator[pa.RecordBatch]:
+def _stream_by_sqlite(
+    path: Path, table: str, schema: pa.Schema, rows: int, repairs: list[Repair]
+) -> Iterator[pa.RecordBatch]:
     coercer = ValueCoercer(path.name)
-    with _reading(path, table) as connection:
+    with _open_table(path, table) as connection:
         cursor = connection.execute(sql.select(table, schema.names))
         while chunk := cursor.fetchmany(rows):
             columns = zip(*chunk, strict=True)

@@ -17,7 +17,7 @@ from cytobatch.engine.executor import Executor
 from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
-from cytobatch.readers.sqlite.native.scan import OutOfCoreRows, TableAt, find_rows, stream_pages
+from cytobatch.readers.sqlite.native.scan import OutOfCoreRows, SqliteTable, find_rows, stream_pages
 
 SCHEMA = pa.schema([("s", pa.string()), ("x", pa.float64()), ("n", pa.int64()), ("y", pa.float64())])
 COLUMNS = "n INTEGER, x FLOAT, y FLOAT, s TEXT"
@@ -72,7 +72,7 @@ def through_pages(
     path: Path, workers: Executor, schema: pa.Schema = SCHEMA, piece: int = 2000
 ) -> tuple[pa.Table, list[Repair]]:
     repairs: list[Repair] = []
-    batches = stream_pages(TableAt(path, "Cells"), schema, workers, repairs, piece)
+    batches = stream_pages(SqliteTable(path, "Cells"), schema, workers, repairs, piece)
     table = pa.Table.from_batches(batches, schema)
     table.validate(full=True)
     return table, repairs
@@ -206,7 +206,7 @@ def test_a_file_that_changes_meanwhile_is_begun_anew(path: Path) -> None:
     columns, rows, schema = wide(300, 500)
     database(path, rows, columns=columns)
     with Executor(1) as alone:
-        coming = stream_pages(TableAt(path, "Cells"), schema, alone, [], 2000)
+        coming = stream_pages(SqliteTable(path, "Cells"), schema, alone, [], 2000)
         next(coming)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("DELETE FROM Cells WHERE rowid = 300")
@@ -217,7 +217,7 @@ def test_a_file_that_changes_meanwhile_is_begun_anew(path: Path) -> None:
 
 def found(path: Path, workers: Executor, schema: pa.Schema) -> tuple[OutOfCoreRows, pa.Table]:
     keys = pa.schema([field for field in schema if pa.types.is_integer(field.type)])
-    return find_rows(TableAt(path, "Cells"), schema, keys, workers, 2000)
+    return find_rows(SqliteTable(path, "Cells"), schema, keys, workers, 2000)
 
 
 @settings(max_examples=60, deadline=None)

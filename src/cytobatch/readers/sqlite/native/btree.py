@@ -1,8 +1,8 @@
-"""Rows of a SQLite table as bytes, many at once, from the pages of the file itself.
+"""The records of a SQLite table as bytes, those of many leaves at once.
 
-SQLite looks for one value at a time, each through a cache of pages: of a row with 2,000 columns, which lies on five
-pages, that takes ten times as long as to decode it with all others. What is read here is a table as it is in nearly all
-files; at anything else FastPathUnavailable is raised, and SQLite reads it. The format: https://www.sqlite.org/fileformat2.html
+A table is a b-tree: interior pages name the pages below them, and the leaves hold the rows. What is read here is a
+table as it is in nearly all files. At anything else FastPathUnavailable is raised, because SQLite reads that table.
+The format: https://www.sqlite.org/fileformat2.html#b_tree_pages
 """
 
 from dataclasses import dataclass
@@ -12,194 +12,351 @@ import numpy as np
 
 from cytobatch.engine.buffers import BufferKind, thread_buffer
 from cytobatch.errors import FastPathUnavailable
-from cytobatch.readers.sqlite.native.pages import (
-    LINK,
-    Bytes,
-    Flags,
-    Geometry,
-    Numbers,
-    Pages,
-    windows,
-)
+from cytobatch.readers.sqlite.native.arrays import BoolArray, ByteArray, Int64Array, sliding_values
+from cytobatch.readers.sqlite.native.pages import PAGE_NUMBER_BYTES, Geometry, PageBuffer
 
 _INTERIOR, _LEAF = 5, 13
-_INTERIOR_HEADER, _LEAF_HEADER = 12, 8
-_DEEPEST = 20
-_LONGEST_VARINT = 9
-_MOST_BYTES, _MOST_TIMES = 64 * 2**20, 4
-_COPIED = 64
-SPARE = 8
-"""Bytes behind the longest row, so that eight bytes can be taken from any of them."""
+_INTERIOR_HEADER_BYTES, _LEAF_HEADER_BYTES = 12, 8
+_MAX_DEPTH = 20
+_MAX_VARINT_BYTES = 9
+_CONTINUATION_BIT = 0x80
+_MAX_CONTENT_BYTES, _MAX_CONTENT_RATIO = 64 * 2**20, 4
+_SEGMENTS_AT_ONCE = 64
+SPARE_BYTES = 8
+"""Bytes behind the longest record, so that eight bytes can be taken from any of its bytes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Rows as records: each in a line of `content`, `SPARE` bytes longer than any; their sizes, and their numbers.
+    """The records of some leaves as bytes.
 
-    `content` is the thread's own memory, until it reads others. `counts` are the rows of each leaf that was read,
-    whether all of them were wanted or not; `rowids` ascend in a table that is sound.
+    Attributes
+    ----------
+    content
+        uint8, (rows, longest + 8), where `longest` is the space of the longest record: a record from the beginning of
+        each row. It is a buffer of the thread, which the next records overwrite.
+    sizes
+        int64, (rows,). Bytes of each record.
+    rowids
+        int64, (rows,). They ascend in a valid table.
+    rows_per_leaf
+        int64, (leaves,). All rows of each leaf, whether they were selected or not.
     """
 
-    content: Bytes
-    sizes: Numbers
-    rowids: Numbers
-    counts: Numbers
+    content: ByteArray
+    sizes: Int64Array
+    rowids: Int64Array
+    rows_per_leaf: Int64Array
 
 
-class TableFile:
-    """A table by its root page, in an open file. Its rows come in their order, in pieces of neighbouring leaves."""
+class TableTree:
+    """The b-tree of a table in an open file, by its root page."""
 
     def __init__(self, stream: FileIO, root: int) -> None:
         self._stream = stream
-        self.geometry = Geometry.of(stream)
+        self.geometry = Geometry.read(stream)
         self._root = root
 
-    def leaves(self) -> Numbers:
-        """The pages that hold the rows, in order: those below the interior ones. Raises FastPathUnavailable."""
+    def leaves(self) -> Int64Array:
+        """Find the leaves of the table.
+
+        Returns
+        -------
+        int64, (leaves,). Page numbers in the order of the rows.
+
+        Raises
+        ------
+        FastPathUnavailable
+            If the root is not that of a table, or an interior page is damaged.
+        """
         level = np.array([self._root], np.int64)
-        for _ in range(_DEEPEST):
+        for _ in range(_MAX_DEPTH):
             # All leaves of a table are equally far down.
             if self._page(level[0])[0] == _LEAF:
                 return level
             level = np.concatenate([self._children(self._page(number)) for number in level])
-            if len(level) > self.geometry.pages:
-                break
-        raise FastPathUnavailable("a tree that does not end in leaves")
+            if len(level) > self.geometry.page_count:
+                raise FastPathUnavailable("the b-tree of the table has more pages than the file")
+        raise FastPathUnavailable(f"the b-tree of the table is deeper than {_MAX_DEPTH} levels")
 
-    def _children(self, page: Bytes) -> Numbers:
+    def _children(self, page: ByteArray) -> Int64Array:
+        """Return the page numbers that an interior page, uint8, (usable size,), names: int64, (children,)."""
         count = int(page[3:5].view(">u2")[0])
-        end = _INTERIOR_HEADER + 2 * count
-        cells = page[_INTERIOR_HEADER:end].view(">u2").astype(np.int64)
-        if page[0] != _INTERIOR or end > len(page) or (cells > len(page) - LINK).any():
-            raise FastPathUnavailable("a page that is none of a table")
-        left = page[cells[:, None] + np.arange(LINK)].view(">u4")[:, 0]
+        end = _INTERIOR_HEADER_BYTES + 2 * count
+        cells = page[_INTERIOR_HEADER_BYTES:end].view(">u2").astype(np.int64)
+        if page[0] != _INTERIOR or end > len(page) or (cells > len(page) - PAGE_NUMBER_BYTES).any():
+            raise FastPathUnavailable("a page is neither a leaf nor a valid interior page of a table")
+        left = page[cells[:, None] + np.arange(PAGE_NUMBER_BYTES)].view(">u4")[:, 0]
         return np.append(left, page[8:12].view(">u4")).astype(np.int64)
 
-    def _page(self, number: int) -> Bytes:
-        return Pages(self._stream, self.geometry, np.array([number])).flat[: self.geometry.used]
+    def _page(self, number: int) -> ByteArray:
+        return PageBuffer(self._stream, self.geometry, np.array([number])).content[: self.geometry.usable_size]
 
-    def records(self, leaves: Numbers, rows: Numbers | None = None) -> Records:
-        """The rows on these leaves; or some of them, by their place among these. Raises FastPathUnavailable."""
-        pages = Pages(self._stream, self.geometry, leaves)
-        cells, counts = _Cells.on(pages, leaves, self.geometry)
+    def records(self, leaves: Int64Array, rows: Int64Array | None = None) -> Records:
+        """Read the records of some leaves.
+
+        Parameters
+        ----------
+        leaves
+            int64, (leaves,). Page numbers in the order of the rows.
+        rows
+            int64, (rows,), ascending. Indices of the selected rows among all rows of these leaves; all if None.
+
+        Raises
+        ------
+        FastPathUnavailable
+            If a page is not a valid leaf or overflow page of a table, or the records differ too much in size.
+        """
+        pages = PageBuffer(self._stream, self.geometry, leaves)
+        cells, rows_per_leaf = _Cells.read(pages, leaves, self.geometry)
         if rows is not None:
-            cells = cells.some(rows)
-        links = self._links(pages, cells, -(-(cells.sizes - cells.local) // (self.geometry.used - LINK)))
-        return Records(_content(pages, cells, links, self.geometry), cells.sizes, cells.rowids, counts)
+            cells = cells.take(rows)
+        overflow_body = self.geometry.usable_size - PAGE_NUMBER_BYTES
+        overflow = self._overflow_pages(pages, cells, -(-(cells.sizes - cells.local_sizes) // overflow_body))
+        content = _assemble(pages, cells, overflow, overflow_body)
+        return Records(content, cells.sizes, cells.rowids, rows_per_leaf)
 
-    def _links(self, pages: Pages, cells: "_Cells", overflow: Numbers) -> Numbers:
-        """For each row the pages that the rest of it is on, 0 behind the last; they are read, too."""
-        steps = np.arange(overflow.max(initial=0))
-        wanted = steps < overflow[:, None]
-        if not wanted.any():
-            return np.zeros(wanted.shape, np.int64)
-        # They mostly follow each other in the file, where the row was added to its end.
-        links = np.where(wanted, pages.word(cells.at + cells.local)[:, None] + steps, 0)
-        odd = ~self._follow(pages, links, wanted)
-        if odd.any():
-            links[odd] = self._walked(pages, links[odd, 0], wanted[odd])
-        return links
+    def _overflow_pages(self, pages: PageBuffer, cells: "_Cells", counts: Int64Array) -> Int64Array:
+        """Find the overflow pages of records, and read them.
 
-    def _follow(self, pages: Pages, links: Numbers, wanted: Flags) -> Flags:
-        """Of which rows each page names the next one, and the last none."""
-        inside: Flags = (links > 0) & (links <= self.geometry.pages)
-        whole: Flags = np.all(inside | ~wanted, axis=1)
-        pages.add(links[whole][wanted[whole]])
-        named = np.zeros(links.shape, np.int64)
-        told: Flags = wanted & whole[:, None]
-        named[told] = pages.word(pages.at(links[told]))
-        following = np.zeros(links.shape, np.int64)
-        following[:, :-1] = links[:, 1:]
-        follow: Flags = np.all((named == following) | ~wanted, axis=1)
-        return whole & follow
+        Parameters
+        ----------
+        pages
+            Has the leaves of the cells.
+        cells
+            The cells of `rows` records.
+        counts
+            int64, (rows,). Overflow pages that each record needs by its size.
 
-    def _walked(self, pages: Pages, numbers: Numbers, wanted: Flags) -> Numbers:
-        """The pages of rows from the first one on, by the names that each has for the next one."""
-        links = np.zeros(wanted.shape, np.int64)
-        for step, going in enumerate(wanted.T):
-            pages.add(numbers[going])
-            links[going, step] = numbers[going]
-            numbers[going] = pages.word(pages.at(numbers[going]))
-        if (numbers[wanted.any(axis=1)] != 0).any():
-            raise FastPathUnavailable("a row with more pages than it needs")
-        return links
+        Returns
+        -------
+        int64, (rows, largest of counts). Page numbers in the order of the content; 0 behind a record's last page.
+        """
+        steps = np.arange(counts.max(initial=0))
+        needed = steps < counts[:, None]
+        if not needed.any():
+            return np.zeros(needed.shape, np.int64)
+        # They mostly follow each other in the file, because the row was added to its end.
+        firsts = pages.uint32_at(cells.offsets + cells.local_sizes)
+        chains = np.where(needed, firsts[:, None] + steps, 0)
+        scattered = ~self._are_linked(pages, chains, needed)
+        if scattered.any():
+            chains[scattered] = self._follow_links(pages, chains[scattered, 0], needed[scattered])
+        return chains
+
+    def _are_linked(self, pages: PageBuffer, chains: Int64Array, needed: BoolArray) -> BoolArray:
+        """Check which assumed chains of overflow pages are the chains that the pages themselves link.
+
+        Parameters
+        ----------
+        pages
+            Reads the pages of those chains that lie in the file.
+        chains
+            int64, (rows, steps). Assumed page numbers, 0 where none is needed.
+        needed
+            bool, (rows, steps). Where a record has a page.
+
+        Returns
+        -------
+        bool, (rows,). True where each page links the next one, and the last page links none.
+        """
+        exists: BoolArray = (chains > 0) & (chains <= self.geometry.page_count)
+        in_file: BoolArray = np.all(exists | ~needed, axis=1)
+        pages.load(chains[in_file][needed[in_file]])
+        links = np.zeros(chains.shape, np.int64)
+        readable: BoolArray = needed & in_file[:, None]
+        links[readable] = pages.uint32_at(pages.offsets_of(chains[readable]))
+        expected = np.zeros(chains.shape, np.int64)
+        expected[:, :-1] = chains[:, 1:]
+        linked: BoolArray = np.all((links == expected) | ~needed, axis=1)
+        return in_file & linked
+
+    def _follow_links(self, pages: PageBuffer, numbers: Int64Array, needed: BoolArray) -> Int64Array:
+        """Follow chains of overflow pages from the first page of each.
+
+        Parameters
+        ----------
+        pages
+            Reads the pages, those of all chains a step at a time.
+        numbers
+            int64, (rows,). First page of each record. Overwritten.
+        needed
+            bool, (rows, steps). Where a record has a page.
+
+        Returns
+        -------
+        int64, (rows, steps). Page numbers, 0 where none is needed.
+
+        Raises
+        ------
+        FastPathUnavailable
+            If a chain does not end where its record does.
+        """
+        chains = np.zeros(needed.shape, np.int64)
+        for step, continues in enumerate(needed.T):
+            pages.load(numbers[continues])
+            chains[continues, step] = numbers[continues]
+            numbers[continues] = pages.uint32_at(pages.offsets_of(numbers[continues]))
+        if (numbers[needed.any(axis=1)] != 0).any():
+            raise FastPathUnavailable("a record has more overflow pages than its size needs")
+        return chains
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """The rows of some leaves: bytes and number of each, where it begins in the pages, and how many bytes are there."""
+    """The cells of some leaves, one for each row.
 
-    sizes: Numbers
-    rowids: Numbers
-    at: Numbers
-    local: Numbers
+    Attributes
+    ----------
+    sizes
+        int64, (rows,). Bytes of each record.
+    rowids
+        int64, (rows,).
+    offsets
+        int64, (rows,). Where each record begins in the content of the page buffer.
+    local_sizes
+        int64, (rows,). Bytes of each record that are on its leaf.
+    """
+
+    sizes: Int64Array
+    rowids: Int64Array
+    offsets: Int64Array
+    local_sizes: Int64Array
 
     @classmethod
-    def on(cls, pages: Pages, leaves: Numbers, geometry: Geometry) -> tuple["_Cells", Numbers]:
-        """The rows of leaves, and how many each leaf has. Raises FastPathUnavailable."""
-        begins = pages.at(leaves)
-        counts = pages.half(begins + 3)
-        if (pages.flat[begins] != _LEAF).any() or (_LEAF_HEADER + 2 * counts > geometry.used).any():
-            raise FastPathUnavailable("a leaf that is none")
-        pages_of = np.repeat(begins, counts)
-        nth = np.arange(len(pages_of)) - np.repeat(np.cumsum(counts) - counts, counts)
-        cells = pages.half(pages_of + _LEAF_HEADER + 2 * nth)
-        if (cells >= geometry.used).any():
-            raise FastPathUnavailable("a row outside of its page")
-        sizes, at = _varints(pages.flat, pages_of + cells)
-        rowids, at = _varints(pages.flat, at)
+    def read(cls, pages: PageBuffer, leaves: Int64Array, geometry: Geometry) -> tuple["_Cells", Int64Array]:
+        """Read the cells of leaves that are in memory.
+
+        Parameters
+        ----------
+        pages
+            Has the leaves.
+        leaves
+            int64, (leaves,). Page numbers in the order of the rows.
+        geometry
+            That of the file.
+
+        Returns
+        -------
+        The cells, and the number of rows of each leaf: int64, (leaves,).
+
+        Raises
+        ------
+        FastPathUnavailable
+            If a page is not a leaf of a table, or a cell does not lie within its page.
+        """
+        begins = pages.offsets_of(leaves)
+        counts = pages.uint16_at(begins + 3)
+        if (pages.content[begins] != _LEAF).any() or (_LEAF_HEADER_BYTES + 2 * counts > geometry.usable_size).any():
+            raise FastPathUnavailable("a page is not a valid leaf of a table")
+        page_offsets = np.repeat(begins, counts)
+        nth = np.arange(len(page_offsets)) - np.repeat(np.cumsum(counts) - counts, counts)
+        within = pages.uint16_at(page_offsets + _LEAF_HEADER_BYTES + 2 * nth)
+        if (within >= geometry.usable_size).any():
+            raise FastPathUnavailable("a cell begins outside of its page")
+        sizes, offsets = _decode_varints(pages.content, page_offsets + within)
+        rowids, offsets = _decode_varints(pages.content, offsets)
         if (np.diff(rowids) <= 0).any():
-            raise FastPathUnavailable("rows that are not in their order")
-        if (sizes < 0).any() or (sizes > geometry.page * geometry.pages).any():
-            raise FastPathUnavailable("a row larger than the file")
-        local = geometry.local(sizes)
-        if (at - pages_of + local + np.where(sizes > local, LINK, 0) > geometry.used).any():
-            raise FastPathUnavailable("a row that ends outside of its page")
-        return cls(sizes, rowids, at, local), counts
+            raise FastPathUnavailable("row ids do not ascend")
+        if (sizes < 0).any() or (sizes > geometry.page_size * geometry.page_count).any():
+            raise FastPathUnavailable("a record is larger than the file")
+        local_sizes = geometry.local_sizes(sizes)
+        links = np.where(sizes > local_sizes, PAGE_NUMBER_BYTES, 0)
+        if (offsets - page_offsets + local_sizes + links > geometry.usable_size).any():
+            raise FastPathUnavailable("a cell ends outside of its page")
+        return cls(sizes, rowids, offsets, local_sizes), counts
 
-    def some(self, rows: Numbers) -> "_Cells":
-        """Some of the rows. Raises FastPathUnavailable where there are fewer."""
+    def take(self, rows: Int64Array) -> "_Cells":
+        """Select cells by their ascending indices. Raises FastPathUnavailable if there are fewer cells."""
         if len(rows) and rows[-1] >= len(self.sizes):
-            raise FastPathUnavailable("fewer rows than there were")
-        return _Cells(self.sizes[rows], self.rowids[rows], self.at[rows], self.local[rows])
+            raise FastPathUnavailable("the leaves have fewer rows than before")
+        return _Cells(self.sizes[rows], self.rowids[rows], self.offsets[rows], self.local_sizes[rows])
 
 
-def _varints(flat: Bytes, at: Numbers) -> tuple[Numbers, Numbers]:
-    """The numbers of one to nine bytes at these places, and where each ends."""
-    found, ends = np.zeros(len(at), np.int64), at.copy()
-    going = np.ones(len(at), np.bool_)
-    for place in range(_LONGEST_VARINT):
-        byte = flat[at + place].astype(np.int64)
-        last = place == _LONGEST_VARINT - 1
-        found = np.where(going, found << 8 | byte if last else found << 7 | byte & 0x7F, found)
-        ends += going
-        going = going & (byte >= 0x80)
-        if not going.any():
+def _decode_varints(buffer: ByteArray, offsets: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Decode integers of variable length, as https://www.sqlite.org/fileformat2.html#varint describes them.
+
+    Parameters
+    ----------
+    buffer
+        uint8, (size,).
+    offsets
+        int64, (rows,). Where each integer begins in the buffer.
+
+    Returns
+    -------
+    The integers, and the offsets behind them: int64, (rows,) each.
+    """
+    values, ends = np.zeros(len(offsets), np.int64), offsets.copy()
+    continues = np.ones(len(offsets), np.bool_)
+    for step in range(_MAX_VARINT_BYTES):
+        byte = buffer[offsets + step].astype(np.int64)
+        # Eight bytes have seven bits of the value each; a ninth byte has eight.
+        longer = values << 8 | byte if step == _MAX_VARINT_BYTES - 1 else values << 7 | byte & ~_CONTINUATION_BIT
+        values = np.where(continues, longer, values)
+        ends += continues
+        continues = continues & (byte >= _CONTINUATION_BIT)
+        if not continues.any():
             break
-    return found, ends
+    return values, ends
 
 
-def _content(pages: Pages, cells: _Cells, links: Numbers, geometry: Geometry) -> Bytes:
-    """The rows' bytes, each in a line of its own: what is on the leaf, then what is on the other pages."""
-    body, longest = geometry.used - LINK, int(cells.local.max(initial=0))
-    shape = len(cells.at), longest + links.shape[1] * body + SPARE
-    if shape[0] * shape[1] > _MOST_BYTES + _MOST_TIMES * int(cells.sizes.sum()):
-        raise FastPathUnavailable("rows of very different sizes")
-    flat = np.frombuffer(thread_buffer(BufferKind.RECORDS, shape[0] * shape[1]), np.uint8, shape[0] * shape[1])
-    content = flat.reshape(shape)
-    lines = np.arange(len(content)) * content.shape[1]
+def _assemble(pages: PageBuffer, cells: _Cells, overflow: Int64Array, overflow_body: int) -> ByteArray:
+    """Copy records from their leaves and overflow pages into a buffer of the thread.
+
+    Parameters
+    ----------
+    pages
+        Has the leaves and the overflow pages.
+    cells
+        The cells of `rows` records.
+    overflow
+        int64, (rows, steps). Numbers of the overflow pages, 0 behind a record's last page.
+    overflow_body
+        Bytes of a record on each overflow page.
+
+    Returns
+    -------
+    uint8, (rows, longest + 8). Undefined behind the end of each record.
+
+    Raises
+    ------
+    FastPathUnavailable
+        If one long record would make the rows of all others so long that the matrix takes too much memory.
+    """
+    longest = int(cells.local_sizes.max(initial=0))
+    rows, width = len(cells.offsets), longest + overflow.shape[1] * overflow_body + SPARE_BYTES
+    size = rows * width
+    if size > _MAX_CONTENT_BYTES + _MAX_CONTENT_RATIO * int(cells.sizes.sum()):
+        raise FastPathUnavailable("the records differ too much in size to be decoded at once")
+    buffer = np.frombuffer(thread_buffer(BufferKind.RECORDS, size), np.uint8, size)
+    row_offsets = np.arange(rows) * width
     if longest:
-        _copy(pages.flat, cells.at, flat, lines, longest)
-    for step, numbers in enumerate(links.T):
-        there = numbers > 0
-        places = lines[there] + cells.local[there] + step * body
-        _copy(pages.flat, pages.at(numbers[there]) + LINK, flat, places, body)
-    return content
+        _copy_segments(pages.content, cells.offsets, buffer, row_offsets, longest)
+    for step, numbers in enumerate(overflow.T):
+        present = numbers > 0
+        sources = pages.offsets_of(numbers[present]) + PAGE_NUMBER_BYTES
+        targets = row_offsets[present] + cells.local_sizes[present] + step * overflow_body
+        _copy_segments(pages.content, sources, buffer, targets, overflow_body)
+    return buffer.reshape(rows, width)
 
 
-def _copy(source: Bytes, begins: Numbers, target: Bytes, places: Numbers, size: int) -> None:
-    """Pieces of so many bytes, each to its place."""
-    there, here = windows(source, f"V{size}"), windows(target, f"V{size}")
-    # A few at once, as they lie in new memory on their way.
-    for some in range(0, len(begins), _COPIED):
-        here[places[some : some + _COPIED]] = there[begins[some : some + _COPIED]]
+def _copy_segments(
+    source: ByteArray, source_offsets: Int64Array, target: ByteArray, target_offsets: Int64Array, size: int
+) -> None:
+    """Copy segments of `size` bytes between two buffers.
+
+    Parameters
+    ----------
+    source, target
+        uint8, (their sizes,).
+    source_offsets, target_offsets
+        int64, (segments,). Where each segment begins.
+    size
+        Bytes of a segment.
+    """
+    from_segments, to_segments = sliding_values(source, f"V{size}"), sliding_values(target, f"V{size}")
+    # A few at once, because NumPy takes them to new memory on their way.
+    for first in range(0, len(source_offsets), _SEGMENTS_AT_ONCE):
+        segments = slice(first, first + _SEGMENTS_AT_ONCE)
+        to_segments[target_offsets[segments]] = from_segments[source_offsets[segments]]

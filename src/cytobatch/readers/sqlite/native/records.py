@@ -1,8 +1,8 @@
 """SQLite's records as Arrow columns: the bytes of all rows at once.
 
-A record is a header, of the types of its values, and the values. Numbers without a fraction are stored as integers of
-one to eight bytes even in columns of floats, so that a column's values stand at another place in each row. The format:
-https://www.sqlite.org/fileformat2.html#record_format
+A record is a header with the serial types of its values, and the values. Numbers without a fraction are stored as
+integers of one to eight bytes even in columns of floats, so that a column's values have another offset in each row. The
+format: https://www.sqlite.org/fileformat2.html#record_format
 """
 
 import struct
@@ -15,234 +15,376 @@ import pyarrow as pa
 
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.sqlite.affinity import Value, ValueCoercer
+from cytobatch.readers.sqlite.native.arrays import BoolArray, ByteArray, Int64Array, sliding_values
 from cytobatch.readers.sqlite.native.btree import Records
-from cytobatch.readers.sqlite.native.pages import Bytes, Flags, Numbers, windows
 
 _NULL, _FLOAT, _ZERO, _ONE = 0, 7, 8, 9
 _RESERVED = (10, 11)
 _FIRST_BLOB, _FIRST_TEXT = 12, 13
-_LENGTHS = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0], np.int64)
-_BYTE_LENGTHS = np.append(_LENGTHS, (np.arange(_FIRST_BLOB, 256) - _FIRST_BLOB) // 2).astype(np.uint8)
-_MORE = 0x80
-_BLOCK = 64
-_MOST_TEXT = 2**31 - 1
+# Bytes of a value by its serial type: those below the first blob, and those that fit in a byte.
+_FIXED_LENGTHS = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0], np.int64)
+_BYTE_LENGTHS = np.append(_FIXED_LENGTHS, (np.arange(_FIRST_BLOB, 256) - _FIRST_BLOB) // 2).astype(np.uint8)
+_CONTINUATION_BIT = 0x80
+_COLUMNS_PER_BLOCK = 64
+_MAX_TEXT_BYTES = 2**31 - 1
 
-Kinds = npt.NDArray[np.integer]
-Values = npt.NDArray[np.float64] | npt.NDArray[np.int64]
+SerialTypes = npt.NDArray[np.integer]
+NumberArray = npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """Neighbouring columns of one type: their first place, their numbers in the schema, their names and their type."""
+class _ColumnBlock:
+    """Neighbouring columns of one Arrow type, which are decoded at once.
+
+    Attributes
+    ----------
+    first
+        Position of the first column among the values of a record.
+    indices
+        Index of each column in the schema.
+    names
+        Name of each column.
+    type
+        Arrow type of all of them.
+    """
 
     first: int
-    numbers: tuple[int, ...]
+    indices: tuple[int, ...]
     names: tuple[str, ...]
-    kind: pa.DataType
+    type: pa.DataType
 
     @property
-    def places(self) -> slice:
-        return slice(self.first, self.first + len(self.numbers))
+    def positions(self) -> slice:
+        return slice(self.first, self.first + len(self.indices))
 
 
-class Wanted:
-    """Columns by their place in records of `total` values, and what they become."""
+class ColumnSelection:
+    """The columns to decode: their positions in records of `total` values, and the schema that they become."""
 
-    def __init__(self, places: Sequence[int], total: int, schema: pa.Schema) -> None:
+    def __init__(self, positions: Sequence[int], total: int, schema: pa.Schema) -> None:
         self.total = total
         self.schema = schema
-        self.blocks = tuple(_blocks(places, schema))
+        self.blocks = tuple(_blocks(positions, schema))
 
 
-def _blocks(places: Sequence[int], schema: pa.Schema) -> Iterator[_Block]:
-    """The columns in the order of their places."""
-    names, kinds = schema.names, schema.types
-    ordered = sorted(range(len(names)), key=places.__getitem__)
+def _blocks(positions: Sequence[int], schema: pa.Schema) -> Iterator[_ColumnBlock]:
+    """Group the columns of a schema into blocks, in the order of their positions."""
+    names, types = schema.names, schema.types
+    ordered = sorted(range(len(names)), key=positions.__getitem__)
     begin = 0
     for end in range(1, len(ordered) + 1):
         first, last = ordered[begin], ordered[end - 1]
-        follows = end < len(ordered) and end - begin < _BLOCK
-        if follows and places[ordered[end]] == places[last] + 1 and kinds[ordered[end]] == kinds[first]:
+        has_room = end < len(ordered) and end - begin < _COLUMNS_PER_BLOCK
+        if has_room and positions[ordered[end]] == positions[last] + 1 and types[ordered[end]] == types[first]:
             continue
-        numbers = tuple(ordered[begin:end])
-        yield _Block(places[first], numbers, tuple(names[number] for number in numbers), kinds[first])
+        indices = tuple(ordered[begin:end])
+        yield _ColumnBlock(positions[first], indices, tuple(names[index] for index in indices), types[first])
         begin = end
 
 
-def columns_of(records: Records, wanted: Wanted, coercer: ValueCoercer) -> pa.RecordBatch:
-    """The wanted columns: integers, floats and text. What is none of its column's type becomes what it means.
+def decode_columns(records: Records, selection: ColumnSelection, coercer: ValueCoercer) -> pa.RecordBatch:
+    """Decode columns of records.
 
-    Raises FastPathUnavailable where a record is none, InvalidTableError as `ValueCoercer` does.
+    Parameters
+    ----------
+    records
+        Bytes of the rows.
+    selection
+        The columns, of the types int64, float64 and string.
+    coercer
+        Converts values that are not of their column's type, and counts them.
+
+    Returns
+    -------
+    The selected columns under their schema, a row for each record. Nothing in it refers to the records' buffer.
+
+    Raises
+    ------
+    FastPathUnavailable
+        If a record is damaged, or has another number of values than the table has columns.
+    InvalidTableError
+        If an integer column holds a fraction or too large a number, as `ValueCoercer.number` does.
     """
+    schema = selection.schema
     if not len(records.sizes):
-        return pa.RecordBatch.from_arrays([pa.array([], kind) for kind in wanted.schema.types], schema=wanted.schema)
-    values = _Values(records, wanted.total, coercer)
-    arrays: list[pa.Array | None] = [None] * len(wanted.schema)
-    for block in wanted.blocks:
-        for number, array in zip(block.numbers, values.arrays(block), strict=True):
-            arrays[number] = array
-    return pa.RecordBatch.from_arrays(arrays, schema=wanted.schema)
+        return pa.RecordBatch.from_arrays([pa.array([], type_) for type_ in schema.types], schema=schema)
+    decoder = _RecordDecoder(records, selection.total, coercer)
+    arrays: list[pa.Array | None] = [None] * len(schema)
+    for block in selection.blocks:
+        for index, array in zip(block.indices, decoder.arrays(block), strict=True):
+            arrays[index] = array
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-class _Values:
-    """Where the values of records are, and of which types."""
+class _RecordDecoder:
+    """The serial types and offsets of all values of some records, and Arrow arrays of their columns.
+
+    Serial types are integers, (rows, columns); lengths likewise; ends are int32, (rows, columns), from the beginning of
+    each record.
+    """
 
     def __init__(self, records: Records, total: int, coercer: ValueCoercer) -> None:
         self._coercer = coercer
         self._rows = len(records.sizes)
-        self._flat = records.content.reshape(-1)
-        self._lines = (np.arange(self._rows) * records.content.shape[1])[:, None]
-        headers, self._types = _headers(records, total)
+        self._buffer = records.content.reshape(-1)
+        self._row_offsets = (np.arange(self._rows) * records.content.shape[1])[:, None]
+        header_sizes, self._types = _parse_headers(records, total)
         if np.isin(self._types, _RESERVED).any():
-            raise FastPathUnavailable("a value of no type")
-        self._lengths = _lengths(self._types)
+            raise FastPathUnavailable("a value has a reserved serial type")
+        self._lengths = _value_lengths(self._types)
         self._ends = np.cumsum(self._lengths, axis=1, dtype=np.int32)
-        self._ends += headers[:, None].astype(np.int32)
+        self._ends += header_sizes[:, None].astype(np.int32)
         if (self._ends[:, -1] != records.sizes).any():
-            raise FastPathUnavailable("a record that does not end where its row does")
+            raise FastPathUnavailable("the values of a record do not end where the record ends")
 
-    def arrays(self, block: _Block) -> Iterator[pa.Array]:
-        """Some columns."""
-        types = self._types[:, block.places]
-        if pa.types.is_string(block.kind):
-            begins = self._begins(block.places)
-            return (self._text(begins[:, at], types[:, at], name) for at, name in enumerate(block.names))
-        if pa.types.is_float64(block.kind) and (types == _FLOAT).all():
-            values, nulls = self._neighbours(block.places)
+    def arrays(self, block: _ColumnBlock) -> Iterator[pa.Array]:
+        """Decode the columns of a block."""
+        types = self._types[:, block.positions]
+        if pa.types.is_string(block.type):
+            offsets = self._offsets(block.positions)
+            return (self._texts(offsets[:, n], types[:, n], name) for n, name in enumerate(block.names))
+        if pa.types.is_float64(block.type) and (types == _FLOAT).all():
+            values, nulls = self._floats(block.positions)
         else:
-            values, nulls = self._each(block, np.ascontiguousarray(types.T))
-        if pa.types.is_float64(block.kind) and np.isnan(values).any():
+            values, nulls = self._numbers(block, np.ascontiguousarray(types.T))
+        if pa.types.is_float64(block.type) and np.isnan(values).any():
             # SQLite has no NaN: it reads null.
             nulls = np.isnan(values) | (False if nulls is None else nulls)
-        return _arrays(values, nulls, block.kind)
+        return _to_arrow(values, nulls, block.type)
 
-    def _begins(self, places: slice) -> Numbers:
-        """Where the values of some columns begin, a row in each line."""
-        begins: Numbers = self._lines + self._ends[:, places] - self._lengths[:, places]
-        return begins
+    def _offsets(self, positions: slice) -> Int64Array:
+        """Return where the values of some columns begin in the buffer: int64, (rows, columns)."""
+        offsets: Int64Array = self._row_offsets + self._ends[:, positions] - self._lengths[:, positions]
+        return offsets
 
-    def _neighbours(self, places: slice) -> tuple[Values, Flags | None]:
-        """Columns that are floats in all rows, so that they lie together in each."""
-        width = places.stop - places.start
-        begins = self._begins(slice(places.start, places.start + 1))[:, 0]
-        together = windows(self._flat, f"V{8 * width}")[begins].view(">f8").reshape(self._rows, width)
+    def _floats(self, positions: slice) -> tuple[NumberArray, BoolArray | None]:
+        """Decode columns that are floats in all rows, so that they are contiguous in each.
+
+        Parameters
+        ----------
+        positions
+            Positions of the columns in a record.
+
+        Returns
+        -------
+        float64, (columns, rows); and None, because no value is null.
+        """
+        width = positions.stop - positions.start
+        offsets = self._offsets(slice(positions.start, positions.start + 1))[:, 0]
+        contiguous = sliding_values(self._buffer, f"V{8 * width}")[offsets].view(">f8").reshape(self._rows, width)
         values = np.empty((width, self._rows), np.float64)
-        values[...] = together.T
+        values[...] = contiguous.T
         return values, None
 
-    def _each(self, block: _Block, types: Kinds) -> tuple[Values, Flags | None]:
-        """Columns of numbers that are floats, integers of any length, or something else from row to row."""
-        floats = pa.types.is_float64(block.kind)
-        begins = np.ascontiguousarray(self._begins(block.places).T)
-        words = windows(self._flat, ">i8")[begins].astype(np.int64)
-        odd = types >= _FIRST_BLOB if floats else (types >= _FIRST_BLOB) | (types == _FLOAT)
-        whole = np.flatnonzero((types != _FLOAT) & ~odd)
-        kinds = types.reshape(-1)[whole]
-        # What was taken are eight bytes from where a value begins; it is the first of them.
-        integers = words.reshape(-1)[whole] >> np.minimum(64 - 8 * _LENGTHS[kinds], 63)
-        integers = np.where(kinds == _ONE, 1, np.where((kinds == _ZERO) | (kinds == _NULL), 0, integers))
-        values: Values = words.view(np.float64) if floats else words
-        values.reshape(-1)[whole] = integers
+    def _numbers(self, block: _ColumnBlock, types: SerialTypes) -> tuple[NumberArray, BoolArray | None]:
+        """Decode columns of numbers whose values are floats, integers of any length, or other values, row by row.
+
+        Parameters
+        ----------
+        block
+            Columns of the type int64 or float64.
+        types
+            Serial types, integers, (columns, rows).
+
+        Returns
+        -------
+        The values, float64 or int64, (columns, rows), 0 where null; and which are null, bool, (columns, rows), or None.
+
+        Raises
+        ------
+        InvalidTableError
+            If a column of integers holds a fraction or too large a number.
+        """
+        to_floats = pa.types.is_float64(block.type)
+        offsets = np.ascontiguousarray(self._offsets(block.positions).T)
+        words = sliding_values(self._buffer, ">i8")[offsets].astype(np.int64)
+        foreign = types >= _FIRST_BLOB if to_floats else (types >= _FIRST_BLOB) | (types == _FLOAT)
+        integers = np.flatnonzero((types != _FLOAT) & ~foreign)
+        integer_types = types.reshape(-1)[integers]
+        # A word has the eight bytes from the value's offset on; the value is the first of them.
+        shifted = words.reshape(-1)[integers] >> np.minimum(64 - 8 * _FIXED_LENGTHS[integer_types], 63)
+        is_zero = (integer_types == _ZERO) | (integer_types == _NULL)
+        values: NumberArray = words.view(np.float64) if to_floats else words
+        values.reshape(-1)[integers] = np.where(integer_types == _ONE, 1, np.where(is_zero, 0, shifted))
         nulls = types == _NULL
-        for column in np.flatnonzero(odd.any(axis=1)).tolist():
-            for rows, value in self._odd(begins[column], types[column], odd[column]):
-                number = self._coercer.number(value, block.names[column], whole=not floats, count=len(rows))
+        for column in np.flatnonzero(foreign.any(axis=1)).tolist():
+            for rows, value in self._distinct_values(offsets[column], types[column], foreign[column]):
+                number = self._coercer.number(value, block.names[column], integer=not to_floats, count=len(rows))
                 values[column, rows] = 0 if number is None else number
                 nulls[column, rows] = number is None
         return values, nulls if nulls.any() else None
 
-    def _odd(self, begins: Numbers, types: Kinds, odd: Flags) -> Iterator[tuple[list[int], Value]]:
-        """The different values of these rows of a column, and which rows have each."""
-        found: dict[tuple[int, bytes], list[int]] = {}
-        rows = np.flatnonzero(odd)
-        ends = begins[rows] + _lengths(types[rows])
-        for row, kind, begin, end in zip(rows.tolist(), types[rows].tolist(), begins[rows], ends, strict=True):
-            found.setdefault((kind, self._flat[begin:end].tobytes()), []).append(row)
-        for (kind, raw), own in found.items():
-            yield own, _value(kind, raw)
+    def _distinct_values(
+        self, offsets: Int64Array, types: SerialTypes, chosen: BoolArray
+    ) -> Iterator[tuple[list[int], Value]]:
+        """Decode values of a column, each distinct one once.
 
-    def _text(self, begins: Numbers, types: Kinds, name: str) -> pa.Array:
-        """A column of text."""
+        Parameters
+        ----------
+        offsets
+            int64, (rows,). Where the column's values begin in the buffer.
+        types
+            Serial types, integers, (rows,).
+        chosen
+            bool, (rows,). The rows whose values are decoded.
+
+        Yields
+        ------
+        The indices of the rows that have a value, and the value.
+        """
+        rows_by_value: dict[tuple[int, bytes], list[int]] = {}
+        rows = np.flatnonzero(chosen)
+        ends = offsets[rows] + _value_lengths(types[rows])
+        for row, type_, begin, end in zip(rows.tolist(), types[rows].tolist(), offsets[rows], ends, strict=True):
+            rows_by_value.setdefault((type_, self._buffer[begin:end].tobytes()), []).append(row)
+        for (type_, raw), same in rows_by_value.items():
+            yield same, _decode_value(type_, raw)
+
+    def _texts(self, offsets: Int64Array, types: SerialTypes, name: str) -> pa.Array:
+        """Decode a column of text.
+
+        Parameters
+        ----------
+        offsets
+            int64, (rows,). Where the values begin in the buffer.
+        types
+            Serial types, integers, (rows,).
+        name
+            Name of the column.
+
+        Returns
+        -------
+        string, (rows,).
+
+        Raises
+        ------
+        FastPathUnavailable
+            If the column has more bytes than the offsets of a string array, int32, can express.
+        """
         if (((types < _FIRST_TEXT) | (types % 2 == 0)) & (types != _NULL)).any():
-            return self._as_text(begins, types, name)
-        lengths = _lengths(types).astype(np.int64)
+            return self._coerced_texts(offsets, types, name)
+        lengths = _value_lengths(types).astype(np.int64)
         ends = np.append(0, np.cumsum(lengths))
-        if ends[-1] > _MOST_TEXT:
-            raise FastPathUnavailable("more text than an array holds")
-        content = self._flat[np.repeat(begins - ends[:-1], lengths) + np.arange(ends[-1])]
-        buffers = [_bitmap(types == _NULL), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content)]
-        text = pa.Array.from_buffers(pa.string(), self._rows, buffers)
+        if ends[-1] > _MAX_TEXT_BYTES:
+            raise FastPathUnavailable("a column has more text than an Arrow array holds")
+        content = self._buffer[np.repeat(offsets - ends[:-1], lengths) + np.arange(ends[-1])]
+        buffers = [_validity_bitmap(types == _NULL), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content)]
+        texts = pa.Array.from_buffers(pa.string(), self._rows, buffers)
         try:
-            text.validate(full=True)
+            texts.validate(full=True)
         except pa.ArrowInvalid:
-            return self._as_text(begins, types, name)
-        return text
+            return self._coerced_texts(offsets, types, name)
+        return texts
 
-    def _as_text(self, begins: Numbers, types: Kinds, name: str) -> pa.Array:
-        """A column of which some values are no text, or not UTF-8."""
+    def _coerced_texts(self, offsets: Int64Array, types: SerialTypes, name: str) -> pa.Array:
+        """Decode a column as `_texts` does, of which some values are not text, or not UTF-8."""
         texts: list[str | None] = [None] * self._rows
-        for rows, value in self._odd(begins, types, types != _NULL):
+        for rows, value in self._distinct_values(offsets, types, types != _NULL):
             text = self._coercer.text(value, name, len(rows))
             for row in rows:
                 texts[row] = text
         return pa.array(texts, pa.string())
 
 
-def _value(kind: int, raw: bytes) -> Value:
-    """A value as Python has it, by its type and bytes."""
-    if kind >= _FIRST_BLOB:
-        return raw.decode("utf-8", "replace") if kind % 2 else raw
-    if kind == _FLOAT:
+def _decode_value(serial_type: int, raw: bytes) -> Value:
+    """Return a value that is not null as a Python object, by its serial type and bytes."""
+    if serial_type >= _FIRST_BLOB:
+        return raw.decode("utf-8", "replace") if serial_type % 2 else raw
+    if serial_type == _FLOAT:
         return float(struct.unpack(">d", raw)[0])
-    return int(kind == _ONE) if kind in (_ZERO, _ONE) else int.from_bytes(raw, "big", signed=True)
+    return int(serial_type == _ONE) if serial_type in (_ZERO, _ONE) else int.from_bytes(raw, "big", signed=True)
 
 
-def _arrays(values: Values, nulls: Flags | None, kind: pa.DataType) -> Iterator[pa.Array]:
-    """Arrow's arrays of the lines of `values`."""
+def _to_arrow(values: NumberArray, nulls: BoolArray | None, type_: pa.DataType) -> Iterator[pa.Array]:
+    """Yield an Arrow array for each column, all of which share one buffer.
+
+    Parameters
+    ----------
+    values
+        float64 or int64, (columns, rows), contiguous.
+    nulls
+        bool, (columns, rows); None where no value is null.
+    type_
+        The same type in Arrow.
+    """
     rows = values.shape[1]
-    whole = pa.py_buffer(values)
-    for number in range(len(values)):
-        valid = None if nulls is None else _bitmap(nulls[number])
-        yield pa.Array.from_buffers(kind, rows, [valid, whole.slice(number * rows * 8, rows * 8)])
+    shared = pa.py_buffer(values)
+    for column in range(len(values)):
+        validity = None if nulls is None else _validity_bitmap(nulls[column])
+        yield pa.Array.from_buffers(type_, rows, [validity, shared.slice(column * rows * 8, rows * 8)])
 
 
-def _bitmap(nulls: Flags) -> pa.Buffer | None:
+def _validity_bitmap(nulls: BoolArray) -> pa.Buffer | None:
+    """Return Arrow's bitmap of the values that are not null, for nulls bool, (rows,); None where no value is null."""
     return pa.py_buffer(np.packbits(~nulls, bitorder="little")) if nulls.any() else None
 
 
-def _lengths(types: Kinds) -> Kinds:
+def _value_lengths(types: SerialTypes) -> SerialTypes:
+    """Return the bytes of each value by its serial type: integers, of the shape of `types`."""
     if types.dtype == np.uint8:
         return np.take(_BYTE_LENGTHS, types)
-    return np.where(types < _FIRST_BLOB, _LENGTHS[np.minimum(types, _FIRST_BLOB - 1)], (types - _FIRST_BLOB) // 2)
+    fixed = _FIXED_LENGTHS[np.minimum(types, _FIRST_BLOB - 1)]
+    return np.where(types < _FIRST_BLOB, fixed, (types - _FIRST_BLOB) // 2)
 
 
-def _headers(records: Records, total: int) -> tuple[Numbers, Kinds]:
-    """How long each record's header is, and the types that it tells."""
+def _parse_headers(records: Records, total: int) -> tuple[Int64Array, SerialTypes]:
+    """Parse the headers of records.
+
+    Parameters
+    ----------
+    records
+        The records of `rows` rows.
+    total
+        Columns of the table.
+
+    Returns
+    -------
+    Bytes of each header, int64, (rows,); and the serial types, uint8 or int64, (rows, total).
+
+    Raises
+    ------
+    FastPathUnavailable
+        If a header is damaged or too long, or has another number of serial types than `total`.
+    """
     content = records.content
     first, second = content[:, 0].astype(np.int64), content[:, 1].astype(np.int64)
-    long = first >= _MORE
-    if (long & (second >= _MORE)).any():
-        raise FastPathUnavailable("a header of more than sixteen kilobytes")
-    headers = np.where(long, (first & ~_MORE) << 7 | second, first)
-    leads = 1 + long
-    if (headers > records.sizes).any():
-        raise FastPathUnavailable("a header longer than its row")
+    is_long = first >= _CONTINUATION_BIT
+    if (is_long & (second >= _CONTINUATION_BIT)).any():
+        raise FastPathUnavailable("the header of a record is longer than 16 KiB")
+    sizes = np.where(is_long, (first & ~_CONTINUATION_BIT) << 7 | second, first)
+    # A header begins with its own size, in one byte or two.
+    leads = 1 + is_long
+    if (sizes > records.sizes).any():
+        raise FastPathUnavailable("the header of a record is longer than the record")
     lead = int(leads[0])
     types = content[:, lead : lead + total]
-    if (leads == lead).all() and (headers - lead == total).all() and (types < _MORE).all():
-        return headers, types
-    lines = zip(content, leads.tolist(), headers.tolist(), strict=True)
-    return headers, np.array([_types(line[lead:header], total) for line, lead, header in lines])
+    if (leads == lead).all() and (sizes - lead == total).all() and (types < _CONTINUATION_BIT).all():
+        return sizes, types
+    headers = zip(content, leads.tolist(), sizes.tolist(), strict=True)
+    return sizes, np.array([_parse_serial_types(record[lead:size], total) for record, lead, size in headers])
 
 
-def _types(header: Bytes, total: int) -> list[int]:
-    """The types of a header in which some take several bytes, as those of long texts do."""
-    types, kind = list[int](), 0
+def _parse_serial_types(header: ByteArray, total: int) -> list[int]:
+    """Parse the serial types of one header, of which some take several bytes, as those of long texts do.
+
+    Parameters
+    ----------
+    header
+        uint8, (size,), without its own size.
+    total
+        Columns of the table.
+
+    Raises
+    ------
+    FastPathUnavailable
+        If the header does not have `total` serial types.
+    """
+    types, serial_type = list[int](), 0
     for byte in header.tolist():
-        kind = kind << 7 | byte & ~_MORE
-        if byte < _MORE:
-            types.append(kind)
-            kind = 0
+        serial_type = serial_type << 7 | byte & ~_CONTINUATION_BIT
+        if byte < _CONTINUATION_BIT:
+            types.append(serial_type)
+            serial_type = 0
     if len(types) != total:
-        raise FastPathUnavailable("a row that lacks columns")
+        raise FastPathUnavailable("a record has another number of values than the table has columns")
     return types
