@@ -312,3 +312,44 @@ def test_a_damaged_file_is_read_or_left_to_sqlite(
     path.write_bytes(content[: data.draw(st.integers(page, len(content)))] if data.draw(st.booleans()) else content)
     with suppress(FastPathUnavailable, InvalidTableError):
         through_pages(path, workers, schema)
+
+
+def with_bytes(path: Path, old: bytes, new: bytes) -> Path:
+    """Replace bytes that occur once in a file by as many others."""
+    content = path.read_bytes()
+    assert (content.count(old), len(old)) == (1, len(new))
+    path.write_bytes(content.replace(old, new))
+    return path
+
+
+LONGER_THAN_ANY_NUMBER = b"\xff" * 10 + b"\x7f"
+TWO_GIB_OF_BLOB = b"\x90\x80\x80\x80\x0c"
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        # Serial types of 1, null, null and text: a header of 6 bytes, then the text.
+        (b"a" * 100, b"\x0f\x09\x00\x00" + LONGER_THAN_ANY_NUMBER),
+        # The lengths of the two blobs are 2**32 bytes together, which 32 bits take for 0.
+        (b"a" * 100, b"\x0e\x09" + TWO_GIB_OF_BLOB * 2 + b"\x81\x45"),
+    ],
+    ids=["a number of 77 bits", "lengths that overflow"],
+)
+def test_serial_types_beyond_their_record_are_left_to_sqlite(
+    path: Path, workers: Executor, text: bytes, header: bytes
+) -> None:
+    database(path, [(1, None, None, text.decode())])
+    record = b"\x06\x09\x00\x00\x81\x55" + text
+    with_bytes(path, record, header + record[len(header) :])
+    with pytest.raises(FastPathUnavailable, match="the values of a record do not end where the record ends"):
+        through_pages(path, workers)
+
+
+@pytest.mark.parametrize("size", [b"\x00\x00", b"\x00\x01", b"\x12\x34"])
+def test_a_page_size_that_sqlite_does_not_have_is_left_to_sqlite(path: Path, workers: Executor, size: bytes) -> None:
+    database(path, [(1, 0.5, 2.5, "a")])
+    content = path.read_bytes()
+    path.write_bytes(content[:16] + size + content[18:])
+    with pytest.raises(FastPathUnavailable):
+        through_pages(path, workers)

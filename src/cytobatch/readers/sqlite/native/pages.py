@@ -14,6 +14,7 @@ HEADER_BYTES = 100
 PAGE_NUMBER_BYTES = 4
 """Bytes of a page number within a page. Page numbers begin at 1; 0 ends a chain of overflow pages."""
 _UTF_8 = (1).to_bytes(4, "big")
+_PAGE_SIZES = frozenset(2**exponent for exponent in range(9, 17))
 _ROLLBACK_JOURNAL = bytes((1, 1))
 _MAX_GAP_BYTES = 128 * 2**10
 """Bytes that are read though not wanted, where that saves a read."""
@@ -58,6 +59,8 @@ class Geometry:
         if header[56:60] != _UTF_8:
             raise FastPathUnavailable("the text encoding of the database is not UTF-8")
         size = page_size(header)
+        if size not in _PAGE_SIZES:
+            raise FastPathUnavailable(f"a page size of {size} bytes is invalid")
         return cls(size, size - header[20], stream.seek(0, 2) // size, header[24:28])
 
     def local_sizes(self, record_sizes: Int64Array) -> Int64Array:

@@ -27,6 +27,7 @@ _BYTE_LENGTHS = np.append(_FIXED_LENGTHS, (np.arange(_FIRST_BLOB, 256) - _FIRST_
 _CONTINUATION_BIT = 0x80
 _COLUMNS_PER_BLOCK = 64
 _MAX_TEXT_BYTES = 2**31 - 1
+_WRONG_END = "the values of a record do not end where the record ends"
 
 SerialTypes = npt.NDArray[np.integer]
 NumberArray = npt.NDArray[np.float64] | npt.NDArray[np.int64]
@@ -135,7 +136,7 @@ class _RecordDecoder:
         self._ends = np.cumsum(self._lengths, axis=1, dtype=np.int32)
         self._ends += header_sizes[:, None].astype(np.int32)
         if (self._ends[:, -1] != records.sizes).any():
-            raise FastPathUnavailable("the values of a record do not end where the record ends")
+            raise FastPathUnavailable(_WRONG_END)
 
     def arrays(self, block: _ColumnBlock) -> Iterator[pa.Array]:
         """Decode the columns of a block."""
@@ -344,7 +345,7 @@ def _parse_headers(records: Records, total: int) -> tuple[Int64Array, SerialType
     Raises
     ------
     FastPathUnavailable
-        If a header is damaged or too long, or has another number of serial types than `total`.
+        If a header is damaged or too long, or does not have `total` serial types.
     """
     content = records.content
     first, second = content[:, 0].astype(np.int64), content[:, 1].astype(np.int64)
@@ -360,24 +361,26 @@ def _parse_headers(records: Records, total: int) -> tuple[Int64Array, SerialType
     types = content[:, lead : lead + total]
     if (leads == lead).all() and (sizes - lead == total).all() and (types < _CONTINUATION_BIT).all():
         return sizes, types
-    headers = zip(content, leads.tolist(), sizes.tolist(), strict=True)
-    return sizes, np.array([_parse_serial_types(record[lead:size], total) for record, lead, size in headers])
+    headers = zip(content, leads.tolist(), sizes.tolist(), records.sizes.tolist(), strict=True)
+    return sizes, np.array([_parse_serial_types(row[lead:end], total, size) for row, lead, end, size in headers])
 
 
-def _parse_serial_types(header: ByteArray, total: int) -> list[int]:
+def _parse_serial_types(header: ByteArray, total: int, record_size: int) -> list[int]:
     """Parse the serial types of one header, of which some take several bytes, as those of long texts do.
 
     Parameters
     ----------
     header
-        uint8, (size,), without its own size.
+        uint8, (header size,), without its own size.
     total
         Columns of the table.
+    record_size
+        Bytes of the record.
 
     Raises
     ------
     FastPathUnavailable
-        If the header does not have `total` serial types.
+        If the header does not have `total` serial types, or their values are longer than the record.
     """
     types, serial_type = list[int](), 0
     for byte in header.tolist():
@@ -387,4 +390,7 @@ def _parse_serial_types(header: ByteArray, total: int) -> list[int]:
             serial_type = 0
     if len(types) != total:
         raise FastPathUnavailable("a record has another number of values than the table has columns")
+    # Text of n bytes has the type 2 n + 13. Beyond this sum, lengths would overflow the integers that add them.
+    if sum(types) > 2 * record_size + _FIRST_TEXT * total:
+        raise FastPathUnavailable(_WRONG_END)
     return types
