@@ -20,7 +20,7 @@ from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of
 from cytobatch.readers.csv.chunks import stream_chunks
 from cytobatch.readers.csv.concat import read_group
-from cytobatch.readers.csv.header import CUT_END, CsvShape, ends_with_newline, parse_header, unsound
+from cytobatch.readers.csv.header import CUT_END, CsvShape, ends_with_newline, parse_header, invalid_file
 from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStrategy
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
@@ -114,9 +114,9 @@ def csv_readers(
     Raises InvalidTableError if the last line has no end.
     """
     if table.complete is None and not ends_with_newline(path):
-        raise unsound(path, *CUT_END)
+        raise invalid_file(path, *CUT_END)
     alone = functools.partial(csv.stream, path, table.shape, schema, repairs, table.null_text_columns)
-    if table.shape.own is not None or path.stat().st_size <= csv.SMALL_FILE:
+    if table.shape.file_columns is not None or path.stat().st_size <= csv.SMALL_FILE:
         return (alone,)
     return functools.partial(stream_chunks, path, table.shape, schema, context.executor), alone
 
@@ -124,7 +124,7 @@ def csv_readers(
 def csv_concat_reader(tables: Sequence[CsvTable]) -> ConcatReader | None:
     """Return a reader of CSV files of one shape and schema as one table; None where they differ."""
     shape, schema = tables[0].shape, tables[0].schema
-    if shape.own is not None or not all(each.shape == shape and each.schema.equals(schema) for each in tables):
+    if shape.file_columns is not None or not all(each.shape == shape and each.schema.equals(schema) for each in tables):
         return None
 
     def read(paths: Sequence[Path], own: pa.Schema) -> ConcatenatedTables:

@@ -1,1 +1,1 @@
-"""Bytes in, Arrow out. Each reader knows one file type and nothing of profiles."""
+"""Files read as Arrow record batches. Each reader knows one file type, and nothing of profiles."""

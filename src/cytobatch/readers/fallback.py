@@ -1,4 +1,4 @@
-"""The ways to read one table: the fast one first, and those to start anew with where its values do not fit."""
+"""A table has several strategies to read it: the fast one first, and slower ones where its values do not fit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,17 +25,21 @@ class ConcatenatedTables:
 ConcatReader = Callable[[Sequence[Path], pa.Schema], ConcatenatedTables]
 """Reads local files as one table of a schema. Raises FastPathUnavailable if they must be read one by one."""
 
-Taken = TypeVar("Taken")
+Result = TypeVar("Result")
 
 
 def read_with_fallback(
-    strategies: Sequence[ReadStrategy], repairs: list[Repair], take: Callable[[ReadStrategy], Taken]
-) -> Taken:
-    """What `take` makes of the first lane that does not raise FastPathUnavailable; `repairs` are those of that lane."""
+    strategies: Sequence[ReadStrategy], repairs: list[Repair], consume: Callable[[ReadStrategy], Result]
+) -> Result:
+    """Return what `consume` makes of the first strategy that reads the whole table.
+
+    A strategy that raises FastPathUnavailable is given up, also after it yielded batches: `consume` then starts anew
+    with the next one, and `repairs`, to which strategies add, is cleared. Other errors are raised.
+    """
     for strategy in strategies:
         repairs.clear()
         try:
-            return take(strategy)
+            return consume(strategy)
         except FastPathUnavailable:
             continue
     raise InternalError("no way to read a table", where="readers")

@@ -1,4 +1,4 @@
-"""Text that stands where a number should: what it means, and how often it was met."""
+"""Text in numeric columns: the number or the missing value that it stands for, and how often each text occurs."""
 
 import math
 import re
@@ -19,14 +19,14 @@ _NOT_A_NUMBER = re.compile(r"[+-]?nan(\(.*\))?|-?1\.#(ind|qnan|snan)0*", re.IGNO
 _INFINITY = re.compile(r"([+-]?)(?:inf(?:inity)?|1\.#inf0*)", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
-_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
+_DIGITS = re.compile(r"\s*[+-]?[0-9]+\s*")
 _BEYOND_INT64 = 2.0**63
-_REMEDY = "mend the file, leave the export out, or give the column a type with column_types"
+_REMEDY = "correct the file, leave the export out, or give the column a type with column_types"
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Text that was met in a numeric column and what it became: `null` or the float it means."""
+    """Text in a numeric column and the value that replaces it: `null`, or a number. `count` values are alike."""
 
     column: str
     text: str
@@ -35,9 +35,9 @@ class Repair:
 
 
 def parse_number(text: str) -> float | None:
-    """The number that text means; NaN and infinities included; None for a missing value. Raises ValueError.
+    """Parse a number, NaN and infinities included; None for a missing value. Raises ValueError for other text.
 
-    `0,5` is a half, as some locales write it; `1,234` may be two things and so is no number.
+    `0,5` is a half, as some locales write it. `1,234` is ambiguous, and therefore not a number.
     """
     text = text.strip()
     if text.lower() in _MISSING:
@@ -51,14 +51,14 @@ def parse_number(text: str) -> float | None:
     if comma and not _THOUSANDS.fullmatch(text):
         return float(f"{comma[1]}.{comma[2]}")
     if "_" in text:
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is not a number")
     return float(text)
 
 
 def is_number(text: str) -> bool:
-    """Whether text can stand in a numeric column."""
+    """Return True if text can stand in a numeric column, as a number or as a missing value."""
     try:
-        # Python reads nearly all of it, but takes 1_000 for a number too.
+        # Python parses nearly all of it, but also accepts 1_000.
         float(text)
     except ValueError:
         pass
@@ -71,59 +71,82 @@ def is_number(text: str) -> bool:
     return True
 
 
-def as_integer(number: float, said: object, column: str, where: str) -> int:
-    """A number as the integer it is; `said` is how it was written. Raises InvalidTableError if it is none."""
+def as_integer(number: float, raw: object, column: str, where: str) -> int:
+    """Convert a number to the integer that it is. `raw` is the value in the file.
+
+    Raises InvalidTableError if the number has a fraction or is too large for int64.
+    """
     if number.is_integer() and abs(number) < _BEYOND_INT64:
-        # Beyond 2**53 a float no longer tells neighbours apart, so the digits are read again.
-        exact = isinstance(said, int) or (isinstance(said, str) and _WHOLE.fullmatch(said))
-        return int(said) if exact and isinstance(said, int | str) else int(number)
+        # Beyond 2**53 neighbouring integers are the same float, so the digits are read again.
+        is_exact = isinstance(raw, int) or (isinstance(raw, str) and _DIGITS.fullmatch(raw))
+        return int(raw) if is_exact and isinstance(raw, int | str) else int(number)
     what = "too large a number" if number.is_integer() else "a fraction"
     raise InvalidTableError(
-        f"{what} in integer column {column!r}", where=where, why=f"the value is {said!r}", remedy=_REMEDY
+        f"{what} in integer column {column!r}", where=where, why=f"the value is {raw!r}", remedy=_REMEDY
     )
 
 
 def read_numbers(
-    column: str, text: pa.ChunkedArray, kind: pa.DataType, where: str, *, otherwise_null: bool = False
+    column: str, texts: pa.ChunkedArray, type_: pa.DataType, where: str, *, otherwise_null: bool = False
 ) -> tuple[pa.ChunkedArray, list[Repair]]:
-    """A text column as numbers of type `kind` (int64 or float64), and the repairs this took.
+    """Convert a column of text to numbers.
 
-    Raises InvalidTableError where text is no number, unless that is to become null, or a fraction stands in an integer
-    column.
+    Parameters
+    ----------
+    column
+        Name of the column.
+    texts
+        string, (rows,). Null stays null.
+    type_
+        int64 or float64.
+    where
+        Name of the file, for errors.
+    otherwise_null
+        Whether text that is not a number becomes null.
+
+    Returns
+    -------
+    The numbers, of the given type, (rows,); and the texts that Arrow does not parse, with what they became. NaN and
+    infinities are null in an integer column.
+
+    Raises
+    ------
+    InvalidTableError
+        If text is not a number, unless it becomes null, or if an integer column holds a fraction or too large a number.
     """
     try:
-        return pc.cast(text, kind), []
+        return pc.cast(texts, type_), []
     except pa.ArrowInvalid:
         pass
-    whole = pa.types.is_integer(kind)
+    to_integers = pa.types.is_integer(type_)
     values: list[float | int | None] = []
-    met = Counter[tuple[str, str]]()
-    for row, item in enumerate(text.to_pylist(), start=1):
-        number = None if item is None else _number_at(column, item, row, where, otherwise_null=otherwise_null)
-        if number is None or (whole and not math.isfinite(number)):
+    counts = Counter[tuple[str, str]]()
+    for row, text in enumerate(texts.to_pylist(), start=1):
+        number = None if text is None else _number_at(column, text, row, where, otherwise_null=otherwise_null)
+        if number is None or (to_integers and not math.isfinite(number)):
             value = None
         else:
-            value = as_integer(number, item, column, where) if whole else number
-        if item and not is_plain(item):
-            met[item.strip(), "null" if value is None else str(value)] += 1
+            value = as_integer(number, text, column, where) if to_integers else number
+        if text and not is_plain(text):
+            counts[text.strip(), "null" if value is None else str(value)] += 1
         values.append(value)
-    repairs = [Repair(column, word, became, count) for (word, became), count in met.items()]
-    return pa.chunked_array([pa.array(values, kind)]), repairs
+    repairs = [Repair(column, text, became, count) for (text, became), count in counts.items()]
+    return pa.chunked_array([pa.array(values, type_)]), repairs
 
 
-def _number_at(column: str, item: str, row: int, where: str, *, otherwise_null: bool) -> float | None:
+def _number_at(column: str, text: str, row: int, where: str, *, otherwise_null: bool) -> float | None:
     try:
-        return parse_number(item)
+        return parse_number(text)
     except ValueError as error:
         if otherwise_null:
             return None
         raise InvalidTableError(
-            f"text in numeric column {column!r}", where=where, why=f"row {row} holds {item!r}", remedy=_REMEDY
+            f"text in numeric column {column!r}", where=where, why=f"row {row} holds {text!r}", remedy=_REMEDY
         ) from error
 
 
 def is_plain(text: str) -> bool:
-    """Whether text is a number as every program writes it, so that reading it is no repair."""
+    """Return True if text is a number as every program writes it, so that parsing it is not a repair."""
     try:
         float(text)
     except ValueError:
@@ -131,37 +154,63 @@ def is_plain(text: str) -> bool:
     return text.strip()[-1] in "0123456789." and "_" not in text
 
 
-def flags_from_text(column: str, text: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    """A column of Yes and No as booleans; blank is null. Raises InvalidTableError for any other word."""
-    coercer: dict[str | None, bool | None] = {None: None} | dict.fromkeys(YES, True) | dict.fromkeys(NO, False)
-    words = text.to_pylist()
-    odd = next((word for word in words if word not in coercer), None)
-    if odd is not None:
-        raise InvalidTableError(
-            f"neither yes nor no in column {column!r}", where=where, why=f"it holds {odd!r}", remedy=_REMEDY
-        )
-    return pa.chunked_array([pa.array([coercer[word] for word in words], pa.bool_())])
+def flags_from_text(column: str, texts: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Convert a column of Yes and No to booleans.
 
+    Parameters
+    ----------
+    column
+        Name of the column.
+    texts
+        string, (rows,). Null stays null.
+    where
+        Name of the file, for errors.
 
-def inferred(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A text column as int64 if all of it is integers, else float64 if all is numbers, else as text; blank is null.
+    Returns
+    -------
+    bool, (rows,).
 
-    A column without any value is of Arrow's type null.
+    Raises
+    ------
+    InvalidTableError
+        If a text is in neither YES nor NO.
     """
-    blank = pc.equal(pc.utf8_trim_whitespace(text), "")
-    filled = pc.if_else(blank, pa.scalar(None, pa.string()), text)
+    flags: dict[str | None, bool | None] = {None: None} | dict.fromkeys(YES, True) | dict.fromkeys(NO, False)
+    words = texts.to_pylist()
+    unknown = next((word for word in words if word not in flags), None)
+    if unknown is not None:
+        raise InvalidTableError(
+            f"neither yes nor no in column {column!r}", where=where, why=f"it holds {unknown!r}", remedy=_REMEDY
+        )
+    return pa.chunked_array([pa.array([flags[word] for word in words], pa.bool_())])
+
+
+def inferred(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Convert a column of text to the narrowest type that all its values have.
+
+    Parameters
+    ----------
+    texts
+        string, (rows,). Blank text becomes null.
+
+    Returns
+    -------
+    int64, float64 or string, (rows,); Arrow's null type where all values are blank.
+    """
+    is_blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
+    filled = pc.if_else(is_blank, pa.scalar(None, pa.string()), texts)
     if filled.null_count == len(filled):
         return pa.chunked_array([pa.nulls(len(filled))])
-    for kind in (pa.int64(), pa.float64()):
+    for type_ in (pa.int64(), pa.float64()):
         try:
-            return pc.cast(filled, kind)
+            return pc.cast(filled, type_)
         except pa.ArrowInvalid:
             continue
     return filled
 
 
 def are_numbers(line: str) -> bool:
-    """Whether Arrow reads all values of a line as numbers, which is three times as fast as making Python's of them."""
+    """Return True if Arrow parses all values of a line as numbers: three times as fast as Python's float for each."""
     values = pc.split_pattern(pa.array([line.rstrip("\r\n")], pa.string()), ",").values
     try:
         values.cast(pa.float64())
@@ -171,5 +220,5 @@ def are_numbers(line: str) -> bool:
 
 
 def text_values(row: Mapping[str, str]) -> dict[str, str]:
-    """Those values of a row that are text rather than a number or nothing, by column."""
+    """Return those values of a row, by column, that are neither numbers nor missing values."""
     return {name: value for name, value in row.items() if not is_number(value)}

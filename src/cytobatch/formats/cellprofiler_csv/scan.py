@@ -21,7 +21,7 @@ from cytobatch.formats.csv_files import CsvTable
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, kind_of
 from cytobatch.planning.schema import csv_schema, requested_types
 from cytobatch.readers.csv import read as csv
-from cytobatch.readers.csv.header import CsvHead, PartialHeadError, read_combined_head, read_head, unsound
+from cytobatch.readers.csv.header import CsvHead, PartialHeadError, read_combined_head, read_head, invalid_file
 from cytobatch.readers.inputs import BEGINNING, Inputs
 from cytobatch.readers.numbers import inferred, is_number
 
@@ -66,7 +66,7 @@ def _scanned(
 ) -> CsvTable:
     if IMAGE_NUMBER not in head.shape.names:
         path = inputs.beginning(table.file.path)
-        raise unsound(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
+        raise invalid_file(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
     # Image tables are typed later, by all of the plate's rows.
     learns = head.has_rows and not is_metadata
     learnt, texts = _learn_from_values(table.file.path, inputs, head, types) if learns else ({}, {})
@@ -115,4 +115,4 @@ def _check_texts(path: Path, values: pa.Table, texts: Mapping[str, str]) -> None
     for column, value in texts.items():
         filled = [text for text in values[column].to_pylist() if text]
         if 2 * sum(is_number(text) for text in filled) >= len(filled):
-            raise unsound(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")
+            raise invalid_file(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")

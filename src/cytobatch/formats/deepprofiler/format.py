@@ -89,7 +89,7 @@ class DeepProfiler(SingleTableFormat[SurveyedTable]):
 def _table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHead) -> SurveyedTable:
     several = next((name for name in _LOCATION if isinstance(head.metadata.get(name), pa.Array)), None)
     if several:
-        raise npz.unsound(path, f"{several} differs by object", "a file holds the objects of one image set")
+        raise npz.invalid_file(path, f"{several} differs by object", "a file holds the objects of one image set")
     own = head.schema
     types = requested_types(OBJECTS, own.names, plan.job.column_types)
     schema = with_types(own, types)

@@ -39,7 +39,7 @@ from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.planning.key_columns import EXPORT, IMAGE_SET
 from cytobatch.planning.schema import requested_types, text_keys, with_types
 from cytobatch.readers.csv import read as csv
-from cytobatch.readers.csv.header import CsvHead, read_head, unsound
+from cytobatch.readers.csv.header import CsvHead, read_head, invalid_file
 from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair, inferred
@@ -107,7 +107,7 @@ def _table(plan: ConversionPlan, export: Export, path: Path) -> CsvTable:
     head = read_head(path)
     if not incarta.is_incarta(head.shape.names):
         missing = ", ".join(sorted(incarta.SIGNATURE - set(head.shape.names)))
-        raise unsound(path, f"no {missing} column", f"the header begins {','.join(head.shape.names[:3])!r}")
+        raise invalid_file(path, f"no {missing} column", f"the header begins {','.join(head.shape.names[:3])!r}")
     types = requested_types(OBJECTS, head.shape.names, plan.job.column_types)
     schema = with_types(_schema(path, head), types)
     texts = {

@@ -1,1 +1,1 @@
-"""CSV files."""
+"""CSV files: headers, and rows as typed columns."""

@@ -1,4 +1,4 @@
-"""A large CSV file read piece by piece, the pieces side by side: Arrow parses a stream in one thread."""
+"""A large CSV file read in chunks side by side: Arrow parses a stream in one thread."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,47 +12,66 @@ from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.header import CsvShape
 
-_PIECE = 8 * 2**20
+_CHUNK_BYTES = 8 * 2**20
 
 
 def stream_chunks(
-    path: Path, shape: CsvShape, schema: pa.Schema, executor: Executor, piece: int = _PIECE
+    path: Path, shape: CsvShape, schema: pa.Schema, executor: Executor, chunk_bytes: int = _CHUNK_BYTES
 ) -> Iterator[pa.RecordBatch]:
-    """Streams the columns of `schema`, typed by it.
+    """Stream columns of a CSV file that is read in chunks of whole lines.
 
-    Raises FastPathUnavailable, at its end at the latest, where `csv.stream` must begin anew: it finds out what is odd.
+    Parameters
+    ----------
+    path
+        The file.
+    shape
+        How its lines are read.
+    schema
+        The columns and their types.
+    executor
+        Parses chunks side by side.
+    chunk_bytes
+        Bytes of a chunk, up to the next end of a line.
+
+    Yields
+    ------
+    Batches under the schema, in the order of the file.
+
+    Raises
+    ------
+    FastPathUnavailable
+        If `csv.stream` must read the file from its beginning, which repairs the value or reports the defect. It can be
+        raised after batches were yielded, at the end at the latest.
     """
     tasks = (
-        Task(partial(_table, path, begin, end, shape, schema), end - begin)
-        for begin, end in _spans(path, shape.header_lines, piece)
+        Task(partial(_read_chunk, path, begin, end, shape, schema), end - begin)
+        for begin, end in _chunk_offsets(path, shape.header_lines, chunk_bytes)
     )
-    for table in executor.map_ordered(tasks, (2 * executor.count + 1) * piece):
+    for table in executor.map_ordered(tasks, (2 * executor.count + 1) * chunk_bytes):
         yield from table.to_batches()
 
 
-def _table(path: Path, begin: int, end: int, shape: CsvShape, schema: pa.Schema) -> pa.Table:
+def _read_chunk(path: Path, begin: int, end: int, shape: CsvShape, schema: pa.Schema) -> pa.Table:
+    """Read the lines between two offsets of a file. Raises FastPathUnavailable as `stream_chunks` does."""
     lines = memoryview(thread_buffer(BufferKind.TEXT, end - begin))[: end - begin]
     with path.open("rb") as stream:
         stream.seek(begin)
-        whole = stream.readinto(lines) == end - begin
-    try:
-        if whole:
-            return csv.read_lines(pa.py_buffer(lines), shape, schema)
-    except FastPathUnavailable as error:
-        raise FastPathUnavailable("lines that are no plain rows") from error
-    raise FastPathUnavailable("a file that has become shorter")
+        is_whole = stream.readinto(lines) == end - begin
+    if not is_whole:
+        raise FastPathUnavailable("the file became shorter while it was read")
+    return csv.read_lines(pa.py_buffer(lines), shape, schema)
 
 
-def _spans(path: Path, header_lines: int, size: int) -> Iterator[tuple[int, int]]:
-    """Where the pieces of whole lines of about so many bytes begin and end below a file's header."""
-    total = path.stat().st_size
+def _chunk_offsets(path: Path, header_lines: int, chunk_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield where chunks of whole lines begin and end below the header of a file."""
+    size = path.stat().st_size
     with path.open("rb") as stream:
         for _ in range(header_lines):
             stream.readline()
         begin = stream.tell()
-        while begin < total:
-            stream.seek(begin + size - 1)
+        while begin < size:
+            stream.seek(begin + chunk_bytes - 1)
             stream.readline()
-            end = min(stream.tell(), total)
+            end = min(stream.tell(), size)
             yield begin, end
             begin = end

@@ -1,4 +1,4 @@
-"""The head of a CSV file: what its first lines tell of the table below them, and whether its last one is complete."""
+"""The head of a CSV file: the columns and the first row of its table, and whether its last line is complete."""
 
 import csv
 import functools
@@ -18,38 +18,55 @@ from cytobatch.readers.numbers import are_numbers, text_values
 _FIRST_BYTES = 128 * 2**10
 _REMEDY = "export or copy it again"
 CUT_END = ("cut short", "the last line has no end")
+"""What is wrong with a file whose last line is incomplete, and why."""
 _IMAGE_GROUP, _NUMBER_OBJECT_NUMBER = "Image", "Number_Object_Number"
 _OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
 
 
 @dataclass(frozen=True, slots=True)
 class CsvShape:
-    """How a CSV file's lines are to be read: the names of its columns, and the lines that they take.
+    """How the lines of a CSV file are read.
 
-    `own` has those columns that make the table, by the table's names for them; all, where it is None. Rows without a
-    number in the column `filled` are of other tables in the same file.
+    Attributes
+    ----------
+    columns
+        Names of all columns of the file.
+    header_lines
+        Number of lines above the rows.
+    file_columns
+        Where the file holds several tables side by side: the file's column by the table's name for it, for the columns
+        of this table. None where the table has all columns, under their own names.
+    presence_column
+        Where the file holds several tables: the file's column that has a number in exactly the rows of this table.
     """
 
     columns: tuple[str, ...]
     header_lines: int = 1
-    own: Mapping[str, str] | None = None
-    filled: str | None = None
+    file_columns: Mapping[str, str] | None = None
+    presence_column: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The table's column names."""
-        return self.columns if self.own is None else tuple(self.own)
+        """Return the table's column names."""
+        return self.columns if self.file_columns is None else tuple(self.file_columns)
 
-    def in_file(self, name: str) -> str:
-        """A column's name in the file, by the table's name for it."""
-        return name if self.own is None else self.own[name]
+    def file_column(self, name: str) -> str:
+        """Return the name that a column of the table has in the file."""
+        return name if self.file_columns is None else self.file_columns[name]
 
 
 @dataclass(frozen=True, slots=True)
 class CsvHead:
-    """The beginning and the end of a CSV file: its shape, the first row, and whether its last line is complete.
+    """The beginning and the end of a CSV file.
 
-    `row` is the row's line, empty where there is none. `ends_with_newline` is None where the end is not there yet.
+    Attributes
+    ----------
+    shape
+        How its lines are read.
+    row
+        The line of the first row, empty if there are no rows.
+    ends_with_newline
+        Whether the last line is complete; None if the end of the file is not present yet.
     """
 
     shape: CsvShape
@@ -58,122 +75,126 @@ class CsvHead:
 
     @property
     def has_rows(self) -> bool:
-        """Whether there is anything below the header."""
+        """Return True if there is a row below the header."""
         return bool(self.row)
 
     def first_row(self) -> dict[str, str]:
-        """The first row's values by the table's names."""
+        """Return the first row's values by the table's names."""
         by_column = dict(zip(self.shape.columns, _values(self.row), strict=False))
-        if self.shape.own is None:
+        if self.shape.file_columns is None:
             return by_column
-        in_file = {name: self.shape.in_file(name) for name in self.shape.names}
-        return {name: by_column[column] for name, column in in_file.items() if column in by_column}
+        return {name: by_column[column] for name, column in self.shape.file_columns.items() if column in by_column}
 
     def texts(self) -> dict[str, str]:
-        """Those of the first row's values that are text rather than a number or nothing, by the table's names."""
+        """Return those of the first row's values, by the table's names, that are not numbers or missing values."""
         return {} if are_numbers(self.row) else text_values(self.first_row())
 
 
 class PartialHeadError(Exception):
-    """So little of a file is there that its first row may go on."""
+    """So few bytes of a file are present that its first row may continue beyond them."""
 
 
-def unsound(path: Path, what: str, why: str) -> InvalidTableError:
-    """The error for a CSV file that cannot be read whole."""
+def invalid_file(path: Path, what: str, why: str) -> InvalidTableError:
+    """Return the error for a CSV file that cannot be read whole."""
     return InvalidTableError(what, where=path.name, why=why, remedy=_REMEDY)
 
 
 @functools.lru_cache(maxsize=HEADERS)
 def parse_header(text: str) -> tuple[str, ...]:
-    """Column names from the first line of a CSV file; none if it cannot be read as one."""
+    """Parse column names from the first line of a CSV file; empty if it is not a line of CSV."""
     try:
         with field_limit_for(text):
             names = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
     except csv.Error:
         return ()
-    # A name may have blanks around it; where each has one in front, `, ` stands between them.
+    # A name may have blanks around it. Where every name but the first begins with one, the separator is `, `.
     return tuple(name.strip() for name in names) if all(name.startswith(" ") for name in names[1:]) else names
 
 
 def read_head(path: Path, size: int = 0) -> CsvHead:
-    """A file's header and first row, of which not all `size` bytes may be there yet.
+    """Read the head of a CSV file, of whose `size` bytes some may not be present yet.
 
-    Raises InvalidTableError for an empty file or an unusable header, PartialHeadError.
+    Raises InvalidTableError if the file is empty or its header unusable, PartialHeadError if the first row may continue
+    beyond the bytes that are present.
     """
-    (header, row), complete = _ends(path, 1, size)
-    columns = _header(path, header)
-    _check_header(path, columns)
-    shape = _shape(columns)
-    return CsvHead(shape, _readable(path, row), complete)
+    (header, row), complete = _read_ends(path, 1, size)
+    columns = _columns(path, header)
+    _check_duplicates(path, columns)
+    return CsvHead(_shape(columns), _checked_row(path, row), complete)
 
 
 @functools.lru_cache(maxsize=HEADERS)
 def _shape(columns: tuple[str, ...]) -> CsvShape:
-    """The one shape of all files with this header."""
+    """Return one object for all files with this header, because caches of readers compare shapes by identity."""
     return CsvShape(columns)
 
 
 def read_combined_head(path: Path, label: str, size: int = 0) -> CsvHead:
-    """The head of one table among several that stand side by side under a header of two rows, table names above.
+    """Read the head of one of several tables side by side, under a header of two rows with table names above.
 
-    `label` is the table's name there. As CellProfiler's ExportToSpreadsheet has it, all share the ObjectNumber that
-    stands below the first, and columns of the image; where a table has fewer objects than others, it is NaN or blank.
-    Raises InvalidTableError, PartialHeadError.
+    `label` is the name of the table there. CellProfiler's ExportToSpreadsheet writes such files: all tables share the
+    ObjectNumber that stands below the first of them, and the columns of the image. Where a table has fewer objects than
+    others, its values are NaN or blank. Raises InvalidTableError and PartialHeadError as `read_head` does.
     """
-    (above, below, row), complete = _ends(path, 2, size)
-    groups, names = _header(path, above), _header(path, below)
+    (above, below, row), complete = _read_ends(path, 2, size)
+    shape = _combined_shape(path, label, _columns(path, above), _columns(path, below))
+    return CsvHead(shape, _checked_row(path, row), complete)
+
+
+def _combined_shape(path: Path, label: str, groups: tuple[str, ...], names: tuple[str, ...]) -> CsvShape:
+    """Return the shape of the table `label`. Raises InvalidTableError if it lacks columns or keys."""
     if len(groups) != len(names):
-        raise unsound(path, "ragged header", f"its rows have {len(groups)} and {len(names)} names")
+        raise invalid_file(path, "ragged header", f"its rows have {len(groups)} and {len(names)} names")
     pairs = list(zip(groups, names, strict=True))
     columns = tuple(f"{group}/{name}" for group, name in pairs)
-    _check_header(path, columns)
+    _check_duplicates(path, columns)
     number = next((f"{group}/{name}" for group, name in pairs if name == OBJECT_NUMBER), None)
     measured = {name: f"{group}/{name}" for group, name in pairs if group == label and name != OBJECT_NUMBER}
     shared = {name: f"{group}/{name}" for group, name in pairs if group == _IMAGE_GROUP}
     if not measured or number is None or IMAGE_NUMBER not in shared:
-        raise unsound(path, f"no columns of {label}", f"its header has those of {', '.join(sorted(set(groups)))}")
-    own = {IMAGE_NUMBER: shared[IMAGE_NUMBER], OBJECT_NUMBER: number} | shared | measured
-    filled = measured.get(_NUMBER_OBJECT_NUMBER, next(iter(measured.values())))
-    shape = CsvShape(columns, 2, own, filled)
-    return CsvHead(shape, _readable(path, row), complete)
+        raise invalid_file(path, f"no columns of {label}", f"its header has those of {', '.join(sorted(set(groups)))}")
+    file_columns = {IMAGE_NUMBER: shared[IMAGE_NUMBER], OBJECT_NUMBER: number} | shared | measured
+    presence_column = measured.get(_NUMBER_OBJECT_NUMBER, next(iter(measured.values())))
+    return CsvShape(columns, 2, file_columns, presence_column)
 
 
-def _ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bool | None]:
-    """The header's lines and the first one below it that is not blank; and whether the last line is complete."""
+def _read_ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bool | None]:
+    """Read the lines of the header, the first line below it that is not blank, and whether the last is complete."""
     with path.open("rb", buffering=_FIRST_BYTES) as stream:
-        # First of all: more may be added to the file while its lines are read.
-        here = stream.seek(0, io.SEEK_END)
-        complete = None if here < size else _ends_with_newline(path, stream, here)
+        # The size comes first, because more may be added to the file while its lines are read.
+        present = stream.seek(0, io.SEEK_END)
+        complete = None if present < size else _ends_with_newline(path, stream, present)
         stream.seek(0)
         lines = _first_lines(stream, header_lines)
-    if here < size and not lines[-1].endswith(b"\n"):
+    if present < size and not lines[-1].endswith(b"\n"):
         raise PartialHeadError
     try:
         return tuple(line.decode("utf-8-sig") for line in lines), complete
     except UnicodeDecodeError as error:
-        raise unsound(path, "header is not UTF-8", str(error)) from error
+        raise invalid_file(path, "header is not UTF-8", str(error)) from error
 
 
 def ends_with_newline(path: Path) -> bool:
-    """Whether a file's last line is complete. Raises InvalidTableError for an empty file."""
+    """Return True if the last line of a file is complete. Raises InvalidTableError if the file is empty."""
     with path.open("rb", buffering=0) as stream:
         return _ends_with_newline(path, stream, stream.seek(0, io.SEEK_END))
 
 
 def _ends_with_newline(path: Path, stream: BinaryIO, size: int) -> bool:
     if not size:
-        raise unsound(path, "empty file", "it has 0 bytes")
+        raise invalid_file(path, "empty file", "it has 0 bytes")
     stream.seek(size - 1)
     return stream.read(1) == b"\n"
 
 
 def has_no_rows(path: Path, shape: CsvShape) -> bool:
-    """Whether there is nothing below the header."""
+    """Return True if there are only blank lines below the header of a file."""
     with path.open("rb") as stream:
         return not _first_lines(stream, shape.header_lines)[-1].strip()
 
 
 def _first_lines(stream: BinaryIO, header_lines: int) -> tuple[bytes, ...]:
+    """Read the lines of the header and the first line below it that is not blank."""
     header = [stream.readline(LONGEST_FIELD) for _ in range(header_lines)]
     row = stream.readline(LONGEST_FIELD)
     while row and not row.strip():
@@ -182,38 +203,40 @@ def _first_lines(stream: BinaryIO, header_lines: int) -> tuple[bytes, ...]:
 
 
 def _values(line: str) -> list[str]:
-    # Rows of plain numbers are read at once; there is one of thousands of values in each of thousands of files.
+    """Parse the values of one line. Raises csv.Error."""
+    # Most rows have no quotes, and splitting is faster: there is a row of thousands of values in thousands of files.
     if '"' not in line:
         return line.rstrip("\r\n").split(",") if line else []
     with field_limit_for(line):
         return next(csv.reader([line]), [])
 
 
-def _readable(path: Path, row: str) -> str:
-    """The row's line. Raises InvalidTableError where it is none."""
+def _checked_row(path: Path, row: str) -> str:
+    """Return the line of a row. Raises InvalidTableError if it is not a line of CSV."""
     try:
         if '"' in row:
             _values(row)
     except csv.Error as error:
-        raise unsound(path, "first row cannot be read", str(error)) from error
+        raise invalid_file(path, "first row cannot be read", str(error)) from error
     return row
 
 
-def _header(path: Path, line: str) -> tuple[str, ...]:
+def _columns(path: Path, line: str) -> tuple[str, ...]:
+    """Return the names in a line of the header. Raises InvalidTableError if it has none, or another delimiter."""
     columns = parse_header(line)
     if not any(name.strip() for name in columns):
-        raise unsound(path, "no header", "the first line is blank or no CSV")
+        raise invalid_file(path, "no header", "the first line is blank or not CSV")
     if len(columns) == 1:
         other = next((name for mark, name in _OTHER_DELIMITERS.items() if mark in line), None)
         if other:
-            raise unsound(path, "wrong delimiter", f"values are separated by {other}s, not commas")
+            raise invalid_file(path, "wrong delimiter", f"values are separated by {other}s, not commas")
     return columns
 
 
-def _check_header(path: Path, columns: tuple[str, ...]) -> None:
+def _check_duplicates(path: Path, columns: tuple[str, ...]) -> None:
     repeated = _repeated(columns)
     if repeated:
-        raise unsound(path, "duplicate columns", f"the header names {', '.join(repeated)} more than once")
+        raise invalid_file(path, "duplicate columns", f"the header names {', '.join(repeated)} more than once")
 
 
 @functools.lru_cache(maxsize=HEADERS)
