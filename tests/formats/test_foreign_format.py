@@ -111,7 +111,7 @@ def test_two_formats_that_claim_files_are_ambiguous(target: Path, plate: Path, t
     assert "toy (A01.toy)" in done.stderr
 
 
-def test_a_format_that_cannot_be_loaded_is_named(target: Path, plate: Path, tmp_path: Path) -> None:
+def test_a_format_that_cannot_be_loaded_is_named(plate: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     metadata = broken / "cytobatch_broken-1.0.dist-info"
     metadata.mkdir(parents=True)

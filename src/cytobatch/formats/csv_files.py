@@ -20,7 +20,7 @@ from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of
 from cytobatch.readers.csv.chunks import stream_chunks
 from cytobatch.readers.csv.concat import read_group
-from cytobatch.readers.csv.header import CUT_END, CsvShape, ends_with_newline, parse_header, invalid_file
+from cytobatch.readers.csv.header import CUT_END, CsvShape, ends_with_newline, invalid_file, parse_header
 from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStrategy
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair

@@ -21,7 +21,7 @@ from cytobatch.formats.csv_files import CsvTable
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, kind_of
 from cytobatch.planning.schema import csv_schema, requested_types
 from cytobatch.readers.csv import read as csv
-from cytobatch.readers.csv.header import CsvHead, PartialHeadError, read_combined_head, read_head, invalid_file
+from cytobatch.readers.csv.header import CsvHead, PartialHeadError, invalid_file, read_combined_head, read_head
 from cytobatch.readers.inputs import BEGINNING, Inputs
 from cytobatch.readers.numbers import inferred, is_number
 

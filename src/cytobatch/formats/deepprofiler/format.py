@@ -29,6 +29,7 @@ from cytobatch.planning.schema import requested_types, with_types
 from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.npz import read as npz
+from cytobatch.readers.npz.archive import invalid_file
 from cytobatch.readers.numbers import Repair
 
 _OPTIONAL_MEMBERS = ("metadata", "locations")
@@ -89,7 +90,7 @@ class DeepProfiler(SingleTableFormat[SurveyedTable]):
 def _table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHead) -> SurveyedTable:
     several = next((name for name in _LOCATION if isinstance(head.metadata.get(name), pa.Array)), None)
     if several:
-        raise npz.invalid_file(path, f"{several} differs by object", "a file holds the objects of one image set")
+        raise invalid_file(path, f"{several} differs by object", "a file holds the objects of one image set")
     own = head.schema
     types = requested_types(OBJECTS, own.names, plan.job.column_types)
     schema = with_types(own, types)

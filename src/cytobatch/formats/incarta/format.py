@@ -39,7 +39,7 @@ from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.planning.key_columns import EXPORT, IMAGE_SET
 from cytobatch.planning.schema import requested_types, text_keys, with_types
 from cytobatch.readers.csv import read as csv
-from cytobatch.readers.csv.header import CsvHead, read_head, invalid_file
+from cytobatch.readers.csv.header import CsvHead, invalid_file, read_head
 from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair, inferred

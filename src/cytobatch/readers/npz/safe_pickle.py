@@ -1,7 +1,8 @@
-"""Pickled dictionaries of plain values and of NumPy's, as in object arrays, which are read without running anything.
+"""Pickled dictionaries of plain and NumPy values, as object arrays hold them, read without running any code.
 
-NumPy's own objects are not unpickled: they believe the lengths and flags that a pickle tells, read beyond a list's end
-and take bytes for addresses. Stand-ins note what a pickle asks for; that is checked, and the values made, afterwards.
+NumPy's own objects are not unpickled: they trust the lengths and flags in a pickle, read beyond the end of a list, and
+take bytes for addresses. Instead, stand-ins record the calls and states that a pickle asks for. These are checked
+afterwards, and the values made of them.
 """
 
 import io
@@ -11,6 +12,7 @@ import pickletools
 import re
 import reprlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +20,14 @@ import pyarrow as pa
 Scalar = str | int | float | bool | None
 
 _PLAIN_TYPE = re.compile("[biufSU][0-9]{1,9}")
-_NAMES = frozenset(
+# The only functions and classes that a pickle may name: those of arrays and NumPy's scalars, in NumPy 1 and 2.
+_ALLOWED_NAMES = frozenset(
     [("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"), ("__builtin__", "bytes")]
     + [(f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
     + [(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")]
 )
-_NO_PICKLE = (
+# What the unpickler and pickletools raise for bytes that are not a valid pickle.
+_PICKLE_ERRORS = (
     pickle.UnpicklingError,
     EOFError,
     ValueError,
@@ -37,7 +41,7 @@ _NO_PICKLE = (
 
 
 class NotPlainError(Exception):
-    """A pickle that cannot be read, or holds more than plain values: what it is or does, and why that is said."""
+    """A pickle cannot be read, or holds more than plain values: `what` completes a sentence on it."""
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(what, why)
@@ -45,18 +49,33 @@ class NotPlainError(Exception):
 
 
 def in_short(error: BaseException) -> str:
-    """What an error tells, in one line."""
+    """Return the message of an error in one line."""
     return str(error).partition("\n")[0][:200] or type(error).__name__
 
 
 def read_dictionary(data: bytes, rows: int) -> dict[str, Scalar | pa.Array]:
-    """The dictionary in a pickled object array without dimensions: scalars, and columns with a value for each row.
+    """Read the dictionary in a pickled object array without dimensions.
 
-    Missing values are None, bytes are text. Raises NotPlainError for anything else, and for whatever names code.
+    Parameters
+    ----------
+    data
+        The pickle.
+    rows
+        Number of values in each column.
+
+    Returns
+    -------
+    A scalar, or a column, (rows,), for each key. Missing values are None, bytes are decoded as UTF-8.
+
+    Raises
+    ------
+    NotPlainError
+        If the bytes are not a pickle, name a function or class beyond NumPy's arrays and scalars, or hold anything but
+        such a dictionary.
     """
     try:
-        shape, _, items = _array_parts(_noted(data))
-    except _NO_PICKLE as error:
+        shape, _, items = _array_parts(_unpickle(data))
+    except _PICKLE_ERRORS as error:
         raise NotPlainError("cannot be unpickled", in_short(error)) from error
     if shape != () or not (isinstance(items, list) and len(items) == 1 and isinstance(items[0], dict)):
         raise NotPlainError("is no dictionary", "it should be an array without dimensions that holds one")
@@ -64,8 +83,8 @@ def read_dictionary(data: bytes, rows: int) -> dict[str, Scalar | pa.Array]:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class _Made:
-    """Stands for an object: what it was to be made by, of what, and the state it was given."""
+class _RecordedCall:
+    """Stands for the object that a call makes: the function's name, the arguments, and the state set afterwards."""
 
     name: str
     arguments: tuple[object, ...]
@@ -79,40 +98,42 @@ class _Made:
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
-    """Stands for a function or a class that a pickle names. Each is a new one, as a pickle can change what it names."""
+class _RecordedName:
+    """Stands for a function or class that a pickle names, a new object for each, because pickles can change them."""
 
     name: str
 
-    def __call__(self, *arguments: object) -> _Made:
-        return _Made(self.name, arguments)
+    def __call__(self, *arguments: object) -> _RecordedCall:
+        return _RecordedCall(self.name, arguments)
 
 
-class _Unpickler(pickle.Unpickler):
+class _RecordingUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str, /) -> object:
         if (module, name) == ("collections", "OrderedDict"):
             # An OrderedDict has attributes, with which a pickle could replace its methods.
             return dict
-        if (module, name) in _NAMES:
-            return _Named(name)
+        if (module, name) in _ALLOWED_NAMES:
+            return _RecordedName(name)
         wanted = reprlib.repr(f"{module}.{name}")
         raise NotPlainError("holds code", f"it wants {wanted}, which is neither a NumPy array nor a plain value")
 
 
-def _noted(data: bytes) -> object:
+def _unpickle(data: bytes) -> object:
+    """Return plain values and recorded objects."""
     for opcode, argument, _ in pickletools.genops(data):
         # The unpickler's memo becomes twice as long as the highest number that it is given.
         if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
             raise pickle.UnpicklingError(f"it numbers an object {argument}")
-    return _Unpickler(io.BytesIO(data)).load()
+    return _RecordingUnpickler(io.BytesIO(data)).load()
 
 
 def _entry(key: object, value: object, rows: int) -> tuple[str, Scalar | pa.Array]:
+    """Return the name and the value of an entry. Raises NotPlainError."""
     try:
-        name = _plain(key)
+        name = _scalar(key)
         if not isinstance(name, str):
-            raise ValueError("its name is no text")
-        return name, _value(value, rows)
+            raise ValueError("its name is not text")
+        return name, _scalar_or_column(value, rows)
     except (ValueError, TypeError, OverflowError) as error:
         raise NotPlainError(f"{_shown(key)} is no plain value", in_short(error)) from error
 
@@ -121,22 +142,23 @@ def _shown(key: object) -> str:
     return repr(key) if isinstance(key, str) else reprlib.repr(key)
 
 
-def _value(value: object, rows: int) -> Scalar | pa.Array:
-    """A scalar, or a column with a value for each row. Raises ValueError or TypeError for anything else."""
-    if isinstance(value, _Made) and value.name in ("_reconstruct", "_frombuffer"):
+def _scalar_or_column(value: object, rows: int) -> Scalar | pa.Array:
+    """Return a scalar, or a column with a value for each row. Raises ValueError or TypeError for anything else."""
+    if isinstance(value, _RecordedCall) and value.name in ("_reconstruct", "_frombuffer"):
         value = _array(value, rows)
     if not isinstance(value, list):
-        return _plain(value)
+        return _scalar(value)
     if len(value) != rows:
         raise ValueError(f"it has {len(value)} values for {rows} rows")
-    return pa.array([_plain(item) for item in value])
+    return pa.array([_scalar(item) for item in value])
 
 
-def _plain(value: object) -> Scalar:
+def _scalar(value: object) -> Scalar:
+    """Return a plain value: NaN as None, bytes as text. Raises ValueError for anything else."""
     match value:
-        case _Made("scalar", (dtype, raw)):
-            (value,) = _values(1, dtype, raw)
-        case _Made():
+        case _RecordedCall("scalar", (dtype, raw)):
+            (value,) = _array_items(1, dtype, raw)
+        case _RecordedCall():
             value = _bytes(value)
     match value:
         case bytes():
@@ -154,50 +176,57 @@ def _plain(value: object) -> Scalar:
     raise ValueError(f"a {type(value).__name__} is neither text, nor a truth value, nor a number of 64 bits")
 
 
-def _array(made: _Made, rows: int) -> object:
-    """The value of an array without dimensions, or the list of one with a value for each row."""
-    shape, dtype, raw = _array_parts(made)
+def _array(recorded: _RecordedCall, rows: int) -> object:
+    """Return the value of an array without dimensions, or the list of an array with a value for each row."""
+    shape, dtype, raw = _array_parts(recorded)
     if shape not in ((), (rows,)):
         raise ValueError(f"it is an array of another shape than ({rows},)")
     count = rows if shape else 1
-    items = raw if isinstance(raw, list) else _values(count, dtype, raw)
+    items = raw if isinstance(raw, list) else _array_items(count, dtype, raw)
     if len(items) != count:
-        raise ValueError(f"it has {len(items)} values where its shape tells {count}")
-    return items if shape else _plain(items[0])
+        raise ValueError(f"it has {len(items)} values where its shape has {count}")
+    return items if shape else _scalar(items[0])
 
 
-def _array_parts(made: object) -> tuple[object, object, object]:
-    """Shape, type and content of an array. An array of one dimension has no order worth telling."""
-    match made:
-        case _Made("_frombuffer", (raw, dtype, shape, _)):
+def _array_parts(recorded: object) -> tuple[object, object, object]:
+    """Return shape, type and content of an array. The order does not matter for one dimension. Raises ValueError."""
+    match recorded:
+        case _RecordedCall("_frombuffer", (raw, dtype, shape, _)):
             return shape, dtype, raw
-        case _Made("_reconstruct", (_Named("ndarray"), (0,), code), (_, shape, dtype, _, raw)) if _bytes(code) == b"b":
-            return shape, dtype, raw
+        case _RecordedCall("_reconstruct", (_RecordedName("ndarray"), (0,), code), (_, shape, dtype, _, raw)):
+            if _bytes(code) == b"b":
+                return shape, dtype, raw
     raise ValueError("there is no NumPy array where one should be")
 
 
-def _values(count: int, dtype: object, raw: object) -> list[object]:
-    match dtype:
-        case _Made("dtype", (str() as code, *_), (_, "<" | ">" | "|" as order, *_)) if _PLAIN_TYPE.fullmatch(code):
-            kind = np.dtype(order + code)
-        case _:
-            raise ValueError("it is of a type other than numbers, truth values and text")
-    data = _bytes(raw)
-    if len(data) != count * kind.itemsize:
+def _array_items(count: int, dtype: object, raw: object) -> list[object]:
+    """Return the values in the bytes of an array. Raises ValueError if its type is not plain or its size is wrong."""
+    plain_type, data = _plain_type(dtype), _bytes(raw)
+    if len(data) != count * plain_type.itemsize:
         raise ValueError(f"it has {len(data)} bytes for {count} values")
-    if kind.kind == "U":
-        # NumPy fails on what is beyond Unicode with an error of the interpreter's own.
-        data.decode("utf-32-be" if order == ">" else "utf-32-le")
-    values: list[object] = np.ndarray((count,), kind, data).tolist()
-    return values
+    if plain_type.kind == "U":
+        # NumPy fails on code points beyond Unicode with an error of the interpreter's own.
+        data.decode("utf-32-be" if plain_type.str[0] == ">" else "utf-32-le")
+    items: list[object] = np.ndarray((count,), plain_type, data).tolist()
+    return items
+
+
+def _plain_type(dtype: object) -> np.dtype[Any]:
+    """Return the NumPy type that a recorded call of `dtype` makes. Raises ValueError if it is not plain."""
+    match dtype:
+        case _RecordedCall("dtype", (str() as code, *_), (_, "<" | ">" | "|" as order, *_)):
+            if _PLAIN_TYPE.fullmatch(code):
+                return np.dtype(order + code)
+    raise ValueError("it is of a type other than numbers, truth values and text")
 
 
 def _bytes(raw: object) -> bytes:
+    """Return bytes in any form in which a pickle holds them. Raises ValueError for anything else."""
     match raw:
         case bytes() | bytearray():
             return bytes(raw)
-        case _Made("encode", (str() as text, "latin1")):
+        case _RecordedCall("encode", (str() as text, "latin1")):
             return text.encode("latin1")
-        case _Made("bytes", ()):
+        case _RecordedCall("bytes", ()):
             return b""
     raise ValueError("there are no bytes where some should be")
