@@ -16,7 +16,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from cytobatch.engine.executor import Executor
-from cytobatch.output.parquet import Encoder, ParquetFile
+from cytobatch.output.parquet.encoder import Encoder
+from cytobatch.output.parquet.writer import ParquetFileWriter
 from cytobatch.synthetic import COMPARTMENTS
 from stopwatch import Stopwatch
 from typed import convert_options, header
@@ -77,7 +78,7 @@ def write_again(profile: Path, target: Path, watch: Stopwatch) -> None:
     with Executor(os.cpu_count() or 1) as workers, ExitStack() as stack:
         with watch.running():
             encoder = Encoder(source.schema_arrow, workers)
-            file = stack.enter_context(ParquetFile(target, encoder, {}))
+            file = stack.enter_context(ParquetFileWriter(target, encoder, {}))
         for number in range(source.num_row_groups):
             group = source.read_row_group(number)
             with watch.running():

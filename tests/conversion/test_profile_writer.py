@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cytobatch.config.options import PlateJob
 from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.profile_writer import ProfileWriter
+from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.plate import folders_for, open_resources, plan_plate, survey_plate
 from tests.support.plates import write_sites
 
@@ -28,9 +29,9 @@ def written(folder: Path, tables: Iterator[pa.Table], rows: int) -> tuple[pq.Par
         source, plan = plan_plate(job, folders.cache)
         with open_resources(plan, source, folders) as means:
             account = RunLedger(survey_plate(plan, means))
-            sink = ProfileWriter(plan, means, account, {})
-            sink.write("a.parquet", SCHEMA, tables)
-            return pq.ParquetFile(sink.files["a.parquet"].path.rename(folder / "a.parquet")), account.rows
+            writer = ProfileWriter(plan, means, account, {}, sinks_for(job))
+            writer.write("a", SCHEMA, tables)
+            return pq.ParquetFile(writer.files["a.parquet"].path.rename(folder / "a.parquet")), account.rows
 
 
 def test_a_row_group_is_let_go_of_before_the_next_is_asked_for(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import datetime
 import hashlib
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from pycytominer.cyto_utils.load import load_profiles
 
 from cytobatch.config.option_types import AnnDataFormat
 from cytobatch.errors import InternalError
-from cytobatch.output.anndata_writer import write
+from cytobatch.output.anndata_writer import open_anndata
+from cytobatch.output.sink import OutputSpec
 
 pytestmark = pytest.mark.filterwarnings("error")
 both = pytest.mark.parametrize("kind", list(AnnDataFormat))
@@ -58,6 +59,16 @@ def saved(
     path = folder / f"a.{kind}"
     write(pieces(table, sizes), table.schema, features, table.num_rows, path, kind)
     return path
+
+
+def write(
+    tables: Iterable[pa.Table], schema: pa.Schema, features: Sequence[str], rows: int, path: Path, kind: AnnDataFormat
+) -> None:
+    """Write tables of `rows` rows together, one after the other."""
+    with open_anndata(OutputSpec(path, schema, tuple(features), rows), kind) as writer:
+        for table in tables:
+            writer.write(table)
+            del table
 
 
 def pieces(table: pa.Table, sizes: Sequence[int]) -> Iterator[pa.Table]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
-from cytobatch.output.parquet import write_small_table
+from cytobatch.output.parquet.writer import write_small_table
 from cytobatch.report.batch_page import write_page
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.model import UnreadableReportError, parse_report

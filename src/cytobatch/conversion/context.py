@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cytobatch.config.options import PARQUET, SINGLE_CELLS, PlateJob
+from cytobatch.config.options import SINGLE_CELLS, PlateJob
 from cytobatch.conversion.export_batches import ExportLoader
 from cytobatch.conversion.ledger import RunLedger
-from cytobatch.conversion.profile_writer import ProfileWriter, file_name
+from cytobatch.conversion.profile_writer import ProfileWriter, file_stem
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.survey.model import Survey, SurveyedExport
@@ -31,7 +31,7 @@ class Conversion:
 
     @property
     def outputs(self) -> list[tuple[str, Sequence[SurveyedExport]]]:
-        """The files of joined rows, each with its exports: one of all, or one for each."""
+        """The outputs of joined rows, by name without suffix, each with its exports: one of all, or one for each."""
         if self.job.concat:
-            return [(f"{SINGLE_CELLS}{PARQUET}", self.survey.exports)]
-        return [(file_name(export.path), (export,)) for export in self.survey.exports]
+            return [(SINGLE_CELLS, self.survey.exports)]
+        return [(file_stem(export.path), (export,)) for export in self.survey.exports]

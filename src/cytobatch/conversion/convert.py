@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cytobatch import __version__
-from cytobatch.conversion.anndata_output import write_anndata
 from cytobatch.conversion.context import Conversion
 from cytobatch.conversion.export_batches import ExportLoader
 from cytobatch.conversion.joined_profile import write_profile
@@ -16,6 +15,7 @@ from cytobatch.conversion.single_table import write_single_table
 from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
 from cytobatch.conversion.well_profile import check_wells, write_wells
+from cytobatch.output.registry import sinks_for
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.report.model import FORMAT_VERSION
 from cytobatch.survey.model import Survey
@@ -52,7 +52,7 @@ def convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     ledger = RunLedger(survey)
     ledger.check()
     ledger.check_something_is_left(survey.exports)
-    writer = ProfileWriter(survey.plan, resources, ledger, parquet_metadata(survey))
+    writer = ProfileWriter(survey.plan, resources, ledger, parquet_metadata(survey), sinks_for(job))
     reader = ExportLoader(survey, resources, ledger)
     run = Conversion(
         survey,
@@ -70,8 +70,7 @@ def convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     ledger.check_something_is_left(ledger.finished_entries)
     if job.well_profiles:
         write_wells(run, job.well_profiles)
-    if job.anndata:
-        write_anndata(run, job.anndata)
+    writer.write_from_parquet()
     return ConvertedPlate(survey, writer.files, ledger)
 
 

@@ -1,4 +1,4 @@
-"""Which columns of floats hold anything but finite numbers, and how much of it."""
+"""Which columns of floats hold values that are no finite numbers, and how many of each kind."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _COLUMNS_AT_ONCE = 512
-_TALL = 2**14
+_TALL_ROWS = 2**14
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +22,35 @@ class NonFinite:
 
 
 def non_finite(table: pa.Table) -> list[NonFinite]:
-    """The columns of floats in which not all values are finite numbers."""
+    """Count the values of each column of floats that are no finite numbers.
+
+    Parameters
+    ----------
+    table
+        Columns of any types, of which those of type float16, float32 and float64 are counted.
+
+    Returns
+    -------
+    list of NonFinite
+        The columns that have such values, in the table's order.
+    """
     floats = [number for number, field in enumerate(table.schema) if pa.types.is_floating(field.type)]
-    found = []
+    counts = []
     for start in range(0, len(floats), _COLUMNS_AT_ONCE):
-        some = table.select(floats[start : start + _COLUMNS_AT_ONCE])
-        for number in np.flatnonzero(~np.isfinite(_sums(some))):
-            found.append(_counted(some.column_names[number], some.column(int(number))))
+        block = table.select(floats[start : start + _COLUMNS_AT_ONCE])
+        for number in np.flatnonzero(~np.isfinite(_sums(block))):
+            counts.append(_count(block.column_names[number], block.column(int(number))))
     # Finite values may add up to infinity.
-    return [column for column in found if column.nulls or column.nans or column.infinities]
+    return [column for column in counts if column.nulls or column.nans or column.infinities]
 
 
 def _sums(table: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """The sum of each column, in which a null counts as NaN: finite only if all values are.
+    """Return the sum of each column, `float64, (columns,)`: finite only if all values are, a null counted as NaN.
 
-    As tensors, for asking thousands of columns one by one takes four times as long; but columns of many rows are read
-    faster where they are.
+    Computed on tensors, because thousands of calls, one for each column, take four times as long. Columns of many rows
+    are added up faster where they are.
     """
-    if table.num_rows > _TALL:
+    if table.num_rows > _TALL_ROWS:
         return np.array([math.nan if column.null_count else pc.sum(column).as_py() for column in table.columns])
     sums = np.zeros(table.num_columns)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -48,11 +59,14 @@ def _sums(table: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     return sums
 
 
-def _counted(name: str, column: pa.ChunkedArray) -> NonFinite:
+def _count(name: str, column: pa.ChunkedArray) -> NonFinite:
     nans, infinities = (int(pc.sum(test(column)).as_py() or 0) for test in (pc.is_nan, pc.is_inf))
     return NonFinite(name, column.null_count, nans, infinities)
 
 
 def all_finite(column: pa.ChunkedArray) -> bool:
-    """Whether a column of floats has neither NaN nor infinity; not sure to be true where values add up to infinity."""
+    """Return whether a column of floats has neither NaN nor infinity, nulls aside.
+
+    False too for finite values that add up to infinity, because only the sum is computed.
+    """
     return math.isfinite(pc.sum(column).as_py() or 0.0)

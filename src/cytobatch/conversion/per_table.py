@@ -7,11 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.option_types import ColumnNaming
-from cytobatch.config.options import PARQUET
 from cytobatch.conversion.context import Conversion
 from cytobatch.conversion.gather import PROFILE_TABLE_NUMBER, source_names
 from cytobatch.conversion.ledger import sites_of
-from cytobatch.conversion.profile_writer import file_name, flat_name
+from cytobatch.conversion.profile_writer import file_stem
 from cytobatch.planning.columns import IMAGE_NUMBER, distinct_names
 from cytobatch.survey.model import SurveyedExport
 
@@ -28,11 +27,11 @@ def write_tables(run: Conversion) -> None:
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
         if run.job.concat:
-            run.writer.write(f"{flat_name(name)}{PARQUET}", named.schema(name), _rows(run, named, exports, name))
+            run.writer.write(file_stem(name), named.schema(name), _rows(run, named, exports, name))
             continue
         for export in exports:
             rows = _rows(run, named, (export,), name)
-            run.writer.write(f"{flat_name(name)}/{file_name(export.path)}", named.schema(name), rows)
+            run.writer.write(f"{file_stem(name)}/{file_stem(export.path)}", named.schema(name), rows)
 
 
 def _rows(run: Conversion, named: "NamedTables", exports: Sequence[SurveyedExport], name: str) -> Iterator[pa.Table]:

@@ -1,50 +1,45 @@
-"""Where converted rows go: Parquet files on the scratch disk, cast, without nulls if asked for, and counted."""
+"""Writes converted rows to sinks: cast, without nulls if the job drops them, and counted."""
 
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.config.options import PARQUET
 from cytobatch.conversion.ledger import RunLedger, sites_of
 from cytobatch.conversion.nonfinite import NonFinite, non_finite
 from cytobatch.conversion.resources import RunResources
 from cytobatch.errors import ConfigurationError
 from cytobatch.formats.base import ConversionPlan
-from cytobatch.output.parquet import Encoder, ParquetFile, row_group_rows, row_groups
-from cytobatch.output.row_groups import RowGroup, Rows, as_table
+from cytobatch.output.reread import write_from_parquet
+from cytobatch.output.row_groups import RowGroup, Rows, as_table, regroup, row_group_rows
+from cytobatch.output.sink import OutputSpec, RowSource, Sink, SinkResources
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.planning.schema import cast_groups
 
-# File systems take names of 255 bytes, and a suffix, a number and a temporary name come on top.
-_LONGEST = 180
+# File systems accept names of 255 bytes; a number, a suffix and a temporary name are added to these.
+_MAX_STEM_BYTES = 180
 
 
-def flat_name(text: str) -> str:
-    """A name for files: a path or a table's name in one piece, with what a file system or a URI may mind replaced.
+def file_stem(text: str) -> str:
+    """Return a file name without suffix for a path or a table's name, with valid characters only.
 
-    One that is too long is cut, and ends in the checksum of the whole.
+    If it would be too long it is cut, and ends in the checksum of the whole text.
     """
-    flat = re.sub(r"[^\w.=+-]+", "-", text.strip("./")).strip("-") or "export"
-    whole = flat.encode()
-    if len(whole) <= _LONGEST:
-        return flat
-    return f"{whole[:_LONGEST].decode(errors='ignore')}-{zlib.crc32(text.encode()):08x}"
-
-
-def file_name(export: str) -> str:
-    """A file name for an export, by its path."""
-    return f"{flat_name(export)}{PARQUET}"
+    stem = re.sub(r"[^\w.=+-]+", "-", text.strip("./")).strip("-") or "export"
+    encoded = stem.encode()
+    if len(encoded) <= _MAX_STEM_BYTES:
+        return stem
+    return f"{encoded[:_MAX_STEM_BYTES].decode(errors='ignore')}-{zlib.crc32(text.encode()):08x}"
 
 
 @dataclass(frozen=True, slots=True)
 class _CastRows:
-    """Rows with other types, into which columns are cast when they are wanted."""
+    """A view of rows that casts columns to other types when they are selected."""
 
     rows: RowGroup
     schema: pa.Schema
@@ -54,7 +49,7 @@ class _CastRows:
         return self.rows.num_rows
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
-        """Raises ConfigurationError where a value does not fit."""
+        """Return some columns, cast. Raises ConfigurationError if a value does not fit its type."""
         fields = [self.schema.field(number) for number in numbers]
         columns = self.rows.select(numbers).columns
         return pa.table(list(map(_cast, columns, fields)), schema=pa.schema(fields))
@@ -73,11 +68,11 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 
 class _NonFiniteCounter:
-    """Rows whose columns are looked at while they are wanted: `odd` are those that are not all finite numbers."""
+    """A view of rows that counts the values of selected columns that are no finite numbers, once for each column."""
 
     def __init__(self, rows: RowGroup) -> None:
         self._rows = rows
-        self._odd: dict[int, list[NonFinite]] = {}
+        self._counts: dict[str, NonFinite] = {}
 
     @property
     def num_rows(self) -> int:
@@ -88,118 +83,142 @@ class _NonFiniteCounter:
         return self._rows.schema
 
     @property
-    def odd(self) -> list[NonFinite]:
-        """Of the columns that were wanted, in their order."""
-        return [column for first in sorted(self._odd) for column in self._odd[first]]
+    def counts(self) -> list[NonFinite]:
+        """The selected columns that have such values, in the order of the schema."""
+        return sorted(self._counts.values(), key=lambda count: self.schema.get_field_index(count.column))
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
+        """Return some columns, and count their values."""
         table = self._rows.select(numbers)
-        self._odd[min(numbers)] = non_finite(table)
+        self._counts |= {count.column: count for count in non_finite(table)}
         return table
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenProfile:
-    """A written file of profile rows, and which of its columns measure objects."""
+    """The Parquet file of profile rows, and which of its columns measure objects."""
 
     file: WrittenFile
     features: tuple[str, ...]
 
 
 class ProfileWriter:
-    """Writes Parquet files below `resources.out`; `files` has them by their name there, once they are complete.
+    """Writes outputs below `resources.out`, each to all sinks that take it.
 
-    `profiles` are those with features: of joined rows.
+    `files` has the finished outputs by their name below that folder. `profiles` has those with features, which are
+    profile rows, by their name without suffix. Re-reading sinks read the files of the first sink, which is Parquet.
     """
 
     def __init__(
-        self, plan: ConversionPlan, resources: RunResources, ledger: RunLedger, metadata: Mapping[str, str]
+        self,
+        plan: ConversionPlan,
+        resources: RunResources,
+        ledger: RunLedger,
+        metadata: Mapping[str, str],
+        sinks: Sequence[Sink],
     ) -> None:
         self._job = plan.job
         self._source_bytes = plan.size
         self._out = resources.out
         self._executor = resources.executor
         self._ledger = ledger
-        self._metadata = metadata
-        self._encoders: list[Encoder] = []
+        self._sinks = sinks
+        self._sink_resources = SinkResources(resources.executor, metadata, ledger.warn)
+        self._stems: set[str] = set()
         self.files: dict[str, WrittenFile] = {}
         self.profiles: dict[str, WrittenProfile] = {}
 
     def write(
         self,
-        name: str,
+        stem: str,
         schema: pa.Schema,
-        coming: Iterable[Rows],
+        batches: Iterable[Rows],
         features: Sequence[str] | None = None,
         *,
         may_be_null: Collection[str] = (),
     ) -> None:
-        """One file from rows of one schema; of profile rows, if its features are named. They are counted.
+        """Write one output from rows of one schema, and count the rows; profile rows have their features named.
 
-        Rows with nulls are dropped if the job says so, but for columns that `may_be_null`.
+        If the job drops nulls, rows with nulls are left out, except for nulls in columns that `may_be_null`.
         """
         size = self.row_group_rows(len(schema))
-        groups = row_groups(coming, size)
+        groups = regroup(batches, size)
         if self._job.drop_null:
-            groups = row_groups(map(partial(self._without_nulls, may_be_null), groups), size)
-        self._store(name, schema, self._counted(groups, with_places=features is not None), features)
+            groups = regroup(map(partial(self._without_nulls, may_be_null), groups), size)
+        self._store(stem, schema, self._counted(groups, with_sites=features is not None), features)
 
     def store(
-        self, name: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None
+        self, stem: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None
     ) -> None:
-        """One file from tables of one schema, as they are but for the types that the job casts to."""
-        self._store(name, schema, row_groups(tables, self.row_group_rows(len(schema))), features)
+        """Write one output from tables of one schema, unchanged except for the types that the job casts to."""
+        self._store(stem, schema, regroup(tables, self.row_group_rows(len(schema))), features)
 
-    def _store(self, name: str, schema: pa.Schema, groups: Iterable[RowGroup], features: Sequence[str] | None) -> None:
-        name = self._free_name(name)
+    def _store(self, stem: str, schema: pa.Schema, groups: Iterable[RowGroup], features: Sequence[str] | None) -> None:
+        stem = self._free_stem(stem)
         final = cast_groups(schema, self._job.data_type_cast_map)
-        with ParquetFile(self._out / name, self._encoder(final), self._metadata) as file:
+        sinks = [
+            sink
+            for sink in self._sinks
+            if sink.row_source is RowSource.CONVERSION and (features is not None or not sink.profiles_only)
+        ]
+        names = [f"{stem}{sink.suffix}" for sink in sinks]
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(
+                    sink.open(OutputSpec(self._out / name, final, tuple(features or ())), self._sink_resources)
+                )
+                for sink, name in zip(sinks, names, strict=True)
+            ]
             for group in groups:
-                file.write(group if group.schema.equals(final) else _CastRows(group, final))
-                # Not held while the next one is made.
-                del group
-        self.files[name] = file.written()
+                rows = group if group.schema.equals(final) else _CastRows(group, final)
+                for writer in writers:
+                    writer.write(rows)
+                # The row group is freed before the next one is produced.
+                del group, rows
+        self.files |= {name: writer.written() for name, writer in zip(names, writers, strict=True)}
         if features is not None:
-            self.profiles[name] = WrittenProfile(self.files[name], tuple(features))
+            self.profiles[stem] = WrittenProfile(self.files[names[0]], tuple(features))
 
-    def _encoder(self, schema: pa.Schema) -> Encoder:
-        """That of the last file, if it is of this schema too, as are those of thousands of exports."""
-        if not self._encoders or not self._encoders[0].schema.equals(schema):
-            self._encoders = [Encoder(schema, self._executor)]
-        return self._encoders[0]
+    def write_from_parquet(self) -> None:
+        """Write each profile to the sinks that read its finished Parquet file."""
+        sinks = [sink for sink in self._sinks if sink.row_source is RowSource.PARQUET]
+        for stem, profile in self.profiles.items():
+            for sink in sinks:
+                name = f"{stem}{sink.suffix}"
+                self.files[name] = write_from_parquet(
+                    sink, profile.file, self._out / name, profile.features, self._sink_resources
+                )
 
-    def _counted(self, groups: Iterable[RowGroup], *, with_places: bool) -> Iterator[RowGroup]:
+    def _counted(self, groups: Iterable[RowGroup], *, with_sites: bool) -> Iterator[RowGroup]:
+        """Yield the row groups, and enter into the ledger what their writers selected."""
         for group in groups:
             self._ledger.rows += group.num_rows
-            places = self._executor.submit_next(partial(sites_of, group)) if with_places else set
-            looked = _NonFiniteCounter(group)
-            yield looked
-            self._ledger.odd_values(looked.odd)
-            self._ledger.places |= places()
-            del group, looked, places
+            sites = self._executor.submit_next(partial(sites_of, group)) if with_sites else set
+            counter = _NonFiniteCounter(group)
+            yield counter
+            self._ledger.odd_values(counter.counts)
+            self._ledger.places |= sites()
+            del group, counter, sites
 
     def row_group_rows(self, columns: int) -> int:
-        """Rows of a row group of so many columns: as the job says, or as fits the plate."""
+        """Return the rows of a row group of `columns` columns: the job's `chunk_size`, or what fits the plate."""
         return self._job.chunk_size or row_group_rows(columns, self._source_bytes)
 
-    def path_of(self, name: str) -> Path:
-        """Where a file goes by its name below the destination."""
-        return self._out / name
-
-    def _free_name(self, name: str) -> str:
-        """The name, numbered if two exports would share it: `a/b` and `a-b` are both `a-b.parquet`."""
-        free, number = name, 1
-        while free in self.files:
+    def _free_stem(self, stem: str) -> str:
+        """Return the name, numbered if it is used already: exports `a/b` and `a-b` are both `a-b`."""
+        free, number = stem, 1
+        while free in self._stems:
             number += 1
-            free = f"{name.removesuffix(PARQUET)}-{number}{PARQUET}"
+            free = f"{stem}-{number}"
+        self._stems.add(free)
         return free
 
     def _without_nulls(self, may_be_null: Collection[str], rows: RowGroup) -> pa.Table:
         table = as_table(rows)
-        whole = pa.repeat(pa.scalar(value=True), table.num_rows)
+        complete = pa.repeat(pa.scalar(value=True), table.num_rows)
         for name in table.column_names:
             if name not in may_be_null and table[name].null_count:
-                whole = pc.and_(whole, table[name].is_valid())
-        kept = table.filter(whole)
+                complete = pc.and_(complete, table[name].is_valid())
+        kept = table.filter(complete)
         self._ledger.rows_dropped += table.num_rows - kept.num_rows
         return kept

@@ -1,7 +1,7 @@
-"""The well-level profile: each feature's median or mean over a well's objects, from the Parquet just written.
+"""The well-level profile: each feature's median or mean over a well's objects, from the finished Parquet.
 
-What pycytominer's `aggregate` gives for the same objects: NaN and null do not count. The files are read a few columns
-at a time, so that a plate of any size fits.
+NaN and null do not count, as in pycytominer's `aggregate`, which gives the same values for the same objects. The files
+are read a few columns at a time, so that a plate of any size fits in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.option_types import Aggregation
-from cytobatch.config.options import PARQUET, PROFILES
+from cytobatch.config.options import PROFILES
 from cytobatch.conversion.context import Conversion
 from cytobatch.conversion.nonfinite import all_finite
 from cytobatch.engine import sql
 from cytobatch.errors import LayoutError
-from cytobatch.output.parquet import read_columns
+from cytobatch.output.parquet.reader import read_columns
 from cytobatch.planning.columns import PLATE, WELL
 from cytobatch.planning.schema import text_keys
 
@@ -27,82 +27,95 @@ _COLUMNS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Wells:
-    """The wells of a profile's rows: `of_row` has each row's well by its number, `table` a row for each well."""
+    """The wells of a profile.
+
+    `of_row`, `int32, (rows,)`, has the number of each row's well. `table` has a row for each well, in the order of
+    these numbers: plate and well, the well's annotations, and its number of objects.
+    """
 
     of_row: pa.Array
     table: pa.Table
 
 
 def check_wells(run: Conversion) -> None:
-    """Raises LayoutError, before anything is converted, where no well of the plate is known."""
+    """Raise LayoutError, before anything is converted, if no well of the plate is known."""
     if WELL not in run.survey.images.locations.column_names:
         raise LayoutError(
             "no wells to make profiles of",
             where=run.job.source,
-            why="neither the tables nor the names of folders tell any",
+            why="no table and no folder name has a well",
             remedy="give the well with 'well', or leave well_profiles out",
         )
 
 
-def write_wells(run: Conversion, how: Aggregation) -> None:
-    """Writes the well-level profile of all rows that were written."""
+def write_wells(run: Conversion, aggregation: Aggregation) -> None:
+    """Write the well-level profile of all profile rows that were written."""
     profiles = list(run.writer.profiles.values())
     paths = [profile.file.path for profile in profiles]
     features = profiles[0].features if profiles else ()
     strata = [name for name in (PLATE, WELL) if name in run.survey.images.locations.column_names]
     wells = _wells(paths, strata, run.survey.images.of_wells)
-    sites = _sites(run, strata)
+    sites = _site_counts(run, strata)
     columns = {name: wells.table[name] for name in wells.table.column_names}
     columns[SITE_COUNT] = pa.array(
         [sites.pop(key, 0) for key in text_keys(wells.table, strata).to_pylist()], pa.int64()
     )
     if sites:
         run.ledger.warn(f"{len(sites)} well(s) have no object and so no well-level profile")
-    for names, values in _aggregated(run, how, paths, features, wells):
+    for names, values in _aggregated(run, aggregation, paths, features, wells):
         columns |= dict(zip(names, values.columns, strict=True))
     table = pa.table(columns).sort_by([(name, "ascending") for name in strata])
-    run.writer.store(f"{PROFILES}{PARQUET}", table.schema, [table], features)
+    run.writer.store(PROFILES, table.schema, [table], features)
 
 
-def _wells(paths: Sequence[Path], strata: Sequence[str], beside: Sequence[str]) -> Wells:
-    rows = read_columns(paths, [*strata, *beside])
+def _wells(paths: Sequence[Path], strata: Sequence[str], annotations: Sequence[str]) -> Wells:
+    """Read the wells of all rows, in the order of their first rows."""
+    rows = read_columns(paths, [*strata, *annotations])
     encoded = text_keys(rows, strata).combine_chunks().dictionary_encode()
-    places = pa.chunked_array([encoded.indices])
-    first = pa.table({"g": places, "r": pa.array(range(rows.num_rows), pa.int64())})
-    groups = first.group_by("g").aggregate([("r", "min"), ("r", "count")]).sort_by("g")
+    numbered = pa.table({"g": pa.chunked_array([encoded.indices]), "r": pa.array(range(rows.num_rows), pa.int64())})
+    groups = numbered.group_by("g").aggregate([("r", "min"), ("r", "count")]).sort_by("g")
     table = rows.take(groups["r_min"]).append_column(OBJECT_COUNT, groups["r_count"].cast(pa.int64()))
     return Wells(encoded.indices, table)
 
 
-def _sites(run: Conversion, strata: Sequence[str]) -> dict[str, int]:
-    """How many image sets each well has, those without objects too; a source that has none counts its exports."""
-    sets = run.survey.images
+def _site_counts(run: Conversion, strata: Sequence[str]) -> dict[str, int]:
+    """Count each well's image sets, also those without objects; without image sets, count its exports."""
+    images = run.survey.images
     failed = run.ledger.failed_exports
-    sound = pa.array([e.index for e in run.survey.plan.exports if e.path not in failed], pa.int64())
-    count = sets.table.num_rows
-    owners = sets.table["e"] if count else pa.array(range(len(run.survey.plan.exports)), pa.int64())
-    places = sets.locations.slice(0, count) if count else sets.locations
-    kept = places.filter(pc.is_in(owners, sound))
+    valid = pa.array([e.index for e in run.survey.plan.exports if e.path not in failed], pa.int64())
+    count = images.table.num_rows
+    exports = images.table["e"] if count else pa.array(range(len(run.survey.plan.exports)), pa.int64())
+    sites = images.locations.slice(0, count) if count else images.locations
+    kept = sites.filter(pc.is_in(exports, valid))
     return {item["values"]: item["counts"] for item in pc.value_counts(text_keys(kept, strata)).to_pylist()}
 
 
 def _aggregated(
-    run: Conversion, how: Aggregation, paths: Sequence[Path], features: Sequence[str], wells: Wells
+    run: Conversion, aggregation: Aggregation, paths: Sequence[Path], features: Sequence[str], wells: Wells
 ) -> Iterator[tuple[Sequence[str], pa.Table]]:
-    """Some features at a time, and their values for each well in order."""
+    """Aggregate some features at a time.
+
+    Yields
+    ------
+    names, values
+        Some features, and their values, `float64, (wells, features)`, in the order of `wells.table`.
+    """
     rows = max(1, len(wells.of_row))
     size = max(1, min(_COLUMNS_AT_ONCE, run.reader.batch_bytes // (8 * rows)))
     for start in range(0, len(features), size):
         names = features[start : start + size]
         values = read_columns(paths, names)
-        # Names of a plate may differ in case alone, which DuckDB does not tell apart.
-        numbered = {sql.nth(number): _numbers(values[name]) for number, name in enumerate(names)}
+        # Columns are numbered, because DuckDB takes names that differ only in case for the same.
+        numbered = {sql.nth(number): _nan_as_null(values[name]) for number, name in enumerate(names)}
         with run.engine.tables({sql.ROWS: pa.table({**numbered, sql.WELL: wells.of_row})}) as session:
-            yield names, session.query(sql.aggregate(how, len(names))).drop_columns([sql.WELL])
+            yield names, session.query(sql.aggregate(aggregation, len(names))).drop_columns([sql.WELL])
 
 
-def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A feature as doubles, null for NaN: a FILTER in SQL takes DuckDB ten times as long for hundreds of columns."""
+def _nan_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a feature, `float64, (rows,)`, with null for NaN.
+
+    A FILTER in SQL takes DuckDB ten times as long with hundreds of columns.
+    """
     numbers = column.cast(pa.float64())
     if all_finite(numbers):
         return numbers

@@ -1,1 +1,1 @@
-"""Files of profile rows: Parquet and AnnData."""
+"""Files of profile rows: a protocol for sinks, and two of them, Parquet and AnnData."""

@@ -1,4 +1,4 @@
-"""The only writer of AnnData: X reaches the disk piece by piece, so that a profile is never whole in memory."""
+"""The only writer of AnnData. X is written one row group at a time, so that a profile is never whole in memory."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +17,9 @@ from anndata.io import write_elem
 
 from cytobatch.config.option_types import AnnDataFormat
 from cytobatch.errors import InternalError
+from cytobatch.output.row_groups import RowGroup, as_table
+from cytobatch.output.sink import OutputSpec
+from cytobatch.output.written_file import WrittenFile
 
 _H5_CHUNK_BYTES = 4 * 2**20
 _ZARR_CHUNK_BYTES = 16 * 2**20  # each chunk is a file
@@ -27,7 +30,8 @@ _H5_FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 _OTHER_SLASHES = str.maketrans({"/": "\u2215", "\\": "\u2216"})  # DIVISION SLASH and SET MINUS
 _RESERVED = frozenset({"", ".", "..", "_index", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-_ARROW_TELLS = (
+# Arrow casts these types to text; of all others, Python's `str` makes it.
+_CAST_TO_TEXT = (
     pa.types.is_string,
     pa.types.is_large_string,
     pa.types.is_string_view,
@@ -40,40 +44,89 @@ _ARROW_TELLS = (
 )
 
 
-def write(  # noqa: PLR0913, PLR0917  what a profile is, where it goes and how
-    tables: Iterable[pa.Table],
-    schema: pa.Schema,
-    features: Sequence[str],
-    rows: int,
-    path: Path,
-    kind: AnnDataFormat,
-) -> None:
-    """Writes a profile to an .h5ad file or a .zarr folder, in one pass over its pieces, replacing what is there.
+@contextmanager
+def open_anndata(output: OutputSpec, kind: AnnDataFormat) -> Iterator["AnnDataWriter"]:
+    """Open a writer of an .h5ad file or a .zarr folder, which replaces what is there.
 
-    `tables` are the profile's pieces in order, each with `schema`, of `rows` rows together. X is `rows` x `features`,
-    float32 if all features are, else float64, NaN for null; var has the features' names. The other columns are obs:
-    integers and booleans (pandas' nullable ones where there are nulls), floats with NaN for null, and all else as
-    categoricals of text. obs is named "0" to "rows - 1" and is held in memory; of X, one piece at a time is.
+    X is `(rows, features)`: float32 if all features are, else float64, NaN for null. `var` has the features' names. The
+    other columns are `obs`: integers and booleans (pandas' nullable types where there are nulls), floats with NaN for
+    null, and all other types as categoricals of text. `obs` is named "0" to "rows - 1" and is held in memory; of X, one
+    row group at a time is.
 
-    A slash or backslash in the name of an obs column, where the stores would see a path, becomes a look-alike. A name
-    that they reserve, or that another column has then, gets underscores behind it.
+    A slash or backslash in the name of an `obs` column, which the stores would take for a path, becomes a look-alike. A
+    name that they reserve, or that another column already has, gets underscores at its end.
 
-    Raises InternalError if the pieces have another number of rows than `rows`, and what pyarrow, anndata and the disk
-    raise; then there is nothing at `path`.
+    Parameters
+    ----------
+    output
+        Path, schema, features, and the number of rows, which must be known.
+    kind
+        The format.
+
+    Raises
+    ------
+    InternalError
+        If the row groups do not have `output.rows` rows together. After this or an error of pyarrow, anndata or the
+        disk there is nothing at the path.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    skeleton = AnnData(var=pd.DataFrame(index=_index(features)))
-    chosen = set(features)
-    others = [name for name in schema.names if name not in chosen]
+    rows = _known_rows(output)
+    output.path.parent.mkdir(parents=True, exist_ok=True)
+    skeleton = AnnData(var=pd.DataFrame(index=_index(output.features)))
+    shape, dtype = (rows, len(output.features)), _dtype(output.schema, output.features)
     with ExitStack() as undo:
-        undo.callback(_remove, path)
-        with _STORES[kind](path, skeleton, (rows, len(features)), _dtype(schema, features)) as group:
-            filling = _Filling(group["X"], features, others)
-            # Unlike a loop's variable, map does not keep a piece while the next is made.
-            pieces = [_compact(schema.empty_table(), others), *map(filling.take, tables)]
-            _expect(filling.rows == rows, filling.rows, rows)
-            write_elem(group, "obs", _obs(pa.concat_tables(pieces), _obs_names(others, features), rows))
+        undo.callback(_remove, output.path)
+        with _STORES[kind](output.path, skeleton, shape, dtype) as group:
+            writer = AnnDataWriter(output, group["X"])
+            yield writer
+            _check_rows(writer.rows, rows, complete=True)
+            write_elem(group, "obs", writer.obs())
         undo.pop_all()
+
+
+class AnnDataWriter:
+    """Fills X row group by row group, and keeps the other columns, as compact as `obs` needs them."""
+
+    def __init__(self, output: OutputSpec, x: Any) -> None:
+        self._output = output
+        self._x = x
+        x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        self._features = pa.schema([(name, pa.from_numpy_dtype(x.dtype)) for name in output.features])
+        features = set(output.features)
+        self._others = [name for name in output.schema.names if name not in features]
+        self._kept = [_compact(output.schema.empty_table(), self._others)]
+        self.rows = 0
+
+    def write(self, group: RowGroup) -> None:
+        """Write the features of the next rows, and keep the other columns. Raises InternalError beyond X's last row."""
+        start, stop = self.rows, self.rows + group.num_rows
+        _check_rows(stop, self._x.shape[0], complete=False)
+        table = as_table(group)
+        if start < stop and self._features.names:
+            self._fill(table.select(self._features.names).cast(self._features, safe=False), start, stop)
+        self._kept.append(_compact(table, self._others))
+        self.rows = stop
+
+    def _fill(self, features: pa.Table, start: int, stop: int) -> None:
+        """Write rows `start` to `stop` of X, one of its chunks at a time."""
+        step = self._x.chunks[0]
+        for first, last in pairwise([start, *range(start - start % step + step, stop, step), stop]):
+            (batch,) = features.slice(first - start, last - first).combine_chunks().to_batches()
+            self._x[first:last] = batch.to_tensor(null_to_nan=True).to_numpy()
+
+    def obs(self) -> pd.DataFrame:
+        """Return the other columns of all rows."""
+        table = pa.concat_tables(self._kept)
+        columns = map(_values, table.columns)
+        obs = pd.DataFrame(
+            dict(zip(_obs_names(self._others, self._output.features), columns, strict=True)),
+            index=pd.RangeIndex(self.rows),
+        )
+        obs.index = _index(map(str, range(self.rows)))
+        return obs
+
+    def written(self) -> WrittenFile:
+        """Describe the finished file or folder."""
+        return WrittenFile.measure(self._output.path, self.rows, len(self._output.schema))
 
 
 def _remove(path: Path) -> None:
@@ -87,9 +140,16 @@ def _index(names: Iterable[str]) -> pd.Index:
     return pd.Index(list(names), dtype=object)
 
 
-def _expect(holds: bool, rows: int, said: int) -> None:
-    if not holds:
-        raise InternalError("a profile has not the rows that it was said to have", why=f"{rows} and not {said}")
+def _known_rows(output: OutputSpec) -> int:
+    if output.rows is None:
+        raise InternalError("AnnData needs the number of rows", where=str(output.path), why="the output has none")
+    return output.rows
+
+
+def _check_rows(written: int, expected: int, *, complete: bool) -> None:
+    """Raise InternalError if more rows were written than expected, or fewer once the output is complete."""
+    if written > expected or (complete and written < expected):
+        raise InternalError("a profile has another number of rows than expected", why=f"{written} and not {expected}")
 
 
 def _dtype(schema: pa.Schema, features: Sequence[str]) -> np.dtype[Any]:
@@ -105,7 +165,7 @@ def _chunks(shape: tuple[int, int], dtype: np.dtype[Any], budget: int) -> tuple[
 @contextmanager
 def _h5ad(path: Path, skeleton: AnnData, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[h5py.Group]:
     skeleton.write_h5ad(path)
-    # A chunk that a piece fills in part waits in the cache for the next piece, and is compressed once.
+    # A chunk that a row group fills in part stays in the cache until the next one, and is compressed once.
     with h5py.File(path, "r+", rdcc_nbytes=4 * _H5_CHUNK_BYTES) as file:
         chunked = {} if 0 in shape else {"chunks": _chunks(shape, dtype, _H5_CHUNK_BYTES), **_H5_FILTERS}
         file.create_dataset("X", shape=shape, dtype=dtype, **chunked)
@@ -127,52 +187,19 @@ _Opener = Callable[[Path, AnnData, tuple[int, int], np.dtype[Any]], AbstractCont
 _STORES: dict[AnnDataFormat, _Opener] = {AnnDataFormat.H5AD: _h5ad, AnnDataFormat.ZARR: _zarr}
 
 
-class _Filling:
-    """Fills X from the top; `rows` are filled."""
-
-    def __init__(self, x: Any, features: Sequence[str], others: Sequence[str]) -> None:
-        self._x = x
-        x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-        self._schema = pa.schema([(name, pa.from_numpy_dtype(x.dtype)) for name in features])
-        self._others = others
-        self.rows = 0
-
-    def take(self, table: pa.Table) -> pa.Table:
-        """Writes the features of the next rows; returns the other columns, made small."""
-        start, stop = self.rows, self.rows + table.num_rows
-        _expect(stop <= self._x.shape[0], stop, self._x.shape[0])
-        if start < stop and self._schema.names:
-            self._write(table.select(self._schema.names).cast(self._schema, safe=False), start, stop)
-        self.rows = stop
-        return _compact(table, self._others)
-
-    def _write(self, features: pa.Table, start: int, stop: int) -> None:
-        step = self._x.chunks[0]
-        for first, last in pairwise([start, *range(start - start % step + step, stop, step), stop]):
-            (batch,) = features.slice(first - start, last - first).combine_chunks().to_batches()
-            self._x[first:last] = batch.to_tensor(null_to_nan=True).to_numpy()
-
-
 def _compact(table: pa.Table, names: Iterable[str]) -> pa.Table:
     return pa.table({name: _number_or_text(table[name]) for name in names})
 
 
 def _number_or_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers and booleans as they are, all else as dictionaries of text."""
+    """Return numbers and booleans as they are, all other types as dictionaries of text."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         return column
-    if not any(test(kind) for test in _ARROW_TELLS):
+    if not any(test(kind) for test in _CAST_TO_TEXT):
         texts = [None if value is None else str(value) for value in column.to_pylist()]
         column = pa.chunked_array([pa.array(texts, pa.large_string())])
     return column.cast(pa.large_string()).dictionary_encode()
-
-
-def _obs(table: pa.Table, names: Sequence[str], rows: int) -> pd.DataFrame:
-    columns = {name: _values(column) for name, column in zip(names, table.columns, strict=True)}
-    obs = pd.DataFrame(columns, index=pd.RangeIndex(rows))
-    obs.index = _index(map(str, range(rows)))
-    return obs
 
 
 def _values(column: pa.ChunkedArray) -> Any:
@@ -192,13 +219,13 @@ def _categorical(column: pa.DictionaryArray) -> pd.Categorical:
 
 
 def _obs_names(columns: Sequence[str], features: Iterable[str]) -> list[str]:
-    """Names that both stores can hold, one for each column, and none of them a feature's."""
-    kept = {name for name in columns if name not in _RESERVED and name == name.translate(_OTHER_SLASHES)}
-    taken = {*_RESERVED, *kept, *features}
-    return [name if name in kept else _free(name.translate(_OTHER_SLASHES), taken) for name in columns]
+    """Return a name that both stores can hold for each column. No two are equal, and no one is a feature's."""
+    unchanged = {name for name in columns if name not in _RESERVED and name == name.translate(_OTHER_SLASHES)}
+    taken = {*_RESERVED, *unchanged, *features}
+    return [name if name in unchanged else _free_name(name.translate(_OTHER_SLASHES), taken) for name in columns]
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free_name(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
     taken.add(name)

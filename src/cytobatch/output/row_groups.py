@@ -1,10 +1,15 @@
-"""Rows of many columns, of which some columns at a time are put together, when they are wanted."""
+"""Row groups: rows of many columns, of which some columns at a time are assembled, when a writer selects them."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, Self
 
 import pyarrow as pa
+
+_GROUP_BYTES, _MAX_GROUP_BYTES = 128 * 2**20, 512 * 2**20
+_MAX_GROUPS = 64
+_SOURCE_BYTES_PER_BYTE = 2
+MAX_GROUP_ROWS = 2**20
 
 
 class RowGroup(Protocol):
@@ -12,46 +17,49 @@ class RowGroup(Protocol):
 
     @property
     def num_rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         ...
 
     @property
     def schema(self) -> pa.Schema:
-        """Their columns."""
+        """The columns."""
         ...
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
-        """Some of their columns, by place. Several threads may ask at once."""
+        """Return some columns, by position, with all rows.
+
+        The same columns may be selected again. Several threads may call this at once.
+        """
         ...
 
 
 class Rows(RowGroup, Protocol):
-    """Rows of which row groups are made. A table is such rows, all of which are there."""
+    """Rows that can be cut into row groups. A `pyarrow.Table` is such rows, with all columns in memory."""
 
     def slice(self, offset: int, length: int | None = None) -> Self:
-        """Some of them, or all from `offset` on."""
+        """Return `length` rows from `offset` on, or all of them from there."""
         ...
 
 
 class StackedRows:
-    """Rows of one schema one after the other, of which there is one part at least."""
+    """Rows of one schema one after the other, made of at least one part."""
 
     def __init__(self, parts: Sequence[Rows]) -> None:
-        # Stacks of stacks would be as deep as there are row groups of one table.
-        self._parts = tuple(itertools.chain.from_iterable(map(_parts_of, parts)))
+        # Parts of parts are flattened, because a stack of stacks would be as deep as one table has row groups.
+        self._parts = tuple(itertools.chain.from_iterable(map(_flat_parts, parts)))
 
     @property
     def num_rows(self) -> int:
-        """Those of all parts."""
+        """The number of rows of all parts."""
         return sum(part.num_rows for part in self._parts)
 
     @property
     def schema(self) -> pa.Schema:
-        """That of each part."""
+        """The schema of each part."""
         return self._parts[0].schema
 
     def slice(self, offset: int, length: int | None = None) -> "StackedRows":
-        """Parts, or slices of them."""
+        """Return `length` rows from `offset` on, or all of them from there, without copying."""
         end = self.num_rows if length is None else offset + length
         return StackedRows(list(self._cut(offset, end)) or [self._parts[0].slice(0, 0)])
 
@@ -64,14 +72,68 @@ class StackedRows:
             begin, end = begin - size, end - size
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
-        """The parts' columns, in as many chunks at least as there are parts."""
+        """Return some columns, by position. Each column has at least one chunk for each part."""
         return pa.concat_tables([part.select(numbers) for part in self._parts])
 
 
-def _parts_of(rows: Rows) -> Sequence[Rows]:
+def _flat_parts(rows: Rows) -> Sequence[Rows]:
     return rows._parts if isinstance(rows, StackedRows) else (rows,)
 
 
 def as_table(rows: RowGroup) -> pa.Table:
-    """All columns."""
+    """Return all columns as a table."""
     return rows.select(range(len(rows.schema)))
+
+
+def row_group_rows(columns: int, source_bytes: int) -> int:
+    """Return the rows of a row group: as many as have 128 MiB of doubles.
+
+    Every reader first reads some 100 bytes for each column of each row group. A plate of 400,000 cells with 6,000
+    columns therefore gets larger groups, about 64 of them.
+
+    Parameters
+    ----------
+    columns
+        Columns of the profile.
+    source_bytes
+        Bytes of the plate at the source. The profile is taken to have half of them.
+
+    Returns
+    -------
+    int
+        From 1 to 2**20 rows, of at most 512 MiB of doubles.
+    """
+    wanted = source_bytes // (_SOURCE_BYTES_PER_BYTE * _MAX_GROUPS)
+    size = min(max(wanted, _GROUP_BYTES), _MAX_GROUP_BYTES)
+    return max(1, min(MAX_GROUP_ROWS, size // (8 * max(1, columns))))
+
+
+def regroup(batches: Iterable[Rows], size: int) -> Iterator[RowGroup]:
+    """Yield the same rows in row groups.
+
+    Parameters
+    ----------
+    batches
+        Rows of one schema, any number of them at a time.
+    size
+        Rows of each group. Only the last one has fewer.
+
+    Yields
+    ------
+    RowGroup
+        At least one row. While the next batch is awaited, no written row is referenced from here: written rows would
+        be half of a run's memory.
+    """
+    pending: list[Rows] = []
+    for rows in batches:
+        # A batch without rows may still hold much memory.
+        if rows.num_rows:
+            pending.append(rows)
+        del rows
+        while sum(part.num_rows for part in pending) >= size:
+            stacked = StackedRows(pending)
+            pending = [stacked.slice(size)] if stacked.num_rows > size else []
+            yield stacked.slice(0, size)
+            del stacked
+    if pending:
+        yield StackedRows(pending)

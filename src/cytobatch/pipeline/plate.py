@@ -18,7 +18,7 @@ from cytobatch import __version__
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.gallery import plate_sources
-from cytobatch.conversion.anndata_output import check_anndata
+
 from cytobatch.conversion.convert import ConvertedPlate, convert
 from cytobatch.conversion.resources import RunResources
 from cytobatch.engine.duckdb import Engine
@@ -27,6 +27,7 @@ from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.detect import files_to_probe, make_plan
+from cytobatch.output.registry import sinks_for
 from cytobatch.output.written_file import files_below
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
 from cytobatch.pipeline.skip_done import check_same_source, is_done, published_report
@@ -260,8 +261,8 @@ def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: igno
     with folders_for(job) as folders:
         destination = Destination(job)
         destination.check()
-        if job.anndata:
-            check_anndata()
+        for sink in sinks_for(job):
+            sink.check()
         source, plan = timed("plan", lambda: plan_plate(job, folders.cache))
         earlier = published_report(destination) if job.skip_done or not job.replace else None
         if earlier and job.skip_done and is_done(earlier, plan, destination):

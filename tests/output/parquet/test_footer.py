@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.output.parquet_footer import (
+from cytobatch.output.parquet.footer import (
     MAGIC,
     ColumnChunks,
     FooterTemplate,
     RowGroupExtent,
     UnknownFooterError,
-    row_group,
+    encode_row_group,
 )
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=150)
@@ -41,29 +41,29 @@ def file_of(table: pa.Table) -> tuple[memoryview, int]:
 def ends_of(schema: pa.Schema, *, store_schema: bool = False) -> FooterTemplate:
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, store_schema=store_schema).close()
-    return FooterTemplate.of(sink.getvalue().to_pybytes())
+    return FooterTemplate.from_empty_file(sink.getvalue().to_pybytes())
 
 
 def chunks_of(table: pa.Table) -> ColumnChunks:
     file, uncompressed = file_of(table)
     names = [(name.encode(),) for name in table.column_names]
-    return ColumnChunks.of(file, ends_of(table.schema), names, table.num_rows, uncompressed)
+    return ColumnChunks.from_file(file, ends_of(table.schema), names, table.num_rows, uncompressed)
 
 
 def together(groups: Sequence[pa.Table], blocks: Sequence[Sequence[str]]) -> bytes:
     """A file of these row groups, each block of columns from a writer of its own."""
-    content, said, schema = bytearray(MAGIC), [], groups[0].schema
+    content, groups_encoded, schema = bytearray(MAGIC), [], groups[0].schema
     for group in groups:
         begin, moved, uncompressed = len(content), [], 0
         for names in blocks:
             chunks = chunks_of(group.select(list(names)))
-            moved.append(chunks.moved(len(content)))
+            moved.append(chunks.entries_at(len(content)))
             content += chunks.pages
             uncompressed += chunks.uncompressed
         extent = RowGroupExtent(group.num_rows, begin, len(content) - begin, uncompressed)
-        said.append(row_group(len(schema), moved, extent))
+        groups_encoded.append(encode_row_group(len(schema), moved, extent))
     rows = sum(group.num_rows for group in groups)
-    return bytes(content) + ends_of(schema, store_schema=True).footer(rows, said)
+    return bytes(content) + ends_of(schema, store_schema=True).encode(rows, groups_encoded)
 
 
 def table_of(columns: dict[str, pa.Array]) -> pa.Table:
@@ -102,16 +102,16 @@ def test_a_column_that_is_not_there_is_a_fault() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        ColumnChunks.of(file, ends_of(table.schema), [(b"b",)], 1, uncompressed)
+        ColumnChunks.from_file(file, ends_of(table.schema), [(b"b",)], 1, uncompressed)
 
 
 def test_another_number_of_rows_is_a_fault() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        ColumnChunks.of(file, ends_of(table.schema), [(b"a",)], 2, uncompressed)
+        ColumnChunks.from_file(file, ends_of(table.schema), [(b"a",)], 2, uncompressed)
 
 
 def test_a_file_with_rows_has_no_ends() -> None:
     with pytest.raises(UnknownFooterError):
-        FooterTemplate.of(bytes(file_of(pa.table({"a": [1]}))[0]))
+        FooterTemplate.from_empty_file(bytes(file_of(pa.table({"a": [1]}))[0]))

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytobatch.engine.executor import Executor
-from cytobatch.output.parquet import Encoder, ParquetFile, row_group_rows, row_groups
+from cytobatch.output.parquet.encoder import Encoder
+from cytobatch.output.parquet.writer import ParquetFileWriter
+from cytobatch.output.row_groups import regroup, row_group_rows
 
 WORKERS = Executor(1)
 SCHEMA = pa.schema([("k", pa.int64()), ("x", pa.float64()), ("s", pa.string())])
@@ -25,9 +27,9 @@ def test_row_groups_have_the_size_asked_for_whatever_comes(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], size: int
 ) -> None:
     path = tmp_path_factory.mktemp("p") / "a.parquet"
-    with ParquetFile(path, Encoder(SCHEMA, WORKERS), {}) as file:
+    with ParquetFileWriter(path, Encoder(SCHEMA, WORKERS), {}) as file:
         starts = [sum(counts[:n]) for n in range(len(counts))]
-        for group in row_groups((rows(n, start) for n, start in zip(counts, starts, strict=True)), size):
+        for group in regroup((rows(n, start) for n, start in zip(counts, starts, strict=True)), size):
             file.write(group)
     read = pq.ParquetFile(path)
     sizes = [read.metadata.row_group(n).num_rows for n in range(read.num_row_groups)]
@@ -39,7 +41,7 @@ def test_row_groups_have_the_size_asked_for_whatever_comes(
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with pytest.raises(RuntimeError), ParquetFile(path, Encoder(SCHEMA, WORKERS), {}) as file:
+    with pytest.raises(RuntimeError), ParquetFileWriter(path, Encoder(SCHEMA, WORKERS), {}) as file:
         file.write(rows(12))
         raise RuntimeError
     assert not path.exists()
@@ -47,7 +49,7 @@ def test_an_error_leaves_no_file(tmp_path: Path) -> None:
 
 def test_encodings_and_statistics(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with ParquetFile(path, Encoder(SCHEMA, WORKERS), {"a": "b"}) as file:
+    with ParquetFileWriter(path, Encoder(SCHEMA, WORKERS), {"a": "b"}) as file:
         file.write(rows(5))
     group = pq.ParquetFile(path).metadata.row_group(0)
     assert "BYTE_STREAM_SPLIT" in group.column(1).encodings
@@ -68,9 +70,9 @@ def test_the_bytes_are_those_of_one_writer_whatever_the_workers(tmp_path: Path, 
         writer.write_table(table.cast(schema), row_group_size=100)
     with (
         Executor(workers) as several,
-        ParquetFile(tmp_path / "a.parquet", Encoder(schema, several), {"a": "b"}) as file,
+        ParquetFileWriter(tmp_path / "a.parquet", Encoder(schema, several), {"a": "b"}) as file,
     ):
-        for group in row_groups([table], 100):
+        for group in regroup([table], 100):
             file.write(group)
     assert file.path.read_bytes() == plain.getvalue().to_pybytes()
 
@@ -99,8 +101,8 @@ NESTED_ROWS = [
 def test_what_a_users_sql_may_put_together_is_written_too(tmp_path: Path) -> None:
     schema = pa.schema(list(NESTED.items()))
     table = pa.Table.from_pylist(NESTED_ROWS, schema)
-    with ParquetFile(tmp_path / "a.parquet", Encoder(schema, WORKERS), {}) as file:
-        for group in row_groups([table], 1):
+    with ParquetFileWriter(tmp_path / "a.parquet", Encoder(schema, WORKERS), {}) as file:
+        for group in regroup([table], 1):
             file.write(group)
     plain = pa.BufferOutputStream()
     pq.write_table(table, plain)
@@ -124,7 +126,7 @@ class Asked:
 def test_a_row_group_is_put_together_some_columns_at_a_time_and_each_once(tmp_path: Path) -> None:
     table = pa.table({f"c{n}": [n / 7, None] for n in range(1000)})
     group = Asked(table)
-    with Executor(2) as workers, ParquetFile(tmp_path / "a.parquet", Encoder(table.schema, workers), {}) as file:
+    with Executor(2) as workers, ParquetFileWriter(tmp_path / "a.parquet", Encoder(table.schema, workers), {}) as file:
         file.write(group)
     assert sorted(number for some in group.asked for number in some) == list(range(1000))
     assert max(map(len, group.asked)) <= 1000 // 20
@@ -133,7 +135,7 @@ def test_a_row_group_is_put_together_some_columns_at_a_time_and_each_once(tmp_pa
 
 def test_the_digest_is_that_of_the_finished_file(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    with ParquetFile(path, Encoder(SCHEMA, WORKERS), {}) as file:
+    with ParquetFileWriter(path, Encoder(SCHEMA, WORKERS), {}) as file:
         for start in range(0, 20, 4):
             file.write(rows(4, start))
     assert file.written().sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
