@@ -15,7 +15,7 @@ from cytobatch.report.model import (
     AnnotationFile,
     Counts,
     LedgerEntry,
-    OddValues,
+    NonFiniteValues,
     Outcome,
     OutputFile,
     ReportWarning,
@@ -74,7 +74,7 @@ def test_every_part_of_a_report_is_documented() -> None:
         ReportWarning,
         SchemaDifference,
         ValueRepair,
-        OddValues,
+        NonFiniteValues,
     )
     for name in {name for model in models for name in model.model_fields} - {"first_exports"}:
         assert f"`{name}`" in REPORT, name

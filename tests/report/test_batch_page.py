@@ -1,4 +1,4 @@
-"""The page of a batch: what it says, what it links to, and that no name of a plate can do anything to it."""
+"""The page of a batch: its content and links, and that names of plates cannot inject anything."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from cytobatch.report.batch_page import duration
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.charts import HEIGHT, WIDTH, bar_chart
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning, RunReport
-from cytobatch.report.relative_links import link_to
+from cytobatch.report.relative_links import relative_link
 from cytobatch.storage.access import Access
 from cytobatch.storage.report_files import StoredReport
 from tests.support.batches import HOSTILE, converted, job_of, report_of, with_report
@@ -40,7 +40,7 @@ class Element:
 
     @property
     def words(self) -> str:
-        """All that is to be read, blanks as one."""
+        """The visible text, runs of blanks as one."""
         return " ".join(self.text.split())
 
 
@@ -127,7 +127,7 @@ def test_headers_have_a_scope_and_charts_a_name(mixed: list[PlateJob], tmp_path:
     ]
 
 
-def test_nothing_outside_the_page_is_asked_for(mixed: list[PlateJob], tmp_path: Path) -> None:
+def test_the_page_requests_nothing_outside_itself(mixed: list[PlateJob], tmp_path: Path) -> None:
     page = page_of(gather(mixed), tmp_path / "out")
     assert not [tag for tag in ("link", "img", "iframe", "object", "form", "base") if page.all(tag)]
     assert not [
@@ -172,7 +172,7 @@ def test_only_the_pages_own_script_may_run(tmp_path: Path) -> None:
     assert policy.startswith("default-src 'none';")
 
 
-def test_what_went_wrong_is_told_with_the_ledgers_reasons(mixed: list[PlateJob], tmp_path: Path) -> None:
+def test_problems_have_the_ledgers_reasons(mixed: list[PlateJob], tmp_path: Path) -> None:
     page = page_of(gather(mixed), tmp_path / "out")
     articles = {article.all("h3")[0].words: article.words for article in page.all("article")}
     assert list(articles)[:3] == ["P9 done", "P8 missing", "P7 unreadable"]
@@ -181,7 +181,7 @@ def test_what_went_wrong_is_told_with_the_ledgers_reasons(mixed: list[PlateJob],
     assert failed.reason
     assert failed.reason in articles["P9 done"]
     assert failed.path in articles["P9 done"]
-    assert "1 of 4 exports failed; 3 sound files were left out with them." in articles["P9 done"]
+    assert "1 of 4 exports failed; 3 valid files were left out with them." in articles["P9 done"]
     assert "no report is there" in articles["P8 missing"]
     assert "it is no run report" in articles["P7 unreadable"]
 
@@ -192,24 +192,24 @@ def changed(job: PlateJob, **changes: object) -> StoredReport:
     return StoredReport(report.report, report.to_json().encode())
 
 
-def test_alike_reasons_are_told_once_and_long_lists_say_how_many_more(tmp_path: Path) -> None:
+def test_equal_reasons_are_one_problem_and_long_lists_count_the_rest(tmp_path: Path) -> None:
     job = converted(tmp_path, "P1")
     alike = [
         LedgerEntry(path=f"s{n}/Cells.csv", outcome=Outcome.FAILED, table="cells", reason="torn") for n in range(50)
     ]
     others = [LedgerEntry(path="x", outcome=Outcome.FAILED, reason=f"reason {n}") for n in range(9)]
-    odd = [ReportWarning(what=f"warning {n}", count=3, table="nuclei", first_exports=["s1"]) for n in range(4)]
-    row = plate_row(job, changed(job, ledger=[*alike, *others], warnings=odd))
+    warnings = [ReportWarning(what=f"warning {n}", count=3, table="nuclei", first_exports=["s1"]) for n in range(4)]
+    row = plate_row(job, changed(job, ledger=[*alike, *others], warnings=warnings))
     assert row.run is not None
     (article,) = page_of(BatchTable.of([row]), tmp_path / "page").all("article")
     items = [item.words for item in article.all("li")]
     assert items[0] == "failed cells: torn, 50 files, the first in s0/Cells.csv"
     assert items[1] == "failed reason 0, in x"
     assert len(items) == 8
-    assert "And 6 more, which its report tells." in article.words
+    assert "And 6 more in its report." in article.words
 
 
-def test_of_many_plates_with_troubles_some_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
+def test_of_many_plates_with_problems_some_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
     page = page_of(gather([job_of(tmp_path, f"P{n}") for n in range(1234)]), tmp_path / "page")
     assert len(table_rows(page)) == 1234
     assert len(page.all("article")) == 200
@@ -219,7 +219,7 @@ def test_of_many_plates_with_troubles_some_are_shown_and_the_rest_counted(tmp_pa
 def test_a_batch_without_plates_and_one_without_runs_have_pages(tmp_path: Path) -> None:
     assert "Batch of 0 plates" in page_of(gather([]), tmp_path / "a").words
     page = page_of(gather([job_of(tmp_path, "P1")]), tmp_path / "b")
-    assert "None is done yet." in page.words
+    assert "No plate is done yet." in page.words
     assert not page.all("svg")
 
 
@@ -241,13 +241,13 @@ def test_a_batch_without_plates_and_one_without_runs_have_pages(tmp_path: Path) 
     ],
 )
 def test_links(uri: str, folder: str, link: str) -> None:
-    assert link_to(uri, folder) == link
+    assert relative_link(uri, folder) == link
 
 
-def test_links_of_relative_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_of_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert link_to("out/P1/r.json", "out") == "P1/r.json"
-    assert link_to(str(tmp_path / "out/P1/r.json"), "page") == "../out/P1/r.json"
+    assert relative_link("out/P1/r.json", "out") == "P1/r.json"
+    assert relative_link(str(tmp_path / "out/P1/r.json"), "page") == "../out/P1/r.json"
 
 
 @pytest.mark.parametrize("plates", [1, 7, 240, 241, 10_000])
@@ -263,15 +263,15 @@ def test_bars_stay_within_the_chart_and_many_plates_share_one(plates: int, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0, "0.0 s"), (59.94, "59.9 s"), (60, "1 min 00 s"), (3599.6, "1 h 00 min"), (4_000_000, "1,111 h 06 min")],
 )
-def test_durations(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def in_browser(page: str, profile: Path) -> tuple[str, str]:
-    """What a page has become in Chromium, and what Chromium had to say."""
+    """The DOM of a page after its script has run in Chromium, and Chromium's log."""
     command = [
         str(CHROMIUM),
         "--headless",
@@ -293,7 +293,7 @@ def in_browser(page: str, profile: Path) -> tuple[str, str]:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this machine")
 @pytest.mark.parametrize(
-    ("address", "order", "said"),
+    ("address", "order", "sort"),
     [
         ("", ["P10", "P9", "P8", "P7", HOSTILE], None),
         ("#sort=plate", [HOSTILE, "P7", "P8", "P9", "P10"], ("plate", "ascending")),
@@ -303,7 +303,7 @@ def in_browser(page: str, profile: Path) -> tuple[str, str]:
     ],
 )
 def test_the_table_sorts_in_a_browser_without_an_error(
-    address: str, order: list[str], said: tuple[str, str] | None, mixed: list[PlateJob], tmp_path: Path
+    address: str, order: list[str], sort: tuple[str, str] | None, mixed: list[PlateJob], tmp_path: Path
 ) -> None:
     publish(gather([*mixed, converted(tmp_path, HOSTILE)]), str(tmp_path / "page"), Access())
     dom, log = in_browser(f"{(tmp_path / 'page' / 'index.html').as_uri()}{address}", tmp_path / "profile")
@@ -315,7 +315,7 @@ def test_the_table_sorts_in_a_browser_without_an_error(
     sorted_by = [
         (head.attributes["data-name"], head.attributes["aria-sort"]) for head in heads if "aria-sort" in head.attributes
     ]
-    assert sorted_by == ([said] if said else [])
+    assert sorted_by == ([sort] if sort else [])
     assert len(page.all("thead")[0].all("button")) == len(heads)
     assert "hidden" not in next(e for e in page.all("div") if e.attributes.get("id") == "filters").attributes
 

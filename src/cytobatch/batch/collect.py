@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
 from cytobatch.output.parquet.writer import write_small_table
-from cytobatch.report.batch_page import write_page
+from cytobatch.report.batch_page import render_page
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.model import UnreadableReportError, parse_report
 from cytobatch.report.summary import PlateRow, PlateState, summarise
@@ -60,8 +60,9 @@ def publish(table: BatchTable, destination: str, access: Access) -> list[str]:
             arrow = table.to_arrow()
             write_small_table(parquet, arrow)
             write_csv(arrow, text)
-            write_page(table, destination, page)
-        # The page last, because it links to the others.
+            with page.open("w", encoding="utf-8", newline="") as stream:
+                stream.writelines(render_page(table, destination))
+        # The page last, for it links to the others.
         return publish_files(destination, {path.name: path for path in (parquet, text, page)}, access)
 
 

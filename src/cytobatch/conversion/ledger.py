@@ -9,7 +9,7 @@ from cytobatch.errors import InputDataError, TooManyFailedExportsError
 from cytobatch.output.row_groups import RowGroup
 from cytobatch.planning.columns import PLATE, SITE, WELL
 from cytobatch.readers.numbers import Repair
-from cytobatch.report.model import LedgerEntry, OddValues, Outcome, ReportWarning, ValueRepair
+from cytobatch.report.model import LedgerEntry, NonFiniteValues, Outcome, ReportWarning, ValueRepair
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, left_out, with_file
 
 _FAILURES_SHOWN = 50
@@ -151,10 +151,10 @@ class RunLedger:
             self._odd[found.column].update(nulls=found.nulls, nans=found.nans, infinities=found.infinities)
 
     @property
-    def odd(self) -> list[OddValues]:
+    def odd(self) -> list[NonFiniteValues]:
         """The columns of floats in the output that hold anything but finite numbers."""
         return [
-            OddValues(column=name, nulls=found["nulls"], nans=found["nans"], infinities=found["infinities"])
+            NonFiniteValues(column=name, nulls=found["nulls"], nans=found["nans"], infinities=found["infinities"])
             for name, found in self._odd.items()
         ]
 

@@ -18,7 +18,6 @@ from cytobatch import __version__
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.gallery import plate_sources
-
 from cytobatch.conversion.convert import ConvertedPlate, convert
 from cytobatch.conversion.resources import RunResources
 from cytobatch.engine.duckdb import Engine

@@ -1,6 +1,6 @@
-"""The batch as one page that needs nothing beside it: figures, bars, a sortable table, and what went wrong.
+"""The page of a batch, which needs no other file: figures, bars, a sortable table, and the problems of its plates.
 
-It says nothing but what the reports say, so that the same reports give the same page.
+All of its content is from the reports, so that the same reports give the same page.
 """
 
 import base64
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,35 +17,35 @@ from rich.filesize import decimal
 
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.charts import Chart, bar_chart
-from cytobatch.report.relative_links import link_to
+from cytobatch.report.relative_links import relative_link
 from cytobatch.report.summary import PlateRow, PlateState, RunSummary
 
 _PACKAGE, _TEMPLATES = "cytobatch.report", "templates"
-_PLATES_WITH_TROUBLES_SHOWN = 200
-_STREAMED_PIECES = 1000
+_MAX_PLATES_WITH_PROBLEMS = 200
+_BUFFERED_PIECES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A figure in the page's table: its name for links and sorting, its heading, and how it is shown."""
+    """A column of the page's table: its name for links and sorting, its heading, and the format of its values."""
 
     name: str
     heading: str
-    shown: Callable[[Any], str]
+    to_text: Callable[[Any], str]
 
     def value(self, run: RunSummary | None) -> Any:
-        """What rows are sorted by; None where the plate is not done."""
-        found = None if run is None else getattr(run, self.name)
-        return found.timestamp() if isinstance(found, datetime) else found
+        """Return the value that rows are sorted by; None if the plate is not done."""
+        value = None if run is None else getattr(run, self.name)
+        return value.timestamp() if isinstance(value, datetime) else value
 
     def text(self, run: RunSummary | None) -> str:
-        """What is to be read."""
-        return "" if run is None else self.shown(getattr(run, self.name))
+        """Return the cell's text."""
+        return "" if run is None else self.to_text(getattr(run, self.name))
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One of the figures at the top."""
+    """One of the figures at the top of the page."""
 
     name: str
     value: str
@@ -54,12 +53,12 @@ class Figure:
 
 
 def count(value: float) -> str:
-    """A count with its thousands apart."""
+    """Format a count, with commas between thousands."""
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
 def duration(seconds: float) -> str:
-    """A time as a person says it."""
+    """Format a time in the units that people use for its length."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, left = divmod(round(seconds), 60)
@@ -68,7 +67,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(time: datetime) -> str:
-    """A time of the day, to the minute; it is in UTC, as all of them are."""
+    """Format a point in time, to the minute, in its own time zone: reports have UTC."""
     return f"{time:%Y-%m-%d %H:%M}"
 
 
@@ -87,8 +86,21 @@ _COLUMNS = (
 )
 
 
-def write_page(table: BatchTable, folder: str, path: Path) -> None:
-    """Writes the page as it is to lie in `folder`, from which it links to the reports."""
+def render_page(table: BatchTable, folder: str) -> Iterator[str]:
+    """Render the page of a batch as HTML.
+
+    Parameters
+    ----------
+    table
+        The batch.
+    folder
+        The folder or prefix where the page will be, from which it links to the reports.
+
+    Yields
+    ------
+    str
+        Parts of the page in order, so that the page of ten thousand plates is never whole in memory.
+    """
     environment = Environment(
         loader=PackageLoader(_PACKAGE, _TEMPLATES),
         autoescape=True,
@@ -98,7 +110,7 @@ def write_page(table: BatchTable, folder: str, path: Path) -> None:
     )
     environment.filters |= {"thousands": count, "moment": moment}
     script = _packaged("batch_page.js")
-    troubled = _troubled(table.rows)
+    with_problems = _with_problems(table.rows)
     template = environment.get_template("batch_page.html.j2")
     page = template.stream(
         table=table,
@@ -111,12 +123,12 @@ def write_page(table: BatchTable, folder: str, path: Path) -> None:
         versions=sorted({run.cytobatch_version for run in table.runs}),
         charts=list(_charts(table)),
         columns=_COLUMNS,
-        link=lambda row: link_to(row.report, folder),
-        troubled=troubled[:_PLATES_WITH_TROUBLES_SHOWN],
-        more_troubled=max(0, len(troubled) - _PLATES_WITH_TROUBLES_SHOWN),
+        link=lambda row: relative_link(row.report, folder),
+        with_problems=with_problems[:_MAX_PLATES_WITH_PROBLEMS],
+        more_with_problems=max(0, len(with_problems) - _MAX_PLATES_WITH_PROBLEMS),
     )
-    page.enable_buffering(_STREAMED_PIECES)
-    page.dump(str(path), encoding="utf-8")
+    page.enable_buffering(_BUFFERED_PIECES)
+    yield from page
 
 
 def _packaged(name: str) -> str:
@@ -139,7 +151,7 @@ def _figures(table: BatchTable) -> Iterator[Figure]:
 
 
 def _when(table: BatchTable) -> tuple[datetime, datetime] | None:
-    """When the first run started and the last one finished."""
+    """Return when the first run started and the last one finished; None if no plate is done."""
     runs = list(table.runs)
     return (min(run.started for run in runs), max(run.finished for run in runs)) if runs else None
 
@@ -149,8 +161,8 @@ def _charts(table: BatchTable) -> Iterator[Chart]:
     yield bar_chart("Failed exports per plate", table.rows, lambda run: run.failed_exports)
 
 
-def _troubled(rows: Sequence[PlateRow]) -> list[PlateRow]:
-    """Plates of which there is more to say: those that are not as they should be first, then those with warnings."""
+def _with_problems(rows: Sequence[PlateRow]) -> list[PlateRow]:
+    """Return the plates that have problems: those that are not done or failed in part, then those with warnings."""
     worst = [row for row in rows if row.run is None or row.reason or row.run.failed_exports]
-    seen = {id(row) for row in worst}
-    return [*worst, *(row for row in rows if id(row) not in seen and row.run is not None and row.run.troubles)]
+    listed = {id(row) for row in worst}
+    return [*worst, *(row for row in rows if id(row) not in listed and row.run is not None and row.run.problems)]

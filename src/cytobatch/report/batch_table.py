@@ -1,4 +1,4 @@
-"""A batch as a table: one row for each plate, whatever became of it."""
+"""A batch as a table: one row for each plate, done or not."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from cytobatch.report.model import Outcome
 from cytobatch.report.summary import PlateRow, PlateState, RunSummary
 
 _TIME = pa.timestamp("us", tz="UTC")
-_OF_A_PLATE = ("plate", "state", "reason", "source", "destination", "report")
-_OF_A_RUN = {
+_PLATE_COLUMNS = ("plate", "state", "reason", "source", "destination", "report")
+_RUN_COLUMNS = {
     "preset": pa.string(),
     "layout": pa.string(),
     "started": _TIME,
@@ -37,8 +37,8 @@ _OF_A_RUN = {
     "ledger": pa.int64(),
     "cytobatch_version": pa.string(),
 }
-# What is said by name becomes a column for each name, with this in front.
-_FAMILIES = {"steps": "seconds_", "objects": "Count_", "ledger": "ledger_"}
+# A figure that is a mapping becomes a column for each of its names, with this prefix.
+_PREFIXES = {"steps": "seconds_", "objects": "Count_", "ledger": "ledger_"}
 _USUAL_NAMES = {"steps": ("plan", "survey", "convert", "publish"), "ledger": tuple(Outcome)}
 
 
@@ -50,41 +50,48 @@ class BatchTable:
 
     @classmethod
     def of(cls, rows: Iterable[PlateRow]) -> "BatchTable":
-        """The table of these rows."""
+        """Return the table of these rows."""
         return cls(tuple(rows))
 
     @property
     def runs(self) -> Iterator[RunSummary]:
-        """What is known of the plates that are done."""
+        """The figures of the plates that are done."""
         return (row.run for row in self.rows if row.run is not None)
 
     def in_state(self, state: PlateState) -> int:
-        """How many plates are in a state."""
+        """Return how many plates are in a state."""
         return sum(row.state == state for row in self.rows)
 
     def total(self, figure: str) -> Any:
-        """The sum of a figure of all plates that are done, by its name in RunSummary."""
+        """Return the sum of a figure over the plates that are done. `figure` is its name in RunSummary."""
         return sum(getattr(run, figure) for run in self.runs)
 
     def to_arrow(self) -> pa.Table:
-        """The table with its types; where a plate is not done, what its report would say is null."""
-        columns = [(name, pa.string(), [_text(getattr(row, name)) for row in self.rows]) for name in _OF_A_PLATE]
-        for figure, kind in _OF_A_RUN.items():
+        """Return the table as Arrow.
+
+        Returns
+        -------
+        pyarrow.Table
+            A row for each plate, in order. The first columns are text; the figures of its report are int64, float64,
+            text, and timestamps in microseconds and UTC. They are null if the plate is not done.
+        """
+        columns = [(name, pa.string(), [_text(getattr(row, name)) for row in self.rows]) for name in _PLATE_COLUMNS]
+        for figure, kind in _RUN_COLUMNS.items():
             columns += [(name, kind, values) for name, values in self._columns(figure)]
         schema = pa.schema([(name, kind) for name, kind, _ in columns])
         return pa.table([pa.array(values, kind) for _, kind, values in columns], schema=schema)
 
     def _columns(self, figure: str) -> Iterator[tuple[str, list[Any]]]:
         values = [None if row.run is None else getattr(row.run, figure) for row in self.rows]
-        if figure not in _FAMILIES:
+        if figure not in _PREFIXES:
             yield figure, values
             return
         usual = _USUAL_NAMES.get(figure, ())
-        found = {name for value in values if value is not None for name in value}
-        for name in (*usual, *sorted(found - set(usual))):
-            yield f"{_FAMILIES[figure]}{name}", [None if value is None else value.get(name) for value in values]
+        names = {name for value in values if value is not None for name in value}
+        for name in (*usual, *sorted(names - set(usual))):
+            yield f"{_PREFIXES[figure]}{name}", [None if value is None else value.get(name) for value in values]
 
 
 def _text(value: str | None) -> str | None:
-    """A value of an enum as the text that it is."""
+    """Return an enum's value as plain text."""
     return None if value is None else str(value)

@@ -1,4 +1,4 @@
-"""What became of a plate: every input, every count, every difference. Data first; it is written as JSON."""
+"""The run report as data: every input of a plate, every count, every difference. It is written as JSON."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,17 +10,17 @@ FORMAT_VERSION = 1
 
 
 class Outcome(StrEnum):
-    """What became of an input."""
+    """The outcome of an input."""
 
     CONVERTED = "converted"
     EMPTY = "empty"
-    """Sound, and without any object: a site without cells."""
+    """Valid, and without any object: a site without cells."""
     FAILED = "failed"
-    """Unsound itself, for the reason given."""
+    """Invalid itself; the entry has the reason."""
     LEFT_OUT = "left_out"
-    """Sound, but its export failed, so that no whole profile rows could be made from it."""
+    """Valid, but its export failed, so that it has no complete profile rows."""
     IGNORED = "ignored"
-    """No table of this layout."""
+    """No table of the plate's layout."""
 
 
 class _Model(BaseModel):
@@ -28,7 +28,7 @@ class _Model(BaseModel):
 
 
 class LedgerEntry(_Model):
-    """One input, or one table that should have been there: what became of it, and why if it was not converted."""
+    """The outcome of one input, or of one table that is missing, and the reason if it was not converted."""
 
     path: str
     outcome: Outcome
@@ -41,7 +41,7 @@ class LedgerEntry(_Model):
 
 
 class SchemaDifference(_Model):
-    """A column that other exports have and this one lacks; null there."""
+    """A column that other exports have and this one lacks. Its values are null for this export."""
 
     export: str
     table: str
@@ -49,9 +49,9 @@ class SchemaDifference(_Model):
 
 
 class ValueRepair(_Model):
-    """Text met in a numeric column of one table, how often, and what it became.
+    """Text in a numeric column of one table, and the value that replaced it.
 
-    `count` values in `exports` exports; `first_exports` are some of them.
+    `count` values in `exports` exports, of which `first_exports` are the first.
     """
 
     table: str
@@ -63,7 +63,7 @@ class ValueRepair(_Model):
     first_exports: list[str]
 
 
-class OddValues(_Model):
+class NonFiniteValues(_Model):
     """How many values of an output column of floats are null, NaN or infinite."""
 
     column: str
@@ -73,9 +73,9 @@ class OddValues(_Model):
 
 
 class ReportWarning(_Model):
-    """Something that a reader of the profile should know, though nothing failed.
+    """A fact that users of the profile should know, though nothing failed.
 
-    `count` objects in `exports` exports; `first_exports` are some of them.
+    `count` objects in `exports` exports, of which `first_exports` are the first.
     """
 
     what: str
@@ -86,16 +86,17 @@ class ReportWarning(_Model):
 
 
 class AnnotationFile(_Model):
-    """A platemap or LoadData file that was joined to the plate's places; `sha256` is that of its text in UTF-8."""
+    """A platemap or LoadData file that was joined to the plate; `sha256` is the checksum of its text in UTF-8."""
 
     path: str
     sha256: str
 
 
 class OutputFile(_Model):
-    """One published output: a file, or a folder that holds one store.
+    """One published output: a file, or a folder that is one store.
 
-    `files` are the paths of a folder's files below it; its `sha256` is that of a list of their names and checksums.
+    `files` are the paths of a folder's files below it. A folder's `sha256` is the checksum of a list of their names and
+    checksums.
     """
 
     path: str
@@ -107,7 +108,7 @@ class OutputFile(_Model):
 
 
 class Counts(_Model):
-    """What went in and what came out."""
+    """The counts of the inputs and the output."""
 
     exports: int
     failed_exports: int
@@ -121,14 +122,14 @@ class Counts(_Model):
 
 
 class RunLimits(_Model):
-    """What the run was allowed to take, by the job or by the container or machine."""
+    """The CPUs and memory of the run, as the job, the container or the machine limits them."""
 
     workers: int
     memory_bytes: int
 
 
 class RunReport(_Model):
-    """The whole account of one plate's conversion. Written last: where it is, the Parquet beside it is complete."""
+    """The report of one plate's conversion. It is written last: the outputs that it names are complete."""
 
     format_version: int = FORMAT_VERSION
     cytobatch_version: str
@@ -150,20 +151,20 @@ class RunReport(_Model):
     warnings: list[ReportWarning]
     schema_differences: list[SchemaDifference]
     repairs: list[ValueRepair]
-    odd_values: list[OddValues]
+    odd_values: list[NonFiniteValues]
     annotations: list[AnnotationFile] = []
     ledger: list[LedgerEntry]
 
     def to_json(self) -> str:
-        """The report as JSON text, for people and programs."""
+        """Return the report as JSON text, indented for people."""
         return self.model_dump_json(indent=2)
 
 
 class _Outputs(BaseModel):
-    """What any version of a report says of its files."""
+    """The part of a report that names its outputs, in any version of the format."""
 
     class File(BaseModel):
-        """One of them."""
+        """One output."""
 
         path: str
         files: list[str] = []
@@ -172,38 +173,49 @@ class _Outputs(BaseModel):
 
 
 class UnreadableReportError(Exception):
-    """A text is no report, or none that this version of cytobatch reads; the message says why."""
+    """A text is no report, or one that this version of cytobatch cannot read. The message has the reason."""
 
 
 def parse_report(text: str | bytes) -> RunReport:
-    """A report. Raises UnreadableReportError for what is none, or of a later version of the format."""
+    """Parse a report.
+
+    Parameters
+    ----------
+    text
+        JSON, in UTF-8 if bytes.
+
+    Raises
+    ------
+    UnreadableReportError
+        If the text is no report, or one of a later version of the format.
+    """
     try:
-        said = _Version.model_validate_json(text).format_version
-        if said > FORMAT_VERSION:
+        version = _FormatVersion.model_validate_json(text).format_version
+        if version > FORMAT_VERSION:
             raise UnreadableReportError(
-                f"its format version is {said}, and this cytobatch reads {FORMAT_VERSION}: a later one is needed"
+                f"its format version is {version}, and this cytobatch reads {FORMAT_VERSION}: a later one is needed"
             )
-        # Keys may be added to a format version.
+        # Unknown keys are ignored, because a later cytobatch may add keys to the same version of the format.
         return RunReport.model_validate_json(text, extra="ignore")
     except ValidationError as error:
-        raise UnreadableReportError(_first_fault(error)) from error
+        raise UnreadableReportError(_first_defect(error)) from error
 
 
-class _Version(BaseModel):
-    """What every version of a report has."""
+class _FormatVersion(BaseModel):
+    """The part of a report that every version of the format has."""
 
     format_version: int
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_defect(error: ValidationError) -> str:
     first, *more = error.errors(include_url=False, include_input=False)
     where = ".".join(map(str, first["loc"]))
-    noted = f" (and {len(more)} more)" if more else ""
-    return f"it is no run report: {where + ': ' if where else ''}{first['msg']}{noted}"
+    others = f" (and {len(more)} more)" if more else ""
+    return f"it is no run report: {where + ': ' if where else ''}{first['msg']}{others}"
 
 
 def output_paths(text: str | bytes) -> list[str]:
-    """The paths of the files that a report names, whatever its version; none if it is no report."""
+    """Return the paths of the files that a report of any version names; an empty list if the text is no report."""
     try:
         outputs = _Outputs.model_validate_json(text).outputs
     except ValidationError:

@@ -1,4 +1,4 @@
-"""How a page refers to a file: relatively where it can, so that the two may be moved or served together."""
+"""Links from a page to a file: relative if possible, so that both may be moved or served together."""
 
 import posixpath
 from pathlib import Path
@@ -7,31 +7,39 @@ from urllib.parse import quote
 from cytobatch.config.uris import is_remote
 
 
-def link_to(uri: str, folder: str) -> str:
-    """A link to a file from a page in a folder, each a local path or an object's URI.
+def relative_link(uri: str, folder: str) -> str:
+    """Return a link to a file from a page in a folder.
 
-    Relative where both are in one bucket or on the local disk, else the file's URI.
+    Parameters
+    ----------
+    uri, folder
+        Local paths, or URIs of objects.
+
+    Returns
+    -------
+    str
+        A relative link, percent-encoded, if both are in one bucket or on the local disk; else the file's URI.
     """
     if not is_remote(uri):
         path = Path(uri).expanduser().absolute()
         if is_remote(folder):
             return path.as_uri()
         return quote(posixpath.relpath(path, Path(folder).expanduser().absolute()))
-    store, key = _split(uri)
+    bucket, key = _split(uri)
     if is_remote(folder):
-        other_store, prefix = _split(folder)
-        if store == other_store and _is_plain(key) and _is_plain(prefix):
+        page_bucket, prefix = _split(folder)
+        if bucket == page_bucket and _is_plain(key) and _is_plain(prefix):
             return quote(posixpath.relpath(f"/{key}", f"/{prefix}"))
-    return f"{quote(store, safe='/:')}/{quote(key)}"
+    return f"{quote(bucket, safe='/:')}/{quote(key)}"
 
 
 def _split(uri: str) -> tuple[str, str]:
-    """The bucket's URI, and the key below it without a slash at its end."""
+    """Return the bucket's URI, and the key without a slash at its end."""
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     return f"{scheme}://{bucket}", key.rstrip("/")
 
 
 def _is_plain(key: str) -> bool:
-    """Whether a browser leaves a key as it is: it would resolve `..` and `.`, which a bucket takes for names."""
+    """Return whether a browser keeps a key unchanged. It resolves `..` and `.`, which are names in a bucket."""
     return not key or not {"", ".", ".."} & set(key.split("/"))

@@ -1,7 +1,7 @@
-"""What is kept of each plate's report: its figures, and the first of what went wrong.
+"""The summary of a plate's report: its figures, and its first problems.
 
-A report names every file of its plate, and a batch may have ten thousand plates: each is let go of once it is summed
-up.
+A report names every file of its plate, and a batch may have ten thousand plates, so that only summaries are kept in
+memory.
 """
 
 from collections import Counter
@@ -13,32 +13,32 @@ from enum import StrEnum
 from cytobatch.planning.columns import table_label
 from cytobatch.report.model import Outcome, RunReport
 
-_TROUBLES_KEPT = 8
+_MAX_PROBLEMS = 8
 
 
 class PlateState(StrEnum):
-    """What is known of a plate of the batch."""
+    """Whether a plate of the batch has a report."""
 
     DONE = "done"
-    """Its report is there."""
+    """Its report was read."""
     MISSING = "missing"
-    """No report is there: it has not been converted, or failed."""
+    """It has no report: it was not converted yet, or its conversion failed."""
     UNREADABLE = "unreadable"
-    """Something is there that cannot be read as a report, for the reason given."""
+    """The file in place of its report cannot be read as a report; the row has the reason."""
 
 
-class TroubleKind(StrEnum):
-    """How bad something is."""
+class ProblemKind(StrEnum):
+    """The severity of a problem."""
 
     FAILED = "failed"
     WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that befell `count` files (failed) or objects (warning) of a table; `where` names the first."""
+class Problem:
+    """A problem of `count` files (failed) or objects (warning) of a table; `where` names the first one."""
 
-    kind: TroubleKind
+    kind: ProblemKind
     what: str
     table: str | None
     count: int | None
@@ -47,10 +47,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """The figures of one report, under the names that they have as columns.
+    """The figures of one report, with the names that they have as columns.
 
-    `steps`, `objects` and `ledger` are several columns each. `troubles` are some of what went wrong, and
-    `more_troubles` says how many more there are.
+    `steps` (in seconds), `objects` and `ledger` are several columns each. `problems` are the first ones, and
+    `more_problems` is how many others there are.
     """
 
     preset: str
@@ -77,13 +77,13 @@ class RunSummary:
     odd_value_columns: int
     ledger: Mapping[str, int]
     cytobatch_version: str
-    troubles: tuple[Trouble, ...]
-    more_troubles: int
+    problems: tuple[Problem, ...]
+    more_problems: int
 
 
 @dataclass(frozen=True, slots=True)
 class PlateRow:
-    """One plate of the batch; `run` is there where its state is done."""
+    """One plate of the batch. `run` is set if its state is done, `reason` if its report has a defect."""
 
     plate: str
     state: PlateState
@@ -95,12 +95,12 @@ class PlateRow:
 
 
 def summarise(report: RunReport) -> RunSummary:
-    """The figures of a report."""
+    """Return the summary of a report."""
     counts = report.counts
     objects: Counter[str] = Counter()
     for name, count in counts.objects.items():
         objects[table_label(name)] += count
-    troubles = [*_failures(report), *_warnings(report)]
+    problems = [*_failures(report), *_warnings(report)]
     outcomes = Counter(entry.outcome for entry in report.ledger)
     return RunSummary(
         preset=report.preset,
@@ -127,21 +127,21 @@ def summarise(report: RunReport) -> RunSummary:
         odd_value_columns=len(report.odd_values),
         ledger={outcome.value: outcomes[outcome] for outcome in Outcome},
         cytobatch_version=report.cytobatch_version,
-        troubles=tuple(troubles[:_TROUBLES_KEPT]),
-        more_troubles=max(0, len(troubles) - _TROUBLES_KEPT),
+        problems=tuple(problems[:_MAX_PROBLEMS]),
+        more_problems=max(0, len(problems) - _MAX_PROBLEMS),
     )
 
 
-def _failures(report: RunReport) -> Iterator[Trouble]:
-    """What failed, one for each table and reason, in the ledger's order."""
+def _failures(report: RunReport) -> Iterator[Problem]:
+    """Yield a problem for each table and reason of failed entries, in the ledger's order."""
     failed = [entry for entry in report.ledger if entry.outcome is Outcome.FAILED]
     counts = Counter((entry.table, entry.reason) for entry in failed)
     first = {(entry.table, entry.reason): entry.path for entry in reversed(failed)}
     for (table, reason), count in counts.items():
-        yield Trouble(TroubleKind.FAILED, reason or "no reason given", table, count, first[table, reason])
+        yield Problem(ProblemKind.FAILED, reason or "no reason given", table, count, first[table, reason])
 
 
-def _warnings(report: RunReport) -> Iterator[Trouble]:
+def _warnings(report: RunReport) -> Iterator[Problem]:
     for warning in report.warnings:
         where = warning.first_exports[0] if warning.first_exports else ""
-        yield Trouble(TroubleKind.WARNING, warning.what, warning.table, warning.count, where)
+        yield Problem(ProblemKind.WARNING, warning.what, warning.table, warning.count, where)

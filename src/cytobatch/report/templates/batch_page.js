@@ -1,5 +1,5 @@
 "use strict";
-// Sorts and filters the table of plates. How it is sorted stands in the address, as in #sort=-rows, so that a link can say it.
+// Sorts and filters the table of plates. The address has the order, as in #sort=-rows, so that a link can contain it.
 (() => {
   const table = document.getElementById("plates");
   const heads = [...table.tHead.rows[0].cells];
@@ -14,22 +14,22 @@
 
   const compare = (a, b) => (typeof a === "number" ? a - b : collator.compare(a, b));
 
-  // Rows without a value stay last, whichever way round.
+  // Rows without a value stay last in both directions.
   const sorted = (column, direction) => {
-    const keyed = rows.map((row, place) => ({ row, place, key: key(row, column) }));
+    const keyed = rows.map((row, position) => ({ row, position, key: key(row, column) }));
     keyed.sort((a, b) => {
-      if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.place - b.place;
-      return direction * compare(a.key, b.key) || a.place - b.place;
+      if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.position - b.position;
+      return direction * compare(a.key, b.key) || a.position - b.position;
     });
     return keyed.map(({ row }) => row);
   };
 
-  const sortAsAddressed = () => {
-    const said = /^#sort=(-?)(\w+)$/.exec(location.hash);
-    const column = said ? heads.findIndex((head) => head.dataset.name === said[2]) : -1;
+  const sortByAddress = () => {
+    const match = /^#sort=(-?)(\w+)$/.exec(location.hash);
+    const column = match ? heads.findIndex((head) => head.dataset.name === match[2]) : -1;
     heads.forEach((head) => head.removeAttribute("aria-sort"));
-    if (column >= 0) heads[column].setAttribute("aria-sort", said[1] ? "descending" : "ascending");
-    table.tBodies[0].append(...(column < 0 ? rows : sorted(column, said[1] ? -1 : 1)));
+    if (column >= 0) heads[column].setAttribute("aria-sort", match[1] ? "descending" : "ascending");
+    table.tBodies[0].append(...(column < 0 ? rows : sorted(column, match[1] ? -1 : 1)));
   };
 
   for (const head of heads) {
@@ -63,6 +63,6 @@
   state.addEventListener("change", filter);
   document.getElementById("filters").hidden = false;
 
-  addEventListener("hashchange", sortAsAddressed);
-  sortAsAddressed();
+  addEventListener("hashchange", sortByAddress);
+  sortByAddress();
 })();
