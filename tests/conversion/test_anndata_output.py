@@ -16,7 +16,7 @@ from tests.support.plates import convert, convert_to_folder, write_npz_plate, wr
 
 
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])
-def test_anndata_holds_what_the_parquet_does(kind: str, tmp_path: Path) -> None:
+def test_anndata_has_the_values_of_the_parquet(kind: str, tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 2, 3)
     found, report = convert_to_folder(source, tmp_path / "out", anndata=(kind,), well_profiles="median", chunk_size=4)
     read = anndata.read_h5ad if kind == "h5ad" else anndata.read_zarr
@@ -35,7 +35,7 @@ def test_anndata_holds_what_the_parquet_does(kind: str, tmp_path: Path) -> None:
     assert bool(store.files) == (kind == "zarr")
 
 
-def test_a_store_of_an_earlier_run_goes_with_all_its_files(tmp_path: Path) -> None:
+def test_a_store_of_an_earlier_run_is_removed_with_all_its_files(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 2, 3)
     convert(source, tmp_path / "out" / "plate.parquet", anndata=("zarr", "h5ad"))
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -45,7 +45,7 @@ def test_a_store_of_an_earlier_run_goes_with_all_its_files(tmp_path: Path) -> No
     assert names == {"plate.parquet", "plate.run-report.json"}
 
 
-def test_embeddings_are_x_and_what_is_known_of_them_obs(tmp_path: Path) -> None:
+def test_embeddings_are_x_and_their_metadata_obs(tmp_path: Path) -> None:
     found, _ = convert_to_folder(write_npz_plate(tmp_path / "in"), tmp_path / "out", anndata=("h5ad",))
     data = anndata.read_h5ad(tmp_path / "out" / "single_cells.h5ad")
     assert list(data.var_names) == ["net_1", "net_2", "net_3", "net_4"]
@@ -53,7 +53,7 @@ def test_embeddings_are_x_and_what_is_known_of_them_obs(tmp_path: Path) -> None:
     assert data.n_obs == found["single_cells.parquet"].num_rows
 
 
-def test_stores_reach_a_bucket_whole(tmp_path: Path, s3: object, bucket: str) -> None:
+def test_stores_are_published_complete_in_a_bucket(tmp_path: Path, s3: object, bucket: str) -> None:
     source = write_sites(tmp_path / "in", 2, 3)
     _, report = convert_to_folder(source, tmp_path / "local", anndata=("zarr",))
     run_plate(PlateJob(source=str(source), destination=f"s3://{bucket}/out", anndata=("zarr",)))
@@ -68,7 +68,7 @@ def test_stores_reach_a_bucket_whole(tmp_path: Path, s3: object, bucket: str) ->
     assert pq.read_table(tmp_path / "local" / "single_cells.parquet").num_rows == 6
 
 
-def test_without_the_library_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "anndata", None)
     with pytest.raises(ConfigurationError, match="support for AnnData is not installed"):
         convert(write_sites(tmp_path / "in", 1), tmp_path / "out", anndata=("h5ad",))

@@ -1,4 +1,4 @@
-"""What in columns of floats is no finite number."""
+"""Counts of values in columns of floats that are no finite numbers."""
 
 import math
 
@@ -13,7 +13,7 @@ VALUES = st.lists(st.one_of(st.none(), st.floats()), max_size=8)
 
 
 @given(st.lists(VALUES, min_size=1, max_size=6))
-def test_each_column_is_counted_over_all_pieces(first: list[list[float | None]]) -> None:
+def test_each_column_is_counted_over_all_chunks(first: list[list[float | None]]) -> None:
     rows = max(map(len, first))
     columns = [[*column, *[0.5] * (rows - len(column))] for column in first]
     whole = pa.table({str(n): pa.array(column, pa.float64()) for n, column in enumerate(columns)})
@@ -27,7 +27,7 @@ def test_each_column_is_counted_over_all_pieces(first: list[list[float | None]])
     assert non_finite(table) == expected
 
 
-def test_columns_of_several_widths_beside_others_are_counted() -> None:
+def test_float32_and_float64_are_counted_among_other_columns() -> None:
     table = pa.table(
         {
             "n": pa.array([1, None], pa.int64()),
@@ -45,12 +45,12 @@ def test_a_sum_beyond_all_numbers_is_no_infinity() -> None:
     assert not all_finite(pa.chunked_array([column]))
 
 
-def test_a_table_without_floats_or_rows_has_none() -> None:
+def test_a_table_without_floats_or_rows_has_no_counts() -> None:
     assert non_finite(pa.table({"n": [1]})) == []
     assert non_finite(pa.schema([("d", pa.float64())]).empty_table()) == []
 
 
 @pytest.mark.parametrize("count", [511, 512, 513])
-def test_any_number_of_columns_is_looked_at(count: int) -> None:
+def test_any_number_of_columns_is_counted(count: int) -> None:
     table = pa.table({str(n): [math.inf if n == count - 1 else 0.0] for n in range(count)})
     assert non_finite(table) == [NonFinite(str(count - 1), 0, 0, 1)]

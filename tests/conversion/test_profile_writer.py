@@ -1,4 +1,4 @@
-"""What waits in memory while a file is written."""
+"""Row groups of a file: their memory, size and order."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,20 +21,20 @@ ROWS = 2**20
 
 
 def written(folder: Path, tables: Iterator[pa.Table], rows: int) -> tuple[pq.ParquetFile, int]:
-    """A file of the tables in row groups of so many rows, and how many rows were counted."""
+    """A file of the tables in row groups of `rows` rows, and the ledger's count of rows."""
     job = PlateJob(
         source=str(write_sites(folder / "in", 1)), destination=str(folder / "out"), chunk_size=rows, workers=1
     )
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
-        with open_resources(plan, source, folders) as means:
-            account = RunLedger(survey_plate(plan, means))
-            writer = ProfileWriter(plan, means, account, {}, sinks_for(job))
+        with open_resources(plan, source, folders) as resources:
+            ledger = RunLedger(survey_plate(plan, resources))
+            writer = ProfileWriter(plan, resources, ledger, {}, sinks_for(job))
             writer.write("a", SCHEMA, tables)
-            return pq.ParquetFile(writer.files["a.parquet"].path.rename(folder / "a.parquet")), account.rows
+            return pq.ParquetFile(writer.files["a.parquet"].path.rename(folder / "a.parquet")), ledger.rows
 
 
-def test_a_row_group_is_let_go_of_before_the_next_is_asked_for(tmp_path: Path) -> None:
+def test_a_row_group_is_freed_before_the_next_is_produced(tmp_path: Path) -> None:
     held = []
 
     def tables() -> Iterator[pa.Table]:
@@ -49,7 +49,7 @@ def test_a_row_group_is_let_go_of_before_the_next_is_asked_for(tmp_path: Path) -
 
 
 @given(st.lists(st.integers(0, 9), max_size=8), st.integers(1, 7))
-def test_rows_keep_their_order_in_groups_of_the_size_asked_for(
+def test_rows_keep_their_order_in_groups_of_the_given_size(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], size: int
 ) -> None:
     values = [float(n) for n in range(sum(counts))]

@@ -83,7 +83,7 @@ def test_features_are_the_measurements_under_either_naming(tmp_path: Path, kind:
     assert (cells == set(features)) == (names == "pycytominer")
 
 
-def test_objects_and_sites_of_wells_are_counted_and_empty_wells_told(tmp_path: Path) -> None:
+def test_objects_and_sites_of_wells_are_counted_and_empty_wells_have_a_warning(tmp_path: Path) -> None:
     sites_of_wells(tmp_path / "in", "A1", "A1", "B2")
     write_site(tmp_path / "in" / "s8", site_tables(0, well="B2"))
     write_site(tmp_path / "in" / "s9", site_tables(0, well="C3"))
@@ -138,7 +138,7 @@ def test_a_users_join_and_files_of_whole_rows_have_profiles_too(tmp_path: Path) 
     assert profiles["net_1"].to_pylist() == [0.25, 0.25]
 
 
-def test_wells_that_nothing_tells_cannot_be_profiled(tmp_path: Path) -> None:
+def test_unknown_wells_cannot_be_profiled(tmp_path: Path) -> None:
     tables = site_tables(2)
     tables["Image"] = tables["Image"].drop_columns(["Metadata_Well"])
     source = write_site(tmp_path / "in", tables)

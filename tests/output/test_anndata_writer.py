@@ -94,7 +94,7 @@ def text(*values: str | None) -> pd.Categorical:
 
 @both
 @pytest.mark.parametrize("sizes", [(), (1,), (0, 2, 0), (4, 1), (1, 1, 1, 1)])
-def test_what_is_read_back_is_what_was_written(tmp_path: Path, kind: AnnDataFormat, sizes: Sequence[int]) -> None:
+def test_reading_gives_the_written_values(tmp_path: Path, kind: AnnDataFormat, sizes: Sequence[int]) -> None:
     read = loaded(saved(tmp_path, kind, MIXED, FEATURES, sizes))
     assert read.X.dtype == np.float64
     np.testing.assert_array_equal(read.X, matrix(MIXED, FEATURES))
@@ -126,7 +126,7 @@ def test_what_is_read_back_is_what_was_written(tmp_path: Path, kind: AnnDataForm
 @both
 @given(data=st.data(), sizes=st.lists(st.integers(0, 40), max_size=6))
 @settings(max_examples=25, deadline=None)
-def test_pieces_of_any_size(
+def test_row_groups_of_any_size(
     tmp_path_factory: pytest.TempPathFactory, kind: AnnDataFormat, data: st.DataObject, sizes: list[int]
 ) -> None:
     rows = sum(sizes)
@@ -148,7 +148,7 @@ def test_without_rows(tmp_path: Path, kind: AnnDataFormat, features: Sequence[st
 
 
 @both
-def test_without_features_or_without_others(tmp_path: Path, kind: AnnDataFormat) -> None:
+def test_without_features_or_without_other_columns(tmp_path: Path, kind: AnnDataFormat) -> None:
     assert loaded(saved(tmp_path, kind, MIXED, (), [2])).shape == (5, 0)
     only = loaded(saved(tmp_path, kind, MIXED.select(FEATURES), FEATURES, [2]))
     assert (only.shape, list(only.obs_names)) == ((5, 2), ["0", "1", "2", "3", "4"])
@@ -172,7 +172,7 @@ def test_a_matrix_of_many_chunks(tmp_path: Path, kind: AnnDataFormat) -> None:
     np.testing.assert_array_equal(loaded(path).X, values)
 
 
-def test_how_x_lies_on_disk(tmp_path: Path) -> None:
+def test_chunks_and_format_of_x_on_disk(tmp_path: Path) -> None:
     table = pa.table({f"f{n}": np.zeros(800) for n in range(3000)})
     with h5py.File(saved(tmp_path, AnnDataFormat.H5AD, table, table.column_names)) as file:
         assert (file["X"].chunks, file["X"].compression) == ((174, 3000), "gzip")
@@ -269,21 +269,23 @@ def test_an_error_leaves_nothing(tmp_path: Path, kind: AnnDataFormat, error: typ
 
 
 @both
-@pytest.mark.parametrize("said", [0, 4, 6])
-def test_other_rows_than_said_are_an_error_and_leave_nothing(tmp_path: Path, kind: AnnDataFormat, said: int) -> None:
-    with pytest.raises(InternalError, match=f"5 and not {said}"):
-        write([MIXED], MIXED.schema, FEATURES, said, tmp_path / f"a.{kind}", kind)
+@pytest.mark.parametrize("expected", [0, 4, 6])
+def test_another_number_of_rows_is_an_error_and_leaves_nothing(
+    tmp_path: Path, kind: AnnDataFormat, expected: int
+) -> None:
+    with pytest.raises(InternalError, match=f"5 and not {expected}"):
+        write([MIXED], MIXED.schema, FEATURES, expected, tmp_path / f"a.{kind}", kind)
     assert not list(tmp_path.iterdir())
 
 
 @both
-def test_what_was_there_is_replaced(tmp_path: Path, kind: AnnDataFormat) -> None:
+def test_an_earlier_output_is_replaced(tmp_path: Path, kind: AnnDataFormat) -> None:
     saved(tmp_path, kind, MIXED, ["double", "single"])
     assert list(loaded(saved(tmp_path, kind, MIXED, FEATURES)).var_names) == list(FEATURES)
 
 
 @both
-def test_one_piece_at_a_time_is_in_memory(tmp_path: Path, kind: AnnDataFormat) -> None:
+def test_one_row_group_at_a_time_is_in_memory(tmp_path: Path, kind: AnnDataFormat) -> None:
     alive: list[weakref.ref[pa.Table]] = []
     before = pa.total_allocated_bytes()
     peak = 0

@@ -31,14 +31,14 @@ VALUES = st.one_of(
 
 
 def file_of(table: pa.Table) -> tuple[memoryview, int]:
-    """A file of one row group, and how large it is uncompressed."""
-    sink, told = pa.BufferOutputStream(), list[pq.FileMetaData]()
-    with pq.ParquetWriter(sink, table.schema, store_schema=False, metadata_collector=told) as writer:
+    """A file of one row group, and its uncompressed bytes."""
+    stream, metadata = pa.BufferOutputStream(), list[pq.FileMetaData]()
+    with pq.ParquetWriter(stream, table.schema, store_schema=False, metadata_collector=metadata) as writer:
         writer.write_table(table)
-    return memoryview(sink.getvalue()), told[0].row_group(0).total_byte_size
+    return memoryview(stream.getvalue()), metadata[0].row_group(0).total_byte_size
 
 
-def ends_of(schema: pa.Schema, *, store_schema: bool = False) -> FooterTemplate:
+def template_of(schema: pa.Schema, *, store_schema: bool = False) -> FooterTemplate:
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, store_schema=store_schema).close()
     return FooterTemplate.from_empty_file(sink.getvalue().to_pybytes())
@@ -47,10 +47,10 @@ def ends_of(schema: pa.Schema, *, store_schema: bool = False) -> FooterTemplate:
 def chunks_of(table: pa.Table) -> ColumnChunks:
     file, uncompressed = file_of(table)
     names = [(name.encode(),) for name in table.column_names]
-    return ColumnChunks.from_file(file, ends_of(table.schema), names, table.num_rows, uncompressed)
+    return ColumnChunks.from_file(file, template_of(table.schema), names, table.num_rows, uncompressed)
 
 
-def together(groups: Sequence[pa.Table], blocks: Sequence[Sequence[str]]) -> bytes:
+def spliced(groups: Sequence[pa.Table], blocks: Sequence[Sequence[str]]) -> bytes:
     """A file of these row groups, each block of columns from a writer of its own."""
     content, groups_encoded, schema = bytearray(MAGIC), [], groups[0].schema
     for group in groups:
@@ -63,7 +63,7 @@ def together(groups: Sequence[pa.Table], blocks: Sequence[Sequence[str]]) -> byt
         extent = RowGroupExtent(group.num_rows, begin, len(content) - begin, uncompressed)
         groups_encoded.append(encode_row_group(len(schema), moved, extent))
     rows = sum(group.num_rows for group in groups)
-    return bytes(content) + ends_of(schema, store_schema=True).encode(rows, groups_encoded)
+    return bytes(content) + template_of(schema, store_schema=True).encode(rows, groups_encoded)
 
 
 def table_of(columns: dict[str, pa.Array]) -> pa.Table:
@@ -75,43 +75,43 @@ def table_of(columns: dict[str, pa.Array]) -> pa.Table:
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=20), st.integers(1, 3))
 def test_columns_of_several_writers_read_as_what_was_written(columns: dict[str, pa.Array], groups: int) -> None:
     table = table_of(columns)
-    content = together([table] * groups, [[name] for name in table.column_names])
+    content = spliced([table] * groups, [[name] for name in table.column_names])
     read = pq.read_table(pa.BufferReader(content))
     assert read.equals(pa.concat_tables([table] * groups))
     assert read.schema == table.schema
 
 
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4))
-def test_one_writers_columns_come_out_as_it_wrote_them(columns: dict[str, pa.Array]) -> None:
+def test_columns_of_one_writer_give_the_bytes_of_its_own_file(columns: dict[str, pa.Array]) -> None:
     table = table_of(columns)
     plain = pa.BufferOutputStream()
     pq.write_table(table, plain)
-    assert together([table], [table.column_names]) == plain.getvalue().to_pybytes()
+    assert spliced([table], [table.column_names]) == plain.getvalue().to_pybytes()
 
 
-def test_statistics_and_places_are_those_of_the_whole_file() -> None:
+def test_statistics_and_offsets_are_those_of_the_whole_file() -> None:
     table = pa.table({"a": [3, 1], "b": ["x", None], "c": [0.5, 1.5]})
     plain = pa.BufferOutputStream()
     pq.write_table(table, plain)
     expected = pq.ParquetFile(pa.BufferReader(plain.getvalue())).metadata.to_dict()
-    found = pq.ParquetFile(pa.BufferReader(together([table], ["a", "b", "c"]))).metadata.to_dict()
+    found = pq.ParquetFile(pa.BufferReader(spliced([table], ["a", "b", "c"]))).metadata.to_dict()
     assert found == expected
 
 
-def test_a_column_that_is_not_there_is_a_fault() -> None:
+def test_a_missing_column_raises() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        ColumnChunks.from_file(file, ends_of(table.schema), [(b"b",)], 1, uncompressed)
+        ColumnChunks.from_file(file, template_of(table.schema), [(b"b",)], 1, uncompressed)
 
 
-def test_another_number_of_rows_is_a_fault() -> None:
+def test_another_number_of_rows_raises() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        ColumnChunks.from_file(file, ends_of(table.schema), [(b"a",)], 2, uncompressed)
+        ColumnChunks.from_file(file, template_of(table.schema), [(b"a",)], 2, uncompressed)
 
 
-def test_a_file_with_rows_has_no_ends() -> None:
+def test_a_file_with_rows_has_no_template() -> None:
     with pytest.raises(UnknownFooterError):
         FooterTemplate.from_empty_file(bytes(file_of(pa.table({"a": [1]}))[0]))

@@ -23,7 +23,7 @@ def rows(count: int, start: int = 0) -> pa.Table:
 
 
 @given(st.lists(st.integers(0, 9), max_size=6), st.integers(1, 7))
-def test_row_groups_have_the_size_asked_for_whatever_comes(
+def test_row_groups_have_the_given_size_for_batches_of_any_size(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], size: int
 ) -> None:
     path = tmp_path_factory.mktemp("p") / "a.parquet"
@@ -59,7 +59,7 @@ def test_encodings_and_statistics(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_the_bytes_are_those_of_one_writer_whatever_the_workers(tmp_path: Path, workers: int) -> None:
+def test_the_bytes_are_those_of_one_writer_for_any_number_of_workers(tmp_path: Path, workers: int) -> None:
     table = pa.table(
         {f"c{n}": [n / 7, None, n / 3] * 50 for n in range(70)} | {"k": range(150), "s": ["a", "b", None] * 50}
     )
@@ -98,7 +98,7 @@ NESTED_ROWS = [
 ]
 
 
-def test_what_a_users_sql_may_put_together_is_written_too(tmp_path: Path) -> None:
+def test_nested_types_of_a_users_sql_are_written(tmp_path: Path) -> None:
     schema = pa.schema(list(NESTED.items()))
     table = pa.Table.from_pylist(NESTED_ROWS, schema)
     with ParquetFileWriter(tmp_path / "a.parquet", Encoder(schema, WORKERS), {}) as file:
@@ -109,27 +109,27 @@ def test_what_a_users_sql_may_put_together_is_written_too(tmp_path: Path) -> Non
     assert pq.read_table(file.path).equals(pq.read_table(pa.BufferReader(plain.getvalue())))
 
 
-class Asked:
-    """Rows that keep which columns they were asked for."""
+class RecordingRows:
+    """Rows that record which columns were selected."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
         self.schema = table.schema
         self.num_rows = table.num_rows
-        self.asked: list[list[int]] = []
+        self.selections: list[list[int]] = []
 
     def select(self, numbers: Sequence[int]) -> pa.Table:
-        self.asked.append(list(numbers))
-        return self._table.select(self.asked[-1])
+        self.selections.append(list(numbers))
+        return self._table.select(self.selections[-1])
 
 
-def test_a_row_group_is_put_together_some_columns_at_a_time_and_each_once(tmp_path: Path) -> None:
+def test_a_row_group_is_assembled_some_columns_at_a_time_and_each_column_once(tmp_path: Path) -> None:
     table = pa.table({f"c{n}": [n / 7, None] for n in range(1000)})
-    group = Asked(table)
+    group = RecordingRows(table)
     with Executor(2) as workers, ParquetFileWriter(tmp_path / "a.parquet", Encoder(table.schema, workers), {}) as file:
         file.write(group)
-    assert sorted(number for some in group.asked for number in some) == list(range(1000))
-    assert max(map(len, group.asked)) <= 1000 // 20
+    assert sorted(number for some in group.selections for number in some) == list(range(1000))
+    assert max(map(len, group.selections)) <= 1000 // 20
     assert pq.read_table(file.path).equals(table)
 
 

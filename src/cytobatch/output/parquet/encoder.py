@@ -67,7 +67,10 @@ def _column_paths(name: str, kind: pa.DataType) -> Iterator[ColumnPath]:
 
 
 class _ColumnBlock:
-    """Neighbouring columns of a schema, which one writer encodes. The first thread that encodes it derives the rest."""
+    """Neighbouring columns of a schema, which one writer encodes.
+
+    The first thread that encodes them derives their schema, options, paths and template.
+    """
 
     def __init__(self, schema: pa.Schema, columns: range) -> None:
         self._whole = schema

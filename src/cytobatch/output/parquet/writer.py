@@ -201,7 +201,7 @@ class ParquetFileWriter:
 
 def write_small_table(path: Path, table: pa.Table) -> WrittenFile:
     """Write a table that is in memory by one thread, in row groups of a million rows."""
-    writer = PlainParquet(path, table.schema)
+    writer = PlainParquet(path, table.schema.with_metadata({}))
     try:
         for group in regroup([table], MAX_GROUP_ROWS):
             writer.write(group)
