@@ -116,6 +116,19 @@ def test_files_for_each_export_make_one_table_of_wells(tmp_path: Path) -> None:
     assert many["profiles.parquet"].equals(one["profiles.parquet"])
 
 
+@pytest.mark.parametrize("aggregation", ["mean", "median"])
+def test_runs_of_one_input_give_the_same_bytes(aggregation: str, tmp_path: Path) -> None:
+    """Sums of floats depend on their order, and so on threads that add up parts of a well's rows."""
+    write_plate(SyntheticPlate(wells=3, sites=9, cells=20, features=60), tmp_path / "in")
+    digests = set()
+    for number in range(4):
+        _, report = convert_to_folder(
+            tmp_path / "in", tmp_path / str(number), well_profiles=aggregation, concat=False, workers=2
+        )
+        digests.add(next(out.sha256 for out in report.outputs if Path(out.path).name == "profiles.parquet"))
+    assert len(digests) == 1
+
+
 def test_a_single_file_has_its_profiles_beside_it(tmp_path: Path) -> None:
     source = sites_of_wells(tmp_path / "in", "A1", "B2")
     _, report = convert(source, tmp_path / "plate.parquet", well_profiles="median")
