@@ -13,7 +13,8 @@ import pytest
 from cytobatch.config.options import PlateJob
 from cytobatch.engine.resources import machine_limits
 from cytobatch.errors import CytobatchError, StorageError, TooManyFailedExportsError
-from cytobatch.pipeline.plate import folders_for, open_resources, plan_plate, run_plate
+from cytobatch.pipeline.folders import folders_for
+from cytobatch.pipeline.plate import open_resources, plan_plate, run_plate
 from cytobatch.report.model import RunReport
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
 

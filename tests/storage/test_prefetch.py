@@ -14,7 +14,8 @@ import pytest
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import StorageError
-from cytobatch.pipeline.plate import convert_plate, folders_for, open_resources, plan_plate, run_plate, survey_plate
+from cytobatch.pipeline.folders import folders_for
+from cytobatch.pipeline.plate import convert_plate, open_resources, plan_plate, run_plate, survey_plate
 from cytobatch.readers.inputs import BEGINNING
 from cytobatch.storage.source import Source
 from proxy import gets as gets_among

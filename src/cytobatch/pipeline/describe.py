@@ -7,7 +7,8 @@ from cytobatch.config.options import PARQUET, PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.formats.base import ConversionPlan
-from cytobatch.pipeline.plate import folders_for, open_resources, plan_plate, survey_plate
+from cytobatch.pipeline.folders import folders_for
+from cytobatch.pipeline.plate import open_resources, plan_plate, survey_plate
 from cytobatch.readers.inputs import Inputs
 from cytobatch.storage.destination import Destination
 from cytobatch.survey.model import Survey

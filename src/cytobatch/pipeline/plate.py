@@ -1,21 +1,12 @@
 """One plate from job to report, as plain functions: plan, survey, convert, publish, report.
 
-The flow runs the same steps as Prefect tasks by handing in its own `Step`.
+A flow runs the same steps as tasks of its own, by a `StepRunner`.
 """
 
-import resource
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-from cytobatch import __version__
-from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.gallery import plate_sources
 from cytobatch.conversion.convert import ConvertedPlate, convert
@@ -27,11 +18,14 @@ from cytobatch.errors import SourceNotFoundError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.detect import files_to_probe, make_plan
 from cytobatch.output.registry import sinks_for
-from cytobatch.output.written_file import files_below
+from cytobatch.pipeline.folders import Folders, folders_for
+from cytobatch.pipeline.process_state import pandas_not_imported
+from cytobatch.pipeline.run_report import make_report, output_files
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
-from cytobatch.pipeline.skip_done import check_same_source, is_done, published_report
+from cytobatch.pipeline.skip_done import find_finished_run
+from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
 from cytobatch.planning.inventory import Inventory
-from cytobatch.report.model import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
+from cytobatch.report.model import OutputFile, RunReport
 from cytobatch.storage.access import Access, Clients, read_text, storage_errors
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.source import Source
@@ -40,59 +34,6 @@ from cytobatch.survey.platemap import annotate
 from cytobatch.survey.survey import survey
 
 _HEAD_BYTES = 2**20
-
-Result = TypeVar("Result")
-Step = Callable[[str, Callable[[], Result]], Result]
-
-
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """Where a run keeps its intermediate files; all but a persistent cache are removed when it ends."""
-
-    cache: Path
-    out: Path
-    scratch: Path
-
-
-@dataclass(slots=True)
-class Clock:
-    """When a run started, and how long each step took."""
-
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Times a step."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(time.perf_counter() - start, 3)
-
-
-def _folder_in(parent: Path | None, stack: ExitStack) -> Path:
-    """A temporary folder in another, which is made if it is not there; it goes with the stack."""
-    if parent:
-        parent.mkdir(parents=True, exist_ok=True)
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=parent)))
-
-
-@contextmanager
-def folders_for(job: PlateJob) -> Iterator[Folders]:
-    """The folders of a run, for as long as it lasts."""
-    with ExitStack() as stack:
-        with storage_errors(f"scratch folder {job.scratch_dir or 'of the system'}"):
-            root = _folder_in(job.scratch_dir, stack)
-        cache = root / "cache"
-        if job.cache_dir:
-            with storage_errors(f"cache folder {job.cache_dir}"):
-                job.cache_dir.mkdir(parents=True, exist_ok=True)
-                cache = _folder_in(job.cache_dir, stack) if job.cache_mode is CacheMode.TMP_DIR else job.cache_dir
-        folders = Folders(cache, root / "out", root / "scratch")
-        for folder in (folders.cache, folders.out, folders.scratch):
-            folder.mkdir(exist_ok=True)
-        yield folders
 
 
 def plan_plate(job: PlateJob, cache: Path, clients: Clients | None = None) -> tuple[Source, ConversionPlan]:
@@ -153,10 +94,10 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
             )
 
 
-def convert_plate(found: Survey, resources: RunResources) -> ConvertedPlate:
-    """Converts the surveyed files."""
+def convert_plate(surveyed: Survey, resources: RunResources) -> ConvertedPlate:
+    """Convert the surveyed files into outputs on the scratch disk."""
     with storage_errors(f"scratch folder {resources.scratch.parent}"):
-        return convert(found, resources)
+        return convert(surveyed, resources)
 
 
 def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:
@@ -166,110 +107,44 @@ def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:
 
 
 def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
-    """Puts the Parquet files in place."""
-    outputs = [
-        OutputFile(
-            path=destination.uri_of(name),
-            rows=file.rows,
-            columns=file.columns,
-            bytes=file.bytes,
-            sha256=file.sha256,
-            files=sorted(files_below(file.path)) if file.path.is_dir() else [],
-        )
-        for name, file in converted.files.items()
-    ]
+    """Put all outputs in place, then remove those that only an earlier run had.
+
+    An earlier report goes first, because it describes files that are being replaced. Raises StorageError, and takes
+    back what it put in place, if one output cannot be written.
+    """
+    outputs = output_files(converted, destination)
     destination.publish({name: file.path for name, file in converted.files.items()})
     return outputs
 
 
 def report_plate(
-    converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock, destination: Destination, folders: Folders
+    converted: ConvertedPlate, outputs: list[OutputFile], timer: StepTimer, destination: Destination, folders: Folders
 ) -> RunReport:
-    """Makes the report and puts it in place, last of all."""
-    report = make_report(converted, outputs, clock, destination.report_uri)
+    """Make the report and put it in place."""
+    report = make_report(converted, outputs, timer, destination.report_uri)
     destination.publish_report(report.to_json(), folders.scratch)
     return report
 
 
-def make_report(converted: ConvertedPlate, outputs: list[OutputFile], clock: Clock, place: str) -> RunReport:
-    """The account of a conversion; `place` is where it will be."""
-    found, ledger = converted.survey, converted.ledger
-    job = found.plan.job
-    limits = resource_limits(job)
-    return RunReport(
-        cytobatch_version=__version__,
-        plate=job.label,
-        source=job.source,
-        destination=job.destination,
-        report=place,
-        options=job.output_options(),
-        preset=str(found.preset.name),
-        layout=found.plan.format.name,
-        joins=found.join.describe() if found.join else [job.joins] if job.joins else [],
-        started=clock.started,
-        finished=datetime.now(UTC),
-        seconds=dict(clock.seconds),
-        peak_memory_bytes=peak_memory(),
-        limits=RunLimits(workers=limits.workers, memory_bytes=limits.memory),
-        counts=Counts(
-            exports=len(found.plan.exports),
-            failed_exports=len(ledger.failed_exports),
-            objects={name: ledger.objects[name] for name in found.schemas if name not in found.preset.metadata},
-            rows=ledger.rows,
-            rows_dropped_as_null=ledger.rows_dropped,
-            columns=max((file.columns for file in converted.files.values()), default=0),
-            plates=ledger.plates,
-            wells=ledger.wells,
-            sites=ledger.sites,
-        ),
-        outputs=outputs,
-        warnings=ledger.warnings,
-        schema_differences=[
-            SchemaDifference(export=item.export, table=item.table, column=item.column) for item in found.missing
-        ],
-        repairs=ledger.repairs,
-        odd_values=ledger.odd,
-        annotations=list(found.annotations),
-        ledger=ledger.entries,
-    )
+def run_plate(job: PlateJob, runner: StepRunner = run_directly) -> RunReport:
+    """Convert one plate. `runner` runs each step, directly or as a task.
 
-
-def peak_memory() -> int:
-    """The most memory that this process ever held, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _directly(_name: str, function: Callable[[], Result]) -> Result:
-    return function()
-
-
-def run_plate(job: PlateJob, step: Step = _directly) -> RunReport:  # type: ignore[type-arg]
-    """Converts one plate. `step` runs each named step, directly or as a task.
-
-    Where the job says so and the plate is done already, the report is that of the run that did it.
+    The order makes the report a proof: files, commit, report. All files are finished on the scratch disk; then they are
+    put in place together, or not at all; the report comes last, so that the outputs beside a report are complete.
+    Returns the earlier run's report if the job skips a plate that is up to date.
     """
-    clock = Clock()
+    timer = StepTimer(runner)
     configure_arrow_threads(resource_limits(job))
-
-    def timed(name: str, function: Callable[[], Result]) -> Result:
-        with clock.step(name):
-            result: Result = step(name, function)
-            return result
-
-    with folders_for(job) as folders:
+    with pandas_not_imported(), folders_for(job) as folders:
         destination = Destination(job)
         destination.check()
         for sink in sinks_for(job):
             sink.check()
-        source, plan = timed("plan", lambda: plan_plate(job, folders.cache))
-        earlier = published_report(destination) if job.skip_done or not job.replace else None
-        if earlier and job.skip_done and is_done(earlier, plan, destination):
-            return earlier
-        if earlier and not job.replace:
-            check_same_source(earlier, plan)
+        source, plan = timer.run(PlateStep.PLAN, lambda: plan_plate(job, folders.cache))
+        if finished := find_finished_run(job, plan, destination):
+            return finished
         with open_resources(plan, source, folders) as resources:
-            found = timed("survey", lambda: survey_plate(plan, resources))
-            converted = timed("convert", lambda: convert_plate(found, resources))
-        outputs = timed("publish", lambda: publish_plate(converted, destination))
-        return timed("report", lambda: report_plate(converted, outputs, clock, destination, folders))
+            surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources))
+            converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources))
+        outputs = timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, destination))
+        return timer.run(PlateStep.REPORT, lambda: report_plate(converted, outputs, timer, destination, folders))

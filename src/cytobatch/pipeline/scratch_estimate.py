@@ -1,4 +1,4 @@
-"""How much of the scratch disk a conversion takes, told before anything is spent."""
+"""Estimate the scratch disk that a conversion takes, from its plan alone."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from cytobatch.formats.base import ConversionPlan
 from cytobatch.readers.inputs import BEGINNING
 
 FETCHED_AHEAD = 2**30
-"""Bytes of fetched files that may wait to be read."""
+"""Bytes of fetched files that may wait on the scratch disk to be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScratchNeed:
-    """Bytes of the scratch disk: of fetched files, of tables too large for memory, and of outputs; no more than these.
+    """Upper bounds in bytes for the scratch disk: fetched files, tables too large for memory, and outputs.
 
-    Outputs are taken to be as large as their source, which text and SQLite always were.
+    Outputs are assumed to be as large as their source; outputs of CSV and SQLite sources were never larger.
     """
 
     fetched: int
@@ -23,7 +23,7 @@ class ScratchNeed:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of the three."""
         return self.fetched + self.staged + self.outputs
 
 
@@ -50,6 +50,6 @@ def _fetched(plan: ConversionPlan) -> int:
     whole = plan.format.whole_files(plan)
     files = [file for export in plan.exports for file in export.files]
     surveyed = sum(file.size if file.path in whole else min(file.size, BEGINNING) for file in files)
-    # The last file that is fetched ahead may be larger than the room that is left.
+    # The file that exhausts the budget may be larger than its remaining bytes.
     ahead = FETCHED_AHEAD + max((file.size for file in files), default=0)
     return min(plan.size, surveyed + ahead)

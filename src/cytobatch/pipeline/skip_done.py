@@ -1,4 +1,4 @@
-"""Whether a plate's published profile is that of the inputs and options of now, so that nothing is left to do."""
+"""Decide whether the published profile is up to date with inputs and options."""
 
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError
@@ -11,7 +11,7 @@ from cytobatch.survey.platemap import digest_of
 
 
 def published_report(destination: Destination) -> RunReport | None:
-    """The report that an earlier run has published; None if there is none that can be read. Raises StorageError."""
+    """Return the report that an earlier run published, or None if no readable one exists. Raises StorageError."""
     text = destination.earlier_report()
     if text is None:
         return None
@@ -22,7 +22,7 @@ def published_report(destination: Destination) -> RunReport | None:
 
 
 def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -> bool:
-    """Whether a report tells of these very inputs and options, and its outputs are there as it says.
+    """Decide whether a report has the plan's inputs and options, and its outputs still exist with their sizes.
 
     Raises StorageError.
     """
@@ -35,34 +35,50 @@ def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -
 
 
 def find_done(plan: ConversionPlan, destination: Destination) -> RunReport | None:
-    """The published report, if the plate is done by it; else None. Raises StorageError."""
+    """Return the published report if it is up to date, else None. Raises StorageError."""
     report = published_report(destination)
     return report if report and is_done(report, plan, destination) else None
 
 
+def find_finished_run(job: PlateJob, plan: ConversionPlan, destination: Destination) -> RunReport | None:
+    """Return the published report if the job skips plates that are up to date and this one is; None to convert it.
+
+    Raises ConfigurationError if the job must not replace the profile of another source, and StorageError.
+    """
+    if job.replace and not job.skip_done:
+        return None
+    report = published_report(destination)
+    if report and job.skip_done and is_done(report, plan, destination):
+        return report
+    if report and not job.replace:
+        check_same_source(report, plan)
+    return None
+
+
 def check_same_source(report: RunReport, plan: ConversionPlan) -> None:
-    """Raises ConfigurationError where the report at the plan's destination is that of another source."""
+    """Raises ConfigurationError if the report at the plan's destination is that of another source."""
     if report.source.rstrip("/") != plan.job.source.rstrip("/"):
         raise ConfigurationError(
             "destination has the profile of another source",
             where=plan.job.destination,
             why=f"its report is of {report.source}, this plate is {plan.job.source}",
-            remedy="name another destination, or take away what is there if it may be replaced",
+            remedy="name another destination, or remove the profile there if it may be replaced",
         )
 
 
 def matches_report(report: RunReport, job: PlateJob, inventory: Inventory) -> bool:
-    """Whether a report has these options, and in its ledger these files, unchanged.
+    """Decide whether a report has these options, and these files, unchanged, in its ledger.
 
-    A file is known again by size and ETag; without an ETag by its size and that it is older than the report's run.
+    A file is recognised by size and ETag. A file without an ETag is recognised by its size, if it is older than the
+    report's run.
     """
     if report.options != job.output_options():
         return False
-    began = report.started.timestamp()
+    run_started = report.started.timestamp()
     ledger = {(entry.path, entry.size, entry.etag) for entry in report.ledger if entry.size is not None}
     files = {(file.path, file.size, file.etag) for file in inventory.files}
-    return ledger == files and all(_unchanged_since(began, file) for file in inventory.files)
+    return ledger == files and all(_unchanged_since(run_started, file) for file in inventory.files)
 
 
-def _unchanged_since(began: float, file: SourceFile) -> bool:
-    return file.etag is not None or (file.modified is not None and file.modified < began)
+def _unchanged_since(run_started: float, file: SourceFile) -> bool:
+    return file.etag is not None or (file.modified is not None and file.modified < run_started)

@@ -1,0 +1,45 @@
+"""The folders of a run's intermediate files, removed when the run ends."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytobatch.config.option_types import CacheMode
+from cytobatch.config.options import PlateJob
+from cytobatch.storage.access import storage_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The folders of a run's intermediate files; all but a persistent cache are removed when it ends."""
+
+    cache: Path
+    out: Path
+    scratch: Path
+
+
+@contextmanager
+def folders_for(job: PlateJob) -> Iterator[Folders]:
+    """Make the folders of a run, and remove them at the end. Raises StorageError if one cannot be made."""
+    with ExitStack() as stack:
+        with storage_errors(f"scratch folder {job.scratch_dir or 'of the system'}"):
+            root = _temporary_folder(job.scratch_dir, stack)
+        cache = root / "cache"
+        if job.cache_dir:
+            with storage_errors(f"cache folder {job.cache_dir}"):
+                job.cache_dir.mkdir(parents=True, exist_ok=True)
+                temporary = job.cache_mode is CacheMode.TMP_DIR
+                cache = _temporary_folder(job.cache_dir, stack) if temporary else job.cache_dir
+        folders = Folders(cache, root / "out", root / "scratch")
+        for folder in (folders.cache, folders.out, folders.scratch):
+            folder.mkdir(exist_ok=True)
+        yield folders
+
+
+def _temporary_folder(parent: Path | None, stack: ExitStack) -> Path:
+    """Make a temporary folder in a parent folder, which is made if absent; the stack removes the temporary one."""
+    if parent:
+        parent.mkdir(parents=True, exist_ok=True)
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=parent)))
