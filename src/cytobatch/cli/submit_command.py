@@ -9,7 +9,8 @@ from cytobatch.batch.aws.submit import Submitter, new_folder
 from cytobatch.cli.console import err, out
 from cytobatch.cli.deployment import read_deployment, read_prices
 from cytobatch.cli.flags import SpecFlags, SubmitFlags
-from cytobatch.cli.options import explicit_access, resolve_jobs
+from cytobatch.cli.options import resolve_jobs
+from cytobatch.pipeline.resolve_jobs import explicit_access
 from cytobatch.cli.printing import submission as show
 from cytobatch.config.environment import read_settings
 from cytobatch.config.options import PlateJob, PlateOptions

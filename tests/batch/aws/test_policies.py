@@ -17,12 +17,12 @@ from cytobatch.batch.aws.deployment import parse_deployment
 from cytobatch.batch.aws.preflight import inspect
 from cytobatch.batch.aws.submit import new_folder
 from cytobatch.batch.collect import gather
-from cytobatch.cli.options import load_spec
 from cytobatch.config.environment import read_settings
 from cytobatch.config.job_spec import resolved_spec
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import CytobatchError
 from cytobatch.pipeline.plate import run_plate
+from cytobatch.pipeline.resolve_jobs import load_spec
 from cytobatch.storage.access import Access
 from cytobatch.storage.destination import write_text
 from cytobatch.storage.source import list_folders

@@ -1,0 +1,113 @@
+"""Resolve options, environment and job spec to the plates that a process converts.
+
+An option given directly (a flag, or a keyword of the API) wins over the environment, the environment over the job spec.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import ValidationError
+
+from cytobatch.config.environment import Settings, read_batch_settings, read_settings
+from cytobatch.config.expand import plate_jobs
+from cytobatch.config.job_spec import JobSpec, parse_spec, spec_error
+from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.storage.access import Access, read_text
+from cytobatch.storage.source import list_folders
+
+_SPEC = "job spec"
+
+
+@runtime_checkable
+class PathLike(Protocol):
+    """A path of any kind: `pathlib`'s, or one of an object store whose text is its URI."""
+
+    def __fspath__(self) -> str:
+        """Return the path on the local disk."""
+
+
+def resolve_jobs(
+    options: PlateOptions,
+    job_spec: str | Mapping[str, Any] | None,
+    origin: str,
+    array_index: int | None = None,
+) -> list[PlateJob]:
+    """Return the plates to convert.
+
+    Parameters
+    ----------
+    options : PlateOptions
+        Options given directly.
+    job_spec : str, mapping or None
+        A path, a URI, JSON text, or the document itself. None takes `CYTOBATCH_JOB_SPEC`, if it is set.
+    origin : str
+        Where the options come from, for messages: "command line" or "keywords".
+    array_index : int, optional
+        The position of one plate, from 0. None takes `AWS_BATCH_JOB_ARRAY_INDEX`, if it is set.
+
+    Raises
+    ------
+    JobSpecError
+        If an option, a variable or the spec is not valid.
+    SourceNotFoundError
+        If a pattern matches no plate.
+    StorageError
+        If the spec cannot be read.
+    """
+    settings = read_settings()
+    overrides = PlateOptions(**(settings.explicit() | options.explicit()))
+    document = settings.job_spec if job_spec in (None, "") else job_spec
+    spec = None if document is None else load_spec(document, settings, options)
+    where = f"{origin} and environment" if document is None else _name_of(document)
+    index = read_batch_settings().job_array_index if array_index is None else array_index
+    return plate_jobs(spec, overrides, index, where, folders_at)
+
+
+def parse_options(values: Mapping[str, Any], origin: str) -> PlateOptions:
+    """Return options from values or their text forms. Raises JobSpecError for a value that is not valid."""
+    try:
+        return PlateOptions(**{name: path_as_text(value) for name, value in values.items()})
+    except ValidationError as error:
+        raise spec_error(error, origin) from error
+
+
+def load_spec(document: str | Mapping[str, Any], settings: Settings, options: PlateOptions) -> JobSpec:
+    """Return a job spec from a path, a URI, JSON text or a mapping. Raises JobSpecError and StorageError."""
+    if not isinstance(document, str):
+        try:
+            return JobSpec.model_validate(path_as_text(document))
+        except ValidationError as error:
+            raise spec_error(error, _SPEC) from error
+    if _is_json(document):
+        return parse_spec(document, _SPEC)
+    return parse_spec(read_text(document, explicit_access(settings, options)), document)
+
+
+def path_as_text(value: Any) -> Any:
+    """Return a value with paths as text, also within mappings and lists; the text of a cloud path is its URI."""
+    if isinstance(value, PathLike):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: path_as_text(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [path_as_text(item) for item in value]
+    return value
+
+
+def folders_at(options: PlateOptions, uri: str) -> list[str]:
+    """Return the names of the folders in a folder, reached with the access that the options give to a source."""
+    return list_folders(uri, Access.for_options(options))
+
+
+def explicit_access(settings: Settings, options: PlateOptions) -> Access:
+    """Return the access to specs, deployments and prices: that of a source by flags and environment, always signed."""
+    explicit = settings.explicit() | options.explicit()
+    return Access(explicit.get("profile"), explicit.get("endpoint_url"))
+
+
+def _is_json(document: str) -> bool:
+    return document.lstrip().startswith("{")
+
+
+def _name_of(document: str | Mapping[str, Any]) -> str:
+    return document if isinstance(document, str) and not _is_json(document) else _SPEC
