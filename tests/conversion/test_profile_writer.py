@@ -13,7 +13,6 @@ from cytobatch.config.options import PlateJob
 from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.profile_writer import ProfileWriter
 from cytobatch.output.registry import sinks_for
-
 from cytobatch.pipeline.folders import folders_for
 from cytobatch.pipeline.plate import open_resources, plan_plate, survey_plate
 from tests.support.plates import write_sites

@@ -5,11 +5,11 @@ from cytobatch.batch.aws.status import failures, statuses
 from cytobatch.cli.console import err, out
 from cytobatch.cli.deployment import read_deployment
 from cytobatch.cli.flags import StatusFlags
-from cytobatch.pipeline.resolve_jobs import explicit_access
 from cytobatch.cli.printing import status as show
 from cytobatch.config.environment import read_settings
 from cytobatch.config.options import PlateOptions
 from cytobatch.errors import ExitCode, JobSpecError
+from cytobatch.pipeline.resolve_jobs import explicit_access
 
 _SHORTEST_PERIOD = 1.0
 

@@ -10,11 +10,11 @@ from cytobatch.cli.console import err, out
 from cytobatch.cli.deployment import read_deployment, read_prices
 from cytobatch.cli.flags import SpecFlags, SubmitFlags
 from cytobatch.cli.options import resolve_jobs
-from cytobatch.pipeline.resolve_jobs import explicit_access
 from cytobatch.cli.printing import submission as show
 from cytobatch.config.environment import read_settings
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import ExitCode, InputDataError
+from cytobatch.pipeline.resolve_jobs import explicit_access
 
 
 def submit(options: PlateOptions, spec: SpecFlags, deployment: str | None, flags: SubmitFlags) -> int:
