@@ -1,3 +1,75 @@
-"""cytobatch: a plate of single-cell measurements in, one joined and verified Parquet profile out."""
+"""cytobatch: a plate of single-cell measurements in, one joined and verified Parquet profile out.
+
+The public API is what `__all__` names. Importing the package imports none of it: each name is imported at its first use
+(PEP 562), so that the command line and a user's program start without Arrow, DuckDB and the clients of object stores.
+"""
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AnnotationError",
+    "ConfigurationError",
+    "CytobatchError",
+    "InputDataError",
+    "InternalError",
+    "InvalidTableError",
+    "JobSpecError",
+    "JoinSqlError",
+    "LayoutError",
+    "PlanDescription",
+    "PlateStep",
+    "RunReport",
+    "ServiceError",
+    "SourceNotFoundError",
+    "StepStarted",
+    "StorageError",
+    "TooManyFailedExportsError",
+    "__version__",
+    "convert",
+    "plan",
+]
+
+# typing takes longer to import than this module; type checkers take the name itself for true.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cytobatch.errors import (
+        AnnotationError,
+        ConfigurationError,
+        CytobatchError,
+        InputDataError,
+        InternalError,
+        InvalidTableError,
+        JobSpecError,
+        JoinSqlError,
+        LayoutError,
+        ServiceError,
+        SourceNotFoundError,
+        StorageError,
+        TooManyFailedExportsError,
+    )
+    from cytobatch.pipeline.api import convert, plan
+    from cytobatch.pipeline.describe import PlanDescription
+    from cytobatch.pipeline.steps import PlateStep, StepStarted
+    from cytobatch.report.model import RunReport
+else:
+    _MODULES = {
+        "PlanDescription": "cytobatch.pipeline.describe",
+        "PlateStep": "cytobatch.pipeline.steps",
+        "RunReport": "cytobatch.report.model",
+        "StepStarted": "cytobatch.pipeline.steps",
+        "convert": "cytobatch.pipeline.api",
+        "plan": "cytobatch.pipeline.api",
+    }
+
+    def __getattr__(name):
+        """Import a public name at its first use."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = __import__(_MODULES.get(name, "cytobatch.errors"), fromlist=[name])
+        value = getattr(module, name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        """List the public names."""
+        return sorted(__all__)

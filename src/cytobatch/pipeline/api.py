@@ -1,0 +1,143 @@
+"""The public API of the package: convert or plan one plate from Python. `cytobatch/__init__.py` forwards to it.
+
+It runs the pipeline in the caller's process, without Prefect. It prints nothing, and restores the state of the process
+that a run changes (`process_state`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from cytobatch.config.job_spec import nearest
+from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.errors import ConfigurationError, JobSpecError
+from cytobatch.pipeline.describe import PlanDescription, describe_job
+from cytobatch.pipeline.plate import run_plate
+from cytobatch.pipeline.process_state import arrow_threads_restored, pandas_not_imported
+from cytobatch.pipeline.resolve_jobs import PathLike, parse_options, resolve_jobs
+from cytobatch.pipeline.steps import PlateStep, StepRunner, StepStarted, run_directly
+from cytobatch.report.model import RunReport
+
+Result = TypeVar("Result")
+
+_ORIGIN = "keywords"
+_OTHER_KEYWORDS = ("job_spec", "array_index", "progress")
+_PLATES_SHOWN = 10
+
+
+def convert(
+    source: str | PathLike | None = None,
+    destination: str | PathLike | None = None,
+    *,
+    job_spec: str | PathLike | Mapping[str, Any] | None = None,
+    array_index: int | None = None,
+    progress: Callable[[StepStarted], None] | None = None,
+    **options: Any,
+) -> RunReport:
+    """Convert one plate into a Parquet profile and return its run report.
+
+    Parameters
+    ----------
+    source : str or path, optional
+        A folder or file of measurements, local or in a bucket.
+    destination : str or path, optional
+        A folder, or one file that ends in `.parquet`, local or in a bucket.
+    job_spec : str, path or mapping, optional
+        A job spec: its path or URI, its JSON text, or the document itself.
+    array_index : int, optional
+        The position of one plate among those of the job spec or of a pattern, from 0.
+    progress : callable, optional
+        Called in this thread with a `StepStarted` when a step starts. An exception that it raises ends the conversion.
+    **options
+        Every option of `cytobatch run`, with underscores: `well_profiles="median"`, `memory="3GiB"`, `join=False`. A
+        value is of the option's type, or the text that a flag takes. A keyword wins over the environment variable
+        `CYTOBATCH_<NAME>`, and that over the job spec. None leaves an option to these.
+
+    Returns
+    -------
+    RunReport
+        The report that is published beside the profile; with `skip_done=True` that of the earlier run, if the profile
+        is up to date.
+
+    Raises
+    ------
+    ConfigurationError
+        If an option, a variable or the job spec is not valid, or several plates match.
+    InputDataError
+        If the source is missing, or has no valid measurements.
+    StorageError
+        If a file cannot be read or written.
+
+    Notes
+    -----
+    Several conversions may run at once, in threads of one process. They share Arrow's thread pools, which have the
+    sizes of the conversion that started last until all have ended.
+    """
+    job = _one_job({"source": source, "destination": destination, **options}, job_spec, array_index)
+    with arrow_threads_restored():
+        return run_plate(job, run_directly if progress is None else _announcing(job.label, progress))
+
+
+def plan(
+    source: str | PathLike | None = None,
+    destination: str | PathLike | None = None,
+    *,
+    job_spec: str | PathLike | Mapping[str, Any] | None = None,
+    array_index: int | None = None,
+    **options: Any,
+) -> PlanDescription:
+    """Describe what `convert` would do, without converting.
+
+    Files of a local source are surveyed. A source in a bucket is listed only. The parameters and errors are those of
+    `convert`.
+
+    Returns
+    -------
+    PlanDescription
+        The plan, the survey and rows by table for a local source, and the paths of outputs and report.
+    """
+    job = _one_job({"source": source, "destination": destination, **options}, job_spec, array_index)
+    with arrow_threads_restored(), pandas_not_imported():
+        return describe_job(job)
+
+
+def _one_job(
+    keywords: Mapping[str, Any], job_spec: str | PathLike | Mapping[str, Any] | None, array_index: int | None
+) -> PlateJob:
+    """Return the one plate that keywords, environment and spec describe. Raises ConfigurationError for several."""
+    _check_names(keywords)
+    options = parse_options({name: value for name, value in keywords.items() if value is not None}, _ORIGIN)
+    spec = str(job_spec) if isinstance(job_spec, PathLike) else job_spec
+    jobs = resolve_jobs(options, spec, _ORIGIN, array_index)
+    if len(jobs) == 1:
+        return jobs[0]
+    names = [job.label for job in jobs[:_PLATES_SHOWN]]
+    more = f" and {len(jobs) - len(names)} more" if len(jobs) > len(names) else ""
+    raise ConfigurationError(
+        f"{len(jobs)} plates match, but one is expected",
+        where="job spec" if spec is not None else f"{_ORIGIN} and environment",
+        why=f"they are {', '.join(names)}{more}",
+        remedy=f"pick one by its position, array_index=0 to {len(jobs) - 1}, or by plate= in place of a pattern",
+    )
+
+
+def _check_names(keywords: Mapping[str, Any]) -> None:
+    """Raises JobSpecError for a keyword that is no option, with the nearest name."""
+    known = (*PlateOptions.model_fields, *_OTHER_KEYWORDS)
+    for name in keywords:
+        if name not in known:
+            raise JobSpecError(
+                f"unknown option {name!r}",
+                where=_ORIGIN,
+                why="no option has that name",
+                remedy=nearest(name, known) or f"known options: {', '.join(known)}",
+            )
+
+
+def _announcing(plate: str, progress: Callable[[StepStarted], None]) -> StepRunner:
+    """Return a runner that calls `progress` before each step."""
+
+    def run_step(name: PlateStep, function: Callable[[], Result]) -> Result:
+        progress(StepStarted(plate, name))
+        return function()
+
+    return run_step

@@ -1,0 +1,84 @@
+"""What is distributed: type hints, classifiers, and modules that other systems can import."""
+
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+from hatchling.builders.wheel import WheelBuilder
+
+from tests.support.subprocesses import run_python
+
+ROOT = Path(__file__).parents[2]
+USER_SCRIPT = """
+from pathlib import Path
+from typing import assert_type
+
+import cytobatch
+
+
+def show(started: cytobatch.StepStarted) -> None:
+    print(started.plate, started.step.value)
+
+
+report = cytobatch.convert("in", Path("out"), well_profiles="median", progress=show)
+assert_type(report, cytobatch.RunReport)
+assert_type(report.counts.rows, int)
+assert_type(cytobatch.plan(job_spec={"plates": []}, array_index=0), cytobatch.PlanDescription)
+try:
+    cytobatch.convert()
+except cytobatch.StorageError as error:
+    assert_type(error.remedy, str)
+reveal_type(cytobatch.convert("in", "out"))
+"""
+
+
+def mypy(script: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Check a user's script with mypy's strict defaults, as any other project would."""
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "script.py"]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+
+
+def test_a_users_script_is_checked_against_the_types_of_the_package(tmp_path: Path) -> None:
+    done = mypy(USER_SCRIPT, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Revealed type is "cytobatch.report.model.RunReport"' in done.stdout
+    wrong = mypy("import cytobatch\ncytobatch.convert(progress=3)\ncytobatch.unknown_name\n", tmp_path)
+    assert wrong.returncode == 1
+    assert '"convert" has incompatible type "int"' in wrong.stdout
+    assert 'has no attribute "unknown_name"' in wrong.stdout
+
+
+def test_the_wheel_has_type_hints_and_names_the_pythons(tmp_path: Path) -> None:
+    [wheel] = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        assert "cytobatch/py.typed" in archive.namelist()
+        [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        classifiers = Parser().parsestr(archive.read(metadata).decode()).get_all("Classifier") or []
+    versions = {line.rpartition(" ")[2] for line in classifiers if "Python :: 3." in line}
+    assert versions == {"3.11", "3.12", "3.13"}
+
+
+def test_the_api_is_imported_without_the_modules_of_unix() -> None:
+    """As on Windows: third-party packages are imported before, because they are those of this machine."""
+    run_python(
+        """
+        import mmap, os, sys
+        import cytobatch.pipeline.api
+        for name in [name for name in sys.modules if name.split(".")[0] == "cytobatch"]:
+            del sys.modules[name]
+        sys.platform = "win32"
+        for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+            sys.modules[name] = None
+        for module, names in ((os, ("sched_getaffinity", "sysconf")), (mmap, ("MAP_ANONYMOUS", "MAP_PRIVATE"))):
+            for name in names:
+                if hasattr(module, name):
+                    delattr(module, name)
+        import cytobatch
+        from cytobatch.pipeline.run_report import peak_memory
+        assert cytobatch.convert and cytobatch.plan
+        assert peak_memory() == 0
+        """
+    )

@@ -1,0 +1,223 @@
+"""A conversion leaves the caller's process as it was, also after an error and beside another conversion."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import cytobatch
+from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
+from tests.support.process_state import changes, process_state
+from tests.support.subprocesses import run_python
+
+PATIENCE = 60
+
+
+@pytest.fixture
+def plate(tmp_path: Path) -> Path:
+    return write_sites(tmp_path / "in", 3, 4)
+
+
+def profile(folder: Path) -> bytes:
+    return (folder / "single_cells.parquet").read_bytes()
+
+
+def test_the_first_use_in_a_process_changes_nothing(plate: Path, tmp_path: Path) -> None:
+    printed = run_python(
+        """
+        import sys
+        from tests.support.process_state import changes, process_state
+from tests.support.subprocesses import run_python
+        source, destination = sys.argv[1:]
+        before = process_state()
+        import cytobatch
+        cytobatch.plan(source, destination, workers=3)
+        cytobatch.convert(source, destination, workers=3)
+        print(changes(before, process_state()))
+        """,
+        plate,
+        tmp_path / "out",
+    )
+    assert printed == "{}\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"join": False}, {"well_profiles": "median"}], ids=repr)
+def test_a_conversion_changes_nothing(options: dict[str, Any], plate: Path, tmp_path: Path) -> None:
+    before = process_state()
+    cytobatch.convert(plate, tmp_path / "out", workers=pa.cpu_count() + 1, **options)
+    assert changes(before, process_state()) == {}
+
+
+def test_a_conversion_from_bucket_to_bucket_changes_nothing(
+    upload: Callable[[Path, str], str], bucket: str, plate: Path
+) -> None:
+    source = upload(plate, "in/P1")
+    cytobatch.convert(source, f"s3://{bucket}/out/first")
+    before = process_state()
+    cytobatch.convert(source, f"s3://{bucket}/out/second", workers=pa.cpu_count() + 1)
+    assert changes(before, process_state()) == {}
+
+
+def test_a_plan_changes_nothing(plate: Path, tmp_path: Path) -> None:
+    before = process_state()
+    cytobatch.plan(plate, tmp_path / "out", workers=pa.cpu_count() + 1)
+    assert changes(before, process_state()) == {}
+
+
+@pytest.mark.parametrize("function", [cytobatch.convert, cytobatch.plan])
+def test_an_error_changes_nothing(function: Any, tmp_path: Path) -> None:
+    before = process_state()
+    with pytest.raises(cytobatch.SourceNotFoundError):
+        function(tmp_path / "nowhere", tmp_path / "out", workers=pa.cpu_count() + 1)
+    assert changes(before, process_state()) == {}
+
+
+def test_an_error_of_the_conversion_changes_nothing(plate: Path, tmp_path: Path) -> None:
+    (plate / "P1-A01-2" / "Cells.csv").write_bytes(b"")
+    before = process_state()
+    with pytest.raises(cytobatch.TooManyFailedExportsError):
+        cytobatch.convert(plate, tmp_path / "out", workers=pa.cpu_count() + 1)
+    assert changes(before, process_state()) == {}
+
+
+def test_the_pools_have_the_sizes_of_the_conversion_while_it_runs(plate: Path, tmp_path: Path) -> None:
+    workers, sizes = pa.cpu_count() + 1, set[int]()
+    cytobatch.convert(plate, tmp_path / "out", workers=workers, progress=lambda _: sizes.add(pa.cpu_count()))
+    assert sizes == {workers}
+
+
+def test_one_process_converts_any_number_of_times(plate: Path, tmp_path: Path) -> None:
+    database = write_sqlite(tmp_path / "db" / "P1.sqlite", cytominer_tables(site_tables(4), 1))
+    for number in range(3):
+        cytobatch.convert(plate, tmp_path / f"csv{number}")
+        cytobatch.convert(database, tmp_path / f"sqlite{number}")
+    for kind in ("csv", "sqlite"):
+        assert len({profile(tmp_path / f"{kind}{number}") for number in range(3)}) == 1
+
+
+class _InThread(threading.Thread):
+    """A conversion in a thread of its own, which stops at a step until it is released."""
+
+    def __init__(self, source: Path, destination: Path, stops_at: cytobatch.PlateStep, **options: Any) -> None:
+        super().__init__()
+        self.stopped, self.released = threading.Event(), threading.Event()
+        self.error: BaseException | None = None
+        self._arguments, self._options, self._stops_at = (source, destination), options, stops_at
+
+    def run(self) -> None:
+        try:
+            cytobatch.convert(*self._arguments, progress=self._announced, **self._options)
+        except BaseException as error:  # noqa: BLE001  raised again by finish
+            self.error = error
+
+    def _announced(self, started: cytobatch.StepStarted) -> None:
+        if started.step is self._stops_at:
+            self.stopped.set()
+            assert self.released.wait(PATIENCE)
+
+    def begin(self) -> None:
+        self.start()
+        assert self.stopped.wait(PATIENCE)
+
+    def finish(self) -> None:
+        self.released.set()
+        self.join(PATIENCE)
+        assert not self.is_alive()
+        if self.error is not None:
+            raise self.error
+
+
+def test_two_conversions_at_once_work_and_the_last_restores_the_process(plate: Path, tmp_path: Path) -> None:
+    database = write_sqlite(tmp_path / "db" / "P1.sqlite", cytominer_tables(site_tables(4), 1))
+    for name, source in (("csv", plate), ("sqlite", database)):
+        cytobatch.convert(source, tmp_path / name / "alone")
+    before = process_state()
+    sizes = [pa.cpu_count() + 1, pa.cpu_count() + 2]
+    first = _InThread(plate, tmp_path / "csv" / "beside", cytobatch.PlateStep.CONVERT, workers=sizes[0])
+    second = _InThread(database, tmp_path / "sqlite" / "beside", cytobatch.PlateStep.SURVEY, workers=sizes[1])
+    first.begin()
+    assert pa.cpu_count() == sizes[0]
+    second.begin()
+    assert pa.cpu_count() == sizes[1]
+    first.finish()
+    assert pa.cpu_count() == sizes[1]
+    second.finish()
+    assert changes(before, process_state()) == {}
+    for name in ("csv", "sqlite"):
+        assert profile(tmp_path / name / "beside") == profile(tmp_path / name / "alone")
+
+
+def test_an_error_in_one_thread_does_not_reach_another(plate: Path, tmp_path: Path) -> None:
+    before = process_state()
+    good = _InThread(plate, tmp_path / "good", cytobatch.PlateStep.CONVERT, workers=pa.cpu_count() + 1)
+    good.begin()
+    with pytest.raises(cytobatch.SourceNotFoundError):
+        cytobatch.convert(tmp_path / "nowhere", tmp_path / "out", workers=pa.cpu_count() + 2)
+    good.finish()
+    assert changes(before, process_state()) == {}
+    assert profile(tmp_path / "good")
+
+
+@pytest.mark.parametrize("options", ["", "well_profiles='median'", "join=False", "drop_null=True"])
+def test_pandas_is_not_imported_and_pyarrow_still_knows_it(options: str, plate: Path, tmp_path: Path) -> None:
+    database = write_sqlite(tmp_path / "db" / "P1.sqlite", cytominer_tables(site_tables(4), 1))
+    run_python(
+        f"""
+        import sys
+        import cytobatch
+        plate, database, out = sys.argv[1:]
+        cytobatch.plan(plate, out + "/a")
+        for source in (plate, database):
+            cytobatch.convert(source, out + "/a", {options})
+        assert "pandas" not in sys.modules
+        import pandas, pyarrow
+        # Only a pandas Series has NaN for null.
+        assert pyarrow.array(pandas.Series([1.0, float("nan")])).null_count == 1
+        """,
+        plate,
+        database,
+        tmp_path / "out",
+    )
+
+
+def test_pandas_that_is_imported_during_a_conversion_is_known_to_pyarrow_at_once(plate: Path, tmp_path: Path) -> None:
+    run_python(
+        """
+        import importlib.util, sys
+        import cytobatch
+        import pyarrow
+        counts = []
+        def progress(started):
+            if started.step is cytobatch.PlateStep.CONVERT:
+                assert "pandas" not in sys.modules
+                import pandas
+                counts.append(pyarrow.array(pandas.Series([1.0, float("nan")])).null_count)
+        finders = list(sys.meta_path)
+        cytobatch.convert(*sys.argv[1:], progress=progress)
+        assert counts == [1]
+        assert [finder for finder in sys.meta_path if finder not in finders and "cytobatch" in str(finder)] == []
+        """,
+        plate,
+        tmp_path / "out",
+    )
+
+
+def test_the_command_line_converts_without_pandas(plate: Path, tmp_path: Path) -> None:
+    database = write_sqlite(tmp_path / "db" / "P1.sqlite", cytominer_tables(site_tables(4), 1))
+    run_python(
+        """
+        import json, sys
+        from cytobatch.cli.app import main
+        plate, database, out = sys.argv[1:]
+        plates = [{"source": plate, "destination": out + "/a"}, {"source": database, "destination": out + "/b"}]
+        assert main(["run", "--job-spec", json.dumps({"plates": plates})]) == 0
+        assert "prefect" in sys.modules
+        assert "pandas" not in sys.modules
+        """,
+        plate,
+        database,
+        tmp_path / "out",
+    )
