@@ -29,7 +29,7 @@ __all__ = [
     "plan",
 ]
 
-# typing takes longer to import than this module; type checkers take the name itself for true.
+# Importing typing takes longer than this module. Type checkers treat this name as true.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cytobatch.errors import (

@@ -28,7 +28,7 @@ def plate(tmp_path: Path) -> Path:
 
 
 def job_of(*arguments: Any, **options: Any) -> PlateJob:
-    """The job that the API resolves its arguments to."""
+    """Return the job that the API resolves its arguments to."""
     return cytobatch.plan(*arguments, **options).plan.job
 
 
@@ -51,8 +51,9 @@ def test_every_class_of_error_is_public() -> None:
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'unknown_name'"):
-        _ = cytobatch.unknown_name  # type: ignore[attr-defined]
+    name = "unknown_name"
+    with pytest.raises(AttributeError, match="module 'cytobatch' has no attribute 'unknown_name'"):
+        getattr(cytobatch, name)
 
 
 def test_the_import_of_the_package_imports_nothing_else() -> None:
@@ -199,6 +200,7 @@ def test_a_plate_of_a_pattern_is_picked_by_its_name(tmp_path: Path) -> None:
         ({"compartments": "[cells"}, "bad value for 'compartments'", "cytobatch schema"),
         ({"job_spec": {}}, "bad value for 'plates'", "cytobatch schema"),
         ({"job_spec": {"plates": [{"sorce": "/in"}]}}, "unknown key 'plates.0.sorce'", "did you mean 'source'?"),
+        ({"array_index": -1}, "bad value for 'array_index': -1", "the position of a plate"),
         ({"array_index": 1}, "no plate has array index 1", "array of the spec's size"),
     ],
 )
@@ -219,7 +221,7 @@ def test_an_unknown_variable_is_refused(plate: Path, tmp_path: Path, monkeypatch
 
 
 def test_missing_arguments_are_named(plate: Path) -> None:
-    with pytest.raises(cytobatch.JobSpecError, match="no source given: keywords and environment"):
+    with pytest.raises(cytobatch.JobSpecError, match="no source given: keyword arguments and environment"):
         cytobatch.convert()
     with pytest.raises(cytobatch.JobSpecError, match="no destination given"):
         cytobatch.convert(plate)

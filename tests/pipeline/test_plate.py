@@ -111,7 +111,7 @@ def test_cells_of_a_sqlite_source_are_read_under_any_suffix(tmp_path: Path) -> N
     assert report.counts.rows == 2
 
 
-def test_a_run_keeps_within_the_limits_that_the_job_says(tmp_path: Path) -> None:
+def test_a_run_keeps_within_the_limits_of_the_job(tmp_path: Path) -> None:
     job = PlateJob(source=str(write_sites(tmp_path / "in", 2, 4)), destination="/out", workers=3, memory=2**30)
     before = pa.cpu_count()
     try:
@@ -122,15 +122,15 @@ def test_a_run_keeps_within_the_limits_that_the_job_says(tmp_path: Path) -> None
     assert (report.limits.workers, report.limits.memory_bytes) == (3, 2**30)
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
-        with open_resources(plan, source, folders) as means, means.engine.tables({}) as session:
-            assert means.executor.count == 3
+        with open_resources(plan, source, folders) as resources, resources.engine.tables({}) as session:
+            assert resources.executor.count == 3
             text = "SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory"
-            set_there = session.query(text).to_pylist()
-    assert set_there == [{"threads": 3, "memory": "256.0 MiB"}]
+            settings = session.query(text).to_pylist()
+    assert settings == [{"threads": 3, "memory": "256.0 MiB"}]
 
 
 @pytest.mark.parametrize("options", [{}, {"join": False}, {"concat": False}, {"well_profiles": "median"}])
-def test_the_same_input_gives_the_same_bytes_however_many_threads_there_are(
+def test_the_same_input_gives_the_same_bytes_with_any_number_of_threads(
     options: dict[str, Any], tmp_path: Path
 ) -> None:
     source = write_sites(tmp_path / "in", 12, 7)
@@ -138,16 +138,18 @@ def test_the_same_input_gives_the_same_bytes_however_many_threads_there_are(
         run_plate(PlateJob(source=str(source), destination=str(tmp_path / str(workers)), workers=workers, **options))
         for workers in (1, 2, 2, 7)
     ]
-    written = [
+    outputs = [
         {path.name: path.read_bytes() for path in (tmp_path / str(workers)).rglob("*.parquet")} for workers in (1, 2, 7)
     ]
-    assert written[0] == written[1] == written[2] != {}
-    first = [report.model_dump(include={"counts", "ledger", "warnings", "repairs", "odd_values"}) for report in reports]
-    assert all(said == first[0] for said in first)
+    assert outputs[0] == outputs[1] == outputs[2] != {}
+    accounts = [
+        report.model_dump(include={"counts", "ledger", "warnings", "repairs", "odd_values"}) for report in reports
+    ]
+    assert all(account == accounts[0] for account in accounts)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_an_odd_file_among_sound_ones_is_told_as_alone(workers: int, tmp_path: Path) -> None:
+def test_an_invalid_file_among_valid_ones_gets_the_reason_that_it_gets_alone(workers: int, tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 6, 4)
     cells = source / "P1-A01-4" / "Cells.csv"
     lines = cells.read_text().splitlines()

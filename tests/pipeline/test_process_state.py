@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ def test_the_first_use_in_a_process_changes_nothing(plate: Path, tmp_path: Path)
         """
         import sys
         from tests.support.process_state import changes, process_state
-from tests.support.subprocesses import run_python
         source, destination = sys.argv[1:]
         before = process_state()
         import cytobatch
@@ -98,36 +98,27 @@ def test_one_process_converts_any_number_of_times(plate: Path, tmp_path: Path) -
         assert len({profile(tmp_path / f"{kind}{number}") for number in range(3)}) == 1
 
 
-class _InThread(threading.Thread):
+class _HeldConversion:
     """A conversion in a thread of its own, which stops at a step until it is released."""
 
-    def __init__(self, source: Path, destination: Path, stops_at: cytobatch.PlateStep, **options: Any) -> None:
-        super().__init__()
-        self.stopped, self.released = threading.Event(), threading.Event()
-        self.error: BaseException | None = None
-        self._arguments, self._options, self._stops_at = (source, destination), options, stops_at
+    def __init__(self, source: Path, destination: Path, step: cytobatch.PlateStep, workers: int) -> None:
+        self._stopped, self._released = threading.Event(), threading.Event()
+        self._step = step
+        self._pool = ThreadPoolExecutor(1)
+        self._future = self._pool.submit(
+            cytobatch.convert, source, destination, workers=workers, progress=self._stop_at_step
+        )
+        assert self._stopped.wait(PATIENCE)
 
-    def run(self) -> None:
-        try:
-            cytobatch.convert(*self._arguments, progress=self._announced, **self._options)
-        except BaseException as error:  # noqa: BLE001  raised again by finish
-            self.error = error
-
-    def _announced(self, started: cytobatch.StepStarted) -> None:
-        if started.step is self._stops_at:
-            self.stopped.set()
-            assert self.released.wait(PATIENCE)
-
-    def begin(self) -> None:
-        self.start()
-        assert self.stopped.wait(PATIENCE)
+    def _stop_at_step(self, started: cytobatch.StepStarted) -> None:
+        if started.step is self._step:
+            self._stopped.set()
+            assert self._released.wait(PATIENCE)
 
     def finish(self) -> None:
-        self.released.set()
-        self.join(PATIENCE)
-        assert not self.is_alive()
-        if self.error is not None:
-            raise self.error
+        self._released.set()
+        self._pool.shutdown()
+        assert self._future.result().counts.rows > 0
 
 
 def test_two_conversions_at_once_work_and_the_last_restores_the_process(plate: Path, tmp_path: Path) -> None:
@@ -136,11 +127,9 @@ def test_two_conversions_at_once_work_and_the_last_restores_the_process(plate: P
         cytobatch.convert(source, tmp_path / name / "alone")
     before = process_state()
     sizes = [pa.cpu_count() + 1, pa.cpu_count() + 2]
-    first = _InThread(plate, tmp_path / "csv" / "beside", cytobatch.PlateStep.CONVERT, workers=sizes[0])
-    second = _InThread(database, tmp_path / "sqlite" / "beside", cytobatch.PlateStep.SURVEY, workers=sizes[1])
-    first.begin()
+    first = _HeldConversion(plate, tmp_path / "csv" / "beside", cytobatch.PlateStep.CONVERT, sizes[0])
     assert pa.cpu_count() == sizes[0]
-    second.begin()
+    second = _HeldConversion(database, tmp_path / "sqlite" / "beside", cytobatch.PlateStep.SURVEY, sizes[1])
     assert pa.cpu_count() == sizes[1]
     first.finish()
     assert pa.cpu_count() == sizes[1]
@@ -150,10 +139,22 @@ def test_two_conversions_at_once_work_and_the_last_restores_the_process(plate: P
         assert profile(tmp_path / name / "beside") == profile(tmp_path / name / "alone")
 
 
+def test_four_threads_convert_at_once_and_write_the_same_bytes(plate: Path, tmp_path: Path) -> None:
+    database = write_sqlite(tmp_path / "db" / "P1.sqlite", cytominer_tables(site_tables(4), 1))
+    sources = [plate, database, plate, database]
+    before = process_state()
+    with ThreadPoolExecutor(len(sources)) as pool:
+        folders = [tmp_path / str(number) for number in range(len(sources))]
+        rows = [report.counts.rows for report in pool.map(cytobatch.convert, sources, folders)]
+    assert rows == [12, 4, 12, 4]
+    assert changes(before, process_state()) == {}
+    written = [profile(folder) for folder in folders]
+    assert written[:2] == written[2:]
+
+
 def test_an_error_in_one_thread_does_not_reach_another(plate: Path, tmp_path: Path) -> None:
     before = process_state()
-    good = _InThread(plate, tmp_path / "good", cytobatch.PlateStep.CONVERT, workers=pa.cpu_count() + 1)
-    good.begin()
+    good = _HeldConversion(plate, tmp_path / "good", cytobatch.PlateStep.CONVERT, pa.cpu_count() + 1)
     with pytest.raises(cytobatch.SourceNotFoundError):
         cytobatch.convert(tmp_path / "nowhere", tmp_path / "out", workers=pa.cpu_count() + 2)
     good.finish()

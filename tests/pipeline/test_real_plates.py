@@ -1,4 +1,4 @@
-"""Real measurements with expected answers, where they lie beside the project; the other tests have generated twins."""
+"""Real measurements with expected profiles, if they lie beside the project. Other tests generate similar plates."""
 
 import math
 import re
@@ -136,7 +136,7 @@ def test_a_jump_site_has_its_109_cells(preset: str, tmp_path: Path) -> None:
     assert report.counts.objects == {"cells": 109, "cytoplasm": 109, "nuclei": 109}
 
 
-def test_troubled_sites_are_named_and_no_sound_table_is_lost(tmp_path: Path) -> None:
+def test_invalid_sites_are_named_and_every_valid_table_is_kept(tmp_path: Path) -> None:
     source = SHARED_DATA / "cytominerdb_b_csv" / "source"
     found, report = convert_to_folder(source, tmp_path / "out", join=False, max_failed_exports=3)
     failed = {entry.path for entry in report.ledger if entry.outcome is Outcome.FAILED}

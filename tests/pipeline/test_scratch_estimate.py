@@ -1,4 +1,4 @@
-"""How much of the scratch disk a plan says that it takes."""
+"""The estimate of the scratch disk that a plan takes."""
 
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,18 @@ def test_local_files_are_not_fetched() -> None:
     assert need.total == need.outputs == 3 * (3 * _MIB + 1000)
 
 
-def test_a_small_plate_is_fetched_once_and_a_large_one_within_the_room() -> None:
+def test_a_small_plate_is_fetched_whole_and_a_large_one_within_the_budget() -> None:
     small = plan_of(sites(3, _MIB))
     assert scratch_need(small, remote=True, table_bytes=64 * _MIB).fetched == small.size
     large = plan_of(sites(1000, 4 * _MIB))
     assert large.size > 10 * FETCHED_AHEAD
-    beginnings = 3000 * BEGINNING + 1000 * 1000
-    assert scratch_need(large, remote=True, table_bytes=64 * _MIB).fetched == beginnings + FETCHED_AHEAD + 4 * _MIB
+    surveyed = 3000 * BEGINNING + 1000 * 1000
+    assert scratch_need(large, remote=True, table_bytes=64 * _MIB).fetched == surveyed + FETCHED_AHEAD + 4 * _MIB
     assert room_to_fetch(large) == FETCHED_AHEAD
 
 
 @pytest.mark.parametrize("options", [{"cache_mode": CacheMode.PERSISTENT, "cache_dir": "/cache"}, {}])
-def test_what_persists_or_is_read_whole_first_is_there_all_at_once(options: dict[str, Any]) -> None:
+def test_files_that_persist_or_are_surveyed_whole_are_on_the_disk_at_once(options: dict[str, Any]) -> None:
     plan = plan_of(sites(1000, 4 * _MIB) if options else {"BR1.sqlite": 50 * 2**30}, **options)
     assert scratch_need(plan, remote=True, table_bytes=64 * _MIB).fetched == plan.size
     assert options or room_to_fetch(plan) == plan.size

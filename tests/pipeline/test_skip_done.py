@@ -1,4 +1,4 @@
-"""Plates that are done already are known by their reports, and by nothing less."""
+"""A plate is up to date if its published report has its files, unchanged, and its options."""
 
 import json
 import os
@@ -23,24 +23,24 @@ Upload = Callable[[Path, str], str]
 
 
 def old_sites(folder: Path, sites: int = 2) -> Path:
-    """Site folders of yesterday: a file is known again only if it is older than the run."""
+    """Site folders of yesterday, because a local file is recognised only if it is older than the run."""
     source = write_sites(folder, sites)
     for path in source.rglob("*"):
         os.utime(path, (time.time() - 86400,) * 2)
     return source
 
 
-def job_of(source: str | Path, destination: str | Path, **said: Any) -> PlateJob:
-    return PlateJob(source=str(source), destination=str(destination), skip_done=True, **said)
+def job_of(source: str | Path, destination: str | Path, **options: Any) -> PlateJob:
+    return PlateJob(source=str(source), destination=str(destination), skip_done=True, **options)
 
 
-def looked_up(job: PlateJob, cache: Path) -> RunReport | None:
+def find_report(job: PlateJob, cache: Path) -> RunReport | None:
     _, plan = plan_plate(job, cache)
     return find_done(plan, Destination(job))
 
 
 @pytest.mark.parametrize("name", ["out", "out/P1.parquet"])
-def test_a_second_run_leaves_a_plate_alone(name: str, tmp_path: Path) -> None:
+def test_a_second_run_skips_the_plate(name: str, tmp_path: Path) -> None:
     job = job_of(old_sites(tmp_path / "in"), tmp_path / name, well_profiles="median")
     first = run_plate(job)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.joinpath("out").rglob("*")}
@@ -48,44 +48,46 @@ def test_a_second_run_leaves_a_plate_alone(name: str, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.joinpath("out").rglob("*")} == before
 
 
-def test_nothing_is_left_alone_unless_asked_for(tmp_path: Path) -> None:
+def test_a_plate_is_skipped_only_if_the_job_has_the_option(tmp_path: Path) -> None:
     job = job_of(old_sites(tmp_path / "in"), tmp_path / "out")
     first = run_plate(job)
     again = run_plate(job.model_copy(update={"skip_done": False}))
     assert again.started > first.started
 
 
-def test_a_plate_in_a_bucket_is_known_again_until_an_object_changes(
+def test_a_plate_in_a_bucket_is_up_to_date_until_an_object_changes(
     upload: Upload, s3: Any, bucket: str, tmp_path: Path
 ) -> None:
     source = upload(write_sites(tmp_path / "in", 2), "in")
     job = job_of(source, f"s3://{bucket}/out")
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
     report = run_plate(job)
-    assert looked_up(job, tmp_path) == report
+    assert find_report(job, tmp_path) == report
     s3.put_object(Bucket=bucket, Key="in/P1-A01-1/notes.txt", Body=b"one more")
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
     s3.delete_object(Bucket=bucket, Key="in/P1-A01-1/notes.txt")
-    assert looked_up(job, tmp_path) == report
+    assert find_report(job, tmp_path) == report
     content = s3.get_object(Bucket=bucket, Key="in/P1-A01-1/Cells.csv")["Body"].read()
     s3.put_object(Bucket=bucket, Key="in/P1-A01-1/Cells.csv", Body=content.replace(b"1", b"2"))
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
 
 
-def test_an_output_that_is_gone_or_cut_is_made_again(upload: Upload, s3: Any, bucket: str, tmp_path: Path) -> None:
+def test_an_output_that_is_missing_or_cut_is_written_again(
+    upload: Upload, s3: Any, bucket: str, tmp_path: Path
+) -> None:
     source = upload(write_sites(tmp_path / "in", 2), "in")
     job = job_of(source, f"s3://{bucket}/out")
     report = run_plate(job)
     s3.put_object(Bucket=bucket, Key="out/single_cells.parquet", Body=b"PAR1")
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
     s3.delete_object(Bucket=bucket, Key="out/single_cells.parquet")
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
     assert run_plate(job).outputs == report.outputs
-    assert looked_up(job, tmp_path) is not None
+    assert find_report(job, tmp_path) is not None
 
 
 @pytest.mark.parametrize(
-    ("said", "known"),
+    ("options", "is_up_to_date"),
     [
         ({"preset": "cellprofiler_csv"}, False),
         ({"join": False}, False),
@@ -95,19 +97,21 @@ def test_an_output_that_is_gone_or_cut_is_made_again(upload: Upload, s3: Any, bu
         ({"scratch_dir": "/tmp"}, True),
     ],
 )
-def test_options_that_decide_the_result_must_be_the_same(said: dict[str, Any], known: bool, tmp_path: Path) -> None:
+def test_options_that_decide_the_output_must_be_the_same(
+    options: dict[str, Any], is_up_to_date: bool, tmp_path: Path
+) -> None:
     source = old_sites(tmp_path / "in")
     run_plate(job_of(source, tmp_path / "out"))
-    assert (looked_up(job_of(source, tmp_path / "out", **said), tmp_path) is not None) is known
+    assert (find_report(job_of(source, tmp_path / "out", **options), tmp_path) is not None) is is_up_to_date
 
 
-def test_a_local_file_that_is_as_young_as_the_run_is_not_trusted(tmp_path: Path) -> None:
+def test_a_local_file_that_is_not_older_than_the_run_is_taken_for_changed(tmp_path: Path) -> None:
     source = old_sites(tmp_path / "in")
     job = job_of(source, tmp_path / "out")
     run_plate(job)
-    assert looked_up(job, tmp_path) is not None
+    assert find_report(job, tmp_path) is not None
     (source / "P1-A01-1" / "Cells.csv").touch()
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
 
 
 def test_a_platemap_that_changed_is_joined_again(tmp_path: Path) -> None:
@@ -116,48 +120,48 @@ def test_a_platemap_that_changed_is_joined_again(tmp_path: Path) -> None:
     job = job_of(source, tmp_path / "out", platemap=str(platemap))
     report = run_plate(job)
     assert [file.path for file in report.annotations] == [str(platemap)]
-    assert looked_up(job, tmp_path) is not None
+    assert find_report(job, tmp_path) is not None
     platemap.write_text("well_position\tgene\nA01\tXYZ\n")
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "no json", '{"format_version": 2}'])
-def test_what_is_no_report_tells_nothing(text: str, tmp_path: Path) -> None:
+def test_a_text_that_is_no_report_is_ignored(text: str, tmp_path: Path) -> None:
     job = job_of(old_sites(tmp_path / "in"), tmp_path / "out")
     run_plate(job)
     (tmp_path / "out" / "run-report.json").write_text(text)
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
 
 
-def test_a_report_of_before_options_were_noted_tells_nothing(tmp_path: Path) -> None:
+def test_a_report_without_options_is_never_up_to_date(tmp_path: Path) -> None:
     job = job_of(old_sites(tmp_path / "in"), tmp_path / "out")
     run_plate(job)
     path = tmp_path / "out" / "run-report.json"
-    said = json.loads(path.read_text())
-    del said["options"]
-    path.write_text(json.dumps(said))
-    assert looked_up(job, tmp_path) is None
+    report = json.loads(path.read_text())
+    del report["options"]
+    path.write_text(json.dumps(report))
+    assert find_report(job, tmp_path) is None
 
 
-def test_failed_exports_that_were_allowed_do_not_count_as_change(tmp_path: Path) -> None:
+def test_failed_exports_that_the_job_allows_are_no_change(tmp_path: Path) -> None:
     source = old_sites(tmp_path / "in", 3)
     broken = source / "P1-A01-2" / "Cells.csv"
     broken.write_bytes(b"")
     os.utime(broken, (time.time() - 86400,) * 2)
     job = job_of(source, tmp_path / "out", max_failed_exports=1)
     run_plate(job)
-    assert looked_up(job, tmp_path) is not None
+    assert find_report(job, tmp_path) is not None
 
 
-def test_files_that_are_ignored_count(tmp_path: Path) -> None:
+def test_a_new_file_that_is_ignored_is_a_change(tmp_path: Path) -> None:
     source = old_sites(tmp_path / "in")
     job = job_of(source, tmp_path / "out")
     run_plate(job)
     write_csv(site_tables(1)["Cells"], source / "P1-A01-1" / "More.csv")
-    assert looked_up(job, tmp_path) is None
+    assert find_report(job, tmp_path) is None
 
 
-def test_the_profile_of_another_source_is_replaced_unless_that_is_refused(tmp_path: Path) -> None:
+def test_the_profile_of_another_source_is_replaced_unless_the_job_forbids_it(tmp_path: Path) -> None:
     first, second = old_sites(tmp_path / "a" / "P1"), old_sites(tmp_path / "b" / "P1", 3)
     destination = tmp_path / "out" / "P1"
     run_plate(job_of(first, destination))
@@ -171,7 +175,7 @@ def test_the_profile_of_another_source_is_replaced_unless_that_is_refused(tmp_pa
     assert (destination / "single_cells.parquet").read_bytes() != before
 
 
-def test_a_wrong_key_does_not_pass_for_a_plate_that_is_not_done(
+def test_a_wrong_key_is_an_error_and_not_a_plate_to_convert(
     upload: Upload, s3_url: str, bucket: str, tmp_path: Path
 ) -> None:
     refusal = Answer(403, b"<Error><Code>InvalidAccessKeyId</Code></Error>")
@@ -179,4 +183,4 @@ def test_a_wrong_key_does_not_pass_for_a_plate_that_is_not_done(
     with proxy(s3_url, lambda one: refusal if one.key.endswith("run-report.json") else None) as (address, _):
         refused = job.model_copy(update={"destination_endpoint_url": address})
         with pytest.raises(StorageError, match="no permission"):
-            looked_up(refused, tmp_path)
+            find_report(refused, tmp_path)

@@ -2,6 +2,7 @@
 
 import csv
 import gc
+import importlib
 import locale
 import logging
 import os
@@ -19,10 +20,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-# Clients that the package imports: what their own import changes is there before the first state is taken.
-__import__("boto3")
-__import__("cloudpathlib")
-__import__("obstore")
+# The package imports these clients. What their import changes is theirs, and must be there in the first state, too.
+for _client in ("boto3", "cloudpathlib", "obstore"):
+    importlib.import_module(_client)
 
 _DUCKDB_SETTINGS = ("threads", "memory_limit", "temp_directory", "autoinstall_known_extensions")
 
@@ -52,8 +52,10 @@ def process_state() -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the state before and after, of what differs."""
-    return {name: (state, after[name]) for name, state in before.items() if after[name] != state}
+    """Return what differs, as its state before and after. Threads that ended meanwhile are ignored."""
+    new_threads = [thread for thread in after["threads"] if thread not in before["threads"]]
+    compared = {**after, "threads": before["threads"] + new_threads}
+    return {name: (state, compared[name]) for name, state in before.items() if compared[name] != state}
 
 
 def _logging() -> tuple[Any, ...]:

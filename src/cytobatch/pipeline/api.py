@@ -19,7 +19,7 @@ from cytobatch.report.model import RunReport
 
 Result = TypeVar("Result")
 
-_ORIGIN = "keywords"
+_ORIGIN = "keyword arguments"
 _OTHER_KEYWORDS = ("job_spec", "array_index", "progress")
 _PLATES_SHOWN = 10
 
@@ -105,6 +105,7 @@ def _one_job(
 ) -> PlateJob:
     """Return the one plate that keywords, environment and spec describe. Raises ConfigurationError for several."""
     _check_names(keywords)
+    _check_index(array_index)
     options = parse_options({name: value for name, value in keywords.items() if value is not None}, _ORIGIN)
     spec = str(job_spec) if isinstance(job_spec, PathLike) else job_spec
     jobs = resolve_jobs(options, spec, _ORIGIN, array_index)
@@ -131,6 +132,17 @@ def _check_names(keywords: Mapping[str, Any]) -> None:
                 why="no option has that name",
                 remedy=nearest(name, known) or f"known options: {', '.join(known)}",
             )
+
+
+def _check_index(array_index: int | None) -> None:
+    """Raises JobSpecError for a negative position, because Python would count it from the end."""
+    if array_index is not None and array_index < 0:
+        raise JobSpecError(
+            f"bad value for 'array_index': {array_index}",
+            where=_ORIGIN,
+            why="plates are counted from 0",
+            remedy="give the position of a plate",
+        )
 
 
 def _announcing(plate: str, progress: Callable[[StepStarted], None]) -> StepRunner:

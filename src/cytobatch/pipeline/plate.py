@@ -109,8 +109,8 @@ def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:
 def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
     """Put all outputs in place, then remove those that only an earlier run had.
 
-    An earlier report goes first, because it describes files that are being replaced. Raises StorageError, and takes
-    back what it put in place, if one output cannot be written.
+    An earlier report is removed first, because it describes files that are being replaced. Raises StorageError if one
+    output cannot be written; those that are in place by then are removed.
     """
     outputs = output_files(converted, destination)
     destination.publish({name: file.path for name, file in converted.files.items()})
@@ -129,9 +129,9 @@ def report_plate(
 def run_plate(job: PlateJob, runner: StepRunner = run_directly) -> RunReport:
     """Convert one plate. `runner` runs each step, directly or as a task.
 
-    The order makes the report a proof: files, commit, report. All files are finished on the scratch disk; then they are
-    put in place together, or not at all; the report comes last, so that the outputs beside a report are complete.
-    Returns the earlier run's report if the job skips a plate that is up to date.
+    The order is files, commit, report. All files are complete on the scratch disk before the first is put in place, and
+    all are in place before the report: the outputs beside a report are complete. Returns the report of the earlier run
+    if the job skips plates that are up to date, and this one is.
     """
     timer = StepTimer(runner)
     configure_arrow_threads(resource_limits(job))

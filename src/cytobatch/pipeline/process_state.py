@@ -53,45 +53,48 @@ def _set_pool_sizes(sizes: tuple[int, int]) -> None:
 
 
 class _PandasHider:
-    """An import finder through which pyarrow finds no pandas, while every other importer still does.
+    """An import finder that fails pyarrow's own import of pandas, and leaves every other import of pandas alone.
 
-    pyarrow imports pandas as soon as a Python value becomes an Arrow array or scalar, because that value might be a
-    pandas object (`_PandasAPIShim` in pyarrow's pandas-shim.pxi). The import takes as long as a small conversion. The
-    shim looks once: after a look that fails, it takes no value for a pandas object. Its `__init__` lets it look again.
+    pyarrow imports pandas when the first Python value becomes an Arrow array or scalar, because that value might be a
+    pandas object (`_PandasAPIShim` in pyarrow's pandas-shim.pxi). That import was a quarter of the CPU time of a small
+    conversion. The shim tries it once; if it fails, no value is taken for a pandas object. The shim's `__init__` resets
+    it, so that it tries again.
 
-    `sys.modules["pandas"] = None` would hide pandas from all threads of the caller; this hides it from the one that
-    makes pyarrow look. As soon as any code imports pandas, pyarrow may look again.
+    `sys.modules["pandas"] = None` would fail the import in all threads of the caller. This finder fails it only in the
+    thread that provokes pyarrow's attempt. Once other code imports pandas, the shim is reset, because pandas objects
+    may exist from then on.
     """
 
     def __init__(self, shim: Any) -> None:
         self._shim = shim
-        self._looking_thread: int | None = None
+        self._provoking_thread: int | None = None
 
     def find_spec(self, name: str, _path: object = None, _target: object = None, /) -> None:
-        """Leave the import to the next finder. Raises ModuleNotFoundError if pyarrow looks for pandas."""
+        """Leave the import to the next finder. Raises ModuleNotFoundError for the import that `install` provokes."""
         if name != "pandas":
             return
-        if threading.get_ident() == self._looking_thread:
+        if threading.get_ident() == self._provoking_thread:
             raise ModuleNotFoundError("hidden from pyarrow", name=name)
         self._shim.__init__()
 
     def install(self) -> None:
-        """Make pyarrow look for pandas now, so that it finds none."""
+        """Provoke pyarrow's attempt to import pandas, and fail it."""
         sys.meta_path.insert(0, self)
-        self._looking_thread = threading.get_ident()
+        self._provoking_thread = threading.get_ident()
         try:
             pa.scalar(0)
         finally:
-            self._looking_thread = None
+            self._provoking_thread = None
 
     def remove(self) -> None:
-        """Let pyarrow look for pandas again at the next need."""
-        sys.meta_path.remove(self)
+        """Reset the shim, so that pyarrow tries the import again at the next need."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
         self._shim.__init__()
 
 
 def _hide_pandas() -> _PandasHider | None:
-    """Hide pandas from pyarrow. Returns None if it is imported already, or pyarrow has no such shim any more."""
+    """Fail pyarrow's import of pandas. Returns None if pandas is imported already, or this pyarrow has no such shim."""
     shim = getattr(pa.lib, "_pandas_api", None)
     if shim is None or "pandas" in sys.modules:
         return None
@@ -100,8 +103,13 @@ def _hide_pandas() -> _PandasHider | None:
     return hider
 
 
+def _show_pandas(hider: _PandasHider | None) -> None:
+    if hider is not None:
+        hider.remove()
+
+
 _pools = _SharedChange(_pool_sizes, _set_pool_sizes)
-_pandas = _SharedChange(_hide_pandas, lambda hider: hider.remove() if hider else None)
+_pandas = _SharedChange(_hide_pandas, _show_pandas)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def resolve_jobs(
     job_spec : str, mapping or None
         A path, a URI, JSON text, or the document itself. None takes `CYTOBATCH_JOB_SPEC`, if it is set.
     origin : str
-        Where the options come from, for messages: "command line" or "keywords".
+        Where the options come from, for messages: "command line" or "keyword arguments".
     array_index : int, optional
         The position of one plate, from 0. None takes `AWS_BATCH_JOB_ARRAY_INDEX`, if it is set.
 
