@@ -1,30 +1,38 @@
-# `make demo` and `make test` need Python 3.11+ and make; all else they install into .venv from the hash-pinned locks.
+# `make demo` and `make test` need Python 3.11+ and make; they install all else into .venv from the hash-pinned locks.
 PYTHON ?= python3
 BIN := .venv/bin
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-# The engine, where none is named, is the first that answers. BASE is another base image, PLATFORM another machine's
-# (linux/amd64 for AWS, where this one is not), LOCK=anndata.lock adds AnnData, BUILD_ARGS are further flags of the build.
+# The number of workers that run tests: auto is one for each CPU, 0 runs all tests in one process, in which --pdb works.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+
+# ENGINE is by default the first that answers. BASE is another base image. PLATFORM is that of another machine
+# (linux/amd64 for AWS, if this one differs). LOCK=anndata.lock adds AnnData. BUILD_ARGS are further flags of the build.
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__.py)
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test check format image image-test smoke-aws lock bench bench-peers clean
+.PHONY: help venv demo test test-fast test-long check format image image-test smoke-aws lock bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 
-.venv/installed: requirements/dev.lock
+.venv/packages: requirements/dev.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cytobatch needs Python 3.11 or later, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# Commands and entry points are installed from pyproject.toml: a changed one is installed again, which takes seconds.
+.venv/installed: .venv/packages pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Checkov reads the Terraform configuration; its pins are none of the project's.
+# Checkov scans the Terraform configuration. It has an environment of its own, because its pins conflict with the project's.
 .venv-checkov/installed: requirements/checkov.lock
 	$(PYTHON) -m venv --clear .venv-checkov
 	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.lock
@@ -35,20 +43,26 @@ demo: venv  ## convert a small generated plate, as a container would
 	@$(BIN)/cytobatch example demo/plate
 	@CYTOBATCH_SOURCE=demo/plate CYTOBATCH_DESTINATION=demo/out $(BIN)/cytobatch run
 
-test: venv  ## the whole test suite
-	$(BIN)/python -m pytest
+test: venv  ## run the whole test suite
+	$(PYTEST)
 
-check: venv  ## style, types, and the walls between modules
+test-fast: venv  ## run the tests that take neither seconds nor servers, in less than two minutes
+	$(PYTEST) -m "not slow"
+
+test-long: venv  ## run the generated tests with ten times as many examples, and random ones
+	$(PYTEST) -m hypothesis --hypothesis-profile=long
+
+check: venv  ## check style, types, and imports between modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: venv  ## put the code in shape
+format: venv  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Where pip gets packages on this machine, if not from PyPI, is handed to the build as secrets, which stay in no layer.
+# The build gets this machine's index of packages, if it is not PyPI, as secrets, which stay in no layer.
 image:  ## build the image cytobatch:latest, with docker, podman or buildah
 	@test -n "$(ENGINE)" || { echo "make image: neither docker, podman nor buildah answers" >&2; exit 1; }
 	@secrets=$$(mktemp -d) && trap 'rm -rf "$$secrets"' EXIT && flags=$$($(PYTHON) .ci/pip_secrets.py "$$secrets") && \
@@ -57,11 +71,11 @@ image:  ## build the image cytobatch:latest, with docker, podman or buildah
 	  $(if $(CREATED),--build-arg CREATED=$(CREATED)) $(if $(SOURCE_URL),--label org.opencontainers.image.source=$(SOURCE_URL)) \
 	  --tag cytobatch:$(VERSION) --tag cytobatch:latest .
 
-image-test: venv image  ## run the image: a plate from a folder, one from S3, and what a scheduler relies on
+image-test: venv image  ## test the image: a plate from a folder, one from S3, and the needs of a scheduler
 	IMAGE=cytobatch:$(VERSION) ENGINE=$(ENGINE) $(BIN)/python -m pytest tests/image
 
-smoke-aws: venv  ## set up, convert and take away on AWS itself, with your credentials: minutes, and some cents
-	SMOKE_AWS=1 $(BIN)/python -m pytest -rA tests/aws/test_smoke.py
+smoke-aws: venv  ## deploy, convert and destroy on AWS itself, with your credentials: minutes, and some cents
+	SMOKE_AWS=1 $(BIN)/python -m pytest -rA tests/batch/aws/test_smoke.py
 
 bench: venv  ## measure all cases, which takes hours; BENCH="csv40 tall --runs 3" measures some
 	$(BIN)/python benchmarks/bench.py $(BENCH)
@@ -69,7 +83,7 @@ bench: venv  ## measure all cases, which takes hours; BENCH="csv40 tall --runs 3
 bench-peers: venv benchmarks/.peers/installed  ## measure CytoTable, pandas and a DuckDB join beside cytobatch
 	$(BIN)/python benchmarks/peers.py $(BENCH)
 
-# CytoTable would download DuckDB's extensions while it runs: they come as wheels, and are put where it looks for them.
+# CytoTable downloads DuckDB's extensions while it runs: they come as wheels, and are installed where it finds them.
 benchmarks/.peers/installed: benchmarks/peers.lock
 	$(PYTHON) -m venv --clear benchmarks/.peers
 	benchmarks/.peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/peers.lock
@@ -77,7 +91,7 @@ benchmarks/.peers/installed: benchmarks/peers.lock
 	HOME=$(CURDIR)/benchmarks/.peers/home benchmarks/.peers/bin/python benchmarks/peer_work.py extensions
 	@touch $@
 
-lock:  ## resolve the locks anew (needs uv)
+lock:  ## resolve the locks again (needs uv)
 	$(UV_COMPILE) --group build -o requirements/build.lock
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(UV_COMPILE) pyproject.toml --extra anndata -c requirements/runtime.lock -o requirements/anndata.lock
@@ -85,5 +99,5 @@ lock:  ## resolve the locks anew (needs uv)
 	$(UV_COMPILE) benchmarks/peers.in -o benchmarks/peers.lock
 	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.lock
 
-clean:  ## remove what the targets above made
+clean:  ## remove the results of the targets above
 	rm -rf .venv .venv-checkov benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
