@@ -29,8 +29,11 @@ RUN /opt/build/bin/hatchling build -t wheel \
 FROM ${BASE}
 # The base image has pip, which is not used here, and no bytecode of Python's library. On a read-only file system every
 # start would compile that library again.
+# Debian's own pip lies in other folders than the official image's.
 RUN rm -rf /usr/local/bin/pip* /usr/local/bin/wheel /usr/local/lib/python3*/site-packages/* \
       /usr/local/lib/python3*/ensurepip /usr/lib/python3*/ensurepip /usr/share/python-wheels \
+      /usr/bin/pip* /usr/bin/wheel /usr/lib/python3/dist-packages/pip* /usr/lib/python3/dist-packages/wheel* \
+      /usr/lib/python3/dist-packages/setuptools* /usr/lib/python3/dist-packages/pkg_resources* \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x '/(idlelib|lib2to3|test|tkinter|turtledemo)/' \
       "$(python -c 'import os; print(os.path.dirname(os.__file__))')" \
  && useradd --uid 10001 --user-group --no-create-home --home-dir /scratch --shell /usr/sbin/nologin cytobatch \
