@@ -1,10 +1,9 @@
-"""Real servers for the tests, and an environment without the developer's own settings."""
+"""Fixtures of all tests, and an environment without the developer's own settings."""
 
 import os
 import subprocess
-import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,20 @@ import boto3
 import pytest
 from hypothesis import settings
 
-from servers import prefect_server, s3_server
+from tests.support.program import Run, run_program
 
+# Each behind those that it imports, because pytest rewrites the assertions of a plugin when it imports it first.
 pytest_plugins = [
+    "tests.support.controller",
+    "tests.support.shared",
+    "tests.support.resources",
     "tests.support.recorder",
-    "tests.support.containers",
+    "tests.support.selection",
     "tests.support.emulator.fixtures",
-    "tests.support.emulator.configuration",
     "tests.support.emulator.lab",
 ]
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-# How long an example takes says more of the machine than of the program.
+# The duration of an example depends on the machine more than on the program.
 settings.register_profile("cytobatch", deadline=None)
 settings.load_profile("cytobatch")
 
@@ -35,13 +36,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="session")
-def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real S3 API over HTTP."""
-    with s3_server(tmp_path_factory.mktemp("ministack")) as url:
-        yield url
 
 
 @pytest.fixture
@@ -79,25 +73,11 @@ def upload(s3: Any, bucket: str) -> Callable[[Path, str], str]:
     return put
 
 
-@pytest.fixture(scope="session")
-def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prefect server as a user would have one."""
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as url:
-        yield url
-
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
 @pytest.fixture
 def cytobatch(tmp_path: Path) -> Run:
-    """Runs the real program as a process of its own, configured as the test's environment is."""
+    """Runs the real program as a process of its own, in the test's folder and environment."""
 
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **(env or {}), "COLUMNS": "200"}
-        command = [sys.executable, "-m", "cytobatch", *arguments]
-        return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-        )
+        return run_program(*arguments, folder=tmp_path, env=env)
 
     return run

@@ -11,8 +11,8 @@ from cytobatch import __version__
 from cytobatch.cli.app import main
 from cytobatch.config.presets.presets import PresetName
 from cytobatch.errors import ExitCode
-from tests.conftest import Run
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
+from tests.support.program import Run
 
 Capture = pytest.CaptureFixture[str]
 

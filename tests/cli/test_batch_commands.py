@@ -10,9 +10,9 @@ import pytest
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ExitCode
 from cytobatch.pipeline.plate import run_plate
-from tests.support.emulator.lab import Say
+from tests.support.emulator.lab import RunCli
 from tests.support.plates import write_sites
-from tests.support.plates_to_submit import deployment
+from tests.support.submissions import deployment
 
 Upload = Callable[[Path, str], str]
 
@@ -38,9 +38,11 @@ def objects(s3: Any, bucket: str) -> set[str]:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_dry_run_tells_what_it_would_submit_and_does_nothing(s3: Any, bucket: str, plates: str, say: Say) -> None:
+def test_a_dry_run_tells_what_it_would_submit_and_does_nothing(
+    s3: Any, bucket: str, plates: str, run_cli: RunCli
+) -> None:
     before = objects(s3, bucket)
-    code, out, _ = say(
+    code, out, _ = run_cli(
         "submit", "--source", plates, "--plate", "*", "--destination", f"s3://{bucket}/out/{{plate}}", "--dry-run"
     )
     assert code == ExitCode.OK
@@ -52,7 +54,7 @@ def test_a_dry_run_tells_what_it_would_submit_and_does_nothing(s3: Any, bucket: 
 
 
 @pytest.mark.usefixtures("deployed")
-def test_plates_that_look_invalid_stop_a_submission_unless_it_keeps_going(bucket: str, plates: str, say: Say) -> None:
+def test_plates_that_look_invalid_stop_a_submission_unless_it_keeps_going(bucket: str, plates: str, run_cli: RunCli) -> None:
     spec = json.dumps(
         {
             "plates": [
@@ -61,77 +63,77 @@ def test_plates_that_look_invalid_stop_a_submission_unless_it_keeps_going(bucket
             ]
         }
     )
-    code, out, err = say("submit", "--job-spec", spec, "--dry-run")
+    code, out, err = run_cli("submit", "--job-spec", spec, "--dry-run")
     assert code == ExitCode.INPUT_DATA
     assert "invalid: P9: source is missing or empty" in out
     assert "1 of 2 plates look invalid" in err
-    code, out, _ = say("submit", "--job-spec", spec, "--dry-run", "--keep-going")
+    code, out, _ = run_cli("submit", "--job-spec", spec, "--dry-run", "--keep-going")
     assert code == ExitCode.OK
     assert "2 plates, about" in out
 
 
 @pytest.mark.usefixtures("deployed")
-def test_plates_that_are_done_are_left_out(bucket: str, plates: str, say: Say) -> None:
+def test_plates_that_are_done_are_left_out(bucket: str, plates: str, run_cli: RunCli) -> None:
     words = ("submit", "--source", plates, "--plate", "*", "--destination", f"s3://{bucket}/out/{{plate}}")
     for number in range(3):
         source = plates.format(plate=f"P{number}")
         run_plate(PlateJob(source=source, destination=f"s3://{bucket}/out/P{number}", plate=f"P{number}"))
-        code, out, _ = say(*words, "--dry-run", "--skip-done")
+        code, out, _ = run_cli(*words, "--dry-run", "--skip-done")
         assert code == ExitCode.OK
         assert f"{number + 1} of 3 plates are done already" in out
         assert ("nothing to submit" if number == 2 else f"{2 - number} plate" + ("s" if number == 0 else "")) in out
-    assert "3 plates, about" in say(*words, "--dry-run")[1]
+    assert "3 plates, about" in run_cli(*words, "--dry-run")[1]
 
 
 @pytest.mark.usefixtures("deployed")
-def test_prices_of_ones_own_are_used(bucket: str, plates: str, tmp_path: Path, say: Say) -> None:
+def test_prices_of_ones_own_are_used(bucket: str, plates: str, tmp_path: Path, run_cli: RunCli) -> None:
     table = tmp_path / "prices.json"
     dear = {"vcpu_hour": 1e6, "gib_hour": 0, "scratch_gib_hour": 0}
     table.write_text(json.dumps({"what": "a dear table", "compute": {"ec2_spot": dear}}))
     words = ("submit", "--source", plates.format(plate="P0"), "--destination", f"s3://{bucket}/out", "--dry-run")
-    _, out, _ = say(*words, "--prices", table, "--compute", "ec2_spot")
+    _, out, _ = run_cli(*words, "--prices", table, "--compute", "ec2_spot")
     assert "by a dear table" in out
     assert "ec2_spot" in out
     assert "1 plate, about $533,3" in out
-    code, _, err = say(*words, "--prices", table)
+    code, _, err = run_cli(*words, "--prices", table)
     assert code == ExitCode.CONFIGURATION
     assert "no price of fargate_spot" in err
 
 
-def test_without_a_deployment_it_is_told_how_to_name_one(say: Say) -> None:
+def test_without_a_deployment_it_is_told_how_to_name_one(run_cli: RunCli) -> None:
     for words in (("submit", "--source", "s3://a/b", "--destination", "s3://c/d"), ("status", "job")):
-        code, _, err = say(*words)
+        code, _, err = run_cli(*words)
         assert code == ExitCode.CONFIGURATION
         assert "terraform output -json" in err
 
 
 @pytest.mark.usefixtures("deployed")
-def test_what_is_on_this_machine_is_not_submitted(say: Say) -> None:
-    code, _, err = say("submit", "--source", "/data/P1", "--destination", "s3://c/d")
+def test_what_is_on_this_machine_is_not_submitted(run_cli: RunCli) -> None:
+    code, _, err = run_cli("submit", "--source", "/data/P1", "--destination", "s3://c/d")
     assert code == ExitCode.CONFIGURATION
     assert "source is on this machine" in err
 
 
 @pytest.mark.usefixtures("deployed")
-def test_status_wants_a_job(say: Say) -> None:
-    code, _, err = say("status")
+def test_status_wants_a_job(run_cli: RunCli) -> None:
+    code, _, err = run_cli("status")
     assert code == ExitCode.CONFIGURATION
     assert "no job named" in err
 
 
 def test_collect_gathers_what_is_there_and_names_what_is_not(
-    s3: Any, bucket: str, plates: str, tmp_path: Path, say: Say
+    s3: Any, bucket: str, plates: str, tmp_path: Path, run_cli: RunCli
 ) -> None:
     words = ("collect", "--source", plates, "--plate", "*", "--destination", f"s3://{bucket}/out/{{plate}}")
     for number in range(3):
         source = plates.format(plate=f"P{number}")
         run_plate(PlateJob(source=source, destination=f"s3://{bucket}/out/P{number}", plate=f"P{number}"))
-    code, out, _ = say(*words, "--to", tmp_path / "overview")
+    code, out, _ = run_cli(*words, "--to", tmp_path / "overview")
     assert code == ExitCode.OK
     assert "3 plate(s): 3 done" in out
     assert {path.name for path in (tmp_path / "overview").iterdir()} == {"batch.parquet", "batch.csv", "index.html"}
     s3.delete_object(Bucket=bucket, Key="out/P1/run-report.json")
-    code, out, _ = say(*words, "--to", f"s3://{bucket}/overview")
+    code, out, _ = run_cli(*words, "--to", f"s3://{bucket}/overview")
     assert code == ExitCode.PLATES_FAILED
     assert "2 done, 1 missing" in out
     assert "missing  P1" in out

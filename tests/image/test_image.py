@@ -1,4 +1,4 @@
-"""The image, by what a lab and a scheduler do with it."""
+"""The image, as a lab and a scheduler use it."""
 
 import filecmp
 import json
@@ -14,12 +14,12 @@ import pytest
 from cytobatch import __version__
 from cytobatch.errors import ExitCode
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
-from tests.conftest import Run
-from tests.support.containers import PATIENCE, THIS_MACHINE, Container, Image
+from tests.support.containers import HOST_NETWORK, TIMEOUT, Container, Image
+from tests.support.program import Run
 
 USER = 10001
 GIB = 2**30
-# Long enough to be stopped while it is converted.
+# Its conversion takes long enough to be stopped.
 LARGE = SyntheticPlate(wells=32, sites=3, cells=60, features=250)
 
 
@@ -33,7 +33,7 @@ def names_in(folder: Path) -> set[str]:
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
-    """A folder that the container's user, who is nobody on this machine, can write."""
+    """A folder that the container's user, who has no account on this machine, can write."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     folder.chmod(0o777)
@@ -49,7 +49,7 @@ def plate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def outside(tmp_path: Path, cytobatch: Run) -> Callable[[str], bytes]:
-    """The profile as it is made without a container, of a source by the same name, for it holds that too."""
+    """Converts a source without a container, and returns the profile. It holds the source's name."""
 
     def profile(source: str) -> bytes:
         done = cytobatch("run", env=settings(source, str(tmp_path / "outside")))
@@ -59,7 +59,7 @@ def outside(tmp_path: Path, cytobatch: Run) -> Callable[[str], bytes]:
     return profile
 
 
-def test_a_plate_from_a_mounted_folder_comes_out_as_it_does_outside(
+def test_the_profile_of_a_mounted_folder_equals_the_one_made_outside(
     image: Image, plate: Path, scratch: Path, outside: Callable[[str], bytes]
 ) -> None:
     done = image.run(data=plate, scratch=scratch, env=settings(str(plate), "/scratch/out"))
@@ -68,7 +68,7 @@ def test_a_plate_from_a_mounted_folder_comes_out_as_it_does_outside(
     assert names_in(scratch) == {"out"}
 
 
-def test_the_demo_plate_is_the_same_as_outside(image: Image, plate: Path, scratch: Path) -> None:
+def test_the_demo_plate_equals_the_one_made_outside(image: Image, plate: Path, scratch: Path) -> None:
     done = image.run("example", "/scratch/plate", scratch=scratch)
     assert done.returncode == 0, done.stderr
     files = [path.relative_to(plate) for path in plate.rglob("*") if path.is_file()]
@@ -76,7 +76,9 @@ def test_the_demo_plate_is_the_same_as_outside(image: Image, plate: Path, scratc
     assert filecmp.cmpfiles(plate, scratch / "plate", files, shallow=False) == (files, [], [])
 
 
-def test_a_sqlite_file_without_a_network_to_get_the_extension_from(image: Image, scratch: Path, tmp_path: Path) -> None:
+def test_a_sqlite_file_is_read_without_a_network_to_load_the_extension_from(
+    image: Image, scratch: Path, tmp_path: Path
+) -> None:
     write_plate(SyntheticPlate(), tmp_path / "sqlite", PlateFormat.SQLITE)
     done = image.run(
         "run", data=tmp_path / "sqlite", scratch=scratch, env=settings(str(tmp_path / "sqlite"), "/scratch/out")
@@ -102,7 +104,7 @@ def test_from_bucket_to_bucket(
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    done = image.run("run", scratch=scratch, env=env, network=THIS_MACHINE)
+    done = image.run("run", scratch=scratch, env=env, network=HOST_NETWORK)
     assert done.returncode == 0, done.stderr
     assert s3.get_object(Bucket=bucket, Key="profiles/P1/single_cells.parquet")["Body"].read() == outside(source)
     assert names_in(scratch) == set()
@@ -122,52 +124,52 @@ def test_a_child_of_an_array_job_converts_its_own_plate_alone(image: Image, plat
 
 
 @pytest.mark.parametrize(
-    ("preset", "code", "said"),
+    ("preset", "code", "message"),
     [("cellprofile", 2, "cellprofile"), ("auto", 3, "/empty")],
     ids=["preset", "empty source"],
 )
-def test_what_failed_is_told_by_message_and_exit_code(
-    image: Image, scratch: Path, tmp_path: Path, preset: str, code: int, said: str
+def test_a_failure_has_its_message_and_exit_code(
+    image: Image, scratch: Path, tmp_path: Path, preset: str, code: int, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     env = settings(str(tmp_path / "empty"), "/scratch/out") | {"CYTOBATCH_PRESET": preset}
     done = image.run("run", data=tmp_path / "empty", scratch=scratch, env=env)
-    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
     assert names_in(scratch) == set()
 
 
-def test_a_scratch_that_cannot_be_written_is_told(image: Image, plate: Path, scratch: Path) -> None:
+def test_a_read_only_scratch_is_an_error(image: Image, plate: Path, scratch: Path) -> None:
     env = settings(str(plate), "/scratch/out")
     done = image.run("run", data=plate, env=env, flags=("--volume", f"{scratch}:/scratch:ro"))
     assert done.returncode == ExitCode.STORAGE, done.stderr
     assert "folder for temporary files" in done.stderr
 
 
-def test_terminated_it_says_so_and_leaves_nothing(image: Image, scratch: Path, tmp_path: Path) -> None:
+def test_a_terminated_run_has_its_exit_code_and_leaves_no_file(image: Image, scratch: Path, tmp_path: Path) -> None:
     write_plate(LARGE, tmp_path / "plate")
     env = settings(str(tmp_path / "plate"), "/scratch/out") | {"CYTOBATCH_WORKERS": "1"}
     container = Container(image, ["run"], data=tmp_path / "plate", scratch=scratch, env=env)
     with subprocess.Popen(container.command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        heard = []
+        progress = []
         for line in process.stderr:
-            heard.append(line)
+            progress.append(line)
             if line.rstrip().endswith(": convert"):
                 break
-        begun = time.monotonic()
+        start = time.monotonic()
         subprocess.run([image.engine, "kill", "--signal", "TERM", container.name], check=True, capture_output=True)
-        process.communicate(timeout=PATIENCE)
-    assert process.returncode == 143, heard
-    assert time.monotonic() - begun < 30, "AWS Batch would have killed it"
+        process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 143, progress
+    assert time.monotonic() - start < 30, "AWS Batch would have killed it"
     assert names_in(scratch) <= {"out"}
     assert not any(scratch.rglob("out/*"))
 
 
-def test_a_memory_limit_is_seen_and_held(image: Image, plate: Path, scratch: Path) -> None:
+def test_a_memory_limit_is_found_and_kept(image: Image, plate: Path, scratch: Path) -> None:
     limit = ("--memory", str(GIB))
-    tried = image.python("", flags=limit)
-    if tried.returncode:
-        pytest.skip(f"{image.engine} cannot set a memory limit here: {tried.stderr.strip().splitlines()[-1]}")
+    trial = image.python("", flags=limit)
+    if trial.returncode:
+        pytest.skip(f"{image.engine} cannot set a memory limit here: {trial.stderr.strip().splitlines()[-1]}")
     done = image.run("run", data=plate, scratch=scratch, env=settings(str(plate), "/scratch/out"), flags=limit)
     assert done.returncode == 0, done.stderr
     report = json.loads((scratch / "out" / "run-report.json").read_text())
@@ -175,19 +177,19 @@ def test_a_memory_limit_is_seen_and_held(image: Image, plate: Path, scratch: Pat
     assert report["peak_memory_bytes"] < GIB
 
 
-def test_it_runs_as_a_user_of_its_own_who_owns_the_scratch_volume(image: Image) -> None:
+def test_its_user_owns_the_scratch_volume(image: Image) -> None:
     code = "import os, tempfile; print(os.getuid(), os.getgid(), os.stat('/scratch').st_uid, tempfile.mkdtemp())"
     done = image.python(code)
     assert done.stdout.split()[:3] == [str(USER)] * 3, done.stderr
     assert done.stdout.split()[3].startswith("/scratch/")
 
 
-def test_nothing_but_the_scratch_can_be_written(image: Image, scratch: Path) -> None:
+def test_only_the_scratch_can_be_written(image: Image, scratch: Path) -> None:
     code = """
 import os, pathlib
 for folder in ("/", "/tmp", "/var/tmp", "/opt/cytobatch", pathlib.Path.home()):
     try:
-        pathlib.Path(folder, "tried").write_text("")
+        pathlib.Path(folder, "trial").write_text("")
     except OSError as error:
         print(folder, "refused")
     else:
@@ -199,7 +201,7 @@ for folder in ("/", "/tmp", "/var/tmp", "/opt/cytobatch", pathlib.Path.home()):
     assert set(answers.values()) == {"refused"}
 
 
-def test_what_the_image_says_of_itself(image: Image) -> None:
+def test_the_metadata_of_the_image(image: Image) -> None:
     details = image.details()
     config = details["Config"]
     assert config["User"] == str(USER)
@@ -217,20 +219,20 @@ def test_no_build_tool_is_left(image: Image) -> None:
 import importlib.util, pathlib, shutil
 commands = ("cc", "gcc", "g++", "ld", "make", "git", "pip", "pip3", "uv", "hatchling")
 packages = ("pip", "setuptools", "wheel", "ensurepip", "hatchling", "pytest")
-places = ("/build", "/opt/build", "/run/secrets", "/root/.cache/pip")
+folders = ("/build", "/opt/build", "/run/secrets", "/root/.cache/pip")
 print([name for name in commands if shutil.which(name)])
 print([name for name in packages if importlib.util.find_spec(name)])
-print([place for place in places if pathlib.Path(place).exists()])
+print([folder for folder in folders if pathlib.Path(folder).exists()])
 """
     done = image.python(code, flags=("--user", "0"))
     assert done.stdout.splitlines() == ["[]", "[]", "[]"], done.stderr
 
 
-def test_all_that_a_run_imports_is_compiled(image: Image) -> None:
-    """Else every start of a container would compile it, and throw it away."""
+def test_all_modules_that_a_run_imports_are_compiled(image: Image) -> None:
+    """Otherwise each container compiles them at its start, and discards the result at its end."""
     code = """
 import importlib.util, pathlib, sys
-import cytobatch.cli, cytobatch.flow.plate, cytobatch.flow.server, cytobatch.storage.gets
+import cytobatch.cli.app, cytobatch.batch.flows.plate, cytobatch.batch.flows.server, cytobatch.storage.obstore_get
 files = [file for module in sys.modules.values() if (file := getattr(module, "__file__", None) or "").endswith(".py")]
 print(len(files), [file for file in files if not pathlib.Path(importlib.util.cache_from_source(file)).exists()])
 """

@@ -1,4 +1,4 @@
-"""What a build is told of the index of packages: what holds in a container, and nothing of this machine's folders."""
+"""pip's settings for an image's build: those that hold in a container, without this machine's folders."""
 
 import configparser
 import os
@@ -7,15 +7,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.containers import ROOT
+from tests.support.paths import REPOSITORY
 
 MOUNTED_BUNDLE = "/run/secrets/ca.crt"
 
 
-def secrets(folder: Path, said: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """Pip's configuration for a build on a machine that says these variables and no more, and the build's flags."""
-    env = {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull, **said}
-    command = [sys.executable, str(ROOT / ".ci" / "pip_secrets.py"), str(folder)]
+def secrets(folder: Path, variables: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Return pip's configuration for a build on a machine with these variables alone, and the build's flags."""
+    env = {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull, **variables}
+    command = [sys.executable, str(REPOSITORY / ".ci" / "pip_secrets.py"), str(folder)]
     flags = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     config = configparser.RawConfigParser()
     config.read(folder / "pip.conf")
@@ -24,8 +24,11 @@ def secrets(folder: Path, said: Mapping[str, str]) -> tuple[dict[str, str], str]
 
 def test_an_index_with_its_password_and_certificates(tmp_path: Path) -> None:
     (tmp_path / "bundle.pem").write_text("certificates")
-    said = {"PIP_INDEX_URL": "https://lab:p%40ss@packages.example/simple", "PIP_CERT": str(tmp_path / "bundle.pem")}
-    config, flags = secrets(tmp_path, said)
+    variables = {
+        "PIP_INDEX_URL": "https://lab:p%40ss@packages.example/simple",
+        "PIP_CERT": str(tmp_path / "bundle.pem"),
+    }
+    config, flags = secrets(tmp_path, variables)
     assert config == {"index-url": "https://lab:p%40ss@packages.example/simple", "cert": MOUNTED_BUNDLE}
     assert (tmp_path / "ca.crt").read_text() == "certificates"
     assert flags.split() == [
@@ -37,19 +40,19 @@ def test_an_index_with_its_password_and_certificates(tmp_path: Path) -> None:
 
 
 def test_folders_of_this_machine_are_left_out(tmp_path: Path) -> None:
-    said = {
+    variables = {
         "PIP_FIND_LINKS": "/srv/wheels https://packages.example/wheels",
         "PIP_EXTRA_INDEX_URL": "file:///srv/simple https://packages.example/simple https://more.example/simple",
         "PIP_CACHE_DIR": "/srv/cache",
     }
-    config, _ = secrets(tmp_path, said)
+    config, _ = secrets(tmp_path, variables)
     assert {name: value.split() for name, value in config.items()} == {
         "find-links": ["https://packages.example/wheels"],
         "extra-index-url": ["https://packages.example/simple", "https://more.example/simple"],
     }
 
 
-def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
+def test_a_machine_without_settings(tmp_path: Path) -> None:
     config, flags = secrets(tmp_path, {})
     assert config == {}
     assert flags.split() == ["--secret", f"id=pip.conf,src={tmp_path}/pip.conf"]

@@ -15,7 +15,7 @@ from pycytominer.cyto_utils import infer_cp_features
 
 from cytobatch.planning.columns import ColumnKind, is_measurement, kind_of
 from cytobatch.report.model import Outcome
-from tests.conftest import SHARED_DATA
+from tests.support.paths import SHARED_DATA
 from tests.support.plates import convert, convert_to_folder
 
 pytestmark = pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""Batches of small plates for the tests of what is gathered from them, converted for real."""
+"""Batches of small plates, converted for real, for tests that collect their reports."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ HOSTILE = """<script>alert("1")</script> & 'ü'"""
 
 
 def converted(root: Path, plate: str, sites: int = 2, *, broken: int = 0, **options: Any) -> PlateJob:
-    """The job of a plate that was converted; of so many sites the cells are cut short."""
+    """Convert a plate, and return its job. The cells of the first `broken` sites are truncated."""
     source = write_sites(root / "in" / str(len(list(root.glob("in/*")))), sites)
     for site in range(1, broken + 1):
         cells = source / f"P1-A01-{site}" / "Cells.csv"
@@ -22,14 +22,14 @@ def converted(root: Path, plate: str, sites: int = 2, *, broken: int = 0, **opti
 
 
 def job_of(root: Path, plate: str, **options: Any) -> PlateJob:
-    """A job that has not been run."""
+    """Return a job that has not been run."""
     options = {"source": root / "in" / "none", "destination": root / "out" / plate.replace("/", "-"), **options}
-    said = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    return PlateJob(plate=plate, **said)
+    texts = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    return PlateJob(plate=plate, **texts)
 
 
 def with_report(root: Path, plate: str, content: str | bytes) -> PlateJob:
-    """The job of a plate that has this in place of a report."""
+    """Return the job of a plate whose report has this content."""
     job = job_of(root, plate)
     folder = Path(job.destination)
     folder.mkdir(parents=True)
@@ -38,5 +38,5 @@ def with_report(root: Path, plate: str, content: str | bytes) -> PlateJob:
 
 
 def report_of(job: PlateJob) -> Path:
-    """A local plate's report."""
+    """Return the path of a local plate's report."""
     return Path(job.destination) / "run-report.json"

@@ -1,4 +1,4 @@
-"""The image, and containers of it, run as by a scheduler that trusts nobody."""
+"""The image, and containers of it, which run with the least rights that a scheduler may grant."""
 
 import json
 import os
@@ -6,51 +6,54 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PATIENCE = 300
-_BUILD_PATIENCE = 1800
+from tests.support.paths import REPOSITORY
+
+TIMEOUT = 300
+"""Seconds that a container may take: a limit for what hangs, far above what a slow machine needs."""
+HOST_NETWORK = "host"
+_BUILD_TIMEOUT = 1800
 _NO_NETWORK = "none"
-THIS_MACHINE = "host"
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image, and the engine that has it."""
+    """An image by its name or id, and the engine that holds it."""
 
     engine: str
     name: str
 
     def details(self) -> Mapping[str, Any]:
-        """What the engine tells of it."""
-        found: list[Mapping[str, Any]] = json.loads(_asked(self.engine, "image", "inspect", self.name).stdout)
-        return found[0]
+        """Return the engine's description of the image."""
+        details: list[Mapping[str, Any]] = json.loads(_run_engine(self.engine, "image", "inspect", self.name).stdout)
+        return details[0]
 
-    def run(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Runs the program in a container to its end; options are those of a Container."""
-        return _done(Container(self, words, **options).command)
+    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run the program in a container to its end. Options are those of a Container."""
+        return _run(Container(self, arguments, **options).command)
 
     def python(self, code: str, flags: Sequence[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
-        """Runs Python code in a container, in place of the program."""
+        """Run Python code in a container, in place of the program."""
         return self.run("-c", code, flags=("--entrypoint", "python", *flags), **options)
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What to run in a container, in which only the scratch folder can be written, and nothing special done."""
+    """A container in which only the scratch folder can be written, without capabilities and by default offline."""
 
     image: Image
-    words: Sequence[str]
+    arguments: Sequence[str]
     scratch: Path | None = None
-    """The folder of this machine that is its scratch; without it, the volume that the engine makes."""
+    """The host's folder that is mounted as scratch; without it, the engine makes a volume."""
     data: Path | None = None
-    """A folder that it finds where it is on this machine, and may only read."""
+    """A folder of the host that is mounted read-only at the same path."""
     env: Mapping[str, str] = field(default_factory=dict)
     network: str = _NO_NETWORK
     flags: Sequence[str] = ()
@@ -59,7 +62,7 @@ class Container:
     @property
     def command(self) -> list[str]:
         """The engine's command."""
-        # Podman puts folders in memory over /tmp and others, where it is not told otherwise; Docker and AWS do not.
+        # Podman mounts folders in memory over /tmp and others by default; Docker and AWS do not.
         read_only = ["--read-only", *(["--read-only-tmpfs=false"] if "podman" in self.image.engine else [])]
         mounts = [(self.scratch, "/scratch"), (self.data, f"{self.data}:ro")]
         return [
@@ -77,71 +80,74 @@ class Container:
             "no-new-privileges",
             "--security-opt",
             "label=disable",
-            *(word for host, place in mounts if host for word in ("--volume", f"{host}:{place}")),
+            *(word for host, target in mounts if host for word in ("--volume", f"{host}:{target}")),
             *(word for item in self.env.items() for word in ("--env", "=".join(item))),
             *self.flags,
             self.image.name,
-            *self.words,
+            *self.arguments,
         ]
 
 
-def engine_here() -> str | None:
-    """The engine that is named, else the first that answers. Buildah only builds: podman runs what it has built."""
+def find_engine() -> str | None:
+    """Return the engine that ENGINE names, else the first that answers. For Buildah, which only builds, take podman."""
     named = os.environ.get("ENGINE") or None
     engines = {None: ["docker", "podman"], "buildah": ["podman"]}.get(named, [named])
     return next((engine for engine in engines if engine and _answers(engine)), None)
 
 
 def base_image() -> str:
-    """What the image is built on."""
-    found = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert found
-    return os.environ.get("BASE") or found[1]
+    """Return the name of the image that the project's image is built on."""
+    argument = re.search(r"^ARG BASE=(\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
+    assert argument
+    return os.environ.get("BASE") or argument[1]
 
 
-def can_have(engine: str, name: str) -> bool:
-    """Whether an image is here, or a registry has it."""
+def is_available(engine: str, name: str) -> bool:
+    """Decide whether the engine holds an image or can pull it."""
     try:
         return any(
-            _asked(engine, *words, name).returncode == 0 for words in (["image", "inspect"], ["pull", "--quiet"])
+            _run_engine(engine, *words, name).returncode == 0 for words in (["image", "inspect"], ["pull", "--quiet"])
         )
     except subprocess.TimeoutExpired:
         return False
 
 
-def built_image(engine: str) -> Image:
-    """The image of this very state of the project."""
-    words = ["make", "--directory", str(ROOT), "image", f"ENGINE={engine}", f"PYTHON={sys.executable}"]
-    done = _done(words, _BUILD_PATIENCE)
+def build_image(engine: str, folder: Path) -> Image:
+    """Build the image of this state of the project, and name it by its id: other builds may take over its tags."""
+    id_file = folder / "image-id"
+    flags = f"{os.environ.get('BUILD_ARGS', '')} --iidfile {id_file}"
+    variables = [f"ENGINE={engine}", f"PYTHON={sys.executable}", f"BUILD_ARGS={flags}"]
+    done = _run(["make", "--directory", str(REPOSITORY), "image", *variables], _BUILD_TIMEOUT)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return Image(engine, "cytobatch:latest")
+    return Image(engine, id_file.read_text().strip())
 
 
-def _answers(engine: str) -> bool:
-    try:
-        return _asked(engine, "info").returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-def _asked(engine: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return _done([engine, *words])
-
-
-def _done(command: Sequence[str], patience: int = PATIENCE) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)
-
-
-@pytest.fixture(scope="session")
-def image() -> Image:
-    """The image that IMAGE names, which must be there; else one of the present state, where one can be built."""
+@contextmanager
+def tested_image(folder: Path) -> Iterator[Image]:
+    """Yield the image that IMAGE names, which must exist, else one that is built, where one can be built."""
     named = os.environ.get("IMAGE")
-    engine = engine_here()
+    engine = find_engine()
     if engine is None:
         reason = "no engine for containers answers, docker or podman"
         pytest.fail(reason) if named else pytest.skip(reason)
     if named:
-        return Image(engine, named)
-    if not can_have(engine, base_image()):
-        pytest.skip(f"no image can be built: {engine} has no {base_image()}, and no registry gives it")
-    return built_image(engine)
+        yield Image(engine, named)
+        return
+    if not is_available(engine, base_image()):
+        pytest.skip(f"no image can be built: {engine} has no {base_image()}, and no registry provides it")
+    yield build_image(engine, folder)
+
+
+def _answers(engine: str) -> bool:
+    try:
+        return _run_engine(engine, "info").returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def _run_engine(engine: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return _run([engine, *words])
+
+
+def _run(command: Sequence[str], timeout: int = TIMEOUT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)

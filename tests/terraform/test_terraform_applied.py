@@ -1,16 +1,19 @@
-"""The complete example through the real provider, applied to the emulator."""
+"""The complete example, applied to the emulator by the real provider."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.emulator.fixtures import Applied
-from tests.support.emulator.terraform import REPOSITORY
+from tests.support.emulator.start import Applied
+from tests.support.paths import REPOSITORY
 
+# Tests that observe the queue of events, or its dead letters.
+ONE_QUEUE = pytest.mark.xdist_group("uploads")
 KINDS = ("ec2_spot", "fargate", "fargate_spot")
 
 
@@ -19,12 +22,12 @@ def _file(kind: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
-def _soon(ask: Callable[[], Any], seconds: float = 20) -> Any:
-    """What `ask` answers as soon as it is something."""
+def _poll(query: Callable[[], Any], seconds: float = 120) -> Any:
+    """Return the result of `query` as soon as it is true, or after some seconds."""
     end = time.monotonic() + seconds
-    while not (answer := ask()) and time.monotonic() < end:
+    while not (result := query()) and time.monotonic() < end:
         time.sleep(0.2)
-    return answer
+    return result
 
 
 def test_a_second_plan_changes_nothing(applied: Applied) -> None:
@@ -32,7 +35,7 @@ def test_a_second_plan_changes_nothing(applied: Applied) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_deployment_names_what_is_there(applied: Applied) -> None:
+def test_the_deployment_names_existing_resources(applied: Applied) -> None:
     deployment = applied.deployment
     batch = applied.emulator.client("batch")
     queues = {queue["jobQueueArn"]: queue for queue in batch.describe_job_queues()["jobQueues"]}
@@ -40,8 +43,8 @@ def test_deployment_names_what_is_there(applied: Applied) -> None:
     assert {queues[arn]["state"] for arn in deployment["queues"].values()} == {"ENABLED"}
     for kind, arn in deployment["definitions"].items():
         name = arn.rsplit("/", 1)[1]
-        found = batch.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")["jobDefinitions"]
-        assert [each["jobDefinitionArn"] for each in found] == [f"{arn}:1"], kind
+        active = batch.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")["jobDefinitions"]
+        assert [each["jobDefinitionArn"] for each in active] == [f"{arn}:1"], kind
     logs = applied.emulator.client("logs").describe_log_groups(logGroupNamePrefix=deployment["log_group"])
     assert [group["retentionInDays"] for group in logs["logGroups"]] == [90]
     assert deployment["scratch_gib"] == {"ec2_spot": 2000, "fargate": 200, "fargate_spot": 200}
@@ -49,19 +52,19 @@ def test_deployment_names_what_is_there(applied: Applied) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_definitions_retry_as_the_files_say(applied: Applied, kind: str) -> None:
+def test_definitions_retry_as_in_the_files(applied: Applied, kind: str) -> None:
     name = applied.deployment["definitions"][kind].rsplit("/", 1)[1]
     batch = applied.emulator.client("batch")
     (registered,) = batch.describe_job_definitions(jobDefinitionName=name)["jobDefinitions"]
-    said, wanted = registered["retryStrategy"], _file(kind)["retryStrategy"]
-    rules = [{**rule, "action": rule["action"].upper()} for rule in said["evaluateOnExit"]]
-    assert (said["attempts"], rules) == (wanted["attempts"], wanted["evaluateOnExit"])
+    strategy, wanted = registered["retryStrategy"], _file(kind)["retryStrategy"]
+    rules = [{**rule, "action": rule["action"].upper()} for rule in strategy["evaluateOnExit"]]
+    assert (strategy["attempts"], rules) == (wanted["attempts"], wanted["evaluateOnExit"])
     assert registered["parameters"] == _file(kind)["parameters"]
     assert registered["containerProperties"]["command"] == _file(kind)["containerProperties"]["command"]
     assert "schedulingPriority" not in registered
 
 
-def test_source_bucket_is_closed_and_sends_events(applied: Applied) -> None:
+def test_the_source_bucket_is_private_and_sends_events(applied: Applied) -> None:
     s3 = applied.emulator.client("s3")
     bucket = applied.deployment["source_uri"].removeprefix("s3://").split("/")[0]
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
@@ -73,7 +76,7 @@ def test_source_bucket_is_closed_and_sends_events(applied: Applied) -> None:
 
 @pytest.fixture
 def upload(applied: Applied) -> Iterator[Callable[[str], str]]:
-    """Puts an object of a key into the source bucket, and returns its URI; takes it away after the test."""
+    """Puts an object with a key into the source bucket, and returns its URI. Deletes it after the test."""
     bucket = applied.output["deployment"]["value"]["source_uri"].removeprefix("s3://").partition("/")[0]
     s3 = applied.emulator.client("s3")
     keys = []
@@ -89,7 +92,7 @@ def upload(applied: Applied) -> Iterator[Callable[[str], str]]:
 
 
 def _events_jobs(applied: Applied) -> list[dict[str, Any]]:
-    """The jobs that uploads have started."""
+    """Return the jobs that uploads have started."""
     batch = applied.emulator.client("batch")
     queue = applied.resources["module.cytobatch.aws_batch_job_queue.events[0]"]["arn"]
     ids = []
@@ -102,6 +105,7 @@ def _jobs_for(applied: Applied, uri: str) -> list[dict[str, Any]]:
     return [job for job in _events_jobs(applied) if uri in job["parameters"].values()]
 
 
+@ONE_QUEUE
 @pytest.mark.parametrize(
     ("key", "name", "parameter"),
     [
@@ -115,7 +119,7 @@ def test_an_upload_becomes_a_job(
     applied: Applied, upload: Callable[[str], str], key: str, name: str, parameter: str
 ) -> None:
     uri = upload(key)
-    jobs = _soon(lambda: _jobs_for(applied, uri))
+    jobs = _poll(lambda: _jobs_for(applied, uri))
     assert [job["jobName"] for job in jobs] == [name]
     destination = f"{applied.deployment['destination_uri']}/{{plate}}" if parameter == "source" else "-"
     assert jobs[0]["parameters"] == {"source": "-", "spec": "-", "destination": destination, parameter: uri}
@@ -125,20 +129,22 @@ def test_an_upload_becomes_a_job(
     assert environment["AWS_DEFAULT_REGION"] == applied.deployment["region"]
 
 
-def test_other_objects_start_nothing(applied: Applied, upload: Callable[[str], str]) -> None:
+@ONE_QUEUE
+def test_other_objects_start_no_job(applied: Applied, upload: Callable[[str], str]) -> None:
     keys = ("uploads.sqlite", "other/P1.sqlite", "uploads/P1.sqlite.part", "uploads/_SUCCESS", "uploads/P1/job.json")
     others = [upload(key) for key in keys]
-    # Events are delivered in their order, so this one's job comes after.
+    # Events are delivered in order: the job of this one follows those of the others.
     last = upload("uploads/after/_SUCCESS")
-    assert len(_soon(lambda: _jobs_for(applied, last))) == 1
+    assert len(_poll(lambda: _jobs_for(applied, last))) == 1
     assert [job for uri in others for job in _jobs_for(applied, uri)] == []
 
 
-def test_what_cannot_become_a_job_is_a_dead_letter(applied: Applied, upload: Callable[[str], str]) -> None:
+@ONE_QUEUE
+def test_an_upload_that_cannot_become_a_job_is_a_dead_letter(applied: Applied, upload: Callable[[str], str]) -> None:
     key = 'uploads/a "quoted" plate.sqlite'
     uri = upload(key)
     sqs, url = applied.emulator.client("sqs"), applied.output["dead_letter_queue_url"]["value"]
-    messages = _soon(lambda: sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages"))
+    messages = _poll(lambda: sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages"))
     for message in messages:
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     assert [json.loads(message["Body"])["detail"]["object"]["key"] for message in messages] == [key]
@@ -146,27 +152,39 @@ def test_what_cannot_become_a_job_is_a_dead_letter(applied: Applied, upload: Cal
     assert _jobs_for(applied, uri) == []
 
 
-def test_a_failed_job_is_told(applied: Applied, upload: Callable[[str], str]) -> None:
-    topic = applied.output["notification_topic_arn"]["value"]
+@contextmanager
+def _subscription(applied: Applied, name: str) -> Iterator[Callable[[list[str]], list[str]]]:
+    """Subscribe a queue to the notifications, and yield the function that returns those about jobs of some ids.
+
+    Tests in other workers let other jobs fail meanwhile.
+    """
     sqs, sns = applied.emulator.client("sqs"), applied.emulator.client("sns")
-    url = sqs.create_queue(QueueName="told")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    said = {"RawMessageDelivery": "true"}
-    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=said)["SubscriptionArn"]
-    # One byte is no SQLite file; and where no engine is, no container starts.
-    uri = upload("uploads/no plate.sqlite")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    subscription = sns.subscribe(
+        TopicArn=applied.output["notification_topic_arn"]["value"],
+        Protocol="sqs",
+        Endpoint=sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"],
+        Attributes={"RawMessageDelivery": "true"},
+    )["SubscriptionArn"]
     messages: list[str] = []
 
-    def told() -> list[str]:
+    def about(ids: list[str]) -> list[str]:
         messages.extend(each["Body"] for each in sqs.receive_message(QueueUrl=url).get("Messages", []))
-        ids = [job["jobId"] for job in _jobs_for(applied, uri)]
-        return [text for text in messages if any(ident in text for ident in ids)]
+        return [text for text in messages if any(job in text for job in ids)]
 
     try:
-        (text,) = _soon(told, seconds=120)
+        yield about
     finally:
         sns.unsubscribe(SubscriptionArn=subscription)
         sqs.delete_queue(QueueUrl=url)
+
+
+@ONE_QUEUE
+def test_a_failed_job_sends_a_notification(applied: Applied, upload: Callable[[str], str]) -> None:
+    with _subscription(applied, "failed-job") as notifications:
+        # The job fails: one byte is no SQLite file, and without an engine no container starts.
+        uri = upload("uploads/no plate.sqlite")
+        (text,) = _poll(lambda: notifications([job["jobId"] for job in _jobs_for(applied, uri)]))
     (job,) = _jobs_for(applied, uri)
     assert text == f"Job screening-sqlite ({job['jobId']}) has failed. See why with: cytobatch status {job['jobId']}"
 
@@ -175,14 +193,14 @@ def test_a_failed_job_is_told(applied: Applied, upload: Callable[[str], str]) ->
 def with_priority(applied: Applied) -> Iterator[str]:
     """A definition that has a priority."""
     batch = applied.emulator.client("batch")
-    said = _file("fargate")
+    definition = _file("fargate")
     registered = batch.register_job_definition(
         jobDefinitionName="hasty",
         type="container",
         platformCapabilities=["FARGATE"],
         schedulingPriority=1,
-        containerProperties=said["containerProperties"],
-        parameters=said["parameters"],
+        containerProperties=definition["containerProperties"],
+        parameters=definition["parameters"],
     )
     yield registered["jobDefinitionArn"]
     batch.deregister_job_definition(jobDefinition=registered["jobDefinitionArn"])
@@ -194,7 +212,7 @@ FAIR = "Job with shareIdentifier or schedulingPriority can only be submitted to 
 
 
 @pytest.mark.parametrize(
-    ("fair", "hasty", "said", "refusal"),
+    ("fair", "priority", "arguments", "refusal"),
     [
         (False, False, SHARE, FAIR),
         (False, False, PRIORITY, FAIR),
@@ -205,20 +223,21 @@ FAIR = "Job with shareIdentifier or schedulingPriority can only be submitted to 
         (True, False, SHARE, "schedulingPriority"),
     ],
 )
-def test_a_queue_refuses_what_its_order_does_not_take(
-    applied: Applied, with_priority: str, fair: bool, hasty: bool, said: dict[str, Any], refusal: str
+def test_a_queue_refuses_jobs_that_do_not_fit_its_scheduling(
+    applied: Applied, with_priority: str, fair: bool, priority: bool, arguments: dict[str, Any], refusal: str
 ) -> None:
     queue = applied.resources["module.cytobatch.aws_batch_job_queue.events[0]"]["arn"]
     request: dict[str, Any] = {
         "jobName": "refused",
         "jobQueue": applied.deployment["queues"]["fargate"] if fair else queue,
-        "jobDefinition": with_priority if hasty else applied.deployment["definitions"]["fargate"],
-        **said,
+        "jobDefinition": with_priority if priority else applied.deployment["definitions"]["fargate"],
+        **arguments,
     }
     with pytest.raises(ClientError, match=refusal):
         applied.emulator.client("batch").submit_job(**request)
 
 
+@ONE_QUEUE
 def test_a_definition_with_a_priority_starts_no_job_from_an_event(
     applied: Applied, with_priority: str, upload: Callable[[str], str]
 ) -> None:
@@ -237,7 +256,7 @@ def test_a_definition_with_a_priority_starts_no_job_from_an_event(
     events.put_targets(Rule="hasty", Targets=[target])
     try:
         upload("hasty/P1")
-        (message,) = _soon(lambda: sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages"))
+        (message,) = _poll(lambda: sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages"))
     finally:
         events.remove_targets(Rule="hasty", Ids=["job"])
         events.delete_rule(Name="hasty")
@@ -245,29 +264,17 @@ def test_a_definition_with_a_priority_starts_no_job_from_an_event(
     assert FAIR in message["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"]
 
 
-def test_a_failure_with_quotation_marks_in_its_reason_is_told(applied: Applied) -> None:
-    sqs, sns, events = (applied.emulator.client(name) for name in ("sqs", "sns", "events"))
-    url = sqs.create_queue(QueueName="quoted")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    subscription = sns.subscribe(
-        TopicArn=applied.output["notification_topic_arn"]["value"],
-        Protocol="sqs",
-        Endpoint=arn,
-        Attributes={"RawMessageDelivery": "true"},
-    )["SubscriptionArn"]
+def test_a_failure_with_quotation_marks_in_its_reason_sends_a_notification(applied: Applied) -> None:
     detail = {
         "jobId": "0b5d",
         "jobName": "screening-sqlite",
         "status": "FAILED",
-        "statusReason": 'it said "no" \\',
+        "statusReason": 'the reason is "no" \\',
         "jobQueue": applied.deployment["queues"]["fargate"],
         "arrayProperties": {},
     }
     entry = {"Source": "aws.batch", "DetailType": "Batch Job State Change", "Detail": json.dumps(detail)}
-    try:
-        assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
-        (message,) = _soon(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
-    finally:
-        sns.unsubscribe(SubscriptionArn=subscription)
-        sqs.delete_queue(QueueUrl=url)
-    assert message["Body"] == "Job screening-sqlite (0b5d) has failed. See why with: cytobatch status 0b5d"
+    with _subscription(applied, "quoted") as notifications:
+        assert applied.emulator.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+        (text,) = _poll(lambda: notifications(["(0b5d)"]))
+    assert text == "Job screening-sqlite (0b5d) has failed. See why with: cytobatch status 0b5d"

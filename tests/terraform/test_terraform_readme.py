@@ -1,15 +1,15 @@
-"""The README of `terraform/` names each input and output, as the configuration has them."""
+"""The README of `terraform/` has each input and output of the configuration."""
 
 import re
 from pathlib import Path
 
-from tests.support.emulator.terraform import REPOSITORY
+from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY / "terraform"
 
 
 def _blocks(kind: str, *files: str) -> dict[str, str]:
-    """The text of each block of a kind, by its name."""
+    """Return the text of each block of a kind, by its name."""
     text = "\n".join((ROOT / file).read_text() for file in files)
     return {found[1]: found[2] for found in re.finditer(rf'^{kind} "(\w+)" {{\n(.*?)^}}', text, re.M | re.S)}
 
@@ -27,7 +27,7 @@ def _type(block: str) -> str:
 
 
 def _default(block: str) -> str:
-    """As it is written; the defaults of an object's fields where it has none of its own."""
+    """Return the default as written, or those of an object's fields if it has no default of its own."""
     found = re.search(r"^  default\s+= (.*)$", block, re.M)
     assert found is not None, block
     fields = re.findall(r"^    (\w+)\s+= optional\(.*?, (.*)\)$", block, re.M)
@@ -37,13 +37,13 @@ def _default(block: str) -> str:
 
 
 def inputs() -> list[str]:
-    """The rows of the table of inputs."""
+    """Return the rows of the table of inputs."""
     blocks = _blocks("variable", "variables.tf", "variables_compute.tf")
     return [f"| `{name}` | {_type(of)} | `{_default(of)}` | {_description(of)} |" for name, of in blocks.items()]
 
 
 def outputs() -> list[str]:
-    """The rows of the table of outputs."""
+    """Return the rows of the table of outputs."""
     return [f"| `{name}` | {_description(text)} |" for name, text in _blocks("output", "outputs.tf").items()]
 
 
@@ -52,19 +52,19 @@ def _table(readme: str, heading: str) -> list[str]:
     return [line for line in section.splitlines() if line.startswith("| `")]
 
 
-def test_inputs_are_those_of_the_configuration() -> None:
+def test_the_table_has_the_inputs_of_the_configuration() -> None:
     readme = (ROOT / "README.md").read_text()
     assert _table(readme, "Inputs") == inputs()
     assert len(inputs()) > 25
 
 
-def test_outputs_are_those_of_the_configuration() -> None:
+def test_the_table_has_the_outputs_of_the_configuration() -> None:
     readme = (ROOT / "README.md").read_text()
     assert _table(readme, "Outputs") == outputs()
     assert len(outputs()) > 10
 
 
-def test_every_file_is_told_of() -> None:
+def test_every_file_is_described() -> None:
     readme = (ROOT / "README.md").read_text()
-    untold = {"versions.tf", "variables.tf", "variables_compute.tf", "outputs.tf", "locals.tf"}
-    assert {path.name for path in Path(ROOT).glob("*.tf")} - untold == set(re.findall(r"`(\w+\.tf)`", readme))
+    conventional = {"versions.tf", "variables.tf", "variables_compute.tf", "outputs.tf", "locals.tf"}
+    assert {path.name for path in Path(ROOT).glob("*.tf")} - conventional == set(re.findall(r"`(\w+\.tf)`", readme))

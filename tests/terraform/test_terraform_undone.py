@@ -1,15 +1,12 @@
-"""The minimal example from nothing to nothing, on an emulator of its own."""
-
-from concurrent.futures import Future
+"""The minimal example, applied to an empty account and destroyed, on an emulator of its own."""
 
 from tests.support.emulator.life import Life
 
 
-def test_apply_plan_and_destroy(life: Future[Life]) -> None:
-    lived = life.result()
-    assert lived.before == []
-    assert sorted(lived.deployment["queues"]) == sorted(lived.deployment["definitions"]) == ["fargate_spot"]
-    assert len(lived.applied) > 15
-    assert lived.second_plan.returncode == 0, lived.second_plan.stdout
-    assert lived.resources == []
-    assert lived.after == []
+def test_apply_plan_and_destroy(life: Life) -> None:
+    assert life.before == []
+    assert sorted(life.deployment["queues"]) == sorted(life.deployment["definitions"]) == ["fargate_spot"]
+    assert len(life.applied) > 15
+    assert life.second_plan.returncode == 0, life.second_plan.stdout
+    assert life.resources == []
+    assert life.after == []

@@ -8,7 +8,7 @@ from cytobatch.batch.aws.array_jobs import LARGEST_ARRAY, arrays_of, plates_in, 
 from cytobatch.batch.aws.deployment import Compute
 from cytobatch.batch.aws.sizing import PlateNeed, Size
 from cytobatch.errors import JobSpecError
-from tests.support.plates_to_submit import GIB, deployment, need
+from tests.support.submissions import GIB, deployment, need
 
 FOLDER = "s3://results/jobs/x"
 
@@ -28,7 +28,7 @@ def test_one_plate_is_a_plain_job_and_several_are_an_array() -> None:
     assert "shareIdentifier" not in request
 
 
-def test_the_share_of_a_fair_queue_is_said() -> None:
+def test_a_fair_queue_has_a_share() -> None:
     (array,) = arrays_of([need()], deployment(), None, FOLDER, "B1")
     fair = request_of(array, deployment(share_identifier="all"), None)
     assert (fair["shareIdentifier"], fair["schedulingPriorityOverride"]) == ("all", 1)
@@ -45,23 +45,23 @@ def test_no_array_is_too_large_and_no_plate_is_lost(count: int) -> None:
     assert len({array.spec for array in arrays}) == len({array.name for array in arrays}) == len(arrays)
 
 
-def test_plates_too_large_for_fargate_go_by_themselves() -> None:
+def test_plates_too_large_for_fargate_are_an_array_of_their_own() -> None:
     plates = [need(0), need(1, scratch=300 * GIB, size=Size(4, 16384)), need(2)]
     small, large = arrays_of(plates, deployment(), None, FOLDER, "B1")
     assert [one.job.plate for one in small.plates] == ["P0", "P2"]
-    # A whole host: jobs on one would share its disk.
+    # A whole host, because jobs on one host share its disk.
     assert (large.compute, large.size) == (Compute.EC2_SPOT, Size(8, 24576))
     assert small.size == Size(2, 8192)
 
 
 @given(st.text(min_size=1, max_size=300), st.integers(1, 2))
-def test_names_are_ones_that_aws_batch_takes(name: str, kinds: int) -> None:
+def test_names_are_valid_for_aws_batch(name: str, kinds: int) -> None:
     plates: list[PlateNeed] = [need(), need(scratch=300 * GIB)][:kinds]
     for array in arrays_of(plates, deployment(), None, FOLDER, name):
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{1,127}", array.name)
 
 
-def test_a_kind_that_was_not_set_up_is_told() -> None:
+def test_a_kind_that_is_not_deployed_is_an_error() -> None:
     kinds = {Compute.FARGATE: "arn"}
     only = deployment(queues=kinds, definitions=kinds, scratch_gib={Compute.FARGATE: 200})
     with pytest.raises(JobSpecError, match="no queue of ec2_spot"):

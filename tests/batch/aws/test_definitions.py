@@ -1,4 +1,4 @@
-"""The job definitions: what AWS takes, and what each exit code of the program comes to."""
+"""The job definitions: their validity for AWS, and the decision for each exit code of the program."""
 
 import fnmatch
 import json
@@ -25,14 +25,14 @@ def definition(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-def decision(rules: list[dict[str, str]], **said: str) -> str:
-    """As AWS Batch decides: the first rule all of whose conditions match; without one it tries again.
+def decision(rules: list[dict[str, str]], **facts: str) -> str:
+    """Return the decision of AWS Batch: that of the first rule whose conditions all match, else RETRY.
 
     https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
     """
     for rule in rules:
         conditions = {name: pattern for name, pattern in rule.items() if name != "action"}
-        if all(fnmatch.fnmatchcase(said.get(name, ""), pattern) for name, pattern in conditions.items()):
+        if all(fnmatch.fnmatchcase(facts.get(name, ""), pattern) for name, pattern in conditions.items()):
             return rule["action"]
     return "RETRY"
 
@@ -46,20 +46,20 @@ def test_there_is_one_for_each_kind_of_machine() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_the_command_line_of_aws_takes_the_file_as_it_is(path: Path) -> None:
+def test_the_command_line_of_aws_takes_the_file(path: Path) -> None:
     model = botocore.session.get_session().get_service_model("batch").operation_model("RegisterJobDefinition")
     validate_parameters(definition(path), model.input_shape)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_limits_of_aws_batch_hold(path: Path) -> None:
-    said = definition(path)
-    assert len(json.dumps(said)) < 24 * 1024
-    assert 1 <= said["retryStrategy"]["attempts"] <= 10
+    content = definition(path)
+    assert len(json.dumps(content)) < 24 * 1024
+    assert 1 <= content["retryStrategy"]["attempts"] <= 10
     assert len(rules_of(path)) <= 5
-    assert said["timeout"]["attemptDurationSeconds"] >= 60
-    words = said["containerProperties"]["command"]
-    assert {word.removeprefix("Ref::") for word in words if word.startswith("Ref::")} == set(said["parameters"])
+    assert content["timeout"]["attemptDurationSeconds"] >= 60
+    words = content["containerProperties"]["command"]
+    assert {word.removeprefix("Ref::") for word in words if word.startswith("Ref::")} == set(content["parameters"])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -78,7 +78,7 @@ def test_every_exit_code_is_retried_only_where_that_may_help(path: Path, code: i
 
 
 @pytest.mark.parametrize(
-    ("stem", "said"),
+    ("stem", "facts"),
     [
         ("ec2-spot", {"onStatusReason": "Host EC2 (instance i-0abc) terminated."}),
         ("fargate-spot", {"onStatusReason": "Your Spot Task was interrupted."}),
@@ -88,5 +88,5 @@ def test_every_exit_code_is_retried_only_where_that_may_help(path: Path, code: i
         ("ec2-spot", {"onStatusReason": "Task failed to start", "onReason": "CannotPullContainerError: no such host"}),
     ],
 )
-def test_a_machine_that_is_taken_away_or_cannot_start_is_tried_again(stem: str, said: dict[str, str]) -> None:
-    assert decision(rules_of(FOLDER / f"{stem}.json"), **said) == "RETRY"
+def test_a_reclaimed_machine_or_a_failed_start_is_retried(stem: str, facts: dict[str, str]) -> None:
+    assert decision(rules_of(FOLDER / f"{stem}.json"), **facts) == "RETRY"

@@ -4,7 +4,7 @@ import pytest
 
 from cytobatch.batch.aws.deployment import Compute, parse_deployment
 from cytobatch.errors import JobSpecError
-from tests.support.plates_to_submit import deployment
+from tests.support.submissions import deployment
 
 
 def test_all_outputs_of_terraform_and_the_one_alone_are_read() -> None:
@@ -16,10 +16,10 @@ def test_all_outputs_of_terraform_and_the_one_alone_are_read() -> None:
     assert parse_deployment(json.dumps(bare), "d.json") == wanted
 
 
-def test_a_kind_that_was_not_set_up_is_not_there() -> None:
+def test_a_kind_that_is_not_deployed_is_absent() -> None:
     only = {Compute.FARGATE: "arn"}
-    found = deployment(queues=only, definitions=only, scratch_gib={Compute.FARGATE: 200})
-    assert list(found.queues) == [Compute.FARGATE]
+    parsed = deployment(queues=only, definitions=only, scratch_gib={Compute.FARGATE: 200})
+    assert list(parsed.queues) == [Compute.FARGATE]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_kind_that_was_not_set_up_is_not_there() -> None:
         (deployment().model_copy(update={"scratch_gib": {Compute.FARGATE: 1}}).model_dump_json(), "same kinds"),
     ],
 )
-def test_what_is_no_deployment_is_told_with_how_to_make_one(text: str, why: str) -> None:
+def test_an_invalid_deployment_is_an_error_with_a_remedy(text: str, why: str) -> None:
     with pytest.raises(JobSpecError, match=why) as caught:
         parse_deployment(text, "d.json")
     assert "d.json" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Uploads that start jobs: a real PutObject, S3's event, the rule and target as Terraform applied them, a container."""
+"""Uploads that start jobs: a real PutObject, S3's event, the applied rule and target, a container."""
 
 import json
 import time
@@ -10,16 +10,18 @@ import pytest
 
 from cytobatch.errors import ExitCode
 from cytobatch.storage.access import Access, read_text
-from tests.batch.aws.test_batch import ended, log_of, place_of
-from tests.support.emulator.fixtures import Applied
+from tests.batch.aws.test_batch import bucket_and_key, ended, explained, log_of
 from tests.support.emulator.lab import Put, keys_below
+from tests.support.emulator.start import Applied
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
 
+# All tests here observe one queue.
+pytestmark = pytest.mark.xdist_group("uploads")
 WHOLE = {"single_cells.parquet", "run-report.json"}
 
 
 class Watch:
-    """The jobs of the events' queue, and which of them are new."""
+    """The jobs of the events' queue, and those of them that are new."""
 
     def __init__(self, lab: Applied) -> None:
         self.batch = lab.emulator.client("batch")
@@ -32,8 +34,8 @@ class Watch:
         return [job["jobId"] for answer in answers for job in answer["jobSummaryList"]]
 
     def new(self, count: int = 1) -> list[dict[str, Any]]:
-        """So many new jobs, when they have ended; and no more of them."""
-        end = time.monotonic() + 60
+        """Return new jobs when they have ended, and check their number."""
+        end = time.monotonic() + 120
         fresh: set[str] = set()
         while len(fresh) < count and time.monotonic() < end:
             fresh = set(self._ids()) - self._known
@@ -58,18 +60,18 @@ def sqlite(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("jobs_image")
-def test_a_sqlite_file_of_an_odd_name_becomes_a_profile_of_that_name(
+def test_a_sqlite_file_of_an_unusual_name_becomes_a_profile_of_that_name(
     lab: Applied, put: Put, watch: Watch, sqlite: Path, tmp_path: Path
 ) -> None:
     name = "BR 1+2 (ü, 細胞) & co=x"
     put(sqlite, f"{lab.deployment['source_uri']}/batch 7/{name}.sqlite")
     (job,) = watch.new()
-    assert job["status"] == "SUCCEEDED", log_of(lab, job["container"]["logStreamName"])
-    s3, place = lab.emulator.client("s3"), f"{lab.deployment['destination_uri']}/{name}"
-    assert keys_below(s3, place) == WHOLE
-    s3.download_file(*place_of(f"{place}/single_cells.parquet").values(), str(tmp_path / "out.parquet"))
+    assert job["status"] == "SUCCEEDED", explained(lab, [job])
+    s3, profile = lab.emulator.client("s3"), f"{lab.deployment['destination_uri']}/{name}"
+    assert keys_below(s3, profile) == WHOLE
+    s3.download_file(*bucket_and_key(f"{profile}/single_cells.parquet").values(), str(tmp_path / "out.parquet"))
     assert pq.read_metadata(tmp_path / "out.parquet").num_rows == 7
-    report = json.loads(read_text(f"{place}/run-report.json", Access()))
+    report = json.loads(read_text(f"{profile}/run-report.json", Access()))
     assert report["source"].endswith(f"{name}.sqlite")
 
 
@@ -83,7 +85,7 @@ def test_the_marker_starts_a_plate_of_csv_files_and_the_files_do_not(
     (tmp_path / "_SUCCESS").write_bytes(b"")
     put(tmp_path / "_SUCCESS", f"{folder}/_SUCCESS")
     (job,) = watch.new()
-    assert job["status"] == "SUCCEEDED", log_of(lab, job["container"]["logStreamName"])
+    assert job["status"] == "SUCCEEDED", explained(lab, [job])
     assert keys_below(lab.emulator.client("s3"), f"{lab.deployment['destination_uri']}/M 1") == WHOLE
 
 
@@ -98,7 +100,7 @@ def test_a_job_spec_starts_its_plates(lab: Applied, put: Put, watch: Watch, tmp_
     spec.write_text(json.dumps({"plates": plates}))
     put(spec, f"{source}/specs/both of them.cytobatch.json")
     (job,) = watch.new()
-    assert job["status"] == "SUCCEEDED", log_of(lab, job["container"]["logStreamName"])
+    assert job["status"] == "SUCCEEDED", explained(lab, [job])
     s3 = lab.emulator.client("s3")
     assert [keys_below(s3, f"{destination}/spec/{name}") for name in ("S1", "S2")] == [WHOLE, WHOLE]
 
@@ -107,9 +109,9 @@ def test_a_job_spec_starts_its_plates(lab: Applied, put: Put, watch: Watch, tmp_
 def test_an_event_that_is_delivered_twice_gives_one_result(lab: Applied, put: Put, watch: Watch, sqlite: Path) -> None:
     put(sqlite, f"{lab.deployment['source_uri']}/twice/T1.sqlite")
     (first,) = watch.new()
-    s3, place = lab.emulator.client("s3"), f"{lab.deployment['destination_uri']}/T1"
-    versions = [versions_of(s3, f"{place}/{name}") for name in sorted(WHOLE)]
-    # As EventBridge would: the very request once more.
+    s3, profile = lab.emulator.client("s3"), f"{lab.deployment['destination_uri']}/T1"
+    versions = [versions_of(s3, f"{profile}/{name}") for name in sorted(WHOLE)]
+    # The same request again, as EventBridge would send it.
     batch = watch.batch
     again = batch.submit_job(
         jobName=first["jobName"],
@@ -119,38 +121,38 @@ def test_an_event_that_is_delivered_twice_gives_one_result(lab: Applied, put: Pu
         containerOverrides={"environment": [{"name": "CYTOBATCH_SKIP_DONE", "value": "true"}]},
     )["jobId"]
     second = ended(batch, again)
-    assert [first["status"], second["status"]] == ["SUCCEEDED", "SUCCEEDED"]
+    assert [first["status"], second["status"]] == ["SUCCEEDED", "SUCCEEDED"], explained(lab, [first, second])
     assert {"name": "CYTOBATCH_SKIP_DONE", "value": "true"} in first["container"]["environment"]
     assert "done already" in log_of(lab, second["container"]["logStreamName"])
-    assert [versions_of(s3, f"{place}/{name}") for name in sorted(WHOLE)] == versions
+    assert [versions_of(s3, f"{profile}/{name}") for name in sorted(WHOLE)] == versions
 
 
 @pytest.mark.usefixtures("jobs_image")
 def test_a_plate_of_the_same_name_in_another_folder_replaces_nothing(
     lab: Applied, put: Put, watch: Watch, sqlite: Path, tmp_path: Path
 ) -> None:
-    source, place = lab.deployment["source_uri"], f"{lab.deployment['destination_uri']}/N1"
+    source, profile = lab.deployment["source_uri"], f"{lab.deployment['destination_uri']}/N1"
     put(sqlite, f"{source}/monday/N1.sqlite")
     (first,) = watch.new()
-    assert first["status"] == "SUCCEEDED"
+    assert first["status"] == "SUCCEEDED", explained(lab, [first])
     s3 = lab.emulator.client("s3")
-    versions = versions_of(s3, f"{place}/single_cells.parquet")
+    versions = versions_of(s3, f"{profile}/single_cells.parquet")
     write_sqlite(tmp_path / "other.sqlite", cytominer_tables(site_tables(9), "t"))
     put(tmp_path / "other.sqlite", f"{source}/tuesday/N1.sqlite")
     (second,) = watch.new()
     assert (second["status"], second["container"]["exitCode"]) == ("FAILED", ExitCode.CONFIGURATION)
     assert "destination has the profile of another source" in log_of(lab, second["container"]["logStreamName"])
-    assert versions_of(s3, f"{place}/single_cells.parquet") == versions
-    assert keys_below(s3, place) == WHOLE
+    assert versions_of(s3, f"{profile}/single_cells.parquet") == versions
+    assert keys_below(s3, profile) == WHOLE
 
 
 def versions_of(s3: Any, uri: str) -> list[str]:
-    place = place_of(uri)
-    found = s3.list_object_versions(Bucket=place["Bucket"], Prefix=place["Key"])["Versions"]
-    return [version["VersionId"] for version in found]
+    location = bucket_and_key(uri)
+    versions = s3.list_object_versions(Bucket=location["Bucket"], Prefix=location["Key"])["Versions"]
+    return [version["VersionId"] for version in versions]
 
 
-def test_what_is_no_plate_starts_nothing(lab: Applied, put: Put, watch: Watch, tmp_path: Path) -> None:
+def test_uploads_that_are_no_plate_start_no_job(lab: Applied, put: Put, watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x")
     source, destination = (lab.deployment[name] for name in ("source_uri", "destination_uri"))
     for uri in (f"{source}/P1.sqlite.part", f"{source}/x_SUCCESS", f"{destination}/P1.sqlite", f"{source}/job.json"):

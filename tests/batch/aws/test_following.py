@@ -12,42 +12,44 @@ import pytest
 
 from cytobatch.errors import ExitCode
 from tests.batch.aws.test_batch import job_ids
-from tests.support.emulator.fixtures import Applied
-from tests.support.emulator.lab import Put, Say
+from tests.support.emulator.lab import Put, RunCli
+from tests.support.emulator.start import Applied
 from tests.support.plates import write_sites
 
-_PATIENCE = 300
+_TIMEOUT = 300
 
 
 def on_a_terminal(*words: str) -> tuple[int, str]:
-    """Runs the program on a terminal of its own; its exit code, and all that it showed."""
-    ours, its = pty.openpty()
+    """Run the program on a terminal of its own, and return its exit code and output."""
+    master, terminal = pty.openpty()
     environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
     command = [sys.executable, "-m", "cytobatch", *words]
     shown = b""
-    with subprocess.Popen(command, stdout=its, stderr=its, env=environment) as process:
-        os.close(its)
-        end = time.monotonic() + _PATIENCE
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment) as process:
+        os.close(terminal)
+        end = time.monotonic() + _TIMEOUT
         while time.monotonic() < end:
-            ready, _, _ = select.select([ours], [], [], 1)
+            ready, _, _ = select.select([master], [], [], 1)
             try:
-                more = os.read(ours, 65536) if ready else b""
+                more = os.read(master, 65536) if ready else b""
             except OSError:
-                # Who wrote there has gone.
+                # The writer has closed the terminal.
                 break
             shown += more
         process.terminate()
-    os.close(ours)
+    os.close(master)
     return process.returncode, shown.decode()
 
 
 @pytest.mark.usefixtures("jobs_image")
-def test_on_a_terminal_a_bar_follows_until_all_have_ended(lab: Applied, put: Put, say: Say, tmp_path: Path) -> None:
+def test_on_a_terminal_a_bar_follows_until_all_have_ended(
+    lab: Applied, put: Put, run_cli: RunCli, tmp_path: Path
+) -> None:
     source, destination = (lab.deployment[name] for name in ("source_uri", "destination_uri"))
     for number in range(2):
         put(write_sites(tmp_path / f"F{number}", 1), f"{source}/follow/F{number}")
     words = ("--source", f"{source}/follow/{{plate}}", "--plate", "*", "--destination", f"{destination}/{{plate}}")
-    code, out, err = say("submit", *words)
+    code, out, err = run_cli("submit", *words)
     assert code == ExitCode.OK, err
     (job,) = job_ids(out)
     code, shown = on_a_terminal("status", job, "--every", "1")

@@ -1,7 +1,7 @@
-"""What the program asks of S3, and whether the job's policy allows that and no more.
+"""The program's requests to S3, and the job's policy, which must allow those and no more.
 
-The requests are those of real runs, seen by a proxy, as obstore sends some of them and botocore others. No emulator
-enforces policies: they are read as IAM reads them.
+A proxy records the requests of real runs, because obstore sends some of them and botocore others. No emulator enforces
+policies: they are evaluated as IAM does.
 """
 
 import json
@@ -27,17 +27,17 @@ from cytobatch.storage.access import Access
 from cytobatch.storage.destination import write_text
 from cytobatch.storage.source import list_folders
 from proxy import proxy
-from tests.support.asked_of_s3 import Call, allows, call_of
-from tests.support.emulator.fixtures import Applied
+from tests.support.emulator.start import Applied
+from tests.support.iam import Call, allows, call_of
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
-from tests.support.recorder import recorded
+from tests.support.recorder import Operation, unreported_operations
 
 Policy = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
 def job_policy(applied: Applied) -> Policy:
-    """The job role's policy as it was applied."""
+    """The job role's policy, as applied."""
     role = applied.resources["module.cytobatch.aws_iam_role.job"]["name"]
     iam = applied.emulator.client("iam")
     (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
@@ -46,24 +46,23 @@ def job_policy(applied: Applied) -> Policy:
 
 
 @pytest.fixture
-def places(applied: Applied, s3: Any) -> tuple[str, str, str]:
-    """Source, destination and jobs as the deployment has them, their buckets being of the tests' own S3 server."""
-    said = applied.deployment
-    found = (said["source_uri"], said["destination_uri"], said["jobs_uri"])
-    for bucket in {uri.removeprefix("s3://").partition("/")[0] for uri in found}:
+def locations(applied: Applied, s3: Any) -> tuple[str, str, str]:
+    """The deployment's source, destination and jobs, with buckets of these names on the tests' S3 server."""
+    source, destination, jobs = (applied.deployment[f"{name}_uri"] for name in ("source", "destination", "jobs"))
+    for bucket in {uri.removeprefix("s3://").partition("/")[0] for uri in (source, destination, jobs)}:
         s3.create_bucket(Bucket=bucket)
-    return found
+    return source, destination, jobs
 
 
 @contextmanager
 def calls(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Call]]:
-    """What is asked of S3 within it, in IAM's words."""
-    found: list[Call] = []
-    with proxy(url) as (address, asked):
+    """Record the requests to S3 as actions of IAM. The list is filled at the end."""
+    recorded: list[Call] = []
+    with proxy(url) as (address, requests):
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        yield found
+        yield recorded
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    found.extend(call_of(one) for one in asked)
+    recorded.extend(call_of(request) for request in requests)
 
 
 def put(s3: Any, local: Path, uri: str) -> None:
@@ -74,9 +73,9 @@ def put(s3: Any, local: Path, uri: str) -> None:
         s3.upload_file(str(path), bucket, f"{key}{below}")
 
 
-def every_way_of_a_job(s3: Any, places: tuple[str, str, str], tmp_path: Path) -> None:
-    """Runs as jobs do: specs read; folders, files and markers converted, again, done already, and failing."""
-    source, destination, jobs = places
+def every_way_of_a_job(s3: Any, locations: tuple[str, str, str], tmp_path: Path) -> None:
+    """Run plates as jobs do: from specs, folders and files; once more, up to date, and failing."""
+    source, destination, jobs = locations
     put(s3, write_sites(tmp_path / "P1", 2), f"{source}/P1")
     write_sqlite(tmp_path / "P2.sqlite", cytominer_tables(site_tables(7), "t"))
     put(s3, tmp_path / "P2.sqlite", f"{source}/P2 +ü.sqlite")
@@ -93,26 +92,32 @@ def every_way_of_a_job(s3: Any, places: tuple[str, str, str], tmp_path: Path) ->
         run_plate(PlateJob(source=f"{source}/absent", destination=f"{destination}/absent"))
 
 
+@pytest.mark.xdist_group("policies")
 def test_the_job_role_may_do_what_a_job_does_and_only_there(
-    s3: Any, aws: str, job_policy: Policy, places: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Any,
+    aws: str,
+    job_policy: Policy,
+    locations: tuple[str, str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with calls(aws, monkeypatch) as asked:
-        every_way_of_a_job(s3, places, tmp_path)
-    seen = {call.action for call in asked}
-    assert seen == {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"}
-    # The tests' own uploads go through the client that is older than the proxy.
-    refused = [call for call in asked if not allows([job_policy], call)]
+    with calls(aws, monkeypatch) as recorded:
+        every_way_of_a_job(s3, locations, tmp_path)
+    actions = {call.action for call in recorded}
+    assert actions == {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"}
+    # The tests' own uploads bypass the proxy: their client is older.
+    refused = [call for call in recorded if not allows([job_policy], call)]
     assert refused == []
-    for call in set(asked):
-        assert not allows([job_policy], elsewhere(call, places)), call
+    for call in set(recorded):
+        assert not allows([job_policy], elsewhere(call, locations)), call
 
 
-def elsewhere(call: Call, places: tuple[str, str, str]) -> Call:
-    """The same action outside of the prefix: beside the deployment's folders, as a name that merely begins alike."""
+def elsewhere(call: Call, locations: tuple[str, str, str]) -> Call:
+    """Return the same action outside of the prefix: beside the deployment's folders, under a longer name."""
     if call.action == "s3:ListBucket":
         return Call(call.action, call.resource, {"s3:prefix": "elsewhere/x"})
     bucket = call.resource.removeprefix("arn:aws:s3:::").partition("/")[0]
-    folder = next(uri for uri in places if uri.startswith(f"s3://{bucket}/")).rsplit("/", 1)[-1]
+    folder = next(uri for uri in locations if uri.startswith(f"s3://{bucket}/")).rsplit("/", 1)[-1]
     return Call(call.action, f"arn:aws:s3:::{bucket}/{folder}-of-others/x")
 
 
@@ -142,33 +147,39 @@ def test_the_job_role_does_nothing_else(action: str, job_policy: Policy, applied
         assert not allows([job_policy], Call(action, resource))
 
 
-def test_who_submits_may_do_what_that_takes(
-    s3: Any, aws: str, applied: Applied, places: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.xdist_group("policies")
+def test_the_submitter_may_do_what_a_submission_takes(
+    s3: Any,
+    aws: str,
+    applied: Applied,
+    locations: tuple[str, str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    source, destination, _ = places
+    source, destination, _ = locations
     deployment = parse_deployment(json.dumps(applied.output), "outputs")
     put(s3, write_sites(tmp_path / "P1", 1), f"{source}/P1")
     job = PlateJob(source=f"{source}/P1", destination=f"{destination}/P1", skip_done=True)
-    with calls(aws, monkeypatch) as asked:
+    with calls(aws, monkeypatch) as recorded:
         list_folders(source, Access())
         (plate,) = inspect([job])
         (array,) = arrays_of([plate.need], deployment, None, new_folder(deployment), "P1")
         write_text(array.spec, resolved_spec([job]).model_dump_json(exclude_none=True), Access())
         load_spec(array.spec, read_settings(), PlateOptions())
         gather([job])
-    assert {call.action for call in asked} >= {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}
+    assert {call.action for call in recorded} >= {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}
     policy = managed_policy(applied, "submitter_policy_arn")
-    assert [call for call in asked if not allows([policy], call)] == []
+    assert [call for call in recorded if not allows([policy], call)] == []
 
 
 def managed_policy(applied: Applied, output: str) -> Policy:
-    """A managed policy as it was applied."""
+    """Return a managed policy, as applied."""
     iam, arn = applied.emulator.client("iam"), applied.output[output]["value"]
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     return dict(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
 
 
-def test_who_submits_may_submit_these_jobs_and_see_what_becomes_of_them(applied: Applied) -> None:
+def test_the_submitter_may_submit_these_jobs_and_follow_them(applied: Applied) -> None:
     policy = managed_policy(applied, "submitter_policy_arn")
     array = applied.deployment
     for queue, definition in zip(array["queues"].values(), array["definitions"].values(), strict=True):
@@ -181,7 +192,7 @@ def test_who_submits_may_submit_these_jobs_and_see_what_becomes_of_them(applied:
     assert allows([policy], Call("logs:GetLogEvents", group))
 
 
-# What an operation needs: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+# The action that allows an operation: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 ACTIONS = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
     "CompleteMultipartUpload": "s3:PutObject",
@@ -196,29 +207,34 @@ ACTIONS = {
 
 
 def test_every_call_of_the_suite_is_allowed(
-    applied: Applied, job_policy: Policy, places: tuple[str, str, str], s3: Any
+    applied: Applied,
+    job_policy: Policy,
+    locations: tuple[str, str, str],
+    s3: Any,
+    suite_operations: set[Operation],
 ) -> None:
-    """Each operation that the program asked for while the tests ran, this one being the last of them."""
+    """Checks the operations that the program requested in all tests of this run. This test runs last."""
     assert s3
-    run_plate_somewhere(places)
+    run_plate_somewhere(locations)
+    operations = suite_operations | unreported_operations()
     submitter = managed_policy(applied, "submitter_policy_arn")
-    for service, operation in sorted(recorded):
+    for service, operation in sorted(operations):
         if service == "s3":
-            assert allows([job_policy], at_home(ACTIONS[operation], places)), operation
+            assert allows([job_policy], in_deployment(ACTIONS[operation], locations)), operation
         else:
             assert allowed_to_submit(f"{service}:{operation}", submitter, applied), operation
-    assert ("s3", "ListObjectsV2") in recorded
+    assert ("s3", "ListObjectsV2") in operations
 
 
-def run_plate_somewhere(places: tuple[str, str, str]) -> None:
-    """So that there is a call to look at, however few tests were chosen."""
+def run_plate_somewhere(locations: tuple[str, str, str]) -> None:
+    """Make a call, because a run of few tests may have no other."""
     with pytest.raises(CytobatchError):
-        run_plate(PlateJob(source=f"{places[0]}/absent", destination=f"{places[1]}/absent"))
+        run_plate(PlateJob(source=f"{locations[0]}/absent", destination=f"{locations[1]}/absent"))
 
 
-def at_home(action: str, places: tuple[str, str, str]) -> Call:
-    """The action where jobs take it: below the source or the destination."""
-    bucket, _, key = places[0 if action == "s3:ListBucket" else 1].removeprefix("s3://").partition("/")
+def in_deployment(action: str, locations: tuple[str, str, str]) -> Call:
+    """Return the action as jobs take it: below the source or the destination."""
+    bucket, _, key = locations[0 if action == "s3:ListBucket" else 1].removeprefix("s3://").partition("/")
     if action == "s3:ListBucket":
         return Call(action, f"arn:aws:s3:::{bucket}", {"s3:prefix": f"{key}/P1"})
     return Call(action, f"arn:aws:s3:::{bucket}/{key}/P1/x")

@@ -20,13 +20,13 @@ def test_plates_are_looked_at_in_order_and_one_that_is_not_there_is_its_own_faul
         PlateJob(source=source, destination=f"s3://{bucket}/out/{number}", plate=f"P{number}")
         for number, source in enumerate([good, f"s3://{bucket}/absent", good])
     ]
-    heard: list[str] = []
-    found = inspect(jobs, lambda plate: heard.append(plate.job.label))
-    assert [plate.job.label for plate in found] == ["P0", "P1", "P2"]
-    assert sorted(heard) == ["P0", "P1", "P2"]
-    assert [plate.error is None for plate in found] == [True, False, True]
-    assert found[0].need.source_bytes == found[2].need.source_bytes > 0
-    assert "missing or empty" in str(found[1].error)
+    reported: list[str] = []
+    inspected = inspect(jobs, lambda plate: reported.append(plate.job.label))
+    assert [plate.job.label for plate in inspected] == ["P0", "P1", "P2"]
+    assert sorted(reported) == ["P0", "P1", "P2"]
+    assert [plate.error is None for plate in inspected] == [True, False, True]
+    assert inspected[0].need.source_bytes == inspected[2].need.source_bytes > 0
+    assert "missing or empty" in str(inspected[1].error)
 
 
 def test_a_plate_that_is_done_is_known_only_where_that_was_asked_for(
@@ -46,7 +46,7 @@ def test_a_bucket_that_is_not_there_ends_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "options"),
     [
         ("source", {"source": "/data/P1", "destination": "s3://out/P1"}),
         ("destination", {"source": "s3://in/P1", "destination": "out/P1"}),
@@ -54,7 +54,7 @@ def test_a_bucket_that_is_not_there_ends_it() -> None:
         ("load_data", {"source": "s3://in/P1", "destination": "s3://out/P1", "load_data": "/l/load_data.csv"}),
     ],
 )
-def test_what_is_on_this_machine_cannot_be_submitted(name: str, said: dict[str, str]) -> None:
+def test_local_files_cannot_be_submitted(name: str, options: dict[str, str]) -> None:
     with pytest.raises(JobSpecError, match=f"{name} is on this machine"):
-        check_local([PlateJob(**said)])
+        check_local([PlateJob(**options)])
     check_local([PlateJob(source="s3://in/P1", destination="gs://out/P1", platemap="s3://m/map.txt")])

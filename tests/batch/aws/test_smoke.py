@@ -1,6 +1,6 @@
-"""The whole way on AWS itself, for who asks for it with `make smoke-aws`: some ten minutes and some cents.
+"""A deployment and its jobs on AWS itself, by `make smoke-aws` alone: some ten minutes and some cents.
 
-The minimal example is set up under a name of its own, with the usual credentials, and taken away at the end.
+The minimal example is applied under a name of its own, with the usual credentials, and destroyed at the end.
 """
 
 import base64
@@ -20,24 +20,24 @@ from cytobatch.errors import ExitCode
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 from tests.batch.aws.test_batch import ended, job_ids
 from tests.support.containers import Image
-from tests.support.emulator.lab import Say, keys_below
+from tests.support.emulator.lab import RunCli, keys_below
 from tests.support.emulator.terraform import Terraform, copied
 
-# The tests' own environment has none of it.
+# Tests run without these variables.
 ACCOUNT = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-PATIENCE = 1800
+TIMEOUT = 1800
 
-pytestmark = pytest.mark.skipif(not os.environ.get("SMOKE_AWS"), reason="it costs money: ask for it, make smoke-aws")
+pytestmark = pytest.mark.skipif(not os.environ.get("SMOKE_AWS"), reason="it costs money: run make smoke-aws")
 
 
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What `terraform output` says of a deployment that is there for this test."""
+    """The outputs of a deployment that exists for this test."""
     for name, value in ACCOUNT.items():
         monkeypatch.setenv(name, value)
     example = copied(tmp_path / "terraform") / "examples/minimal"
-    said = {"name": f"smoke-{secrets.token_hex(3)}", "force_destroy": True}
-    (example / "smoke_override.tf.json").write_text(json.dumps({"module": {"cytobatch": said}}))
+    arguments = {"name": f"smoke-{secrets.token_hex(3)}", "force_destroy": True}
+    (example / "smoke_override.tf.json").write_text(json.dumps({"module": {"cytobatch": arguments}}))
     terraform = Terraform(example, dict(os.environ))
     terraform.run("init", "-input=false")
     try:
@@ -51,7 +51,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
 
 
 def push(image: Image, repository: str, region: str) -> None:
-    """Puts the image into the deployment's registry."""
+    """Push the image to the deployment's registry."""
     token = boto3.client("ecr", region_name=region).get_authorization_token()["authorizationData"][0][
         "authorizationToken"
     ]
@@ -63,7 +63,7 @@ def push(image: Image, repository: str, region: str) -> None:
 
 
 def put(local: Path, uri: str) -> None:
-    """Uploads a folder below a URI."""
+    """Upload a folder below a URI."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     for path in sorted(local.rglob("*")):
         if path.is_file():
@@ -71,7 +71,7 @@ def put(local: Path, uri: str) -> None:
 
 
 def test_plates_are_converted_as_an_array_and_by_an_upload(
-    outputs: dict[str, Any], image: Image, say: Say, tmp_path: Path
+    outputs: dict[str, Any], image: Image, run_cli: RunCli, tmp_path: Path
 ) -> None:
     region = outputs["deployment"]["region"]
     push(image, outputs["repository_url"], region)
@@ -80,17 +80,17 @@ def test_plates_are_converted_as_an_array_and_by_an_upload(
         write_plate(SyntheticPlate(), tmp_path / "array" / plate)
     write_plate(SyntheticPlate(), tmp_path / "upload", PlateFormat.SQLITE)
     put(tmp_path / "array", f"{source}/array")
-    code, out, err = say(
+    code, out, err = run_cli(
         "submit", "--source", f"{source}/array/{{plate}}", "--plate", "*", "--destination", f"{destination}/{{plate}}"
     )
     assert code == ExitCode.OK, err
     put(tmp_path / "upload", f"{source}/upload")
     (job,) = job_ids(out)
-    assert ended(boto3.client("batch", region_name=region), job, PATIENCE)["status"] == "SUCCEEDED", say("status", job)[
-        1
-    ]
+    assert ended(boto3.client("batch", region_name=region), job, TIMEOUT)["status"] == "SUCCEEDED", run_cli(
+        "status", job
+    )[1]
     (file,) = (tmp_path / "upload").rglob("*.sqlite")
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not keys_below(boto3.client("s3"), f"{destination}/{file.stem}") and time.monotonic() < end:
         time.sleep(10)
     for plate in ("P1", "P2", file.stem):

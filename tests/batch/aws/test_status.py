@@ -1,4 +1,4 @@
-"""What AWS Batch says of jobs, as plates; the jobs themselves are in test_batch.py."""
+"""Descriptions of AWS Batch as states of plates. Real jobs are in test_batch.py."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,10 +12,10 @@ from cytobatch.batch.aws.status import JobStatus, failures, statuses
 from cytobatch.errors import JobSpecError, ServiceError
 from cytobatch.storage.access import Access
 from proxy import Answer, proxy
-from tests.support.emulator.fixtures import Emulator
 from tests.support.emulator.server import credentials
+from tests.support.emulator.start import Emulator
 
-SAID = {
+ARRAY = {
     "jobId": "j",
     "jobName": "cytobatch-B1",
     "status": "PENDING",
@@ -37,7 +37,7 @@ CHILD = {
 
 
 def status(job: Job) -> JobStatus:
-    """The job's status, as a service that knows it alone would have it."""
+    """Return the job's status, by a service that has this job alone."""
 
     class Service:
         def describe(self, _ids: list[str]) -> list[Job]:
@@ -46,30 +46,30 @@ def status(job: Job) -> JobStatus:
     return statuses(Service(), [job.id])[0]  # type: ignore[arg-type]
 
 
-def test_children_that_are_not_there_yet_wait() -> None:
-    found = status(Job.of(SAID))
-    assert found.counts == {JobState.FAILED: 1, JobState.SUCCEEDED: 2, JobState.PENDING: 2}
-    assert (found.total, found.ended, found.failed) == (5, 3, 1)
+def test_children_that_do_not_exist_yet_are_pending() -> None:
+    state = status(Job.of(ARRAY))
+    assert state.counts == {JobState.FAILED: 1, JobState.SUCCEEDED: 2, JobState.PENDING: 2}
+    assert (state.total, state.ended, state.failed) == (5, 3, 1)
 
 
 def test_children_of_an_array_that_failed_as_a_whole_have_failed() -> None:
-    found = status(replace(Job.of(SAID), state=JobState.FAILED, counts={}))
-    assert (found.total, found.ended, found.failed) == (5, 5, 5)
+    state = status(replace(Job.of(ARRAY), state=JobState.FAILED, counts={}))
+    assert (state.total, state.ended, state.failed) == (5, 5, 5)
 
 
-def test_the_last_attempt_says_why() -> None:
+def test_the_reason_is_that_of_the_last_attempt() -> None:
     job = Job.of(CHILD)
     assert (job.index, job.exit_code, job.log_stream, job.attempts) == (3, 3, "s", 2)
     assert job.reason == "OutOfMemoryError: gone; y; Essential container in task exited"
 
 
-def test_a_parameter_that_says_nothing_is_none() -> None:
-    job = Job.of(SAID)
+def test_an_empty_parameter_is_none() -> None:
+    job = Job.of(ARRAY)
     assert (job.spec, job.source) == ("s3://b/x.json", None)
 
 
 class OneFailure:
-    """A service whose array has failed without a child, or whose job has."""
+    """A service with a failed array that has no failed child, or a failed job."""
 
     def children(self, _array: str, _state: JobState, _most: int) -> list[Job]:
         return []
@@ -89,43 +89,43 @@ class OneFailure:
         (None, "job"),
     ],
 )
-def test_a_failed_job_is_shown_whatever_its_spec_is(
+def test_a_failed_job_is_shown_with_any_spec(
     text: str | None, name: str, upload: Callable[[Path, str], str], bucket: str, tmp_path: Path
 ) -> None:
     if text is not None:
         (tmp_path / "specs").mkdir()
         (tmp_path / "specs" / "x.json").write_text(text)
         upload(tmp_path / "specs", "specs")
-    said: dict[str, Any] = {**CHILD, "jobId": "j", "jobName": "job", "arrayProperties": {}}
-    job = Job.of(said | {"parameters": {"spec": f"s3://{bucket}/specs/x.json"}})
+    plain: dict[str, Any] = {**CHILD, "jobId": "j", "jobName": "job", "arrayProperties": {}}
+    job = Job.of(plain | {"parameters": {"spec": f"s3://{bucket}/specs/x.json"}})
     (failure,) = failures(OneFailure(), status(job), "group", Access())  # type: ignore[arg-type]
     assert failure.plate == name
     assert failure.reason.startswith("exit code 3 (input data); OutOfMemoryError")
     assert failure.lines == ("error: why",)
 
 
-def test_a_job_of_an_upload_goes_by_the_uploads_name() -> None:
+def test_a_job_of_an_upload_has_the_uploads_name() -> None:
     parameters = {"source": "s3://b/P 1/_SUCCESS"}
-    said = {**CHILD, "jobId": "j", "jobName": "job", "arrayProperties": {}, "parameters": parameters}
-    (failure,) = failures(OneFailure(), status(Job.of(said)), "group", Access())  # type: ignore[arg-type]
+    plain = {**CHILD, "jobId": "j", "jobName": "job", "arrayProperties": {}, "parameters": parameters}
+    (failure,) = failures(OneFailure(), status(Job.of(plain)), "group", Access())  # type: ignore[arg-type]
     assert failure.plate == "P 1"
 
 
-def test_an_id_that_is_not_known_is_told(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_id_is_an_error(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in credentials(emulator.url).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(JobSpecError, match="no job gone"):
         statuses(BatchService("us-east-1"), ["gone"])
 
 
-def test_a_service_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (credentials("http://127.0.0.1:9") | {"AWS_MAX_ATTEMPTS": "1"}).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ServiceError, match="AWS does not answer"):
         statuses(BatchService("us-east-1"), ["x"])
 
 
-def test_credentials_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     with pytest.raises(ServiceError, match="no credentials"):
@@ -144,22 +144,20 @@ def submitted(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BatchService("us-east-1").submit(REQUEST)
 
 
-def test_a_job_is_submitted_again_where_there_were_too_many_requests(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_is_submitted_again_after_too_many_requests(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([TOO_MANY, TOO_MANY])
-    # The emulator refuses the third, for there is no such queue.
-    with proxy(emulator.url, lambda _: next(answers, None)) as (address, asked):
+    # The emulator refuses the third, because the queue does not exist.
+    with proxy(emulator.url, lambda _: next(answers, None)) as (address, requests):
         with pytest.raises(ServiceError, match="AWS refused"):
             submitted(address, monkeypatch)
-        assert [one.path for one in asked] == ["/v1/submitjob"] * 3
+        assert [one.path for one in requests] == ["/v1/submitjob"] * 3
 
 
 @pytest.mark.parametrize("answer", [Answer(200, b'{"jobId":', missing=9), Answer(500, b"{}")], ids=["cut off", "fault"])
 def test_a_job_whose_answer_is_lost_is_not_submitted_again(
     answer: Answer, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with proxy(emulator.url, lambda _: answer) as (address, asked):
+    with proxy(emulator.url, lambda _: answer) as (address, requests):
         with pytest.raises(ServiceError):
             submitted(address, monkeypatch)
-        assert len(asked) == 1
+        assert len(requests) == 1

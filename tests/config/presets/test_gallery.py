@@ -12,8 +12,8 @@ from cytobatch.pipeline.plate import run_plate
 from cytobatch.report.model import RunReport
 from cytobatch.storage.access import Access
 from cytobatch.storage.source import list_folders
-from tests.conftest import Run
 from tests.support.plates import cytominer_tables, npz_members, site_tables, write_npz, write_site, write_sqlite
+from tests.support.program import Run
 
 BATCH = "2021_04_26_Batch1"
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cytobatch.errors import InvalidTableError
 from cytobatch.readers.npz import read as npz
-from tests.conftest import SHARED_DATA
+from tests.support.paths import SHARED_DATA
 
 SHARED = SHARED_DATA / "deepprofiler_npz"
 

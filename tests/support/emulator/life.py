@@ -1,14 +1,16 @@
 """The minimal example applied, planned again and destroyed, with an upload in it."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.emulator.fixtures import Emulator
-from tests.support.emulator.server import aws_emulator, lacking
+from tests.support.emulator.server import aws_emulator, missing_modules
+from tests.support.emulator.start import Emulator
 from tests.support.emulator.terraform import Terraform, copied, point_at
 
 UNATTENDED = ("-auto-approve", "-input=false", "-no-color")
@@ -16,7 +18,7 @@ UNATTENDED = ("-auto-approve", "-input=false", "-no-color")
 
 @dataclass(frozen=True)
 class Life:
-    """What was seen of it: what is in the account before, between and after, and what Terraform said."""
+    """The observations: the account's content before, between and after, and the output of Terraform."""
 
     before: list[str]
     applied: list[str]
@@ -26,34 +28,40 @@ class Life:
     resources: list[str]  # in the state at the end
 
 
-def lived(folder: Path) -> Life:
-    """Applies and destroys the minimal example; skips where something for it is not on this machine."""
-    absent = lacking()
-    if absent:
-        pytest.skip(absent)
+@contextmanager
+def minimal_example_life(folder: Path) -> Iterator[Life]:
+    """Apply and destroy the minimal example on an emulator of its own, and yield what was observed.
+
+    Skips if the emulator, Terraform or its provider is missing. It takes three minutes, mostly of waiting.
+    """
+    missing = missing_modules()
+    if missing:
+        pytest.skip(missing)
     example = copied(folder) / "examples/minimal"
-    terraform = Terraform(example)
     with aws_emulator(folder) as url:
         point_at(example, url)
-        emulator = Emulator(url, None)
-        before = in_account(emulator)
-        terraform.init()
-        terraform.apply()
-        applied, deployment = in_account(emulator), terraform.output()["deployment"]["value"]
-        plan = terraform.plan()
-        emulator.client("s3").put_object(**_place(f"{deployment['source_uri']}/P1.txt"), Body=b"x")
-        terraform.run("apply", *UNATTENDED, "-var", "force_destroy=true")
-        terraform.run("destroy", *UNATTENDED, "-var", "force_destroy=true")
-        return Life(before, applied, in_account(emulator), deployment, plan, terraform.resources())
+        yield _live(Terraform(example), Emulator(url, None, folder / "emulator.log"))
 
 
-def _place(uri: str) -> dict[str, str]:
+def _live(terraform: Terraform, emulator: Emulator) -> Life:
+    before = in_account(emulator)
+    terraform.init()
+    terraform.apply()
+    applied, deployment = in_account(emulator), terraform.output()["deployment"]["value"]
+    plan = terraform.plan()
+    emulator.client("s3").put_object(**_bucket_and_key(f"{deployment['source_uri']}/P1.txt"), Body=b"x")
+    terraform.run("apply", *UNATTENDED, "-var", "force_destroy=true")
+    terraform.run("destroy", *UNATTENDED, "-var", "force_destroy=true")
+    return Life(before, applied, in_account(emulator), deployment, plan, terraform.resources())
+
+
+def _bucket_and_key(uri: str) -> dict[str, str]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return {"Bucket": bucket, "Key": key}
 
 
 def in_account(emulator: Emulator) -> list[str]:
-    """What is in the account, of the kinds that a deployment makes."""
+    """Return what the account contains, of the kinds that a deployment creates."""
     batch, ec2, iam = emulator.client("batch"), emulator.client("ec2"), emulator.client("iam")
     cloudwatch, logs = emulator.client("cloudwatch"), emulator.client("logs")
     return [

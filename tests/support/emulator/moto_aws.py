@@ -2,8 +2,8 @@
 
     python moto_aws.py -H 127.0.0.1 -p 5056
 
-Written for moto 5.2.5. Each patch names the behaviour that it restores. AWS Batch's jobs run as containers where a
-Docker API answers at DOCKER_HOST; without one they end as failed. From the environment:
+Written for moto 5.2.5. Each patch names the behaviour that it restores. Jobs of AWS Batch run as containers if a Docker
+API answers at DOCKER_HOST; without one they fail. From the environment:
 
     MOTO_JOB_ENV       a JSON object, more environment for every container (endpoints, credentials)
     MOTO_STOP_SECONDS  the time from SIGTERM to SIGKILL, 30 in AWS

@@ -1,6 +1,7 @@
-"""AWS Batch's jobs as AWS runs them: their containers, how they stop, when they are tried again, what they announce."""
+"""Jobs of AWS Batch as AWS runs them: their containers, their end, their retries, their events."""
 
 import fnmatch
+import functools
 import json
 import os
 import sys
@@ -8,6 +9,7 @@ import threading
 from datetime import datetime
 from typing import Any
 
+import docker
 import docker.models.containers
 import docker.types
 import moto_events
@@ -15,23 +17,30 @@ from moto.batch import models
 
 _here = threading.local()
 _ESSENTIAL = "Essential container in task exited"
+_ENGINE_TIMEOUT = 600
 
 
 def patch() -> None:
-    """Puts the behaviours in place."""
-    _take_properties()
-    _tell_requirements()
-    _log_where_told()
+    """Install the behaviours."""
+    _wait_for_engine()
+    _resolve_properties()
+    _describe_requirements()
+    _log_to_configured_group()
     _shape_containers()
     _stop_by_sigterm()
     _retry_by_exit()
 
 
-def _take_properties() -> None:
-    """The environment is the definition's, and what the job says in place of it; a volume may have no host."""
+def _wait_for_engine() -> None:
+    """Wait for the engine as long as a job may take: docker's limit of 60 s fails jobs on a machine under load."""
+    docker.from_env = functools.partial(docker.from_env, timeout=_ENGINE_TIMEOUT)
+
+
+def _resolve_properties() -> None:
+    """A job's environment is the definition's with the job's overrides; a volume may have no host."""
     original = models.Job._get_container_property
 
-    def of(self: Any, key: str, default: Any) -> Any:
+    def resolve(self: Any, key: str, default: Any) -> Any:
         if key == "volumes":
             return [{"host": {"sourcePath": ""}, **volume} for volume in original(self, key, default)]
         if key != "environment":
@@ -40,25 +49,25 @@ def _take_properties() -> None:
         environment |= {entry["name"]: entry["value"] for entry in self.container_overrides.get(key, [])}
         return [{"name": name, "value": value} for name, value in environment.items()]
 
-    models.Job._get_container_property = of
+    models.Job._get_container_property = resolve
 
 
-def _tell_requirements() -> None:
-    """A described job has the vCPUs and memory that it asked for, in place of the definition's."""
+def _describe_requirements() -> None:
+    """A described job has the vCPUs and memory of its request, in place of the definition's."""
     original = models.Job.describe
     names = {"VCPU": "vcpus", "MEMORY": "memory"}
 
     def describe(self: Any) -> dict[str, Any]:
-        said: dict[str, Any] = original(self)
-        for asked in self.container_overrides.get("resourceRequirements", []):
-            if asked["type"] in names:
-                said["container"][names[asked["type"]]] = int(asked["value"])
-        return said
+        description: dict[str, Any] = original(self)
+        for requirement in self.container_overrides.get("resourceRequirements", []):
+            if requirement["type"] in names:
+                description["container"][names[requirement["type"]]] = int(requirement["value"])
+        return description
 
     models.Job.describe = describe
 
 
-def _log_where_told() -> None:
+def _log_to_configured_group() -> None:
     """Logs go to the definition's group, into a stream with its prefix."""
     original = models.Job.__init__
 
@@ -73,18 +82,18 @@ def _log_where_told() -> None:
 
 
 def _batch_environment(job: Any) -> dict[str, str]:
-    """The AWS_BATCH_* variables of a job's container."""
+    """Return the AWS_BATCH_* variables of a job's container."""
     environments = job.job_queue.environments
-    said = {
+    variables = {
         "AWS_BATCH_JOB_ID": job.job_id,
         "AWS_BATCH_JQ_NAME": job.job_queue.name,
         "AWS_BATCH_JOB_ATTEMPT": str(len(job.attempts)),
         "AWS_BATCH_CE_NAME": environments[0].name if environments else "",
     }
     if "index" in job.array_properties:
-        said["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.array_properties["index"])
-        said["AWS_BATCH_JOB_ARRAY_SIZE"] = str(_parent(job).array_properties["size"])
-    return said
+        variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.array_properties["index"])
+        variables["AWS_BATCH_JOB_ARRAY_SIZE"] = str(_parent(job).array_properties["size"])
+    return variables
 
 
 def _parent(job: Any) -> Any:
@@ -92,7 +101,7 @@ def _parent(job: Any) -> Any:
 
 
 def _shape_containers() -> None:
-    """A container has the job's variables, user, root file system and volumes, and takes its volumes with it."""
+    """A container has the job's variables, user, root file system and volumes, which are removed with it."""
     original_run = docker.models.containers.ContainerCollection.run
     original_remove = docker.models.containers.Container.remove
 
@@ -110,34 +119,34 @@ def _shape_containers() -> None:
     docker.models.containers.Container.remove = remove
 
 
-def _container_of(job: Any, asked: dict[str, Any]) -> dict[str, Any]:
+def _container_of(job: Any, requested: dict[str, Any]) -> dict[str, Any]:
     properties = job.job_definition.container_properties
-    given = json.loads(os.environ.get("MOTO_JOB_ENV", "{}"))
-    said = {
-        "environment": {**given, **(asked.get("environment") or {}), **_batch_environment(job)},
+    emulators = json.loads(os.environ.get("MOTO_JOB_ENV", "{}"))
+    options = {
+        "environment": {**emulators, **(requested.get("environment") or {}), **_batch_environment(job)},
         "read_only": properties.get("readonlyRootFilesystem", False),
-        # Each is a new volume that begins as the image's folder, as on Fargate. On a host of EC2 jobs share a folder;
-        # here each has its own.
+        # Each is a new volume with the content of the image's folder, as on Fargate. On a host of EC2 jobs share a
+        # folder; here each has its own.
         "mounts": [
             docker.types.Mount(mount["containerPath"], None, type="volume", read_only=mount.get("readOnly", False))
             for mount in properties.get("mountPoints", [])
         ],
     }
-    return said | ({"user": properties["user"]} if "user" in properties else {})
+    return options | ({"user": properties["user"]} if "user" in properties else {})
 
 
 def _stop_by_sigterm() -> None:
-    """A job that is ended gets SIGTERM, and SIGKILL some time after it."""
-    patience = int(os.environ.get("MOTO_STOP_SECONDS", "30"))
+    """A job that is terminated gets SIGTERM, and SIGKILL some time after it."""
+    seconds = int(os.environ.get("MOTO_STOP_SECONDS", "30"))
 
     def kill(self: Any, signal: object = None) -> None:  # noqa: ARG001
-        self.stop(timeout=patience)
+        self.stop(timeout=seconds)
 
     docker.models.containers.Container.kill = kill
 
 
 def _decide(job: Any) -> str:
-    """RETRY or EXIT, by the definition's attempts and evaluateOnExit; where no rule fits, RETRY."""
+    """Return RETRY or EXIT, by the definition's attempts and evaluateOnExit; if no rule matches, RETRY."""
     strategy = job.job_definition.retry_strategy or {}
     if len(job.attempts) >= int(strategy.get("attempts", 1)) or job.stop:
         return "EXIT"
@@ -153,15 +162,16 @@ def _decide(job: Any) -> str:
 
 
 def _retry_by_exit() -> None:
-    """A job that fails is tried again as its retry strategy says; what has ended for good is announced."""
+    """A job that fails is retried by its retry strategy. The event is sent when it has ended for good."""
     original_mark, original_run = models.Job._mark_stopped, models.Job.run
 
     def mark_stopped(self: Any, success: bool = True) -> None:
         if self.job_stopped or getattr(self, "retrying", False):
             return
-        # moto raises this within the job's thread, and marks the job while it handles it.
-        timed_out = "attemptDurationSeconds" in str(sys.exc_info()[1] or "")
-        _note(self, success, timed_out)
+        # moto marks a job while it handles an exception of its thread: a job's time limit, or an error of the engine.
+        error = sys.exc_info()[1]
+        timed_out = "attemptDurationSeconds" in str(error or "")
+        _describe_end(self, success, timed_out, error)
         ours = getattr(_here, "job", None) is self
         if not success and not timed_out and ours and _decide(self) == "RETRY":
             self.job_stopped_at = datetime.now()
@@ -184,11 +194,12 @@ def _retry_by_exit() -> None:
     models.Job._mark_stopped, models.Job.run = mark_stopped, run
 
 
-def _note(job: Any, success: bool, timed_out: bool) -> None:
-    """What DescribeJobs tells of an attempt that has ended."""
+def _describe_end(job: Any, success: bool, timed_out: bool, error: BaseException | None) -> None:
+    """Set the reasons that DescribeJobs returns for an attempt that has ended."""
     job.reason = ""
     if not success and not job.job_stopped_reason:
-        job.job_stopped_reason = "Job attempt duration exceeded timeout" if timed_out else _ESSENTIAL
+        engine_error = f"CannotStartContainerError: {error!r}" if error else _ESSENTIAL
+        job.job_stopped_reason = "Job attempt duration exceeded timeout" if timed_out else engine_error
     if job.latest_attempt:
         job.latest_attempt["container"]["exitCode"] = job.exit_code
         job.latest_attempt["statusReason"] = job.job_stopped_reason or _ESSENTIAL
@@ -198,7 +209,7 @@ _arrays = threading.Lock()
 
 
 def _resolve_array(job: Any) -> None:
-    """An array job ends with the last of its children, and has failed if any of them has."""
+    """End an array job with the last of its children: it fails if one of them has failed."""
     if "index" not in job.array_properties:
         return
     parent = _parent(job)
@@ -214,7 +225,7 @@ def _resolve_array(job: Any) -> None:
 
 
 def _announce(job: Any) -> None:
-    """The event "Batch Job State Change"."""
+    """Send the event "Batch Job State Change"."""
     detail = {
         "jobName": job.job_name,
         "jobId": job.job_id,

@@ -1,4 +1,4 @@
-"""AWS Batch's API as AWS has it: what it refuses, which definition a name without a revision means, what it tells."""
+"""The API of AWS Batch as AWS has it: refusals, names of definitions without a revision, descriptions."""
 
 import copy
 import json
@@ -14,16 +14,16 @@ _here = threading.local()
 
 
 def patch() -> None:
-    """Puts the behaviours in place."""
-    _bring_service_role()
+    """Install the behaviours."""
+    _add_service_role()
     _keep_scheduling_priority()
     _keep_share()
     _check_submitted()
     _describe_whole()
 
 
-def _bring_service_role() -> None:
-    """A compute environment without a service role has the role that is linked to AWS Batch, made when first wanted."""
+def _add_service_role() -> None:
+    """A compute environment without a service role has the role that is linked to AWS Batch, made at its first use."""
     original = models.BatchBackend.create_compute_environment
 
     def create_compute_environment(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -61,16 +61,16 @@ def _keep_scheduling_priority() -> None:
         return answer
 
     def describe(self: Any) -> dict[str, Any]:
-        said = original_describe(self)
+        description = original_describe(self)
         priority = getattr(self, "scheduling_priority", None)
-        return said if priority is None else {**said, "schedulingPriority": priority}
+        return description if priority is None else {**description, "schedulingPriority": priority}
 
     responses.BatchResponse.registerjobdefinition = registerjobdefinition
     models.JobDefinition.describe = describe
 
 
 def _keep_share() -> None:
-    """SubmitJob's share identifier and priority are heard of where the job is checked."""
+    """The share identifier and priority of SubmitJob are available where the job is checked."""
     original = responses.BatchResponse.submitjob
 
     def submitjob(self: Any) -> str:
@@ -84,9 +84,9 @@ def _keep_share() -> None:
 
 
 def _check_order(queue: Any, definition: Any) -> None:
-    """A queue with fair share demands a share identifier and a priority of a job, others refuse either.
+    """Check that a job of a queue with fair share has a share identifier and a priority, and others have neither.
 
-    The priority may be the definition's. EventBridge gives neither.
+    The priority may be the definition's. EventBridge sets neither.
     """
     identifier, override = getattr(_here, "share", (None, None))
     priority = getattr(definition, "scheduling_priority", None) if override is None else override
@@ -103,9 +103,9 @@ def _check_order(queue: Any, definition: Any) -> None:
 
 
 def _check_submitted() -> None:
-    """A job is refused that its queue does not take, as arrays of another size than 2 to 10,000 and reserved variables.
+    """SubmitJob and EventBridge refuse a job that its queue does not take.
 
-    Whoever submits it, a caller of SubmitJob or EventBridge.
+    They refuse arrays of other sizes than 2 to 10,000 and reserved variables, too.
     """
     original = models.BatchBackend.submit_job
 
@@ -128,7 +128,7 @@ def _check_submitted() -> None:
 
 
 def _active(backend: Any, definition: str) -> str:
-    """The ARN of a definition that is active: the newest, where no revision is said."""
+    """Return the ARN of an active definition: the newest if the name has no revision."""
     known = [
         each
         for each in backend._job_definitions.values()
@@ -141,24 +141,24 @@ def _active(backend: Any, definition: str) -> str:
 
 
 def _describe_whole() -> None:
-    """A job says which child of its array it is, and its container how it ended."""
+    """A job's description has its index in its array, and its container's has the exit code."""
     original_short, original = models.Job.describe_short, models.Job.describe
 
     def describe_short(self: Any) -> dict[str, Any]:
-        said = original_short(self)
+        description = original_short(self)
         if "index" in self.array_properties:
-            said["arrayProperties"] = {"index": self.array_properties["index"]}
+            description["arrayProperties"] = {"index": self.array_properties["index"]}
         elif self._child_jobs:
-            said["arrayProperties"] = {"size": len(self._child_jobs)}
-        return said
+            description["arrayProperties"] = {"size": len(self._child_jobs)}
+        return description
 
     def describe(self: Any) -> dict[str, Any]:
         status = self.status
-        said = original(self)
-        # moto settles an array's state here; ours is settled when its last child ends.
-        self.status = said["status"] = status
-        if self.exit_code is not None and "container" in said:
-            said["container"]["exitCode"] = self.exit_code
-        return said
+        description = original(self)
+        # moto decides an array's state here. This emulator decides it when the last child ends.
+        self.status = description["status"] = status
+        if self.exit_code is not None and "container" in description:
+            description["container"]["exitCode"] = self.exit_code
+        return description
 
     models.Job.describe_short, models.Job.describe = describe_short, describe

@@ -1,4 +1,4 @@
-"""EC2 as AWS has it: tags of a launch template are its own; a route may be asked for twice."""
+"""EC2 as AWS has it: a launch template has tags of its own; the same route may be requested twice."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from moto.ec2.models import EC2Backend
 
 
 def patch() -> None:
-    """Puts the behaviour in place; without, Terraform sees a difference, or fails where a request is made again."""
+    """Install the behaviours: without them, Terraform plans a change, or fails when it repeats a request."""
     _patch_launch_templates()
     _patch_routes()
 
@@ -15,13 +15,13 @@ def _patch_routes() -> None:
     original = EC2Backend.create_route
 
     def create_route(
-        self: Any, route_table_id: str, destination_cidr_block: str | None, *said: Any, **named: Any
+        self: Any, route_table_id: str, destination_cidr_block: str | None, *positional: Any, **named: Any
     ) -> Any:
         for route in self.get_route_table(route_table_id).routes:
             same_end = route.destination_cidr_block == destination_cidr_block
             if same_end and route.gateway and route.gateway.id == named.get("gateway_id"):
                 return route
-        return original(self, route_table_id, destination_cidr_block, *said, **named)
+        return original(self, route_table_id, destination_cidr_block, *positional, **named)
 
     EC2Backend.create_route = create_route
 

@@ -1,4 +1,4 @@
-"""EventBridge as AWS has it: services' events reach every matching rule; AWS Batch, SNS, dead letters."""
+"""EventBridge as AWS has it: events of services reach every matching rule; AWS Batch, SNS, dead letters."""
 
 import copy
 import json
@@ -16,13 +16,13 @@ from moto.sns.models import sns_backends
 from moto.sqs import sqs_backends
 from werkzeug.exceptions import HTTPException
 
-# What a target may answer to a delivery: a refusal of the service, or a payload that is not what the target takes.
+# The errors of a delivery: the service refuses it, or its payload is not valid for the target.
 REFUSALS = (ServiceException, HTTPException, ValueError, LookupError, TypeError)
 _PLACEHOLDER = re.compile(r"<([A-Za-z0-9_.\-]+)>")
 
 
 def patch() -> None:
-    """Puts the behaviours in place."""
+    """Install the behaviours."""
     original = models.Rule.send_to_targets
 
     def send_to_targets(self: Any, event: dict[str, Any], transform_input: bool = True) -> None:
@@ -41,7 +41,7 @@ def patch() -> None:
 
 
 def emit(account: str, region: str, source: str, kind: str, detail: dict[str, Any], resources: list[str]) -> None:
-    """Sends an event of a service to the account's default bus: once to each target of each rule that is enabled."""
+    """Send an event of a service to the account's default bus: once to each target of each enabled rule."""
     now = time.time()
     event = {
         "version": "0",
@@ -62,7 +62,7 @@ def emit(account: str, region: str, source: str, kind: str, detail: dict[str, An
 
 
 def _deliver(rule: Any, target: dict[str, Any], event: dict[str, Any]) -> None:
-    """To one target; what it refuses goes to its dead-letter queue."""
+    """Deliver an event to one target, or to its dead-letter queue if the target refuses it."""
     alone = copy.copy(rule)
     alone.targets = [target]
     try:
@@ -75,34 +75,34 @@ def _deliver(rule: Any, target: dict[str, Any], event: dict[str, Any]) -> None:
 
 
 def _to_dead_letters(queue: str, rule: Any, event: dict[str, Any], error: BaseException) -> None:
-    said = {"ERROR_MESSAGE": str(error)[:1000] or type(error).__name__, "RULE_ARN": rule.arn}
+    attributes = {"ERROR_MESSAGE": str(error)[:1000] or type(error).__name__, "RULE_ARN": rule.arn}
     sqs_backends[rule.account_id][rule.region_name].send_message(
         queue_name=queue.rsplit(":", 1)[1],
         message_body=json.dumps(_public(event)),
-        message_attributes={name: {"DataType": "String", "StringValue": value} for name, value in said.items()},
+        message_attributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
     )
 
 
 def _public(event: dict[str, Any]) -> dict[str, Any]:
-    said = {key: value for key, value in event.items() if key != "ingestion-time"}
-    if isinstance(said.get("time"), int | float):
-        said["time"] = datetime.fromtimestamp(said["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return said
+    public = {key: value for key, value in event.items() if key != "ingestion-time"}
+    if isinstance(public.get("time"), int | float):
+        public["time"] = datetime.fromtimestamp(public["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return public
 
 
 def render(target: dict[str, Any], event: dict[str, Any]) -> str:
-    """What a target gets: its own input, the event, or the template with values put in.
+    """Return the payload for a target: its constant input, the event, or the template with its values.
 
-    As EventBridge documents it, a bare <x> becomes a JSON value, "<x>" has the text spliced in, and nothing is escaped:
+    As EventBridge documents it, a bare <x> becomes a JSON value, "<x>" has the text inserted, and nothing is escaped:
     a quote or backslash in a value makes a payload that the target refuses.
     """
-    said = _public(event)
+    public = _public(event)
     if "Input" in target:
         return str(target["Input"])
     transformer = target.get("InputTransformer")
     if not transformer:
-        return json.dumps(said)
-    values = {name: _value(path, said) for name, path in (transformer.get("InputPathsMap") or {}).items()}
+        return json.dumps(public)
+    values = {name: _value(path, public) for name, path in (transformer.get("InputPathsMap") or {}).items()}
     return _filled(transformer["InputTemplate"], values)
 
 
@@ -117,10 +117,10 @@ def _filled(template: str, values: dict[str, Any]) -> str:
     out: list[str] = []
     at, quoted = 0, False
     while at < len(template):
-        found = _PLACEHOLDER.match(template, at)
-        if found and found[1] in values:
-            out.append(_spliced(values[found[1]], quoted))
-            at = found.end()
+        placeholder = _PLACEHOLDER.match(template, at)
+        if placeholder and placeholder[1] in values:
+            out.append(_spliced(values[placeholder[1]], quoted))
+            at = placeholder.end()
             continue
         width = 2 if template[at] == "\\" and quoted else 1
         if template[at] == '"':
@@ -139,24 +139,24 @@ def _spliced(value: Any, quoted: bool) -> str:
 
 
 def _to_batch(rule: Any, target: dict[str, Any], payload: str) -> None:
-    """SubmitJob, from the target's parameters and a payload whose keys begin with capitals."""
-    said = json.loads(payload)
-    about = target["BatchParameters"]
-    given = said.get("ContainerOverrides") or {}
+    """Submit a job from the target's parameters and a payload whose keys begin with capitals."""
+    request = json.loads(payload)
+    job = target["BatchParameters"]
+    requested = request.get("ContainerOverrides") or {}
     overrides: dict[str, Any] = {}
-    if "Command" in given:
-        overrides["command"] = given["Command"]
+    if "Command" in requested:
+        overrides["command"] = requested["Command"]
     for key in ("Environment", "ResourceRequirements"):
-        if key in given:
-            overrides[key[0].lower() + key[1:]] = [{k.lower(): v for k, v in entry.items()} for entry in given[key]]
+        if key in requested:
+            overrides[key[0].lower() + key[1:]] = [{k.lower(): v for k, v in entry.items()} for entry in requested[key]]
     batch_backends[rule.account_id][rule.region_name].submit_job(
-        about["JobName"],
-        about["JobDefinition"],
+        job["JobName"],
+        job["JobDefinition"],
         target["Arn"],
-        {key.lower(): value for key, value in (about.get("ArrayProperties") or {}).items()},
+        {key.lower(): value for key, value in (job.get("ArrayProperties") or {}).items()},
         container_overrides=overrides,
-        parameters=said.get("Parameters"),
-        depends_on=[{"jobId": job["JobId"]} for job in said.get("DependsOn", [])] or None,
+        parameters=request.get("Parameters"),
+        depends_on=[{"jobId": other["JobId"]} for other in request.get("DependsOn", [])] or None,
     )
 
 

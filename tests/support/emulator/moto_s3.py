@@ -1,4 +1,4 @@
-"""S3 as AWS has it: how a bucket tells that it sends events, and the events that it sends."""
+"""S3 as AWS has it: a bucket's configuration of events, and the events that it sends."""
 
 import time
 import uuid
@@ -16,23 +16,24 @@ _REASONS = {
     "Copy": "CopyObject",
     "CompleteMultipartUpload": "CompleteMultipartUpload",
 }
-_announced: set[tuple[str, str, str]] = set()
+_sent: set[tuple[str, str, str]] = set()
 
 
 def patch() -> None:
-    """Puts the behaviours in place."""
-    _answer_event_bridge_configuration()
-    _let_plain_http_in()
+    """Install the behaviours."""
+    _return_event_bridge_configuration()
+    _allow_plain_http()
     notifications._send_event_bridge_message = _send_object_created
 
 
-def _answer_event_bridge_configuration() -> None:
-    """GetBucketNotificationConfiguration has EventBridgeConfiguration in it; without, Terraform sees a difference."""
+def _return_event_bridge_configuration() -> None:
+    """GetBucketNotificationConfiguration returns EventBridgeConfiguration; without it, Terraform plans a change."""
     original = S3Response.get_bucket_notification
 
     def get_bucket_notification(self: S3Response) -> Any:
-        said = self.backend.get_bucket_notification_configuration(self.bucket_name)
-        if said and said.event_bridge is not None and not (said.topic or said.queue or said.cloud_function):
+        configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        others = configuration and (configuration.topic or configuration.queue or configuration.cloud_function)
+        if configuration and configuration.event_bridge is not None and not others:
             self.data["Action"] = "GetBucketNotificationConfiguration"
             return self.serialized(ActionResult({"EventBridgeConfiguration": {}}))
         return original(self)
@@ -40,8 +41,8 @@ def _answer_event_bridge_configuration() -> None:
     S3Response.get_bucket_notification = get_bucket_notification
 
 
-def _let_plain_http_in() -> None:
-    """A bucket's policy that denies what comes without TLS does not bear on the emulator, which has none."""
+def _allow_plain_http() -> None:
+    """A policy that denies requests without TLS does not apply to the emulator, which has no TLS."""
     original = access_control.IAMPolicyStatement.is_action_permitted
 
     def is_action_permitted(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -54,14 +55,14 @@ def _let_plain_http_in() -> None:
 
 
 def _send_object_created(account: str, bucket: Any, event_name: Any, key: Any) -> None:
-    """An object's event in EventBridge's documented shape, once for each call of the API. The key is not quoted."""
+    """Send an object's event in EventBridge's documented shape, once for each call of the API. The key is unquoted."""
     name = str(getattr(event_name, "value", event_name))
     if name.startswith("s3:ObjectCreated") and key.version_id:
-        # moto announces a multipart upload twice.
+        # moto sends the event of a multipart upload twice.
         ident = (bucket.name, key.name, key.version_id)
-        if ident in _announced:
+        if ident in _sent:
             return
-        _announced.add(ident)
+        _sent.add(ident)
     action = name.rsplit(":", 1)[1]
     detail = {
         "version": "0",
@@ -78,7 +79,7 @@ def _send_object_created(account: str, bucket: Any, event_name: Any, key: Any) -
 
 
 def _object_of(key: Any) -> dict[str, Any]:
-    said = {"key": key.name, "size": key.size, "etag": key.etag.strip('"'), "sequencer": f"{time.time_ns():018X}"}
+    entry = {"key": key.name, "size": key.size, "etag": key.etag.strip('"'), "sequencer": f"{time.time_ns():018X}"}
     if key.version_id and key.version_id != "null":
-        said["version-id"] = key.version_id
-    return said
+        entry["version-id"] = key.version_id
+    return entry

@@ -18,17 +18,17 @@ from servers import free_port, wait_for
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 _HERE = Path(__file__).parent
-_PATIENCE = 120
+_TIMEOUT = 120
 
 
-def lacking() -> str | None:
-    """What the emulator needs and this Python has not; None if it has all."""
-    absent = [name for name in ("moto", "docker", "flask") if importlib.util.find_spec(name) is None]
-    return f"the emulator needs {', '.join(absent)}" if absent else None
+def missing_modules() -> str | None:
+    """Return why the emulator cannot run in this Python: the modules that are missing. None if there are all."""
+    missing = [name for name in ("moto", "docker", "flask") if importlib.util.find_spec(name) is None]
+    return f"the emulator needs {', '.join(missing)}" if missing else None
 
 
 def credentials(url: str) -> dict[str, str]:
-    """The environment of whoever takes the emulator for AWS."""
+    """Return the environment of a process whose AWS is the emulator."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "test",
@@ -42,10 +42,10 @@ def credentials(url: str) -> dict[str, str]:
 def aws_emulator(
     folder: Path, docker_host: str | None = None, job_environment: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Within it, the emulator answers at the URL.
+    """Run the emulator, and yield its URL.
 
-    Its log is in the folder. With a Docker API its jobs run as containers, in the host's network; without one they end
-    as failed. Jobs have the emulator for AWS, and what `job_environment` adds.
+    Its log is `emulator.log` in the folder. With a Docker API its jobs run as containers in the host's network; without
+    one they fail. The emulator is the AWS of jobs. `job_environment` is added to their environment.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -54,7 +54,7 @@ def aws_emulator(
         "MOTO_DOCKER_NETWORK_MODE": "host",
         "MOTO_STOP_SECONDS": "5",
         "MOTO_JOB_ENV": json.dumps({**credentials(url), **(job_environment or {})}),
-        # Nothing answers where no engine is given, whatever engine this machine has.
+        # An address where nothing answers, if no engine is given: jobs must not use one that this machine has.
         "DOCKER_HOST": docker_host or f"unix://{folder / 'no-engine'}",
     }
     command = [sys.executable, str(_HERE / "moto_aws.py"), "-H", "127.0.0.1", "-p", str(port)]
@@ -65,9 +65,9 @@ def aws_emulator(
 
 @contextmanager
 def docker_api(folder: Path) -> Iterator[str | None]:
-    """Within it, a Docker API answers at the address; None where there is no engine.
+    """Yield the address of a Docker API, None if there is no engine.
 
-    Podman's is started; else DOCKER_HOST or Docker's own socket is taken, where it answers.
+    Podman's is started. Without podman it is DOCKER_HOST or Docker's own socket, if it answers.
     """
     podman = shutil.which("podman")
     if podman is None:
@@ -77,21 +77,21 @@ def docker_api(folder: Path) -> Iterator[str | None]:
     address = f"unix://{folder / 'podman.sock'}"
     command = [podman, "system", "service", "--time", "0", address]
     with _running(command, dict(os.environ), folder / "podman.log") as process:
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _TIMEOUT
         while not _answers(address) and process.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
         yield address if _answers(address) else None
 
 
 def _answers(address: str) -> bool:
-    """Whether somebody listens at a unix:// or tcp:// address."""
-    kind, _, where = address.partition("://")
+    """Decide whether a process listens at a unix:// or tcp:// address."""
+    kind, _, location = address.partition("://")
     family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
-    name, _, port = where.rpartition(":")
+    host, _, port = location.rpartition(":")
     with socket.socket(family) as connection:
         connection.settimeout(5)
         try:
-            connection.connect(where if kind == "unix" else (name, int(port)))
+            connection.connect(location if kind == "unix" else (host, int(port)))
         except OSError:
             return False
     return True
@@ -110,6 +110,6 @@ def _running(command: list[str], environment: Mapping[str, str], log: Path) -> I
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                # Jobs' threads may wait for their containers.
+                # Threads of jobs may wait for their containers.
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(20)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.support.emulator.server import REGION
+from tests.support.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[3]
 _PROVIDER = "registry.terraform.io/hashicorp/aws"
-# Where terraform itself looks for a mirror of providers.
+# The folders in which terraform itself looks for a mirror of providers.
 _MIRRORS = (
     Path.home() / ".terraform.d/plugins",
     Path.home() / ".local/share/terraform/plugins",
@@ -40,11 +40,11 @@ _SERVICES = (
 
 
 class TerraformError(RuntimeError):
-    """A command of terraform has failed; the text is what it said."""
+    """A command of terraform failed. The text has its exit code and output."""
 
 
 def _environment() -> dict[str, str]:
-    """An environment for terraform, without the developer's account and settings."""
+    """Return an environment for terraform, without the developer's account and settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_"))}
     config = os.environ.get("TF_CLI_CONFIG_FILE")
     if config and Path(config).is_file():
@@ -67,7 +67,7 @@ class Terraform:
     environment: Mapping[str, str] = field(default_factory=_environment)
 
     def run(self, *args: str, ok: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
-        """Runs a command; TerraformError if it ends otherwise than with one of `ok`."""
+        """Run a command. Raises TerraformError if its exit code is not one of `ok`."""
         command, env = [_program(), *args], dict(self.environment)
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         if done.returncode not in ok:
@@ -75,7 +75,7 @@ class Terraform:
         return done
 
     def init(self) -> None:
-        """Gets modules and the provider; skips the test where there is no provider."""
+        """Install modules and the provider. Skips if this machine has no provider and cannot download it."""
         mirror = provider_mirror()
         if mirror is not None:
             self.run("init", "-input=false", "-no-color", f"-plugin-dir={mirror}")
@@ -86,25 +86,25 @@ class Terraform:
             pytest.skip(f"Terraform's AWS provider is not on this machine: {error}")
 
     def apply(self) -> None:
-        """Applies, without asking."""
+        """Apply without confirmation."""
         self.run("apply", "-auto-approve", "-input=false", "-no-color")
 
     def plan(self) -> subprocess.CompletedProcess[str]:
-        """Plans: exit 0 says that nothing would change, 2 that something would."""
+        """Plan. Exit code 0 means no change, 2 means changes."""
         return self.run("plan", "-detailed-exitcode", "-input=false", "-no-color", ok=(0, 2))
 
     def output(self) -> dict[str, Any]:
-        """What `terraform output -json` prints."""
+        """Return the object that `terraform output -json` prints."""
         return dict(json.loads(self.run("output", "-json").stdout))
 
     def resources(self) -> list[str]:
-        """The addresses in the state, data sources left out."""
+        """Return the addresses in the state, without data sources."""
         lines = self.run("state", "list").stdout.split()
         return [line for line in lines if not line.startswith("data.") and ".data." not in line]
 
 
 def copied(folder: Path) -> Path:
-    """A copy of `terraform/` in the folder, with the job definitions beside it as in the repository."""
+    """Copy `terraform/` into the folder, and the job definitions beside it as in the repository. Return the copy."""
     skip = shutil.ignore_patterns(".terraform", ".terraform.lock.hcl", "*.tfstate*")
     for name in ("terraform", "job-definitions"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=skip)
@@ -112,25 +112,22 @@ def copied(folder: Path) -> Path:
 
 
 def point_at(example: Path, url: str, module: Mapping[str, object] | None = None) -> None:
-    """Turns an example's provider to the emulator, and sets arguments of its module, by an override file.
-
-    The example itself stays as it is.
-    """
+    """Point an example's provider at the emulator, and set arguments of its module, by an override file."""
     provider = {
         "s3_use_path_style": True,
         "skip_region_validation": True,
         "max_retries": 3,
         "endpoints": [dict.fromkeys(_SERVICES, url)],
     }
-    said: dict[str, Any] = {"provider": {"aws": provider}}
+    override: dict[str, Any] = {"provider": {"aws": provider}}
     if module:
-        said["module"] = {"cytobatch": dict(module)}
-    (example / "emulator_override.tf.json").write_text(json.dumps(said, indent=2))
+        override["module"] = {"cytobatch": dict(module)}
+    (example / "emulator_override.tf.json").write_text(json.dumps(override, indent=2))
 
 
 @cache
 def provider_mirror() -> Path | None:
-    """The folder for `terraform init -plugin-dir`; None where none is found."""
+    """Return the folder for `terraform init -plugin-dir`, None if no provider is on this machine."""
     named = os.environ.get("TF_PLUGIN_DIR")
     if named:
         return Path(named)
@@ -142,8 +139,8 @@ def provider_mirror() -> Path | None:
         return None
     pattern = ["-path", f"*/{_PROVIDER}", "-not", "-path", "*/.terraform/*"]
     command = [find, "/", "-xdev", "-type", "d", *pattern, "-print", "-quit"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return Path(found.removesuffix(f"/{_PROVIDER}")) if found else None
+    folder = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return Path(folder.removesuffix(f"/{_PROVIDER}")) if folder else None
 
 
 def _program() -> str:

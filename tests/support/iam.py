@@ -1,4 +1,4 @@
-"""What requests to S3 ask of IAM, and what a policy says to that.
+"""The action of IAM that a request to S3 needs, and the decision of policies about it.
 
 Actions by request: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 Evaluation: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
@@ -15,7 +15,7 @@ from proxy import Asked
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An action on a resource, with what IAM's conditions may look at."""
+    """An action on a resource, with the context that conditions of IAM compare."""
 
     action: str
     resource: str
@@ -25,23 +25,23 @@ class Call:
         return hash((self.action, self.resource, tuple(self.context.items())))
 
 
-def call_of(asked: Asked) -> Call:
-    """What a request to a bucket by its path needs. Raises KeyError for one that is not known here."""
-    bucket, _, key = asked.path.removeprefix("/").partition("/")
-    query = parse_qs(asked.query, keep_blank_values=True)
+def call_of(request: Asked) -> Call:
+    """Return the action that a request to a bucket by its path needs. Raises KeyError for an unknown one."""
+    bucket, _, key = request.path.removeprefix("/").partition("/")
+    query = parse_qs(request.query, keep_blank_values=True)
     if not key:
         known = {"GET": "s3:ListBucket", "HEAD": "s3:ListBucket"}
         prefix = query.get("prefix", [""])[0]
-        return Call(known[asked.method], f"arn:aws:s3:::{bucket}", {"s3:prefix": prefix})
+        return Call(known[request.method], f"arn:aws:s3:::{bucket}", {"s3:prefix": prefix})
     known = {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject"}
     known["DELETE"] = "s3:AbortMultipartUpload" if "uploadId" in query else "s3:DeleteObject"
-    return Call(known[asked.method], f"arn:aws:s3:::{bucket}/{key}")
+    return Call(known[request.method], f"arn:aws:s3:::{bucket}/{key}")
 
 
 def allows(policies: Iterable[Mapping[str, Any]], call: Call) -> bool:
-    """Whether the policies together allow a call: a statement does, and none denies it."""
-    said = [one["Effect"] for policy in policies for one in _listed(policy["Statement"]) if _fits(one, call)]
-    return "Allow" in said and "Deny" not in said
+    """Decide whether the policies together allow a call: a statement allows it, and no statement denies it."""
+    effects = [one["Effect"] for policy in policies for one in _listed(policy["Statement"]) if _fits(one, call)]
+    return "Allow" in effects and "Deny" not in effects
 
 
 def _fits(statement: Mapping[str, Any], call: Call) -> bool:
@@ -49,12 +49,12 @@ def _fits(statement: Mapping[str, Any], call: Call) -> bool:
     return (
         any(fnmatch.fnmatchcase(call.action.lower(), action) for action in actions)
         and any(_like(call.resource, resource) for resource in _listed(statement.get("Resource")))
-        and all(_holds(kind, said, call) for kind, said in (statement.get("Condition") or {}).items())
+        and all(_holds(kind, operands, call) for kind, operands in (statement.get("Condition") or {}).items())
     )
 
 
-def _holds(kind: str, said: Mapping[str, Any], call: Call) -> bool:
-    """Whether a condition holds. Raises KeyError for a kind that is not known here."""
+def _holds(kind: str, operands: Mapping[str, Any], call: Call) -> bool:
+    """Decide whether a condition holds. Raises KeyError for an unknown kind."""
     tests = {
         "StringLike": _like,
         "StringEquals": lambda value, wanted: value == wanted,
@@ -63,12 +63,12 @@ def _holds(kind: str, said: Mapping[str, Any], call: Call) -> bool:
     test = tests[kind]
     return all(
         key in call.context and any(test(call.context[key], wanted) for wanted in _listed(values))
-        for key, values in said.items()
+        for key, values in operands.items()
     )
 
 
 def _like(value: str, pattern: str) -> bool:
-    # IAM knows * and ? alone; brackets stand for themselves.
+    # The wildcards of IAM are * and ?; brackets are literal.
     return fnmatch.fnmatchcase(value, pattern.replace("[", "[[]"))
 
 

@@ -1,4 +1,4 @@
-"""Plates and deployments that the tests of submissions share."""
+"""Plates and a deployment for tests of submissions."""
 
 from cytobatch.batch.aws.deployment import Compute, Deployment
 from cytobatch.batch.aws.sizing import PlateNeed, Size
@@ -7,7 +7,7 @@ from cytobatch.config.options import PlateJob
 GIB = 2**30
 
 
-def deployment(**said: object) -> Deployment:
+def deployment(**fields: object) -> Deployment:
     kinds = list(Compute)
     usual = {
         "name": "lab",
@@ -20,7 +20,7 @@ def deployment(**said: object) -> Deployment:
         "definitions": {kind: f"arn:aws:batch:us-east-1:123456789012:job-definition/lab-{kind}" for kind in kinds},
         "scratch_gib": {Compute.FARGATE: 200, Compute.FARGATE_SPOT: 200, Compute.EC2_SPOT: 1000},
     }
-    return Deployment.model_validate(usual | said)
+    return Deployment.model_validate(usual | fields)
 
 
 def need(number: int = 0, source: int = GIB, scratch: int = 3 * GIB, size: Size | None = None) -> PlateNeed:
