@@ -9,8 +9,8 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import settings
 
+from tests.support.examples import register_profiles
 from tests.support.program import Run, run_program
 
 # Each behind those that it imports, because pytest rewrites the assertions of a plugin when it imports it first.
@@ -24,9 +24,7 @@ pytest_plugins = [
     "tests.support.emulator.lab",
 ]
 
-# The duration of an example depends on the machine more than on the program.
-settings.register_profile("cytobatch", deadline=None)
-settings.load_profile("cytobatch")
+register_profiles()
 
 _OURS = ("CYTOBATCH_", "AWS_", "PREFECT_")
 

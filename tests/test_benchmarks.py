@@ -1,4 +1,4 @@
-"""The benchmarks run, their floor writes what a conversion does, and their guard sees what is wrong with a profile."""
+"""The benchmarks run, their floor writes the same file as a conversion, and their guard finds a wrong profile."""
 
 import json
 import subprocess
@@ -22,6 +22,7 @@ from cytobatch.synthetic import (
     write_whole_plate,
 )
 
+pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PLATE = SyntheticPlate(wells=2, sites=1, cells=5, features=8, parent_numbers=ParentNumbers.CROSSED)
 SITES = ("--sites", "2", "--large-sites", "4", "--whole-sites", "7")
@@ -30,23 +31,23 @@ TALL = ("--tall-objects", "50", "--tall-features", "8")
 Damage = Callable[[pa.Table], pa.Table]
 
 
-def script(name: str, *arguments: object, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+def run_script(name: str, *arguments: object, timeout: int = 300) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 @pytest.mark.parametrize("kind", list(PlateFormat))
-def test_the_floor_writes_what_a_conversion_does(kind: PlateFormat, tmp_path: Path) -> None:
+def test_the_floor_writes_the_same_file_as_a_conversion(kind: PlateFormat, tmp_path: Path) -> None:
     write_plate(PLATE, tmp_path / "plate", kind)
     out, again = tmp_path / "out.parquet", tmp_path / "again.parquet"
-    for work in (("convert", tmp_path / "plate", out), ("floor", tmp_path / "plate", kind, out, "--again", again)):
-        done = script("work", *work, "--scratch", tmp_path)
+    for arguments in (("convert", tmp_path / "plate", out), ("floor", tmp_path / "plate", kind, out, "--again", again)):
+        done = run_script("work", *arguments, "--scratch", tmp_path)
         assert done.returncode == 0, done.stderr
         assert set(json.loads(done.stdout)) == {"wall", "own", "children", "peak"}
     assert pq.read_table(again).equals(pq.read_table(out))
-    ours, floors = (pq.ParquetFile(path).metadata for path in (out, again))
-    assert ours.num_row_groups == floors.num_row_groups
-    assert ours.row_group(0).total_byte_size == floors.row_group(0).total_byte_size
+    converted_metadata, floor_metadata = (pq.ParquetFile(path).metadata for path in (out, again))
+    assert converted_metadata.num_row_groups == floor_metadata.num_row_groups
+    assert converted_metadata.row_group(0).total_byte_size == floor_metadata.row_group(0).total_byte_size
 
 
 @pytest.mark.parametrize(
@@ -63,33 +64,37 @@ def test_the_floor_writes_what_a_conversion_does(kind: PlateFormat, tmp_path: Pa
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_cases_are_measured(cases: tuple[str, ...], figures: int, tmp_path: Path) -> None:
-    found = tmp_path / "found.json"
+    results = tmp_path / "results.json"
     workdir = tmp_path / "work"
-    done = script("bench", *cases, *TINY, *TALL, "--runs", 1, "--workers", 2, "--workdir", workdir, "--json", found)
-    # What so small plates take is nothing to hold a bound against; but all must be measured, and right.
+    done = run_script(
+        "bench", *cases, *TINY, *TALL, "--runs", 1, "--workers", 2, "--workdir", workdir, "--json", results
+    )
+    # The plates are too small for the bounds on time and memory, but all must be measured, and right.
     assert done.returncode in (0, 1), done.stderr
-    findings = json.loads(found.read_text())
+    findings = json.loads(results.read_text())
     assert {one["case"] for one in findings} == set(cases)
     assert done.returncode == (0 if all(one["held"] for one in findings) else 1)
     assert len(findings) == figures, done.stdout
-    sound = [one for one in findings if one["must"] in ("the reference's", "finishes", "1") or "bytes" in one["figure"]]
-    assert sound
-    assert all(one["held"] for one in sound), done.stdout
+    correctness = [
+        one for one in findings if one["must"] in ("the reference's", "finishes", "1") or "bytes" in one["figure"]
+    ]
+    assert correctness
+    assert all(one["held"] for one in correctness), done.stdout
     assert not list((workdir / "plates").iterdir())
 
 
-def test_a_case_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    done = script("bench", "csv41", "--workdir", tmp_path)
+def test_an_unknown_case_is_an_error(tmp_path: Path) -> None:
+    done = run_script("bench", "csv41", "--workdir", tmp_path)
     assert done.returncode == 1
     assert "csv41" in done.stderr
     assert "csv40" in done.stderr
 
 
-def test_a_piece_that_fails_is_a_case_missed(tmp_path: Path) -> None:
-    found = tmp_path / "found.json"
-    done = script("bench", "csv40", *TINY, "--workers=-1", "--workdir", tmp_path / "work", "--json", found)
+def test_a_failed_piece_fails_its_case(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    done = run_script("bench", "csv40", *TINY, "--workers=-1", "--workdir", tmp_path / "work", "--json", results)
     assert done.returncode == 1
-    assert [(one["reached"], one["held"]) for one in json.loads(found.read_text())] == [("failed", False)]
+    assert [(one["reached"], one["held"]) for one in json.loads(results.read_text())] == [("failed", False)]
     assert "convert csv40, -1 workers ended with" in done.stdout
 
 
@@ -99,19 +104,19 @@ def converted(plate: Path, out: Path) -> pa.Table:
 
 
 @pytest.mark.parametrize("order", list(RowOrder))
-def test_a_sound_profile_of_a_whole_plate_passes_the_guard(order: RowOrder, tmp_path: Path) -> None:
+def test_a_valid_profile_of_a_whole_plate_passes_the_guard(order: RowOrder, tmp_path: Path) -> None:
     write_whole_plate(PLATE.model_copy(update={"sites": 3}), tmp_path / "plate", order)
     converted(tmp_path / "plate", tmp_path / "out.parquet")
-    done = script("reference", tmp_path / "plate", tmp_path / "out.parquet")
+    done = run_script("reference", tmp_path / "plate", tmp_path / "out.parquet")
     assert done.returncode == 0, done.stdout
 
 
 def rolled(table: pa.Table, prefix: str) -> pa.Table:
-    """The columns of one compartment a row further down: right values, wrong rows."""
-    for place, name in enumerate(table.column_names):
+    """Move the columns of one compartment a row further down: right values, wrong rows."""
+    for index, name in enumerate(table.column_names):
         if name.startswith(prefix):
             values = pa.concat_arrays([table[name].combine_chunks()[-1:], table[name].combine_chunks()[:-1]])
-            table = table.set_column(place, name, values)
+            table = table.set_column(index, name, values)
     return table
 
 
@@ -142,31 +147,33 @@ DAMAGES: dict[str, Damage] = {
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
+def valid_profile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
     folder = tmp_path_factory.mktemp("guard")
     write_plate(PLATE.model_copy(update={"image_numbers": ImageNumbers.PLATE}), folder / "plate")
     return folder / "plate", converted(folder / "plate", folder / "out.parquet")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_guard_sees_damage(damage: str, sound: tuple[Path, pa.Table], tmp_path: Path) -> None:
-    plate, table = sound
+def test_the_guard_finds_damage(damage: str, valid_profile: tuple[Path, pa.Table], tmp_path: Path) -> None:
+    plate, table = valid_profile
     pq.write_table(DAMAGES[damage](table), tmp_path / "damaged.parquet")
-    done = script("reference", plate, tmp_path / "damaged.parquet")
+    done = run_script("reference", plate, tmp_path / "damaged.parquet")
     assert done.returncode == 1, done.stdout
     assert done.stdout
 
 
-def test_the_guard_does_not_mind_the_order_of_rows_and_row_groups(sound: tuple[Path, pa.Table], tmp_path: Path) -> None:
-    plate, table = sound
+def test_the_guard_ignores_the_order_of_rows_and_row_groups(
+    valid_profile: tuple[Path, pa.Table], tmp_path: Path
+) -> None:
+    plate, table = valid_profile
     backwards = table.take(pa.array(range(table.num_rows - 1, -1, -1)))
     pq.write_table(backwards, tmp_path / "backwards.parquet", row_group_size=2)
-    done = script("reference", plate, tmp_path / "backwards.parquet")
+    done = run_script("reference", plate, tmp_path / "backwards.parquet")
     assert done.returncode == 0, done.stdout
 
 
 def test_peers_are_measured_beside_cytobatch(tmp_path: Path) -> None:
     scale = ("--sites", "2", "--cells", "5", "--csv-features", "8")
-    done = script("peers", *scale, "--runs", 1, "--workdir", tmp_path, "--without-cytotable")
+    done = run_script("peers", *scale, "--runs", 1, "--workdir", tmp_path, "--without-cytotable")
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(name in done.stdout for name in ("cytobatch", "pandas", "duckdb"))

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from cytobatch.errors import ExitCode, LayoutError, TooManyFailedExportsError
 from cytobatch.report.model import LedgerEntry, Outcome, RunReport
 from tests.support import corpus as c
+from tests.support.examples import examples
 from tests.support.plates import convert
 
 
@@ -721,9 +722,10 @@ def lines_below(path: Path) -> int:
     return sum(bool(line.strip()) for line in path.read_bytes().split(b"\n")[1:])
 
 
-BYTES = settings(max_examples=35, deadline=None, derandomize=True)
+BYTES = settings(max_examples=examples(35))
 
 
+@pytest.mark.slow
 @BYTES
 @given(data=st.data())
 @pytest.mark.parametrize(
@@ -741,6 +743,7 @@ def test_random_damage_is_told_or_harmless(plate: c.Plate, data: st.DataObject) 
         assert_right_or_told(plate, file, source, Path(folder) / "out")
 
 
+@pytest.mark.slow
 @BYTES
 @given(data=st.data())
 @pytest.mark.parametrize("plate", [c.CSV, c.COMBINED, c.IN_CARTA], ids=["csv", "combined", "in-carta"])

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from cytobatch.report.model import Outcome
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
+from tests.support.examples import examples
 from tests.support.plates import convert
 
 PLATE = SyntheticPlate(wells=3, sites=1, cells=6, features=8, empty_site=False)
-CUTS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+pytestmark = pytest.mark.slow
+CUTS = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def assert_nothing_is_lost_in_silence(source: Path, cut: Path, at: float, lost: tuple[str, object]) -> None:

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cytobatch.conversion.key_join import row_numbers
+from tests.support.examples import examples
 from tests.support.plates import (
     convert,
     cytominer_tables,
@@ -18,7 +19,7 @@ from tests.support.plates import (
     write_sqlite,
 )
 
-REAL = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+REAL = settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def identity(table: pa.Table) -> set[tuple[object, ...]]:

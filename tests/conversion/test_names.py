@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.pipeline.plate import run_plate
+from tests.support.examples import examples
 from tests.support.plates import (
     Tables,
     convert,
@@ -30,8 +31,8 @@ from tests.support.plates import (
     write_sqlite,
 )
 
-MANY = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-FEWER = settings(MANY, max_examples=2)
+MANY = settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEWER = settings(MANY, max_examples=examples(2))
 
 ODD = (
     "it's",

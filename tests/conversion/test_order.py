@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cytobatch.planning.schema import ExportColumns, unify
+from tests.support.examples import examples
 from tests.support.plates import (
     Tables,
     convert,
@@ -28,8 +29,8 @@ from tests.support.plates import (
     write_sqlite,
 )
 
-PURE = settings(max_examples=80, deadline=None)
-REAL = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PURE = settings(max_examples=examples(80), deadline=None)
+REAL = settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 NAMES = st.sampled_from(["a", "b", "A", "Metadata_x", "Metadata_Site", "ImageNumber", "Texture_1", "Texture_10", "z"])
 NUMERIC = st.sampled_from([pa.int64(), pa.float64(), pa.null()])
@@ -216,7 +217,7 @@ def same_wells(tables: dict[str, pa.Table], features: list[str], how: str) -> No
 
 
 @pytest.mark.parametrize("how", ["median", "mean"])
-@settings(REAL, max_examples=8)
+@settings(REAL, max_examples=examples(8))
 @given(cells=CELLS)
 @example(cells=[("A01", math.inf, None), ("A01", math.inf, math.nan), ("B02", -math.inf, 1.0), ("B02", math.inf, 2.0)])
 @example(cells=[("A01", math.inf, -math.inf), ("A01", math.inf, -math.inf), ("A01", 1.0, 1.0), (None, 1.0, 2.0)])

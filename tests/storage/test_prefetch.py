@@ -66,6 +66,7 @@ def test_a_beginning_is_fetched_once_and_the_rest_is_added_to_it(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", [True, False])
 def test_no_byte_of_a_large_object_is_fetched_twice(
     begun: bool, s3: Any, bucket: str, aws: str, tmp_path: Path

@@ -1,4 +1,4 @@
-"""A corpus of damage: small plates of every kind of source, and what happens to files on their way."""
+"""A corpus of damage: small plates of every kind of source, and changes of their files."""
 
 import atexit
 import gzip
@@ -45,7 +45,7 @@ OBJECTS = 5
 
 
 def counted_tables(number: int, objects: int = OBJECTS) -> Tables:
-    """A site of plate `P<number>` whose image table counts every compartment, as CellProfiler's does."""
+    """Return a site of plate `P<number>` whose image table counts every compartment, as CellProfiler's does."""
     tables = site_tables(objects, offset=1000.0 * number, plate=f"P{number}")
     tables["Image"] = with_column(tables["Image"], "Metadata_Site", pa.array([number])).append_column(
         "Count_Cytoplasm", pa.array([float(objects)])
@@ -55,14 +55,14 @@ def counted_tables(number: int, objects: int = OBJECTS) -> Tables:
 
 @dataclass(frozen=True)
 class Plate:
-    """A kind of source: how a plate of it is written, and the files of the export that is to be damaged."""
+    """A kind of source: the function that writes a plate of it, and the files of the export to damage."""
 
     write: Callable[[Path], None]
     files: tuple[str, ...]
     owner: str
-    """The profile column that tells exports apart."""
+    """The profile column that distinguishes exports."""
     owned: object
-    """Its value for the export that is to be damaged."""
+    """Its value for the export to damage."""
     by_file: bool = True
     """Whether each file is an export."""
 
@@ -127,7 +127,7 @@ def _template(plate: Plate) -> Path:
 
 
 def written(plate: Plate, folder: Path) -> Path:
-    """A plate of this kind below the folder. Copied, for databases take their time to be written."""
+    """Copy a plate of this kind into the folder, because databases take long to write. Return the copy."""
     return Path(shutil.copytree(_template(plate), folder / "in"))
 
 
@@ -152,7 +152,7 @@ def gzipped(path: Path) -> None:
 
 
 def cut(at: float) -> Damage:
-    """Cuts a file at a fraction of its bytes."""
+    """Truncate a file at a fraction of its bytes."""
 
     def damage(path: Path) -> None:
         content = path.read_bytes()
@@ -191,7 +191,7 @@ def doubled(path: Path) -> None:
 
 
 def flipped(seed: int, count: int = 64, first: int = 0) -> Damage:
-    """Flips a bit in each of so many bytes."""
+    """Flip a bit in each of `count` bytes."""
 
     def damage(path: Path) -> None:
         content = bytearray(path.read_bytes())
@@ -211,7 +211,7 @@ def renamed(name: str) -> Damage:
 
 
 def copied_from(other: Callable[[Path], Path]) -> Damage:
-    """The content of another file of the plate."""
+    """Overwrite a file with another one of the plate."""
 
     def damage(path: Path) -> None:
         shutil.copyfile(other(path), path)
@@ -230,7 +230,7 @@ def lines_changed(change: Callable[[list[bytes]], Iterable[bytes]]) -> Damage:
 
 
 def fields_changed(change: Callable[[Rows], Rows]) -> Damage:
-    """Changes the fields of plain CSV, header first; fields are written as they are given, quotes and all."""
+    """Change the fields of plain CSV, header first. Fields are written without further quoting."""
 
     def damage(path: Path) -> None:
         rows = change([line.split(",") for line in path.read_text().splitlines()])
@@ -240,7 +240,7 @@ def fields_changed(change: Callable[[Rows], Rows]) -> Damage:
 
 
 def value(column: str, text: str, row: int = 2, header: int = 0) -> Damage:
-    """Puts text, as it is, into a column of one row below the header."""
+    """Write text, without quoting, into a column of one row below the header."""
 
     def change(rows: Rows) -> Rows:
         rows[header + row][rows[header].index(column)] = text
@@ -250,7 +250,7 @@ def value(column: str, text: str, row: int = 2, header: int = 0) -> Damage:
 
 
 def column(name: str, text: str) -> Damage:
-    """Puts text into a column of every row."""
+    """Write text into a column of every row."""
 
     def change(rows: Rows) -> Rows:
         place = rows[0].index(name)
@@ -319,7 +319,7 @@ def double_column(name: str) -> Damage:
 
 
 def no_objects(path: Path) -> None:
-    """A sound site in which nothing was found."""
+    """Replace a site by a valid one without objects."""
     write_site(path.parent, counted_tables(BAD, 0))
 
 
@@ -327,7 +327,7 @@ def no_objects(path: Path) -> None:
 
 
 def sql(*statements: str) -> Damage:
-    """Runs SQL; `CELLS` is the file's table of cells, `AREA` its measurement."""
+    """Run SQL in which `CELLS` is the file's table of cells, and `AREA` its measurement."""
 
     def damage(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
@@ -345,7 +345,7 @@ def sql(*statements: str) -> Damage:
 
 
 def wal_left_behind(path: Path) -> None:
-    """The last change is in the write-ahead log only, as where the writer was killed."""
+    """Leave the last change in the write-ahead log only, as a killed writer does."""
     copy = path.with_name("copy")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -366,7 +366,7 @@ def foreign_wal(path: Path) -> None:
 
 
 def members_changed(change: Callable[[dict[str, Any]], object]) -> Damage:
-    """Changes a file's arrays by name."""
+    """Change a file's arrays by name."""
 
     def damage(path: Path) -> None:
         with np.load(path, allow_pickle=True) as archive:
@@ -386,7 +386,7 @@ def without_member(name: str) -> Damage:
 
 
 def raw_member(name: str, data: Callable[[bytes], bytes]) -> Damage:
-    """Changes the bytes of a member, its checksum with it."""
+    """Change the bytes of a member, and its checksum."""
 
     def damage(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
@@ -415,7 +415,7 @@ def hostile_pickle(path: Path) -> None:
 
 
 def text_column(table: str, name: str) -> Damage:
-    """Declares a column as text, and keeps its values."""
+    """Declare a column as text, and keep its values."""
     return sql(
         f"ALTER TABLE {table} ADD x TEXT",
         f"UPDATE {table} SET x = {name}",
@@ -425,11 +425,11 @@ def text_column(table: str, name: str) -> Damage:
 
 
 def everywhere(statement: str) -> Damage:
-    """Runs SQL for each table, which it calls `THIS`."""
+    """Run SQL for each table, which is `THIS` in it."""
     return sql(*(statement.replace("THIS", table) for table in ("CELLS", "CYTOPLASM", "NUCLEI", "IMAGE")))
 
 
-# Damage to bytes: content, where it begins, how long it is, and a bit
+# Damage to bytes: content, start, length and a bit
 
 Span = Callable[[bytes, int, int, int], bytes]
 

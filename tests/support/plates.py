@@ -19,7 +19,7 @@ Tables = dict[str, pa.Table]
 
 
 def cells_file(folder: Path, content: bytes) -> Path:
-    """A `Cells.csv` of these very bytes."""
+    """Write a `Cells.csv` of these bytes."""
     path = folder / "Cells.csv"
     path.write_bytes(content)
     return path
@@ -28,7 +28,7 @@ def cells_file(folder: Path, content: bytes) -> Path:
 def site_tables(
     objects: int = 3, *, image: int = 1, offset: float = 0.0, plate: str = "P1", well: str = "A1"
 ) -> Tables:
-    """The tables of one site: `objects` cells, one nucleus more, all of image number `image`."""
+    """Return the tables of one site: `objects` cells, one nucleus more, all of image number `image`."""
     numbers = list(range(1, objects + 1))
     nuclei = [*numbers, objects + 1] if objects else []
     return {
@@ -78,7 +78,7 @@ def write_site(folder: Path, tables: Tables) -> Path:
 
 
 def write_sites(root: Path, count: int, objects: int = 3) -> Path:
-    """Site folders P1-A01-1, P1-A01-2, …, all with image number 1 and values of their own."""
+    """Write site folders P1-A01-1, P1-A01-2, …, all with image number 1 and values of their own."""
     for site in range(1, count + 1):
         tables = site_tables(objects, offset=1000.0 * site)
         tables["Image"] = with_column(tables["Image"], "Metadata_Site", pa.array([site]))
@@ -91,7 +91,7 @@ def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
 
 
 def per_tables(tables: Tables) -> Tables:
-    """The same tables as ExportToDatabase names them and their columns."""
+    """Return the same tables with the table and column names of ExportToDatabase."""
     result = {}
     for name, table in tables.items():
         renamed = {"ImageNumber": "ImageNumber", "ObjectNumber": f"{name}_Number_Object_Number"}
@@ -100,7 +100,7 @@ def per_tables(tables: Tables) -> Tables:
 
 
 def cytominer_tables(tables: Tables, number: object) -> Tables:
-    """The same tables as cytominer-database names them and their columns, with a TableNumber."""
+    """Return the same tables with the table and column names of cytominer-database, and a TableNumber."""
     result = {}
     for name, table in tables.items():
         keys = ("ImageNumber", "ObjectNumber")
@@ -120,7 +120,7 @@ def write_sqlite(path: Path, *exports: Tables) -> Path:
 
 
 def incarta_table(wells: tuple[str, ...] = ("C - 3", "D - 4"), fields: int = 2, objects: int = 3) -> pa.Table:
-    """What IN Carta writes for one plate: columns with spaces, class columns empty, a mean of counts with fractions."""
+    """Return IN Carta's table of a plate: spaces in column names, empty class columns, a mean count with fractions."""
     places = [(well, fov, number) for well in wells for fov in range(1, fields + 1) for number in range(1, objects + 1)]
     count = len(places)
     rows = list(range(count))
@@ -163,7 +163,7 @@ def write_incarta_plate(root: Path, days: int = 3) -> Path:
 
 
 def npz_members(objects: int = 3, features: int = 4, **metadata: object) -> dict[str, Any]:
-    """What DeepProfiler writes for one site."""
+    """Return the arrays of DeepProfiler's file of a site."""
     said = {"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": 1, "Treatment": "DMSO@NA"}
     return {
         "features": np.arange(objects * features, dtype=np.float32).reshape(objects, features) / 8,
@@ -185,7 +185,7 @@ def write_npz_plate(root: Path, sites: int = 3) -> Path:
 
 
 def write_combined(folder: Path, tables: Tables) -> Path:
-    """A site as ExportToSpreadsheet writes it with its objects combined: image.csv, and object.csv with one number."""
+    """Write a site as ExportToSpreadsheet does with combined objects: image.csv, and object.csv with one number."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(tables["Image"], folder / "image.csv")
     compartments = {name: table for name, table in tables.items() if name != "Image"}
@@ -209,14 +209,14 @@ def write_combined(folder: Path, tables: Tables) -> Path:
 
 
 def convert(source: Path, destination: Path, **options: Any) -> tuple[pa.Table, RunReport]:
-    """Converts into one file, and reads it back."""
+    """Convert into one file, and return its table and the report."""
     target = destination if destination.suffix == ".parquet" else destination / "out.parquet"
     report = run_plate(PlateJob(source=str(source), destination=str(target), **options))
     return pq.read_table(target), report
 
 
 def convert_to_folder(source: Path, destination: Path, **options: Any) -> tuple[dict[str, pa.Table], RunReport]:
-    """Converts into a folder, and reads all Parquet files back, by their path below it."""
+    """Convert into a folder, and return the tables of its Parquet files by their paths, and the report."""
     report = run_plate(PlateJob(source=str(source), destination=str(destination), **options))
     files = sorted(destination.rglob("*.parquet"))
     return {str(path.relative_to(destination)): pq.read_table(path) for path in files}, report

@@ -118,6 +118,7 @@ def test_an_unknown_id_is_an_error(emulator: Emulator, monkeypatch: pytest.Monke
         statuses(BatchService("us-east-1"), ["gone"])
 
 
+@pytest.mark.slow
 def test_a_service_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (credentials("http://127.0.0.1:9") | {"AWS_MAX_ATTEMPTS": "1"}).items():
         monkeypatch.setenv(name, value)

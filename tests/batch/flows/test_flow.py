@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.plates import write_sites
 
+pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

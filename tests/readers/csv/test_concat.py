@@ -12,6 +12,7 @@ from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of
 from cytobatch.readers.csv.concat import ConcatenatedTables, read_group
 from cytobatch.readers.csv.header import CsvShape
+from tests.support.examples import examples
 
 HEADER = "ImageNumber,ObjectNumber,AreaShape_Area,Metadata_Name\n"
 SCHEMA = pa.schema(
@@ -103,7 +104,7 @@ LINES = st.lists(
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(st.tuples(LINES, ENDS, st.booleans()), min_size=1, max_size=4))
 def test_together_or_not_the_rows_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, made: list[tuple[list[str], str, bool]]

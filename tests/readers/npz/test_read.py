@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from cytobatch.errors import InvalidTableError
 from cytobatch.readers.npz import read as npz
+from tests.support.examples import examples
 from tests.support.paths import SHARED_DATA
 
 SHARED = SHARED_DATA / "deepprofiler_npz"
@@ -567,7 +568,7 @@ def test_a_file_cut_anywhere_is_refused(sound: Path, at: float) -> None:
 
 
 @given(at=st.floats(0, 1, exclude_max=True), by=st.integers(1, 255))
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 def test_a_file_with_a_byte_changed_anywhere_is_refused_or_right(sound: Path, at: float, by: int) -> None:
     content = bytearray(sound.read_bytes())
     content[int(at * len(content))] ^= by
@@ -576,7 +577,7 @@ def test_a_file_with_a_byte_changed_anywhere_is_refused_or_right(sound: Path, at
 
 
 @given(at=st.floats(0, 1, exclude_max=True), by=st.integers(1, 255))
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 def test_a_pickle_with_a_byte_changed_anywhere_is_refused_or_plain(
     tmp_path_factory: pytest.TempPathFactory, at: float, by: int
 ) -> None:

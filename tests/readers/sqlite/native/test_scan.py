@@ -18,6 +18,7 @@ from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
 from cytobatch.readers.sqlite.native.scan import OutOfCoreRows, SqliteTable, find_rows, stream_pages
+from tests.support.examples import examples
 
 SCHEMA = pa.schema([("s", pa.string()), ("x", pa.float64()), ("n", pa.int64()), ("y", pa.float64())])
 COLUMNS = "n INTEGER, x FLOAT, y FLOAT, s TEXT"
@@ -94,7 +95,7 @@ def assert_same(path: Path, workers: Executor, schema: pa.Schema = SCHEMA) -> pa
     return read
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), max_size=40),
     page=st.sampled_from(PAGE_SIZES),
@@ -220,7 +221,7 @@ def found(path: Path, workers: Executor, schema: pa.Schema) -> tuple[OutOfCoreRo
     return find_rows(SqliteTable(path, "Cells"), schema, keys, workers, 2000)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), min_size=1, max_size=60),
     page=st.sampled_from(PAGE_SIZES),
@@ -291,7 +292,7 @@ def test_a_leaf_that_stands_twice_is_left_to_sqlite(path: Path, workers: Executo
         through_pages(path, workers, schema, piece)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(data=st.data(), page=st.sampled_from((512, 4096)))
 def test_a_damaged_file_is_read_or_left_to_sqlite(
     tmp_path_factory: pytest.TempPathFactory, workers: Executor, data: st.DataObject, page: int

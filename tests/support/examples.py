@@ -1,0 +1,23 @@
+"""The number of examples of generated tests.
+
+`make test` takes few, the same in each run. `make test-long` takes ten times as many, which are random.
+"""
+
+from hypothesis import settings
+
+_STANDARD = 100
+
+
+def register_profiles() -> None:
+    """Register the profiles of Hypothesis, and load the standard one.
+
+    They have no deadline, because the duration of an example depends on the machine more than on the program.
+    """
+    settings.register_profile("cytobatch", deadline=None, max_examples=_STANDARD, derandomize=True)
+    settings.register_profile("long", deadline=None, max_examples=10 * _STANDARD)
+    settings.load_profile("cytobatch")
+
+
+def examples(standard: int) -> int:
+    """Return the number of examples of a test in this run, from its number in a standard run."""
+    return standard * settings().max_examples // _STANDARD
