@@ -54,7 +54,9 @@ def test_a_dry_run_tells_what_it_would_submit_and_does_nothing(
 
 
 @pytest.mark.usefixtures("deployed")
-def test_plates_that_look_invalid_stop_a_submission_unless_it_keeps_going(bucket: str, plates: str, run_cli: RunCli) -> None:
+def test_plates_that_look_invalid_stop_a_submission_unless_it_keeps_going(
+    bucket: str, plates: str, run_cli: RunCli
+) -> None:
     spec = json.dumps(
         {
             "plates": [
