@@ -14,17 +14,17 @@ from session import Session
 from show import Finding, Row, at_most
 
 _BUCKET, _PREFIX = "plates", "plate"
-_CREDENTIALS = (
+CREDENTIALS = (
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
     ("AWS_DEFAULT_REGION", "us-east-1"),
 )
-_SOURCE = f"s3://{_BUCKET}/{_PREFIX}"
+SOURCE = f"s3://{_BUCKET}/{_PREFIX}"
 
 
 def upload(plate: Path, url: str) -> dict[str, int]:
     """Upload a plate; return the size of each object by its key."""
-    credentials = {name.lower(): value for name, value in _CREDENTIALS if name != "AWS_DEFAULT_REGION"}
+    credentials = {name.lower(): value for name, value in CREDENTIALS if name != "AWS_DEFAULT_REGION"}
     client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **credentials)
     client.create_bucket(Bucket=_BUCKET)
     sizes: dict[str, int] = {}
@@ -68,9 +68,9 @@ def _out(session: Session) -> Path:
 
 
 def _from_s3(session: Session, label: str, url: str, workers: int, work: str = "convert") -> Piece:
-    environment = (*_CREDENTIALS, ("AWS_ENDPOINT_URL", url))
+    environment = (*CREDENTIALS, ("AWS_ENDPOINT_URL", url))
     flags = ("--workers", workers)
-    return piece(label, work, _SOURCE, _out(session), *flags, scratch=session.scratch, environment=environment)
+    return piece(label, work, SOURCE, _out(session), *flags, scratch=session.scratch, environment=environment)
 
 
 def _timed(session: Session, case: str, url: str, workers: int) -> None:
