@@ -17,7 +17,7 @@ from cytobatch.errors import ConfigurationError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.output.reread import write_from_parquet
 from cytobatch.output.row_groups import RowGroup, Rows, as_table, regroup, row_group_rows
-from cytobatch.output.sink import OutputSpec, RowSource, Sink, SinkResources
+from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, Sink, SinkResources
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.planning.schema import cast_groups
 
@@ -156,28 +156,27 @@ class ProfileWriter:
     def _store(self, stem: str, schema: pa.Schema, groups: Iterable[RowGroup], features: Sequence[str] | None) -> None:
         stem = self._free_stem(stem)
         final = cast_groups(schema, self._job.data_type_cast_map)
-        sinks = [
-            sink
-            for sink in self._sinks
-            if sink.row_source is RowSource.CONVERSION and (features is not None or not sink.profiles_only)
-        ]
-        names = [f"{stem}{sink.suffix}" for sink in sinks]
+        writers: dict[str, RowGroupWriter] = {}
         with ExitStack() as stack:
-            writers = [
-                stack.enter_context(
-                    sink.open(OutputSpec(self._out / name, final, tuple(features or ())), self._sink_resources)
-                )
-                for sink, name in zip(sinks, names, strict=True)
-            ]
+            for sink in self._streaming_sinks(profiles=features is not None):
+                output = OutputSpec(self._out / f"{stem}{sink.suffix}", final, tuple(features or ()))
+                writers[f"{stem}{sink.suffix}"] = stack.enter_context(sink.open(output, self._sink_resources))
             for group in groups:
                 rows = group if group.schema.equals(final) else _CastRows(group, final)
-                for writer in writers:
+                for writer in writers.values():
                     writer.write(rows)
                 # The row group is freed before the next one is produced.
                 del group, rows
-        self.files |= {name: writer.written() for name, writer in zip(names, writers, strict=True)}
+        written = {name: writer.written() for name, writer in writers.items()}
+        self.files |= written
         if features is not None:
-            self.profiles[stem] = WrittenProfile(self.files[names[0]], tuple(features))
+            self.profiles[stem] = WrittenProfile(next(iter(written.values())), tuple(features))
+
+    def _streaming_sinks(self, *, profiles: bool) -> Iterator[Sink]:
+        """Yield the sinks that take row groups as the conversion produces them, Parquet first."""
+        for sink in self._sinks:
+            if sink.row_source is RowSource.CONVERSION and (profiles or not sink.profiles_only):
+                yield sink
 
     def write_from_parquet(self) -> None:
         """Write each profile to the sinks that read its finished Parquet file."""

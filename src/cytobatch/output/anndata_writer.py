@@ -153,11 +153,13 @@ def _check_rows(written: int, expected: int, *, complete: bool) -> None:
 
 
 def _dtype(schema: pa.Schema, features: Sequence[str]) -> np.dtype[Any]:
+    """Return float32 if all features are, else float64."""
     single = features and all(pa.types.is_float32(schema.field(name).type) for name in features)
     return np.dtype(np.float32 if single else np.float64)
 
 
 def _chunks(shape: tuple[int, int], dtype: np.dtype[Any], budget: int) -> tuple[int, int]:
+    """Return the shape of a chunk of at most `budget` bytes, which has all columns of one row at least."""
     rows, columns = shape
     return max(1, min(rows, budget // max(1, columns * dtype.itemsize))), max(1, columns)
 
@@ -188,6 +190,7 @@ _STORES: dict[AnnDataFormat, _Opener] = {AnnDataFormat.H5AD: _h5ad, AnnDataForma
 
 
 def _compact(table: pa.Table, names: Iterable[str]) -> pa.Table:
+    """Return some columns as numbers, booleans and dictionaries of text."""
     return pa.table({name: _number_or_text(table[name]) for name in names})
 
 
@@ -203,6 +206,7 @@ def _number_or_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _values(column: pa.ChunkedArray) -> Any:
+    """Return a compact column as pandas or NumPy values, `(rows,)`, which anndata can write."""
     if pa.types.is_dictionary(column.type):
         return _categorical(column.unify_dictionaries().combine_chunks())
     if pa.types.is_floating(column.type):
@@ -213,6 +217,7 @@ def _values(column: pa.ChunkedArray) -> Any:
 
 
 def _categorical(column: pa.DictionaryArray) -> pd.Categorical:
+    """Return text as a categorical, its categories sorted and null as missing."""
     texts = column.dictionary.to_pylist()
     codes = column.indices.fill_null(-1).to_numpy()
     return pd.Categorical.from_codes(codes, _index(texts)).reorder_categories(_index(sorted(texts)))
