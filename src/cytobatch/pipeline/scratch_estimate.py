@@ -33,10 +33,13 @@ def room_to_fetch(plan: ConversionPlan) -> int:
 
 
 def scratch_need(plan: ConversionPlan, *, remote: bool, table_bytes: int) -> ScratchNeed:
-    """Return the most that a plan's conversion takes of the scratch disk."""
-    large = (sum(file.size for file in export.files if file.size > table_bytes) for export in plan.exports)
-    formats = 1 + len(plan.job.anndata)
-    return ScratchNeed(_fetched(plan) if remote else 0, max(large, default=0), formats * plan.size)
+    """Return the upper bounds for a plan's conversion.
+
+    `table_bytes` is the size in bytes of the largest table that is converted in memory.
+    """
+    large_tables = (sum(file.size for file in export.files if file.size > table_bytes) for export in plan.exports)
+    output_formats = 1 + len(plan.job.anndata)
+    return ScratchNeed(_fetched_bytes(plan) if remote else 0, max(large_tables, default=0), output_formats * plan.size)
 
 
 def _reads_all(plan: ConversionPlan) -> bool:
@@ -44,7 +47,7 @@ def _reads_all(plan: ConversionPlan) -> bool:
     return {file.path for export in plan.exports for file in export.files} <= set(plan.format.whole_files(plan))
 
 
-def _fetched(plan: ConversionPlan) -> int:
+def _fetched_bytes(plan: ConversionPlan) -> int:
     if plan.job.cache_mode is CacheMode.PERSISTENT or _reads_all(plan):
         return plan.size
     whole = plan.format.whole_files(plan)
