@@ -37,13 +37,13 @@ _HEAD_BYTES = 2**20
 
 
 def plan_plate(job: PlateJob, cache: Path, clients: Clients | None = None) -> tuple[Source, ConversionPlan]:
-    """Finds the source, lists it once and plans its conversion."""
+    """Find the source, list it once and plan its conversion. Raises SourceNotFoundError and LayoutError."""
     source, inventory = _located(job, cache, clients)
     return source, make_plan(source.job, inventory, _heads(source, inventory))
 
 
 def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Source, Inventory]:
-    """The source with its files: the job's own, or with a batch the folder of its workspace that has the plate."""
+    """Return the job's source with its files; of a batch, the folder of the workspace that has the plate."""
     if job.batch is None or job.plate is None:
         source = Source(job, cache, clients)
         return source, source.inventory()
@@ -71,12 +71,12 @@ def _heads(source: Source, inventory: Inventory) -> dict[str, bytes]:
 
 @contextmanager
 def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> Iterator[RunResources]:
-    """What a conversion works with, within the job's bounds, for as long as it lasts; what is looked into comes."""
+    """Open the resources of a conversion within the job's limits. The fetch of surveyed files starts at once."""
     job = plan.job
     limits = resource_limits(job)
     files = [file for export in plan.exports for file in export.files]
     with source.inputs(files, room_to_fetch(plan)) as inputs:
-        # The first bytes come while DuckDB begins.
+        # The first bytes are fetched while DuckDB starts.
         inputs.prepare([file.path for file in files], plan.format.whole_files(plan))
         with (
             Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
@@ -101,7 +101,7 @@ def convert_plate(surveyed: Survey, resources: RunResources) -> ConvertedPlate:
 
 
 def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:
-    """Looks into the files, and joins what the job names beside them."""
+    """Survey the files, and join the platemap and LoadData files that the job names."""
     access = Access.to_source(plan.job)
     return annotate(survey(plan, resources.inputs, resources.engine), lambda uri: read_text(uri, access))
 
