@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from cytobatch.cli.flags import DeploymentFlag, Options, SpecFlags, StatusFlags, SubmitFlags
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateOptions
+from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.errors import ExitCode
 
 _NO_OPTIONS, _NO_SPEC, _SUBMIT, _STATUS = PlateOptions(), SpecFlags(), SubmitFlags(), StatusFlags()
@@ -23,22 +24,22 @@ StatusFlag = Annotated[StatusFlags, Parameter(name="*")]
 
 def run(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
     """Convert the plate, or every plate of the job spec."""
-    from cytobatch.cli import run_command
-
+    with gc_frozen():
+        from cytobatch.cli import run_command
     return run_command.run(options, spec)
 
 
 def plan(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
     """Show what a run would do, without doing it."""
-    from cytobatch.cli import plan_command
-
+    with gc_frozen():
+        from cytobatch.cli import plan_command
     return plan_command.plan(options, spec)
 
 
 def validate(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
     """Check a job spec, together with flags and environment, without touching the plates."""
-    from cytobatch.cli import validate_command
-
+    with gc_frozen():
+        from cytobatch.cli import validate_command
     return validate_command.validate(options, spec)
 
 
@@ -50,8 +51,8 @@ def submit(
     flags: SubmitFlag = _SUBMIT,
 ) -> int:
     """Submit the plates to AWS Batch, as one array job with a child for each."""
-    from cytobatch.cli import submit_command
-
+    with gc_frozen():
+        from cytobatch.cli import submit_command
     return submit_command.submit(options, spec, deployment, flags)
 
 
@@ -61,8 +62,8 @@ def status(
     flags: StatusFlag = _STATUS,
 ) -> int:
     """Show plates by state, and why plates failed; on a terminal, follow them until all have ended."""
-    from cytobatch.cli import status_command
-
+    with gc_frozen():
+        from cytobatch.cli import status_command
     return status_command.status(jobs, deployment, flags)
 
 
@@ -73,8 +74,8 @@ def collect(*, to: str, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -
     ----------
     to: The folder, local or in a bucket, that gets batch.parquet, batch.csv and index.html.
     """
-    from cytobatch.cli import collect_command
-
+    with gc_frozen():
+        from cytobatch.cli import collect_command
     return collect_command.collect(to, options, spec)
 
 
