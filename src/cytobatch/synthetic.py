@@ -1,7 +1,7 @@
-"""Made-up plates that look like CellProfiler's output: for trying cytobatch out, for its tests and its benchmarks.
+"""Synthetic plates in the form of CellProfiler's output: for a first try, for tests and for benchmarks.
 
-The same arguments give the same bytes. As on AWS, each site is an analysis of its own, so that all of them call their
-only image number 1; and as with real cells, a few nuclei have no cell and one site may be empty.
+The same arguments give the same bytes. As on AWS, each site is an analysis of its own, so that the number of its only
+image is 1. As with real cells, each site has a nucleus without a cell, and one site may be empty.
 """
 
 import random
@@ -38,35 +38,35 @@ _COLUMNS = 24
 
 
 class PlateFormat(StrEnum):
-    """How a plate is stored: site folders of CSV files, or one file as cytominer-database makes it."""
+    """The storage of a plate: site folders of CSV files, or one SQLite file in the form of cytominer-database."""
 
     CSV = "csv"
     SQLITE = "sqlite"
 
 
 class ImageNumbers(StrEnum):
-    """What image numbers count: each site's own images, so that all are 1, or those of the plate."""
+    """The scope of image numbers: a site, so that each is 1, or the plate."""
 
     SITE = "site"
     PLATE = "plate"
 
 
 class ParentNumbers(StrEnum):
-    """Whether an object has its parent's number, or one of its own: then only the key tells them to belong together."""
+    """The number of an object: that of its parent, or another one, so that only the parent column links the two."""
 
     SAME = "same"
     CROSSED = "crossed"
 
 
 class RowOrder(StrEnum):
-    """How the rows of a whole plate's tables follow each other."""
+    """The order of rows in the tables of a whole plate."""
 
     BY_IMAGE = "by_image"
     SHUFFLED = "shuffled"
 
 
 class SyntheticPlate(BaseModel):
-    """What to make."""
+    """The parameters of a synthetic plate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -90,19 +90,19 @@ class SyntheticPlate(BaseModel):
     """same or crossed: whether an object has its parent's number or any."""
 
     def site_list(self) -> list["SyntheticSite"]:
-        """All sites, in order."""
+        """Return all sites, in order."""
         dice = random.Random(self.seed)
-        found: list[SyntheticSite] = []
+        sites: list[SyntheticSite] = []
         for well in range(self.wells):
             for site in range(1, self.sites + 1):
                 count = max(1, round(dice.gauss(self.cells, self.cells / 8)))
                 empty = self.empty_site and (well, site) == (self.wells - 1, self.sites)
                 name = f"{_ROWS[well // _COLUMNS]}{well % _COLUMNS + 1:02d}"
-                found.append(SyntheticSite(self, len(found), name, site, 0 if empty else count))
-        return found
+                sites.append(SyntheticSite(self, len(sites), name, site, 0 if empty else count))
+        return sites
 
     def cell_count(self) -> int:
-        """Cells on the plate: rows of its profile."""
+        """Return the number of cells on the plate, which is that of its profile's rows."""
         return sum(site.cells for site in self.site_list())
 
 
@@ -118,7 +118,7 @@ class SyntheticSite:
 
     @property
     def folder(self) -> str:
-        """Its folder's name in the Cell Painting Gallery's manner."""
+        """The name of its folder, in the form of the Cell Painting Gallery."""
         return f"{self.plate.name}-{self.well}-{self.number}"
 
     @property
@@ -127,7 +127,7 @@ class SyntheticSite:
         return self.index + 1 if self.plate.image_numbers is ImageNumbers.PLATE else 1
 
     def image(self) -> pa.Table:
-        """Its image table: one row."""
+        """Return its image table of one row."""
         row = {
             "Count_Cells": float(self.cells),
             "Count_Cytoplasm": float(self.cells),
@@ -144,22 +144,22 @@ class SyntheticSite:
         return pa.Table.from_pylist([dict(sorted(row.items()))])
 
     def compartment(self, name: str) -> pa.Table:
-        """A compartment table: keys, features, parents."""
+        """Return a compartment table with keys, features (float64) and parents (int64), one row for each object."""
         count = self.cells + 1 if name == "Nuclei" and self.cells else self.cells
         numbers = pa.array(range(1, count + 1), pa.int64())
         columns: dict[str, pa.Array] = {
             "ImageNumber": pa.repeat(pa.scalar(self.image_number, pa.int64()), count),
             "ObjectNumber": numbers,
         }
-        for place, feature in enumerate(feature_names(self.plate.features)):
-            seed = hash((self.plate.seed, self.index, COMPARTMENTS.index(name), place)) & 0x7FFFFFFF
-            columns[feature] = pc.multiply(pc.random(count, initializer=seed), 100.0 * (1 + place % 7))
+        for position, feature in enumerate(feature_names(self.plate.features)):
+            seed = hash((self.plate.seed, self.index, COMPARTMENTS.index(name), position)) & 0x7FFFFFFF
+            columns[feature] = pc.multiply(pc.random(count, initializer=seed), 100.0 * (1 + position % 7))
         columns["Number_Object_Number"] = numbers
         parents = self._parents(name, numbers)
         return pa.table(columns | {f"Parent_{parent}": parents[parent] for parent in _PARENTS[name]})
 
     def _parents(self, name: str, numbers: pa.Array) -> dict[str, pa.Array]:
-        """For each compartment the number of the object there that an object of compartment `name` belongs to."""
+        """Return the parents' numbers by parent compartment: int64, one for each object of compartment `name`."""
         if self.plate.parent_numbers is ParentNumbers.SAME:
             return dict.fromkeys(COMPARTMENTS, numbers)
         dice = random.Random(f"{self.plate.seed} {self.index}")
@@ -170,7 +170,7 @@ class SyntheticSite:
 
 
 def feature_names(count: int) -> list[str]:
-    """CellProfiler-like feature names, `count` of them."""
+    """Return `count` feature names in the form of CellProfiler, sorted."""
     endless = chain.from_iterable(_features_at(scale) for scale in range(1, count + 2))
     return sorted({name for name, _ in zip(endless, range(count), strict=False)})
 
@@ -185,35 +185,35 @@ def _features_at(scale: int) -> Iterator[str]:
 
 
 def write_plate(plate: SyntheticPlate, folder: Path, kind: PlateFormat = PlateFormat.CSV) -> None:
-    """Makes a plate in a folder."""
+    """Write a plate into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     if kind is PlateFormat.SQLITE:
         _write_sqlite(plate, folder / f"{plate.name}.sqlite")
         return
     for site in plate.site_list():
-        place = folder / site.folder
-        place.mkdir(exist_ok=True)
-        write_csv(site.image(), place / "Image.csv")
+        site_folder = folder / site.folder
+        site_folder.mkdir(exist_ok=True)
+        write_csv(site.image(), site_folder / "Image.csv")
         for name in COMPARTMENTS:
-            write_csv(site.compartment(name), place / f"{name}.csv")
-        (place / "Experiment.csv").write_text("Key,Value\nCellProfiler_Version,4.2.4\n", encoding="utf-8")
+            write_csv(site.compartment(name), site_folder / f"{name}.csv")
+        (site_folder / "Experiment.csv").write_text("Key,Value\nCellProfiler_Version,4.2.4\n", encoding="utf-8")
 
 
 def write_whole_plate(plate: SyntheticPlate, folder: Path, order: RowOrder = RowOrder.BY_IMAGE) -> None:
-    """Makes a plate as one analysis of all its images: a single folder, its tables with the rows of all sites."""
+    """Write a plate as one analysis of all its images: a single folder, with the rows of all sites in its tables."""
     folder.mkdir(parents=True, exist_ok=True)
     sites = plate.model_copy(update={"image_numbers": ImageNumbers.PLATE}).site_list()
     write_csv(pa.concat_tables([site.image() for site in sites]), folder / "Image.csv")
     for name in COMPARTMENTS:
         rows = pa.concat_tables([site.compartment(name) for site in sites])
         if order is RowOrder.SHUFFLED:
-            places = random.Random(f"{plate.seed} {name}").sample(range(rows.num_rows), rows.num_rows)
-            rows = rows.combine_chunks().take(pa.array(places, pa.int64()))
+            order_of_rows = random.Random(f"{plate.seed} {name}").sample(range(rows.num_rows), rows.num_rows)
+            rows = rows.combine_chunks().take(pa.array(order_of_rows, pa.int64()))
         write_csv(rows, folder / f"{name}.csv")
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
-    """A table as CellProfiler writes it."""
+    """Write a table as CSV in the form of CellProfiler, without quotes."""
     pacsv.write_csv(table, path, pacsv.WriteOptions(quoting_style="none", quoting_header="none"))
 
 
@@ -230,7 +230,7 @@ def _write_sqlite(plate: SyntheticPlate, path: Path) -> None:
 
 
 def _as_in_database(label: str, table: pa.Table, site: SyntheticSite) -> pa.Table:
-    """The table with the table's name before its features and a TableNumber, as cytominer-database has it."""
+    """Return the table in the form of cytominer-database: its name before each feature, and a TableNumber."""
     keys = ("ImageNumber", "ObjectNumber")
     named = table.rename_columns([name if name in keys else f"{label}_{name}" for name in table.column_names])
     number = pa.repeat(pa.scalar(f"{site.index + 1:032x}"), table.num_rows)
@@ -238,7 +238,7 @@ def _as_in_database(label: str, table: pa.Table, site: SyntheticSite) -> pa.Tabl
 
 
 def insert(connection: sqlite3.Connection, name: str, table: pa.Table) -> None:
-    """Appends rows to a SQLite table, which is made if it is not there."""
+    """Append rows to a SQLite table, which is created if it does not exist."""
     kinds = [
         "BIGINT" if pa.types.is_integer(field.type) else "FLOAT" if pa.types.is_floating(field.type) else "TEXT"
         for field in table.schema

@@ -1,5 +1,7 @@
 """The command line: messages, exit codes, and what a run leaves behind. No test here needs a server."""
 
+import importlib
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from cytobatch import __version__
-from cytobatch.cli.app import main
+from cytobatch.cli.app import COMMANDS, main
 from cytobatch.config.presets.presets import PresetName
 from cytobatch.errors import ExitCode
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
@@ -19,8 +21,8 @@ Capture = pytest.CaptureFixture[str]
 
 def answer(capsys: Capture, *arguments: object) -> tuple[int, str, str]:
     code = main([str(argument) for argument in arguments])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
 
 
 def test_plan_shows_what_a_run_would_do_and_does_nothing(tmp_path: Path, capsys: Capture) -> None:
@@ -84,7 +86,7 @@ def test_validate_takes_spec_environment_and_flags_together(
 
 
 @pytest.mark.parametrize("preset", list(PresetName))
-def test_every_preset_may_be_said_by_its_name(preset: PresetName, capsys: Capture) -> None:
+def test_every_preset_is_chosen_by_its_name(preset: PresetName, capsys: Capture) -> None:
     code, out, _ = answer(capsys, "validate", "--source", "/in", "--destination", "/out", "--preset", preset.value)
     assert code == 0
     assert f"({preset.value})" in out
@@ -115,7 +117,7 @@ def test_a_spec_may_be_given_as_text(capsys: Capture) -> None:
     assert answer(capsys, "validate", "--job-spec", spec)[0] == 0
 
 
-def test_a_flag_whose_value_is_a_dash_says_nothing(capsys: Capture) -> None:
+def test_a_flag_whose_value_is_a_dash_is_dropped(capsys: Capture) -> None:
     spec = json.dumps({"plates": [{"source": "/in", "destination": "/out"}]})
     code, out, _ = answer(capsys, "validate", "--source", "-", "--destination", "-", "--job-spec", spec)
     assert code == 0
@@ -142,7 +144,27 @@ def test_example_makes_a_plate(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_version(capsys: Capture) -> None:
-    assert __version__ in answer(capsys, "--version")[1]
+    assert answer(capsys, "--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",)])
+def test_help_has_a_line_for_every_command(arguments: tuple[str, ...], capsys: Capture) -> None:
+    code, out, err = answer(capsys, *arguments)
+    assert (code, err) == (0, "")
+    text = " ".join(out.replace("│", " ").split())
+    for path, line in COMMANDS.items():
+        assert f"{path.partition(':')[2]} {line}" in text
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_the_line_of_a_command_is_its_docstrings_first(path: str, capsys: Capture) -> None:
+    module, _, name = path.partition(":")
+    docstring = inspect.getdoc(getattr(importlib.import_module(module), name))
+    assert docstring is not None
+    assert docstring.splitlines()[0] == COMMANDS[path]
+    code, out, err = answer(capsys, name, "--help")
+    assert (code, err) == (0, "")
+    assert COMMANDS[path] in " ".join(out.split())
 
 
 def source_of_two_kinds(folder: Path) -> Path:
@@ -194,10 +216,10 @@ def test_an_error_is_one_message_an_exit_code_and_nothing_at_the_destination(
 ) -> None:
     # The steps of a run without Prefect, which has tests of its own.
     monkeypatch.setattr("cytobatch.cli.run_command.convert_all", _without_prefect)
-    said = {"source": source(tmp_path / "in"), "destination": tmp_path / "out"} | options
-    flags = [word for name, value in said.items() for word in (f"--{name}", str(value))]
-    found, _, err = answer(capsys, "run", *flags)
-    assert found == code
+    options = {"source": source(tmp_path / "in"), "destination": tmp_path / "out"} | options
+    flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    exit_code, _, err = answer(capsys, "run", *flags)
+    assert exit_code == code
     assert err.count("error: ") == 1
     assert "Traceback" not in err
     assert "fix:" in err
@@ -225,14 +247,16 @@ def _without_prefect(jobs: list[Any], *, debug: bool) -> int:  # noqa: ARG001
         (["rum"], ["rum"]),
     ],
 )
-def test_a_command_line_that_does_not_hold_is_told(arguments: list[str], words: list[str], capsys: Capture) -> None:
+def test_an_invalid_command_line_is_an_error_without_a_traceback(
+    arguments: list[str], words: list[str], capsys: Capture
+) -> None:
     code, _, err = answer(capsys, *arguments)
     assert code in (ExitCode.CONFIGURATION, ExitCode.STORAGE)
     assert all(word in err for word in words)
     assert "Traceback" not in err
 
 
-def test_an_unexpected_fault_is_told_without_a_traceback(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_shown_without_a_traceback(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> int:
         raise RuntimeError("the unforeseen")
 
@@ -245,7 +269,7 @@ def test_an_unexpected_fault_is_told_without_a_traceback(capsys: Capture, monkey
     assert "Traceback" in answer(capsys, *flags, "--debug")[2]
 
 
-def test_lists_may_be_flags_repeated_or_parted_by_commas(tmp_path: Path, cytobatch: Run) -> None:
+def test_lists_are_repeated_flags_or_separated_by_commas(tmp_path: Path, cytobatch: Run) -> None:
     write_sites(tmp_path / "in", 1)
     for flags in (["--compartments", "cells,nuclei"], ["--compartments", "cells", "--compartments", "nuclei"]):
         done = cytobatch("plan", "--source", "in", "--destination", "out", *flags)
