@@ -85,5 +85,5 @@ def test_crossed_parents_are_there_and_belong_together() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 8, 100, 2000])
-def test_features_are_as_many_as_asked_for(count: int) -> None:
+def test_the_number_of_features_is_as_given(count: int) -> None:
     assert len(feature_names(count)) == count

@@ -34,7 +34,7 @@ def only(table: BatchTable) -> dict[str, Any]:
     return dict(row)
 
 
-def test_a_row_says_what_the_report_says(tmp_path: Path) -> None:
+def test_a_row_has_the_values_of_the_report(tmp_path: Path) -> None:
     job = converted(tmp_path, "P1", sites=3, broken=1)
     report = RunReport.model_validate_json(report_of(job).read_bytes())
     row = only(gather([job]))
@@ -111,7 +111,7 @@ def test_plates_stay_in_the_order_of_the_jobs_whatever_became_of_them(tmp_path: 
         ({"finished": "yesterday"}, "it is no run report: finished: "),
     ],
 )
-def test_a_report_that_cannot_be_read_says_why(change: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_an_unreadable_report_gives_its_reason(change: dict[str, Any], reason: str, tmp_path: Path) -> None:
     path = report_of(job := converted(tmp_path, "P1"))
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     (row,) = gather([job]).rows
@@ -123,13 +123,13 @@ def test_a_report_that_cannot_be_read_says_why(change: dict[str, Any], reason: s
 def test_keys_that_were_added_to_the_format_do_not_matter(tmp_path: Path) -> None:
     path = report_of(job := converted(tmp_path, "P1"))
     before = gather([job])
-    said = json.loads(path.read_text())
-    said["counts"]["organelles"] = 7
-    path.write_text(json.dumps(said | {"mood": "fine"}))
+    raw = json.loads(path.read_text())
+    raw["counts"]["organelles"] = 7
+    path.write_text(json.dumps(raw | {"mood": "fine"}))
     assert gather([job]) == before
 
 
-def test_a_report_of_another_plate_is_told(tmp_path: Path) -> None:
+def test_a_report_of_another_plate_gives_a_reason(tmp_path: Path) -> None:
     job = converted(tmp_path, "P1").model_copy(update={"plate": "P2"})
     (row,) = gather([job]).rows
     assert (row.plate, row.state, row.reason) == ("P2", PlateState.DONE, "the report is of plate 'P1'")
@@ -245,8 +245,8 @@ def test_reports_are_read_side_by_side_within_the_limits(refusing_url: str) -> N
 
 
 def test_reports_are_read_no_further_than_they_are_used(refusing_url: str) -> None:
-    sound, bad = refused(refusing_url, "NoSuchKey"), refused(refusing_url, "ExpiredToken")
-    rows = each_row([sound, *[sound] * 200, bad])
+    valid, bad = refused(refusing_url, "NoSuchKey"), refused(refusing_url, "ExpiredToken")
+    rows = each_row([valid, *[valid] * 200, bad])
     assert next(rows).state is PlateState.MISSING
     rows.close()
 
@@ -278,7 +278,7 @@ def test_a_collect_replaces_what_an_earlier_one_wrote(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "page" / "batch.parquet")["state"].to_pylist() == ["done"]
 
 
-def test_csv_and_parquet_say_the_same(mixed: list[PlateJob], tmp_path: Path) -> None:
+def test_csv_and_parquet_have_the_same_values(mixed: list[PlateJob], tmp_path: Path) -> None:
     table = gather(mixed).to_arrow()
     publish(gather(mixed), str(tmp_path / "page"), Access())
     assert pq.read_table(tmp_path / "page" / "batch.parquet").equals(table)

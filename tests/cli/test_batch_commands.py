@@ -38,9 +38,7 @@ def objects(s3: Any, bucket: str) -> set[str]:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_dry_run_tells_what_it_would_submit_and_does_nothing(
-    s3: Any, bucket: str, plates: str, run_cli: RunCli
-) -> None:
+def test_a_dry_run_shows_the_jobs_and_submits_nothing(s3: Any, bucket: str, plates: str, run_cli: RunCli) -> None:
     before = objects(s3, bucket)
     code, out, _ = run_cli(
         "submit", "--source", plates, "--plate", "*", "--destination", f"s3://{bucket}/out/{{plate}}", "--dry-run"
@@ -102,7 +100,7 @@ def test_prices_of_ones_own_are_used(bucket: str, plates: str, tmp_path: Path, r
     assert "no price of fargate_spot" in err
 
 
-def test_without_a_deployment_it_is_told_how_to_name_one(run_cli: RunCli) -> None:
+def test_without_a_deployment_the_error_shows_how_to_name_one(run_cli: RunCli) -> None:
     for words in (("submit", "--source", "s3://a/b", "--destination", "s3://c/d"), ("status", "job")):
         code, _, err = run_cli(*words)
         assert code == ExitCode.CONFIGURATION
@@ -110,7 +108,7 @@ def test_without_a_deployment_it_is_told_how_to_name_one(run_cli: RunCli) -> Non
 
 
 @pytest.mark.usefixtures("deployed")
-def test_what_is_on_this_machine_is_not_submitted(run_cli: RunCli) -> None:
+def test_a_plate_on_this_machine_is_not_submitted(run_cli: RunCli) -> None:
     code, _, err = run_cli("submit", "--source", "/data/P1", "--destination", "s3://c/d")
     assert code == ExitCode.CONFIGURATION
     assert "source is on this machine" in err

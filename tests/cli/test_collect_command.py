@@ -34,7 +34,7 @@ def test_a_batch_is_collected(place: str, cytobatch: Run, s3: Any, bucket: str, 
         assert pq.read_table(tmp_path / "overview" / "batch.parquet")["plate"].to_pylist() == ["P1"]
 
 
-def test_plates_without_a_report_are_named_and_told_by_the_exit_code(cytobatch: Run, tmp_path: Path) -> None:
+def test_plates_without_a_report_are_named_and_set_the_exit_code(cytobatch: Run, tmp_path: Path) -> None:
     jobs = [converted(tmp_path, "P1"), job_of(tmp_path, "P2"), with_report(tmp_path, "P3", "{}")]
     answer = cytobatch("collect", "--job-spec", spec_of(jobs), "--to", "overview")
     assert answer.returncode == ExitCode.PLATES_FAILED, answer.stderr

@@ -29,7 +29,7 @@ def test_every_option_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_empty_variables_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variables_have_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CYTOBATCH_PRESET", "")
     assert read_settings().explicit() == {}
 
@@ -47,13 +47,13 @@ def test_a_misspelt_variable_is_named_with_the_nearest_right_one(name: str, monk
     ("name", "value"),
     [("MAX_FAILED_EXPORTS", "-1"), ("PRESET", "celprofiler_csv"), ("EXTRA_ARGS", "{x"), ("JOIN", "perhaps")],
 )
-def test_a_bad_value_is_told(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_value_is_an_error_with_the_options_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"CYTOBATCH_{name}", value)
     with pytest.raises(JobSpecError, match=name.lower()):
         read_settings()
 
 
-def test_batch_tells_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_batch_sets_the_array_index(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_batch_settings().job_array_index is None
     monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "3")
     monkeypatch.setenv("AWS_BATCH_JOB_ID", "abc:3")

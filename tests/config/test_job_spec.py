@@ -31,7 +31,7 @@ def jobs(
     return plate_jobs(spec, PlateOptions(**overrides), index, "spec.yaml", lambda _, uri: found.get(uri, []))
 
 
-def test_plates_take_what_they_do_not_say_from_the_defaults() -> None:
+def test_plates_take_missing_options_from_the_defaults() -> None:
     one, two = jobs(TWO)
     assert (one.source, one.destination, one.max_failed_exports) == ("s3://in/P1", "s3://out/P1/", 3)
     assert (two.destination, two.max_failed_exports, two.preset) == ("s3://out/P2/", 0, PresetName.CELLPROFILER_CSV)
@@ -88,7 +88,7 @@ def test_json_is_read_as_well() -> None:
         ("plates: [{source: /a, destination: /b}, {source: /c, destination: /b/}]", "plates 0 and 1 share", "own"),
     ],
 )
-def test_a_spec_that_does_not_hold_is_told_in_one_message(text: str, what: str, remedy: str) -> None:
+def test_an_invalid_spec_is_one_error_message(text: str, what: str, remedy: str) -> None:
     with pytest.raises(JobSpecError) as caught:
         jobs(text)
     assert what in caught.value.what
@@ -141,7 +141,7 @@ def test_a_pattern_becomes_the_folders_at_plate_in_the_source() -> None:
     assert [job.source for job in found] == ["/in/B1/P1/csv", "/in/B1/P2/csv"]
 
 
-def test_a_batch_without_plates_is_told_with_where_it_was_looked_for() -> None:
+def test_a_batch_without_plates_is_an_error_with_the_folders_searched() -> None:
     with pytest.raises(SourceNotFoundError, match="workspace/analysis/B1"):
         jobs(GALLERY % "")
 
@@ -160,8 +160,8 @@ def test_a_workspace_of_embeddings_is_known_by_its_one_network() -> None:
 def test_columns_are_called_as_cytotable_does_with_its_own_presets() -> None:
     names = {preset: PlateJob(source="/a", destination="/b", preset=preset).naming for preset in PresetName}
     assert {preset for preset, naming in names.items() if naming is ColumnNaming.PYCYTOMINER} == {PresetName.AUTO}
-    asked = PlateJob(source="/a", destination="/b", column_names="cytotable")
-    assert asked.naming is ColumnNaming.CYTOTABLE
+    explicit = PlateJob(source="/a", destination="/b", column_names="cytotable")
+    assert explicit.naming is ColumnNaming.CYTOTABLE
 
 
 def test_a_source_that_names_the_plates_folder_is_no_workspace() -> None:
@@ -185,11 +185,11 @@ def test_a_plate_without_a_name_goes_by_its_sources(source: str, wanted: tuple[s
     assert job.plate == job.label == wanted[1].removeprefix("s3://out/")
 
 
-def test_a_name_that_was_said_comes_before_the_sources() -> None:
-    said = PlateOptions(source="/in/P1.sqlite", destination="/out/{plate}", plate="Q")
-    assert plate_jobs(None, said, None, "x", lambda *_: [])[0].destination == "/out/Q"
-    unasked = PlateOptions(source="/in/P1.sqlite", destination="/out")
-    assert plate_jobs(None, unasked, None, "x", lambda *_: [])[0].plate is None
+def test_an_explicit_name_comes_before_the_sources() -> None:
+    named = PlateOptions(source="/in/P1.sqlite", destination="/out/{plate}", plate="Q")
+    assert plate_jobs(None, named, None, "x", lambda *_: [])[0].destination == "/out/Q"
+    without_template = PlateOptions(source="/in/P1.sqlite", destination="/out")
+    assert plate_jobs(None, without_template, None, "x", lambda *_: [])[0].plate is None
 
 
 RESOLVED = """
@@ -209,10 +209,12 @@ def test_a_resolved_spec_gives_the_same_plates_but_for_what_is_of_one_machine() 
     assert [job.model_dump() for job in found] == [job.model_dump() | own for job in wanted]
 
 
-ODD_NAMES = st.text(st.sampled_from("P*?[]{}plate1 +é\"'\\:#-"), min_size=1, max_size=12).map(lambda name: f"x{name}")
+SPECIAL_NAMES = st.text(st.sampled_from("P*?[]{}plate1 +é\"'\\:#-"), min_size=1, max_size=12).map(
+    lambda name: f"x{name}"
+)
 
 
-@given(st.lists(ODD_NAMES, min_size=1, max_size=5, unique=True))
+@given(st.lists(SPECIAL_NAMES, min_size=1, max_size=5, unique=True))
 def test_a_resolved_spec_takes_names_as_they_are(names: list[str]) -> None:
     wanted = [PlateJob(source=f"s3://in/{name}", destination=f"s3://out/{name}", plate=name) for name in names]
     text = resolved_spec(wanted).model_dump_json(exclude_none=True)
@@ -221,6 +223,6 @@ def test_a_resolved_spec_takes_names_as_they_are(names: list[str]) -> None:
     assert plate_jobs(spec, PlateOptions(), len(names) - 1, "plates-0.json", lambda *_: []) == wanted[-1:]
 
 
-def test_a_key_that_stands_twice_is_told_in_json_too() -> None:
+def test_a_repeated_key_is_an_error_in_json_too() -> None:
     with pytest.raises(JobSpecError, match="stands twice"):
         parse_spec('{"plates": [{"source": "/a", "source": "/b", "destination": "/c"}]}', "spec.json")

@@ -224,7 +224,7 @@ class PlateJob(PlateOptions):
                 "destination: a single .parquet file holds one joined profile; with join or concat off, name a folder"
             )
         if self.batch is not None and self.plate is None:
-            raise ValueError("batch: it says where a plate is, but no plate is named")
+            raise ValueError("batch: a batch finds a plate by its name, but no plate is named")
         if self.joins is not None and not self.join:
             raise ValueError("joins: SQL is given, but join is off; drop one of the two")
         if not self.join and (self.well_profiles or self.anndata):

@@ -1,4 +1,4 @@
-"""The real program with Prefect: with its own private server, and with a server that is already there."""
+"""The real program with Prefect: with its own ephemeral server, and with a server of the user."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def api(url: str, path: str, body: dict[str, Any]) -> Any:
         return json.load(response)
 
 
-def test_a_server_hears_of_flow_and_tasks_by_the_plates_name(
+def test_a_server_records_flow_and_tasks_by_the_plates_name(
     cytobatch: Run, prefect_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", prefect_url)
@@ -142,7 +142,7 @@ def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(
     assert not list((tmp_path / "tmp").iterdir())
 
 
-PRIVATE_RUN = """
+EPHEMERAL_RUN = """
 import json, sys, urllib.request
 from cytobatch.errors import CytobatchError
 from cytobatch.batch.flows import settings as environment
@@ -172,10 +172,10 @@ print(json.dumps(answer))
 """
 
 
-def test_a_private_server_records_flows_and_tasks(tmp_path: Path) -> None:
+def test_an_ephemeral_server_records_flows_and_tasks(tmp_path: Path) -> None:
     write_sites(tmp_path / "good", 1)
     done = subprocess.run(
-        [sys.executable, "-c", PRIVATE_RUN, "good", "bad"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", EPHEMERAL_RUN, "good", "bad"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     found = {kind: dict(runs) for kind, runs in json.loads(done.stdout).items()}
