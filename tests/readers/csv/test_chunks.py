@@ -1,4 +1,4 @@
-"""A large CSV file read piece by piece gives what it gives at once, or is left to be read so."""
+"""A large CSV file read in chunks gives the same table as read at once, or raises so that it is read at once."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ def write(path: Path, lines: list[str], end: str = "\n", last: str = "\n") -> Pa
     return path
 
 
-def read(path: Path, workers: int, piece: int) -> pa.Table:
-    with Executor(workers) as threads:
-        return pa.Table.from_batches(stream_chunks(path, SHAPE, SCHEMA, threads, piece), SCHEMA)
+def read(path: Path, workers: int, chunk_bytes: int) -> pa.Table:
+    with Executor(workers) as executor:
+        return pa.Table.from_batches(stream_chunks(path, SHAPE, SCHEMA, executor, chunk_bytes), SCHEMA)
 
 
 @given(
@@ -35,10 +35,10 @@ def read(path: Path, workers: int, piece: int) -> pa.Table:
     st.sampled_from(["\n", "\r\n"]),
     st.booleans(),
 )
-def test_pieces_of_any_size_make_the_whole(
+def test_chunks_of_any_size_make_the_whole(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[int, float, str]],
-    piece: int,
+    chunk_bytes: int,
     workers: int,
     end: str,
     ended: bool,
@@ -46,15 +46,33 @@ def test_pieces_of_any_size_make_the_whole(
     lines = [f"{number},{value!r},{name}" for number, value, name in rows]
     path = write(tmp_path_factory.mktemp("csv") / "a.csv", lines, end, "x" if ended else "")
     whole = pa.Table.from_batches(csv.stream(path, SHAPE, SCHEMA, []), SCHEMA)
-    assert read(path, workers, piece).equals(whole)
+    assert read(path, workers, chunk_bytes).equals(whole)
 
 
-@pytest.mark.parametrize("odd", ["2,text,b", "2,0.5", "2,0.5,b,c", '2,0.5,"b\nc"'])
-def test_what_is_odd_anywhere_is_left_to_be_read_at_once(odd: str, tmp_path: Path) -> None:
-    plain = ["1,0.5,a"] * 40
-    path = write(tmp_path / "a.csv", [*plain, odd, *plain])
-    if "\n" in odd:
-        # Within a piece a line in a value does no harm; between two pieces it is odd.
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("2,text,b", "Arrow cannot parse the lines: .* invalid value 'text'"),
+        ("2,0.5", "a row has more or fewer values than the header has columns"),
+        ("2,0.5,b,c", "a row has more or fewer values than the header has columns"),
+        ('2,0.5,"b\nc"', "a row has more or fewer values than the header has columns"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_left_to_be_read_at_once(row: str, reason: str, tmp_path: Path) -> None:
+    fitting = ["1,0.5,a"] * 40
+    path = write(tmp_path / "a.csv", [*fitting, row, *fitting])
+    if "\n" in row:
+        # Within a chunk a line break in a value does no harm; between two chunks it divides the row.
         assert read(path, 2, 10_000).num_rows == 81
-    with pytest.raises(FastPathUnavailable):
-        read(path, 2, path.read_bytes().index(odd.encode()) - len(",".join(SCHEMA.names)) + 4)
+    with pytest.raises(FastPathUnavailable, match=reason):
+        read(path, 2, path.read_bytes().index(row.encode()) - len(",".join(SCHEMA.names)) + 4)
+
+
+def test_a_file_that_becomes_shorter_is_left_to_be_read_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", ["1,0.5,a"] * 40)
+    with Executor(1) as executor:
+        batches = stream_chunks(path, SHAPE, SCHEMA, executor, 16)
+        next(batches)
+        path.write_bytes(path.read_bytes()[:60])
+        with pytest.raises(FastPathUnavailable, match="the file became shorter while it was read"):
+            list(batches)

@@ -1,4 +1,4 @@
-"""Small CSV files read as one give what they give one by one, or are left to be read so."""
+"""Small CSV files read as one give the same tables as read one by one, or raise so that they are read one by one."""
 
 from pathlib import Path
 
@@ -33,11 +33,8 @@ def files(folder: Path, bodies: list[str], header: str = HEADER) -> list[Path]:
     return paths
 
 
-def together(paths: list[Path]) -> ConcatenatedTables | None:
-    try:
-        return read_group(text_of(paths, SHAPE.header_lines), SHAPE, SCHEMA)
-    except FastPathUnavailable:
-        return None
+def read_as_one(paths: list[Path]) -> ConcatenatedTables:
+    return read_group(text_of(paths, SHAPE.header_lines), SHAPE, SCHEMA)
 
 
 def one_by_one(paths: list[Path]) -> list[pa.Table]:
@@ -46,41 +43,52 @@ def one_by_one(paths: list[Path]) -> list[pa.Table]:
 
 def test_rows_of_all_files_come_in_order_with_their_numbers(tmp_path: Path) -> None:
     paths = files(tmp_path, ["1,1,0.5,a\n1,2,,b\n", "", "1,1,inf,\n"])
-    found = together(paths)
-    assert found is not None
-    assert found.rows == (2, 0, 1)
-    assert found.table.equals(pa.concat_tables(one_by_one(paths)))
-    assert {column.num_chunks for column in found.table.columns} == {1}
+    group = read_as_one(paths)
+    assert group.rows == (2, 0, 1)
+    assert group.table.equals(pa.concat_tables(one_by_one(paths)))
+    assert {column.num_chunks for column in group.table.columns} == {1}
 
 
 def test_lines_may_end_as_on_windows_and_headers_begin_with_a_mark(tmp_path: Path) -> None:
     paths = files(tmp_path, ["1,1,0.5,a\r\n"] * 2, "\ufeff" + HEADER.replace("\n", "\r\n"))
-    found = together(paths)
-    assert found is not None
-    assert found.rows == (1, 1)
+    group = read_as_one(paths)
+    assert group.rows == (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("what", "body"),
+    ("body", "reason"),
     [
-        ("a value of another type", "1,1,text,a\n"),
-        ("a decimal comma", '1,1,"0,5",a\n'),
-        ("a row too short", "1,1\n"),
-        ("a row too long", "1,1,0.5,a,b\n"),
-        ("a line in a value", '1,1,0.5,"a\nb"\n'),
-        ("a blank line", "1,1,0.5,a\n\n"),
-        ("no end of the last line", "1,1,0.5,a"),
-        ("ends of two kinds", "1,1,0.5,a\r\n1,2,0.5,b\n"),
-        ("a line that ends in a return alone", "1,1,0.5,a\r1,2,0.5,b\n\n"),
+        ("1,1,text,a\n", "Arrow cannot parse the lines: .* invalid value 'text'"),
+        ('1,1,"0,5",a\n', "Arrow cannot parse the lines: .* invalid value '0,5'"),
+        ("1,1\n", "a row has more or fewer values than the header has columns"),
+        ("1,1,0.5,a,b\n", "a row has more or fewer values than the header has columns"),
+        ('1,1,0.5,"a\nb"\n', "a file has blank lines, or line breaks within values"),
+        ("1,1,0.5,a\n\n", "a file has blank lines, or line breaks within values"),
+        ("1,1,0.5,a", "the last line of a file has no end"),
+        ("1,1,0.5,a\r\n1,2,0.5,b\n", "the lines of a file end in different ways"),
+        ("1,1,0.5,a\r1,2,0.5,b\n\n", "a carriage return is not part of a line end"),
+    ],
+    ids=[
+        "a value of another type",
+        "a decimal comma",
+        "a row too short",
+        "a row too long",
+        "a line in a value",
+        "a blank line",
+        "no end of the last line",
+        "ends of two kinds",
+        "a line that ends in a return alone",
     ],
 )
-def test_odd_files_are_left_to_be_read_one_by_one(what: str, body: str, tmp_path: Path) -> None:  # noqa: ARG001
-    sound = "1,1,0.5,a\n"
-    assert together(files(tmp_path, [sound, body, sound])) is None
+def test_files_that_must_be_read_one_by_one(body: str, reason: str, tmp_path: Path) -> None:
+    valid = "1,1,0.5,a\n"
+    with pytest.raises(FastPathUnavailable, match=reason):
+        read_as_one(files(tmp_path, [valid, body, valid]))
 
 
 def test_a_file_without_its_header_is_left_to_be_read_alone(tmp_path: Path) -> None:
-    assert together(files(tmp_path, ["", ""], "")) is None
+    with pytest.raises(FastPathUnavailable, match="a header line without an end"):
+        read_as_one(files(tmp_path, ["", ""], ""))
 
 
 LINES = st.lists(
@@ -106,34 +114,42 @@ ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 
 @settings(max_examples=examples(150))
 @given(st.lists(st.tuples(LINES, ENDS, st.booleans()), min_size=1, max_size=4))
-def test_together_or_not_the_rows_are_the_same(
-    tmp_path_factory: pytest.TempPathFactory, made: list[tuple[list[str], str, bool]]
+def test_read_as_one_or_one_by_one_the_rows_are_the_same(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[tuple[list[str], str, bool]]
 ) -> None:
-    bodies = [end.join(lines) + (end if closed and lines else "") for lines, end, closed in made]
+    bodies = [end.join(lines) + (end if closed and lines else "") for lines, end, closed in contents]
     paths = files(tmp_path_factory.mktemp("csv"), bodies)
-    found = together(paths)
-    if found is None:
+    try:
+        group = read_as_one(paths)
+    except FastPathUnavailable:
         return
     try:
-        alone = one_by_one(paths)
+        tables = one_by_one(paths)
     except InvalidTableError as error:
-        pytest.fail(f"read together, but not alone: {error}")
-    assert found.rows == tuple(table.num_rows for table in alone)
+        pytest.fail(f"read as one, but not one by one: {error}")
+    assert group.rows == tuple(table.num_rows for table in tables)
     # NaN equals itself in text.
-    assert str(found.table.to_pylist()) == str(pa.concat_tables(alone).to_pylist())
+    assert str(group.table.to_pylist()) == str(pa.concat_tables(tables).to_pylist())
 
 
 @pytest.mark.parametrize("width", [10, 5000])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_lines_are_counted_however_long_they_are(width: int, ending: str, tmp_path: Path) -> None:
     bodies = ["".join(f"1,{row},0.5,{'x' * width}{ending}" for row in range(rows)) for rows in (3, 0, 1, 4)]
-    found = together(files(tmp_path, bodies))
-    assert found is not None
-    assert found.rows == (3, 0, 1, 4)
-    assert found.table["Metadata_Name"].to_pylist() == ["x" * width] * 8
+    group = read_as_one(files(tmp_path, bodies))
+    assert group.rows == (3, 0, 1, 4)
+    assert group.table["Metadata_Name"].to_pylist() == ["x" * width] * 8
 
 
 @pytest.mark.parametrize("width", [10, 5000])
 def test_a_return_in_the_middle_of_a_line_is_left_to_reading_one_by_one(width: int, tmp_path: Path) -> None:
     paths = files(tmp_path, [f"1,1,0.5,{'x' * width}\r1,2,0.5,b\n", "1,1,0.5,a\n"])
-    assert together(paths) is None
+    with pytest.raises(FastPathUnavailable, match="a carriage return is not part of a line end"):
+        read_as_one(paths)
+
+
+def test_a_return_that_makes_a_row_and_a_blank_line_that_makes_none_do_not_cancel_out(tmp_path: Path) -> None:
+    paths = files(tmp_path, ["1,1,0.5,a\r1,2,0.5,b\n", "\r\n"])
+    assert [table.num_rows for table in one_by_one(paths)] == [2, 0]
+    with pytest.raises(FastPathUnavailable, match="a carriage return is not part of a line end"):
+        read_as_one(paths)

@@ -5,6 +5,7 @@ once take half the time that they take one by one. It applies only to files of p
 read one by one by `readers.csv.read`, which repairs their values, or reports the defect and its file.
 """
 
+import re
 from mmap import mmap
 
 import numpy as np
@@ -17,6 +18,7 @@ from cytobatch.readers.csv.header import CsvShape
 from cytobatch.readers.fallback import ConcatenatedTables
 
 _NEWLINE, _RETURN = b"\n", b"\r"
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 _LONG_LINE_BYTES = 4 * 2**10
 # The result of a comparison stays in the CPU's cache, and needs no new memory each time.
 _BYTES_AT_ONCE = 512 * 2**10
@@ -57,6 +59,9 @@ def _count_lines(text: mmap, begin: int, end: int) -> int:
     returns = _count(text, _RETURN, begin, end) if text.find(_RETURN, begin, end) >= 0 else 0
     if begin != end and text[end - 1] != _NEWLINE[0]:
         raise FastPathUnavailable("the last line of a file has no end")
+    if returns and _LONE_RETURN.search(text, begin, end):
+        # Arrow begins a row behind it, so that rows and lines no longer correspond.
+        raise FastPathUnavailable("a carriage return is not part of a line end")
     if returns not in {0, count}:
         raise FastPathUnavailable("the lines of a file end in different ways")
     return count
