@@ -1,4 +1,4 @@
-"""What the first lines of a CSV file tell of its table."""
+"""The head of a CSV file: columns, first row, and whether its end is complete."""
 
 import io
 from pathlib import Path
@@ -18,7 +18,7 @@ from cytobatch.readers.csv.header import (
 from tests.support.plates import cells_file
 
 
-def test_a_head_tells_columns_first_row_and_whether_the_end_is_whole(tmp_path: Path) -> None:
+def test_a_head_has_columns_first_row_and_whether_the_end_is_complete(tmp_path: Path) -> None:
     head = read_head(cells_file(tmp_path, b'\xef\xbb\xbfImageNumber,"Area, px"\r\n1,2\r\n'))
     assert head == CsvHead(CsvShape(("ImageNumber", "Area, px")), "1,2\r\n", ends_with_newline=True)
     assert head.first_row() == {"ImageNumber": "1", "Area, px": "2"}
@@ -45,7 +45,7 @@ def test_an_unusable_head_is_refused(tmp_path: Path, content: bytes, what: str) 
 
 
 class GrowingPath(type(Path())):  # type: ignore[misc]
-    """A file to which its rest is added as soon as somebody has come to its end, as the fetching of it does."""
+    """A file to which its rest is added as soon as a reader reaches its end, as a download does."""
 
     rest = b""
 
@@ -67,7 +67,7 @@ class GrowingFile(io.FileIO):
         return count
 
 
-def test_a_row_that_goes_on_while_its_beginning_is_read_is_not_taken_for_whole(tmp_path: Path) -> None:
+def test_a_row_that_grows_while_its_beginning_is_read_is_not_taken_for_complete(tmp_path: Path) -> None:
     beginning, rest = b"ImageNumber,Area\n1,", b"25\n"
     path = GrowingPath(cells_file(tmp_path, beginning))
     path.rest = rest
@@ -82,7 +82,7 @@ def test_a_header_of_two_rows_must_have_as_many_names_in_both(tmp_path: Path) ->
         read_combined_head(cells_file(tmp_path, b"Image,Cells\nImageNumber\n1\n"), "Cells")
 
 
-def test_blanks_after_commas_are_no_part_of_names_but_those_in_a_name_are() -> None:
+def test_blanks_after_commas_are_not_part_of_names_but_those_in_a_name_are() -> None:
     assert parse_header("ImageNumber, Area , x") == ("ImageNumber", "Area", "x")
     assert parse_header("ImageNumber,Area") == ("ImageNumber", "Area")
     assert parse_header(" x ,y") == (" x ", "y")

@@ -22,25 +22,25 @@ def rows(
 
 def test_rows_are_typed_by_the_schema_given(tmp_path: Path) -> None:
     path = cells_file(tmp_path, b"ImageNumber,Area\n1,2\n1,nan\n1,\n1,-inf\n")
-    found, repairs = rows(path)
-    assert [str(row["Area"]) for row in found] == ["2.0", "nan", "None", "-inf"]
+    table, repairs = rows(path)
+    assert [str(row["Area"]) for row in table] == ["2.0", "nan", "None", "-inf"]
     assert repairs == []
 
 
-def test_odd_values_are_taken_for_what_they_mean_and_told(tmp_path: Path) -> None:
+def test_values_of_other_spellings_are_converted_and_recorded(tmp_path: Path) -> None:
     path = cells_file(tmp_path, b"ImageNumber,Area\n1.0,2\n2,1.#QNAN\n3,NA\n")
-    found, repairs = rows(path)
-    assert [row["ImageNumber"] for row in found] == [1, 2, 3]
-    assert [str(row["Area"]) for row in found] == ["2.0", "nan", "None"]
+    table, repairs = rows(path)
+    assert [row["ImageNumber"] for row in table] == [1, 2, 3]
+    assert [str(row["Area"]) for row in table] == ["2.0", "nan", "None"]
     assert repairs == [Repair("Area", "1.#QNAN", "nan", 1), Repair("Area", "NA", "null", 1)]
 
 
-def test_a_large_file_with_an_odd_value_at_its_end_loses_no_row(tmp_path: Path) -> None:
+def test_a_large_file_with_a_value_to_repair_at_its_end_loses_no_row(tmp_path: Path) -> None:
     lines = [f"{n},{n}.5" for n in range(200_000)] * 10 + ["7.0,1"]
-    found, _ = rows(cells_file(tmp_path, ("ImageNumber,Area\n" + "\n".join(lines) + "\n").encode()))
-    assert len(found) == len(lines)
-    assert found[-1] == {"ImageNumber": 7, "Area": 1.0}
-    assert found[199_999] == {"ImageNumber": 199_999, "Area": 199_999.5}
+    table, _ = rows(cells_file(tmp_path, ("ImageNumber,Area\n" + "\n".join(lines) + "\n").encode()))
+    assert len(table) == len(lines)
+    assert table[-1] == {"ImageNumber": 7, "Area": 1.0}
+    assert table[199_999] == {"ImageNumber": 199_999, "Area": 199_999.5}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_rows_that_are_not_whole_are_refused(tmp_path: Path, content: bytes, wha
     assert caught.value.what == what
 
 
-def test_a_header_without_rows_has_none(tmp_path: Path) -> None:
+def test_a_header_without_rows_is_an_empty_table(tmp_path: Path) -> None:
     assert rows(cells_file(tmp_path, b"ImageNumber,Area\n")) == ([], [])
 
 
@@ -73,15 +73,15 @@ def test_wanted_columns_are_read_as_text(tmp_path: Path) -> None:
 COMBINED = b"Image,Cells,Cells,Nuclei\nImageNumber,ObjectNumber,Area,Area\n1,1,2.5,7\n1,2,nan,9\n1,3,,8\n"
 
 
-def test_tables_side_by_side_are_told_apart_by_the_first_of_two_header_rows(tmp_path: Path) -> None:
+def test_tables_side_by_side_are_distinguished_by_the_first_of_two_header_rows(tmp_path: Path) -> None:
     path = cells_file(tmp_path, COMBINED)
     schema = pa.schema([("ImageNumber", pa.int64()), ("ObjectNumber", pa.int64()), ("Area", pa.float64())])
-    found = {}
+    tables = {}
     for label in ("Cells", "Nuclei"):
         shape = read_combined_head(path, label).shape
         assert shape.names == tuple(schema.names)
         table = pa.Table.from_batches(csv.stream(path, shape, schema, []), schema)
-        found[label] = [tuple(row.values()) for row in table.to_pylist()]
-    assert found == {"Cells": [(1, 1, 2.5)], "Nuclei": [(1, 1, 7.0), (1, 2, 9.0), (1, 3, 8.0)]}
+        tables[label] = [tuple(row.values()) for row in table.to_pylist()]
+    assert tables == {"Cells": [(1, 1, 2.5)], "Nuclei": [(1, 1, 7.0), (1, 2, 9.0), (1, 3, 8.0)]}
     with pytest.raises(InvalidTableError, match="no columns of Cytoplasm"):
         read_combined_head(path, "Cytoplasm")

@@ -7,7 +7,7 @@ from cytobatch.readers.sqlite.affinity import ValueCoercer
 
 
 @pytest.mark.parametrize(
-    ("value", "meant", "told"),
+    ("value", "number", "became"),
     [
         (1.5, 1.5, None),
         (7, 7, None),
@@ -19,37 +19,37 @@ from cytobatch.readers.sqlite.affinity import ValueCoercer
         ("0,5", 0.5, "0.5"),
     ],
 )
-def test_what_stands_in_a_column_of_measurements(value: object, meant: float | None, told: str | None) -> None:
-    meanings = ValueCoercer("a.sqlite")
-    assert meanings.number(value, "x", integer=False, count=3) == meant
-    assert meanings.repairs == ([] if told is None else [Repair("x", str(value), told, 3)])
+def test_values_in_a_column_of_measurements(value: object, number: float | None, became: str | None) -> None:
+    coercer = ValueCoercer("a.sqlite")
+    assert coercer.number(value, "x", integer=False, count=3) == number
+    assert coercer.repairs == ([] if became is None else [Repair("x", str(value), became, 3)])
 
 
-def test_an_integer_is_itself_however_large() -> None:
+def test_an_integer_stays_itself_however_large() -> None:
     # As a float it would be 2**63, which no column of integers holds.
     assert ValueCoercer("a.sqlite").number(2**63 - 1, "n", integer=True) == 2**63 - 1
 
 
 @pytest.mark.parametrize("value", [2.5, "2.5", "9223372036854775808"])
-def test_what_is_no_integer_is_refused_in_a_key(value: object) -> None:
+def test_a_number_that_is_not_an_integer_is_refused_in_a_key(value: object) -> None:
     with pytest.raises(InvalidTableError) as caught:
         ValueCoercer("a.sqlite").number(value, "n", integer=True)
     assert (caught.value.where, repr(value) in caught.value.why) == ("a.sqlite", True)
 
 
-def test_bytes_that_are_no_text_are_kept_as_far_as_they_can_be() -> None:
-    meanings = ValueCoercer("a.sqlite")
-    assert [meanings.text(value, "s") for value in (b"a\xff", "b", 5, 0.5)] == ["a\ufffd", "b", "5", "0.5"]
-    assert meanings.repairs == [Repair("s", "bytes that are not UTF-8", "a\ufffd", 1)]
+def test_bytes_that_are_not_utf8_are_replaced_in_text() -> None:
+    coercer = ValueCoercer("a.sqlite")
+    assert [coercer.text(value, "s") for value in (b"a\xff", "b", 5, 0.5)] == ["a\ufffd", "b", "5", "0.5"]
+    assert coercer.repairs == [Repair("s", "bytes that are not UTF-8", "a\ufffd", 1)]
 
 
-def test_what_was_met_elsewhere_is_added_up() -> None:
-    meanings = ValueCoercer("a.sqlite")
+def test_repairs_of_other_coercers_are_added_up() -> None:
+    coercer = ValueCoercer("a.sqlite")
     for count in (2, 3):
         other = ValueCoercer("a.sqlite")
         other.number("nan", "x", integer=False, count=count)
-        meanings.add(other.repairs)
-    assert meanings.repairs == [Repair("x", "nan", "null", 5)]
+        coercer.add(other.repairs)
+    assert coercer.repairs == [Repair("x", "nan", "null", 5)]
 
 
 def test_a_column_of_values_of_all_kinds() -> None:
