@@ -44,7 +44,7 @@ def test_mixed_types_and_damage_are_told_apart(engine: Engine, tmp_path: Path) -
     path = write_sqlite(tmp_path / "p.sqlite", tables)
     mixed = tables["Per_Cells"].set_column(2, "Cells_AreaShape_Area", pa.array(["nan", "nan"]))
     write_sqlite(path, {"Per_Cells": mixed})
-    with pytest.raises(FastPathUnavailable):
+    with pytest.raises(FastPathUnavailable, match="a value is not of its column's declared type"):
         list(engine.scan_sqlite(path, "Per_Cells", ["Cells_AreaShape_Area"], 10))
     with pytest.raises(InvalidTableError):
         engine.sqlite_schema(path, "No_Such_Table")

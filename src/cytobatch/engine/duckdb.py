@@ -173,7 +173,7 @@ def _unsound(path: Path, table: str) -> Iterator[None]:
         yield
     except (duckdb.TypeMismatchException, UnicodeDecodeError) as error:
         # DuckDB quotes the value that it refuses, which may be no text at all.
-        raise FastPathUnavailable(f"{table} in {path.name}") from error
+        raise FastPathUnavailable("a value is not of its column's declared type") from error
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(
             "too little memory", where=path.name, why=str(error).splitlines()[0], remedy="raise CYTOBATCH_MEMORY"

@@ -29,5 +29,5 @@ def test_a_text_has_the_lines_of_its_files_in_order(header_lines: int, tmp_path:
 def test_a_header_line_without_an_end_is_left_to_the_other_readers(
     body: bytes, header_lines: int, tmp_path: Path
 ) -> None:
-    with pytest.raises(FastPathUnavailable):
+    with pytest.raises(FastPathUnavailable, match="a header line without an end"):
         text_of(files(tmp_path, HEADER + b"1,2\n", body), header_lines)

@@ -71,7 +71,7 @@ def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engi
     path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
     schema = pa.schema([("n", pa.float64())])
     by_duckdb, by_sqlite = sqlite.strategies(engine, path, "Cells", schema, [])
-    with pytest.raises(FastPathUnavailable, match="a column declared as integer holds a fraction"):
+    with pytest.raises(FastPathUnavailable, match="a value is not of its column's declared type"):
         list(by_duckdb())
     assert pa.Table.from_batches(by_sqlite(), schema)["n"].to_pylist() == [1.0, 2.75]
 
@@ -79,10 +79,22 @@ def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engi
 def test_a_fraction_in_a_key_is_refused(engine: Engine, tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
     by_duckdb, by_sqlite = sqlite.strategies(engine, path, "Cells", SCHEMA, [])
-    with pytest.raises(FastPathUnavailable, match="a column declared as integer holds a fraction"):
+    with pytest.raises(FastPathUnavailable, match="a value is not of its column's declared type"):
         list(by_duckdb())
     with pytest.raises(InvalidTableError, match="a fraction in integer column 'n'"):
         list(by_sqlite())
+
+
+def test_a_fraction_that_duckdb_would_cut_off_is_left_to_sqlite(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
+    schema = pa.schema([("n", pa.int64())])
+    cut_off = pa.record_batch({"n": [1, 2]}, schema)
+    monkeypatch.setattr(Engine, "scan_sqlite", lambda *_: iter([cut_off]))
+    by_duckdb, _ = sqlite.strategies(engine, path, "Cells", schema, [])
+    with pytest.raises(FastPathUnavailable, match="a column declared as integer holds a fraction"):
+        list(by_duckdb())
 
 
 def test_bytes_that_are_not_utf8_are_replaced_in_text_and_recorded(engine: Engine, tmp_path: Path) -> None:

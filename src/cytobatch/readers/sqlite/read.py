@@ -106,7 +106,8 @@ def _stream_by_duckdb(engine: Engine, path: Path, table: str, schema: pa.Schema,
     if sql.hides_rowid(declared.names):
         raise FastPathUnavailable("a column is called rowid, by which DuckDB scans the table")
     integers = [name for name in schema.names if pa.types.is_integer(declared.field(name).type)]
-    # DuckDB cuts fractions off where a column is declared as an integer. SQLite finds out whether there are any.
+    # DuckDB can cut fractions off where a column is declared as an integer, though 1.5.5 refuses those of all integer
+    # types. SQLite finds out whether there are any.
     with ThreadPoolExecutor(1) as other_thread:
         has_fractions = other_thread.submit(engine.sqlite_has_fractions, path, table, integers)
         for batch in engine.scan_sqlite(path, table, schema.names, rows):

@@ -1,4 +1,4 @@
-"""A table read from its pages must be what SQLite itself reads, whatever is stored, and however the file came to be."""
+"""A table read from its pages equals the table that SQLite reads, for any stored values and any history of the file."""
 
 import random
 import sqlite3
@@ -31,7 +31,7 @@ FLOATS = st.floats(width=64) | st.integers(-300, 300).map(float)
 TEXTS = st.text(max_size=200) | st.sampled_from(["nan", "NaN", "inf", "1.5", "7", " 3 ", "no number", ""])
 NUMBERS = st.none() | INTEGERS | FLOATS
 ANYTHING = NUMBERS | TEXTS | st.binary(max_size=80)
-# A fraction in a column of integers is refused, which is another test's.
+# A fraction in a column of integers is refused, which another test checks.
 KEYS = st.none() | INTEGERS | st.sampled_from(["nan", "12", "word", b"\x01"])
 
 
@@ -70,29 +70,29 @@ def wide(count: int, columns: int, seed: int = 0) -> tuple[str, list[Row], pa.Sc
 
 
 def through_pages(
-    path: Path, workers: Executor, schema: pa.Schema = SCHEMA, piece: int = 2000
+    path: Path, workers: Executor, schema: pa.Schema = SCHEMA, chunk_bytes: int = 2000
 ) -> tuple[pa.Table, list[Repair]]:
     repairs: list[Repair] = []
-    batches = stream_pages(SqliteTable(path, "Cells"), schema, workers, repairs, piece)
+    batches = stream_pages(SqliteTable(path, "Cells"), schema, workers, repairs, chunk_bytes)
     table = pa.Table.from_batches(batches, schema)
     table.validate(full=True)
     return table, repairs
 
 
 def through_sqlite(path: Path, schema: pa.Schema = SCHEMA) -> tuple[pa.Table, list[Repair]]:
-    """What Python's sqlite3 gives, value by value."""
+    """The table that Python's sqlite3 returns, value by value."""
     repairs: list[Repair] = []
     with Engine(spill=path.parent, memory=2**28, workers=1) as engine:
-        mixed = sqlite.strategies(engine, path, "Cells", schema, repairs)[-1]
-        return pa.Table.from_batches(mixed(), schema), repairs
+        by_sqlite = sqlite.strategies(engine, path, "Cells", schema, repairs)[-1]
+        return pa.Table.from_batches(by_sqlite(), schema), repairs
 
 
 def assert_same(path: Path, workers: Executor, schema: pa.Schema = SCHEMA) -> pa.Table:
-    read, met = through_pages(path, workers, schema)
-    expected, told = through_sqlite(path, schema)
-    assert read.equals(expected)
-    assert sorted(map(str, met)) == sorted(map(str, told))
-    return read
+    table, repairs = through_pages(path, workers, schema)
+    expected, expected_repairs = through_sqlite(path, schema)
+    assert table.equals(expected)
+    assert sorted(map(str, repairs)) == sorted(map(str, expected_repairs))
+    return table
 
 
 @settings(max_examples=examples(150), deadline=None)
@@ -100,7 +100,7 @@ def assert_same(path: Path, workers: Executor, schema: pa.Schema = SCHEMA) -> pa
     rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), max_size=40),
     page=st.sampled_from(PAGE_SIZES),
 )
-def test_whatever_is_stored_is_what_sqlite_reads(
+def test_any_stored_values_are_read_as_sqlite_reads_them(
     tmp_path_factory: pytest.TempPathFactory, workers: Executor, rows: list[Row], page: int
 ) -> None:
     path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page)
@@ -116,8 +116,8 @@ def test_wide_rows_lie_on_several_pages(path: Path, workers: Executor, page: int
 
 
 @pytest.mark.parametrize("page", PAGE_SIZES)
-def test_rows_whose_pages_lie_anywhere(path: Path, workers: Executor, page: int) -> None:
-    """Of rows that were deleted, others take the pages, in any order; so they do not follow each other."""
+def test_rows_whose_pages_are_scattered(path: Path, workers: Executor, page: int) -> None:
+    """Rows reuse the pages of deleted rows in any order, so that their pages do not follow each other."""
     columns, rows, schema = wide(400, 600)
     database(path, rows, page=page, columns=columns)
     marks = ", ".join("?" * 600)
@@ -148,7 +148,7 @@ def test_long_texts_and_many_rows(path: Path, workers: Executor) -> None:
     assert assert_same(database(path, rows), workers)["s"].to_pylist() == [row[3] for row in rows]
 
 
-def test_columns_come_as_they_are_asked_for(path: Path, workers: Executor) -> None:
+def test_columns_come_in_the_order_of_the_schema(path: Path, workers: Executor) -> None:
     database(path, [(1, 0.5, 2.5, "a"), (2, None, 3.0, None)])
     schema = pa.schema([("y", pa.float64()), ("s", pa.string())])
     assert through_pages(path, workers, schema)[0].to_pylist() == [{"y": 2.5, "s": "a"}, {"y": 3.0, "s": None}]
@@ -158,7 +158,7 @@ def test_an_empty_table(path: Path, workers: Executor) -> None:
     assert assert_same(database(path, []), workers).num_rows == 0
 
 
-def test_not_a_number_in_a_file_is_null_as_for_sqlite(path: Path, workers: Executor) -> None:
+def test_nan_in_a_file_is_null_as_for_sqlite(path: Path, workers: Executor) -> None:
     database(path, [(1, 0.123456789, 2.5, "a")])
     number, nan = (bytes.fromhex(text) for text in ("3fbf9add3739635f", "7ff8000000000000"))
     content = path.read_bytes()
@@ -174,49 +174,84 @@ def test_a_fraction_in_a_key_is_refused(path: Path, workers: Executor) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "reason"),
     [
-        "CREATE TABLE Cells (n INTEGER PRIMARY KEY, x FLOAT, y FLOAT, s TEXT)",
-        "CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT, PRIMARY KEY (n, s)) WITHOUT ROWID",
-        "CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT, y FLOAT GENERATED ALWAYS AS (x * 2) VIRTUAL)",
-        "CREATE VIEW Cells AS SELECT 1 AS n, 0.5 AS x, 0.5 AS y, 'a' AS s",
-        "PRAGMA encoding = 'UTF-16'; CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT)",
-        "PRAGMA journal_mode = WAL; CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT)",
-        "CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT); INSERT INTO Cells VALUES (1, 0.5, 'a');"
-        "ALTER TABLE Cells ADD COLUMN y FLOAT DEFAULT 3.5",
-        "CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT)",
-        "CREATE TABLE Others (n INTEGER)",
+        ("CREATE TABLE Cells (n INTEGER PRIMARY KEY, x FLOAT, y FLOAT, s TEXT)", "the primary key is the row id"),
+        (
+            "CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT, PRIMARY KEY (n, s)) WITHOUT ROWID",
+            "a page is neither a leaf nor a valid interior page of a table",
+        ),
+        (
+            "CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT, y FLOAT GENERATED ALWAYS AS (x * 2) VIRTUAL)",
+            "a column is generated or hidden",
+        ),
+        (
+            "CREATE VIEW Cells AS SELECT 1 AS n, 0.5 AS x, 0.5 AS y, 'a' AS s",
+            "the database has no table of this name",
+        ),
+        (
+            "PRAGMA encoding = 'UTF-16'; CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT)",
+            "the text encoding of the database is not UTF-8",
+        ),
+        (
+            "PRAGMA journal_mode = WAL; CREATE TABLE Cells (n INTEGER, x FLOAT, y FLOAT, s TEXT)",
+            "the database is in another journal mode than rollback, such as WAL",
+        ),
+        (
+            "CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT); INSERT INTO Cells VALUES (1, 0.5, 'a');"
+            "ALTER TABLE Cells ADD COLUMN y FLOAT DEFAULT 3.5",
+            "a record has another number of values than the table has columns",
+        ),
+        ("CREATE TABLE Cells (n INTEGER, x FLOAT, s TEXT)", "the table does not have all wanted columns"),
+        ("CREATE TABLE Others (n INTEGER)", "the database has no table of this name"),
     ],
     ids=["rowid", "without rowid", "computed", "view", "utf-16", "wal", "added column", "no such column", "no table"],
 )
-def test_what_is_no_plain_table_is_left_to_sqlite(path: Path, workers: Executor, statement: str) -> None:
+def test_a_table_of_another_kind_is_left_to_sqlite(path: Path, workers: Executor, statement: str, reason: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(statement)
         connection.commit()
-        with pytest.raises(FastPathUnavailable):
+        with pytest.raises(FastPathUnavailable, match=reason):
             through_pages(path, workers)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is shorter than the header of a database"),
+        (b"SQLite format 3\x00" + b"\x10\x00\x01\x01" + bytes(80), "the text encoding of the database is not UTF-8"),
+        (b"ImageNumber,x\n" * 9, "the database is in another journal mode than rollback, such as WAL"),
+    ],
+    ids=["empty", "zeros", "text"],
+)
+def test_a_file_that_is_not_a_database_is_left_to_sqlite(
+    path: Path, workers: Executor, content: bytes, reason: str
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(FastPathUnavailable, match=reason):
+        through_pages(path, workers)
 
 
 def test_columns_of_other_types_are_left_to_sqlite(path: Path, workers: Executor) -> None:
     database(path, [(1, 0.5, 2.5, "a")])
-    with pytest.raises(FastPathUnavailable):
+    with pytest.raises(FastPathUnavailable, match="a column is wanted as another type than int64, float64 or string"):
         through_pages(path, workers, pa.schema([("s", pa.date32())]))
 
 
-def test_a_file_that_changes_meanwhile_is_begun_anew(path: Path) -> None:
+def test_a_file_that_changes_while_it_is_read_is_left_to_sqlite(path: Path) -> None:
     columns, rows, schema = wide(300, 500)
     database(path, rows, columns=columns)
     with Executor(1) as alone:
-        coming = stream_pages(SqliteTable(path, "Cells"), schema, alone, [], 2000)
-        next(coming)
+        batches = stream_pages(SqliteTable(path, "Cells"), schema, alone, [], 2000)
+        next(batches)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("DELETE FROM Cells WHERE rowid = 300")
             connection.commit()
-        with pytest.raises(FastPathUnavailable):
-            list(coming)
+        with pytest.raises(FastPathUnavailable, match="the file changed while it was read"):
+            list(batches)
 
 
-def found(path: Path, workers: Executor, schema: pa.Schema) -> tuple[OutOfCoreRows, pa.Table]:
+def out_of_core(path: Path, workers: Executor, schema: pa.Schema) -> tuple[OutOfCoreRows, pa.Table]:
     keys = pa.schema([field for field in schema if pa.types.is_integer(field.type)])
     return find_rows(SqliteTable(path, "Cells"), schema, keys, workers, 2000)
 
@@ -232,11 +267,11 @@ def test_some_rows_by_their_numbers(
 ) -> None:
     path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page)
     whole, _ = through_pages(path, workers)
-    paged, keys = found(path, workers, SCHEMA)
+    chosen_rows, keys = out_of_core(path, workers, SCHEMA)
     assert keys.equals(whole.select(["n"]))
     numbers = sorted(chosen.draw(st.sets(st.integers(0, len(rows) - 1))))
-    assert paged.read(np.array(numbers, np.int64))[0].equals(whole.take(pa.array(numbers, pa.int64())))
-    assert paged.leaves_of(np.arange(len(rows))) == paged.leaves
+    assert chosen_rows.read(np.array(numbers, np.int64))[0].equals(whole.take(pa.array(numbers, pa.int64())))
+    assert chosen_rows.leaves_of(np.arange(len(rows))) == chosen_rows.leaves
 
 
 @pytest.mark.parametrize("page", PAGE_SIZES)
@@ -244,42 +279,43 @@ def test_each_row_by_its_number_where_rows_are_wide(path: Path, workers: Executo
     columns, rows, schema = wide(300, 500)
     database(path, rows, page=page, columns=columns)
     whole, _ = through_pages(path, workers, schema)
-    paged, _ = found(path, workers, schema)
+    chosen_rows, _ = out_of_core(path, workers, schema)
     for first in (0, 1, 7):
         numbers = np.arange(first, 300, 13)
-        assert paged.read(numbers)[0].equals(whole.take(pa.array(numbers)))
-    told = [paged.read(np.arange(begin, begin + 100))[0] for begin in (0, 100, 200)]
-    assert pa.concat_tables(told).equals(whole)
+        assert chosen_rows.read(numbers)[0].equals(whole.take(pa.array(numbers)))
+    parts = [chosen_rows.read(np.arange(begin, begin + 100))[0] for begin in (0, 100, 200)]
+    assert pa.concat_tables(parts).equals(whole)
 
 
-def test_what_is_met_in_some_rows_is_told_of_these(path: Path, workers: Executor) -> None:
+def test_repairs_of_chosen_rows_are_those_of_these_rows(path: Path, workers: Executor) -> None:
     database(path, [(1, "nan", 0.5, "a"), (2, 0.5, 0.5, "b"), (3, "nan", 0.5, "c"), (4, "nan", 0.5, "d")])
-    paged, _ = found(path, workers, SCHEMA)
-    assert paged.read(np.array([0, 1]))[1] == [Repair("x", "nan", "null", 1)]
-    assert paged.read(np.array([2, 3]))[1] == [Repair("x", "nan", "null", 2)]
+    chosen_rows, _ = out_of_core(path, workers, SCHEMA)
+    assert chosen_rows.read(np.array([0, 1]))[1] == [Repair("x", "nan", "null", 1)]
+    assert chosen_rows.read(np.array([2, 3]))[1] == [Repair("x", "nan", "null", 2)]
 
 
-def test_a_key_that_is_no_integer_is_found_before_any_row_is_read(path: Path, workers: Executor) -> None:
+def test_a_key_that_is_not_an_integer_is_found_before_any_row_is_read(path: Path, workers: Executor) -> None:
     database(path, [(1, 0.5, 0.5, "a"), (2.5, 0.5, 0.5, "b")])
     with pytest.raises(InvalidTableError, match="a fraction in integer column 'n'"):
-        found(path, workers, SCHEMA)
+        out_of_core(path, workers, SCHEMA)
 
 
 def test_rows_of_a_file_that_was_changed_since_are_refused(path: Path, workers: Executor) -> None:
     columns, rows, schema = wide(300, 500)
     database(path, rows, columns=columns)
-    paged, _ = found(path, workers, schema)
+    chosen_rows, _ = out_of_core(path, workers, schema)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM Cells WHERE rowid = 300")
         connection.commit()
     with pytest.raises(InvalidTableError) as caught:
-        paged.read(np.array([0]))
+        chosen_rows.read(np.array([0]))
     assert caught.value.what == "changed while it was read"
+    assert caught.value.why == "the file changed while it was read"
 
 
-@pytest.mark.parametrize("piece", [2000, 2**24])
-def test_a_leaf_that_stands_twice_is_left_to_sqlite(path: Path, workers: Executor, piece: int) -> None:
-    """A page above the leaves names one of them in place of another: rows would come twice, and others not at all."""
+@pytest.mark.parametrize("chunk_bytes", [2000, 2**24])
+def test_a_leaf_that_is_named_twice_is_left_to_sqlite(path: Path, workers: Executor, chunk_bytes: int) -> None:
+    """An interior page names one leaf in place of another: rows would come twice, and others would be missing."""
     columns, rows, schema = wide(300, 500)
     database(path, rows, columns=columns)
     content = bytearray(path.read_bytes())
@@ -288,8 +324,8 @@ def test_a_leaf_that_stands_twice_is_left_to_sqlite(path: Path, workers: Executo
     cells = [int.from_bytes(content[root + 12 + 2 * n :][:2], "big") for n in range(40)]
     content[root + cells[30] : root + cells[30] + 4] = content[root + cells[2] : root + cells[2] + 4]
     path.write_bytes(content)
-    with pytest.raises(FastPathUnavailable):
-        through_pages(path, workers, schema, piece)
+    with pytest.raises(FastPathUnavailable, match="row ids do not ascend"):
+        through_pages(path, workers, schema, chunk_bytes)
 
 
 @settings(max_examples=examples(300), deadline=None)
@@ -300,11 +336,11 @@ def test_a_damaged_file_is_read_or_left_to_sqlite(
     columns, rows, schema = wide(20, 120)
     path = database(tmp_path_factory.mktemp("pages") / "a.sqlite", rows, page=page, columns=columns)
     content = bytearray(path.read_bytes())
-    for place, byte in data.draw(
+    for offset, byte in data.draw(
         st.lists(st.tuples(st.integers(page, len(content) - 1), st.integers(0, 255)), min_size=1, max_size=20)
     ):
-        content[place] = byte
-    # Heads of pages are few of the bytes, and are what reading goes by.
+        content[offset] = byte
+    # The headers of pages are few of their bytes, and decide how the others are read.
     pages = st.integers(1, len(content) // page - 1)
     for number, offset, byte in data.draw(
         st.lists(st.tuples(pages, st.integers(0, 40), st.integers(0, 255)), max_size=9)
@@ -347,10 +383,18 @@ def test_serial_types_beyond_their_record_are_left_to_sqlite(
         through_pages(path, workers)
 
 
-@pytest.mark.parametrize("size", [b"\x00\x00", b"\x00\x01", b"\x12\x34"])
-def test_a_page_size_that_sqlite_does_not_have_is_left_to_sqlite(path: Path, workers: Executor, size: bytes) -> None:
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        (b"\x00\x00", "a page size of 0 bytes is invalid"),
+        (b"\x12\x34", "a page size of 4660 bytes is invalid"),
+        (b"\x00\x01", "SQLite cannot read the schema"),
+    ],
+    ids=["0", "4660", "65536 in a smaller file"],
+)
+def test_a_page_size_that_is_wrong_is_left_to_sqlite(path: Path, workers: Executor, size: bytes, reason: str) -> None:
     database(path, [(1, 0.5, 2.5, "a")])
     content = path.read_bytes()
     path.write_bytes(content[:16] + size + content[18:])
-    with pytest.raises(FastPathUnavailable):
+    with pytest.raises(FastPathUnavailable, match=reason):
         through_pages(path, workers)
