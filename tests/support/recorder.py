@@ -21,6 +21,7 @@ from tests.support.controller import CONTROLLER, Controller, LocalController
 LAST = "test_every_call_of_the_suite_is_allowed"
 _TIMEOUT = 900
 _GRACE = 30
+"""Seconds for the reports of the last worker, which may be on their way to the controller."""
 _ATTRIBUTE = "aws_calls"
 
 Operation = tuple[str, str]
@@ -37,7 +38,8 @@ def _record(model: Any, params: Mapping[str, Any], **_: Any) -> None:
 class Record:
     """The calls of all tests that have ended, in the controller."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = _TIMEOUT, grace: float = _GRACE) -> None:
+        self._timeout, self._grace = timeout, grace
         self._calls: set[Operation] = set()
         self._ended: set[str] = set()
         self._crashed: set[str] = set()
@@ -72,9 +74,8 @@ class Record:
     def wait(self, tests: frozenset[str]) -> set[Operation]:
         """Return all calls when these tests have ended. Raises RuntimeError if one of them cannot, or not in time."""
         with self._changed:
-            self._changed.wait_for(lambda: tests <= self._ended or self._is_alone(tests), _TIMEOUT)
-            # Reports of the worker that waits here may still be on their way.
-            self._changed.wait_for(lambda: tests <= self._ended, _GRACE)
+            self._changed.wait_for(lambda: tests <= self._ended or self._is_alone(tests), self._timeout)
+            self._changed.wait_for(lambda: tests <= self._ended, self._grace)
             missing = sorted(tests - self._ended)
             if missing:
                 raise RuntimeError(f"the calls of {len(missing)} tests are not known: {', '.join(missing[:5])}")
