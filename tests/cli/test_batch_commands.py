@@ -72,6 +72,7 @@ def test_plates_that_look_invalid_stop_a_submission_unless_it_keeps_going(
     assert "2 plates, about" in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("deployed")
 def test_plates_that_are_done_are_left_out(bucket: str, plates: str, run_cli: RunCli) -> None:
     words = ("submit", "--source", plates, "--plate", "*", "--destination", f"s3://{bucket}/out/{{plate}}")
@@ -121,6 +122,7 @@ def test_status_wants_a_job(run_cli: RunCli) -> None:
     assert "no job named" in err
 
 
+@pytest.mark.slow
 def test_collect_gathers_what_is_there_and_names_what_is_not(
     s3: Any, bucket: str, plates: str, tmp_path: Path, run_cli: RunCli
 ) -> None:

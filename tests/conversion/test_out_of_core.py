@@ -20,6 +20,8 @@ LARGE, SMALL = 2**32, 2**26
 """Memory in which a file is read whole, and in which it is not."""
 OBJECTS = 2000
 
+pytestmark = pytest.mark.slow
+
 indices = st.none() | st.integers(0, 29)
 
 

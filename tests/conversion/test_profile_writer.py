@@ -49,6 +49,7 @@ def test_a_row_group_is_freed_before_the_next_is_produced(tmp_path: Path) -> Non
     assert max(held) < ROWS
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 9), max_size=8), st.integers(1, 7))
 def test_rows_keep_their_order_in_groups_of_the_given_size(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], size: int

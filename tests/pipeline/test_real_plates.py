@@ -18,9 +18,10 @@ from cytobatch.report.model import Outcome
 from tests.support.paths import SHARED_DATA
 from tests.support.plates import convert, convert_to_folder
 
-pytestmark = pytest.mark.skipif(
-    not SHARED_DATA.is_dir(), reason="the shared real measurements are not beside the project"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the shared real measurements are not beside the project"),
+]
 
 HEALTH = "cell-health-cellprofiler-to-cytominer-database"
 

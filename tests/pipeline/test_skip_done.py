@@ -55,6 +55,7 @@ def test_a_plate_is_skipped_only_if_the_job_has_the_option(tmp_path: Path) -> No
     assert again.started > first.started
 
 
+@pytest.mark.slow
 def test_a_plate_in_a_bucket_is_up_to_date_until_an_object_changes(
     upload: Upload, s3: Any, bucket: str, tmp_path: Path
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_plate_in_a_bucket_is_up_to_date_until_an_object_changes(
     assert find_report(job, tmp_path) is None
 
 
+@pytest.mark.slow
 def test_an_output_that_is_missing_or_cut_is_written_again(
     upload: Upload, s3: Any, bucket: str, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def test_values_of_other_spellings_are_converted_and_recorded(tmp_path: Path) ->
     assert repairs == [Repair("Area", "1.#QNAN", "nan", 1), Repair("Area", "NA", "null", 1)]
 
 
+@pytest.mark.slow
 def test_a_large_file_with_a_value_to_repair_at_its_end_loses_no_row(tmp_path: Path) -> None:
     lines = [f"{n},{n}.5" for n in range(200_000)] * 10 + ["7.0,1"]
     table, _ = rows(cells_file(tmp_path, ("ImageNumber,Area\n" + "\n".join(lines) + "\n").encode()))

@@ -95,6 +95,7 @@ def assert_same(path: Path, workers: Executor, schema: pa.Schema = SCHEMA) -> pa
     return table
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150), deadline=None)
 @given(
     rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), max_size=40),
@@ -328,6 +329,7 @@ def test_a_leaf_that_is_named_twice_is_left_to_sqlite(path: Path, workers: Execu
         through_pages(path, workers, schema, chunk_bytes)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(300), deadline=None)
 @given(data=st.data(), page=st.sampled_from((512, 4096)))
 def test_a_damaged_file_is_read_or_left_to_sqlite(
