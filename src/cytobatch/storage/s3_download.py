@@ -12,7 +12,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 from cytobatch.errors import StorageError
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.storage.access import storage_errors
-from cytobatch.storage.obstore_get import ObstoreClient
+from cytobatch.storage.obstore_client import ObstoreClient
 
 _CHUNK = 2**20
 _ATTEMPTS = 5
@@ -75,8 +75,12 @@ class Objects:
             # In parts side by side, as one stream alone does not fill a network; but where a beginning is there, as
             # of CSV files, these would fetch it again, and several files come at once.
             client.client.download_file(bucket, key, str(local), client.boto3_dl_extra_args)
-        elif not self._gets.append(key, file.etag, _span(file, size, local), local) and _size(local) < size:
+        elif not self._append(file, size, local) and _size(local) < size:
             _fetch_rest(self._root / file.path, file, size, local)
+
+    def _append(self, file: SourceFile, size: int, local: Path) -> bool:
+        with local.open("ab", buffering=0) as stream:
+            return self._gets.get(self._key(file), file.etag, _span(file, size, local), stream.write)
 
     def _begun(self, file: SourceFile) -> Path:
         """Where the local file is: an earlier run's, if it is whole and of the time that is listed, or yet to be."""

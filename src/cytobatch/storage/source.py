@@ -1,8 +1,4 @@
-"""Where measurements come from: listed once, and fetched into the cache.
-
-Listing a bucket is one paginated request a thousand objects, with sizes and ETags; cloudpathlib would ask again for
-each.
-"""
+"""The source of a plate: listed once, and fetched into the cache."""
 
 import functools
 import threading
@@ -18,8 +14,10 @@ from cytobatch.config.options import PlateJob
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.storage.access import Access, Clients, open_path, storage_errors
+from cytobatch.storage.obstore_client import ObstoreClient
 from cytobatch.storage.prefetch import CachePolicy, FetchedFiles, LocalFiles
 from cytobatch.storage.s3_download import Objects
+from cytobatch.storage.s3_list import list_common_prefixes, list_objects
 
 
 def list_folders(uri: str, access: Access) -> list[str]:
@@ -27,20 +25,10 @@ def list_folders(uri: str, access: Access) -> list[str]:
     with storage_errors(uri):
         path = open_path(uri.rstrip("/"), access)
         if isinstance(path, S3Path):
-            names = list(_common_prefixes(path))
+            names = list(list_common_prefixes(path))
         else:
             names = [child.name for child in path.iterdir() if child.is_dir()] if path.is_dir() else []
     return sorted(names, key=natural_key)
-
-
-def _common_prefixes(path: S3Path) -> Iterator[str]:
-    client, prefix = path.client, f"{path.key.rstrip('/')}/" if path.key else ""
-    pages = client.client.get_paginator("list_objects_v2").paginate(
-        Bucket=path.bucket, Prefix=prefix, Delimiter="/", **client.boto3_list_extra_args
-    )
-    for page in pages:
-        for entry in page.get("CommonPrefixes", []):
-            yield entry["Prefix"][len(prefix) :].rstrip("/")
 
 
 class Source:
@@ -59,7 +47,7 @@ class Source:
     def inventory(self) -> Inventory:
         """Every file below the source. Raises SourceNotFoundError if there is none, StorageError."""
         with storage_errors(self._uri):
-            files = list(_list_s3(self._root) if isinstance(self._root, S3Path) else _list_path(self._root))
+            files = list(_list(self._root))
         if not files:
             raise SourceNotFoundError(
                 "source is missing or empty",
@@ -107,19 +95,8 @@ class Source:
             return Path(path.fspath)
 
 
-def _list_s3(root: S3Path) -> Iterator[SourceFile]:
-    """All objects below a prefix; or the one object of that very key, its path then being empty."""
-    client, prefix = root.client, root.key.rstrip("/")
-    pages = client.client.get_paginator("list_objects_v2").paginate(
-        Bucket=root.bucket, Prefix=prefix, **client.boto3_list_extra_args
-    )
-    for page in pages:
-        for entry in page.get("Contents", []):
-            key: str = entry["Key"]
-            below = not prefix or key == prefix or key.startswith(f"{prefix}/")
-            if below and not key.endswith("/"):
-                etag = entry.get("ETag", "").strip('"') or None
-                yield SourceFile(key[len(prefix) :].lstrip("/"), entry["Size"], etag, entry["LastModified"].timestamp())
+def _list(root: Path | CloudPath) -> Iterable[SourceFile]:
+    return list_objects(root, ObstoreClient(root)) if isinstance(root, S3Path) else _list_path(root)
 
 
 def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
