@@ -28,6 +28,9 @@ NAMES = [
     "*.csv",
     "@:,!$.csv",
     "日本.csv",
+    "a//b.csv",
+    "a/./b.csv",
+    "line\nbreak.csv",
 ]
 
 

@@ -18,8 +18,8 @@ from cytobatch.pipeline.folders import folders_for
 from cytobatch.pipeline.plate import convert_plate, open_resources, plan_plate, run_plate, survey_plate
 from cytobatch.readers.inputs import BEGINNING
 from cytobatch.storage.source import Source
+from proxy import Answer, Asked, proxy
 from proxy import gets as gets_among
-from proxy import proxy
 from tests.support.plates import write_sites
 
 Upload = Callable[[Path, str], str]
@@ -79,6 +79,46 @@ def test_no_byte_of_a_large_object_is_fetched_twice(
                 inputs.beginning("large.csv")
             assert inputs.whole("large.csv").read_bytes() == bodies["large.csv"]
         assert sum(one.answered for one in gets_among(asked)) == len(bodies["large.csv"])
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Makes objects large from 500,000 bytes on, and returns the size of their parts."""
+    monkeypatch.setattr("cytobatch.storage.s3_cache._LARGE", 500_000)
+    monkeypatch.setattr("cytobatch.storage.s3_cache._PART", 200_000)
+    return 200_000
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_large_object_comes_in_parts_by_obstore_or_botocore(
+    refused: bool, s3: Any, bucket: str, aws: str, tmp_path: Path, small_parts: int
+) -> None:
+    bodies = put(s3, bucket, {"large.csv": 900_001})
+
+    def refuse(request: Asked) -> Answer | None:
+        return Answer(403) if refused and request.by_obstore and request.key else None
+
+    with proxy(aws, refuse) as (url, requests):
+        source = Source(job(f"s3://{bucket}/p", endpoint_url=url), tmp_path)
+        with source.inputs(source.inventory().files, 2**30) as inputs:
+            local = inputs.whole("large.csv")
+            assert local.read_bytes() == bodies["large.csv"]
+            assert list(local.parent.iterdir()) == [local]
+    answered = [request for request in gets_among(requests) if request.answered]
+    assert {request.by_obstore for request in answered} == {not refused}
+    assert sorted(int(request.span.partition("-")[0]) for request in answered) == list(range(0, 900_001, small_parts))
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_large_object_that_changed_leaves_no_file(s3: Any, bucket: str, tmp_path: Path, aws: str) -> None:
+    put(s3, bucket, {"large.csv": 900_000})
+    source = Source(job(f"s3://{bucket}/p", endpoint_url=aws), tmp_path)
+    with source.inputs(source.inventory().files, 2**30) as inputs:
+        s3.put_object(Bucket=bucket, Key="p/large.csv", Body=bytes(900_000))
+        with pytest.raises(StorageError) as caught:
+            inputs.whole("large.csv")
+    assert caught.value.what == "object changed while it was read"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_what_is_expected_comes_by_itself_within_the_room_and_goes_when_released(

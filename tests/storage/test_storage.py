@@ -19,6 +19,7 @@ from cytobatch.planning.inventory import Inventory
 from cytobatch.storage.access import Access, read_text
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.source import Source
+from proxy import proxy
 from tests.support.plates import write_sites
 
 Upload = Callable[[Path, str], str]
@@ -339,3 +340,20 @@ def test_a_scratch_folder_that_cannot_be_made_is_a_storage_fault(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="scratch folder"):
         run_plate(PlateJob(source=str(tmp_path), destination=str(tmp_path / "o"), scratch_dir=tmp_path / "file" / "x"))
+
+
+def test_a_small_text_takes_one_request(s3: Any, bucket: str, aws: str) -> None:
+    s3.put_object(Bucket=bucket, Key="spec.json", Body=b"{}")
+    with proxy(aws) as (url, requests):
+        assert read_text(f"s3://{bucket}/spec.json", Access(endpoint_url=url)) == "{}"
+        with pytest.raises(StorageError, match="no such object"):
+            read_text(f"s3://{bucket}/absent.json", Access(endpoint_url=url))
+    assert [(request.method, request.key) for request in requests] == [("GET", "spec.json"), ("GET", "absent.json")]
+
+
+def test_the_head_of_an_object_is_that_of_its_own_key(s3: Any, bucket: str, aws: str, tmp_path: Path) -> None:
+    s3.put_object(Bucket=bucket, Key="p/a//b.csv", Body=b"right")
+    s3.put_object(Bucket=bucket, Key="p/a/b.csv", Body=b"wrong")
+    source = Source(job(f"s3://{bucket}/p", endpoint_url=aws), tmp_path)
+    file = next(file for file in source.inventory().files if file.path == "a//b.csv")
+    assert source.head(file, 3) == b"rig"

@@ -29,6 +29,7 @@ from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import FEWEST_FETCH_THREADS, resource_limits
 from cytobatch.errors import ConfigurationError, CytobatchError, StorageError
 from cytobatch.storage.boto_session import make_session
+from cytobatch.storage.s3_read import read_object
 
 _ATTEMPTS = 5
 USER_AGENT = f"cytobatch/{__version__}"
@@ -121,8 +122,13 @@ def storage_errors(where: str) -> Iterator[None]:
         ) from error
 
 
+def error_code(error: ClientError) -> str:
+    """Return S3's code for an error, such as `NoSuchKey`."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
 def _client_error(error: ClientError, where: str) -> StorageError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    code = error_code(error)
     message = str(error.response.get("Error", {}).get("Message", "")) or code
     if code in DENIED:
         return StorageError(
@@ -201,12 +207,21 @@ def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clie
         return Path(uri).expanduser()
 
 
+def read_content(path: Path | CloudPath) -> bytes:
+    """Return the bytes of a small file. Raises FileNotFoundError, and for S3 a ClientError, if it does not exist."""
+    if isinstance(path, S3Path):
+        # cloudpathlib would send seven requests in place of one, and keep the object in a cache.
+        return read_object(path, path.key)
+    if isinstance(path, CloudPath) and not path.exists():
+        raise FileNotFoundError(str(path))
+    return bytes(path.read_bytes())
+
+
 def read_text(uri: str, access: Access) -> str:
     """The text of one small file. Raises StorageError."""
     with storage_errors(uri):
-        path = open_path(uri, access)
+        content = read_content(open_path(uri, access))
         try:
-            content: bytes = path.read_bytes()
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise StorageError("not UTF-8 text", where=uri, why=str(error), remedy="save it as UTF-8") from error

@@ -13,7 +13,16 @@ from cytobatch.config.options import SINGLE_CELLS, PlateJob
 from cytobatch.errors import StorageError
 from cytobatch.output.written_file import files_below
 from cytobatch.report.model import output_paths
-from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, open_path, storage_errors
+from cytobatch.storage.access import (
+    ABSENT,
+    HIDDEN,
+    Access,
+    Clients,
+    error_code,
+    open_path,
+    read_content,
+    storage_errors,
+)
 
 _PART = ".cytobatch-part"
 
@@ -98,9 +107,14 @@ class Destination:
         report = self._report()
         with storage_errors(str(report)):
             try:
-                return report.read_bytes() if isinstance(report, Path) else _read_object(report)
+                return read_content(report)
             except FileNotFoundError:
                 return None
+            except ClientError as error:
+                # An object that does not exist is forbidden to a role that may not list its bucket.
+                if error_code(error) in ABSENT | HIDDEN:
+                    return None
+                raise
 
     def size_of(self, uri: str, files: Sequence[str] = ()) -> int | None:
         """Bytes of a published file, or of the `files` below a published folder together; None if any is not there."""
@@ -157,19 +171,6 @@ def _check_s3(target: S3Path) -> None:
     client.abort_multipart_upload(Bucket=target.bucket, Key=target.key, UploadId=begun["UploadId"])
 
 
-def _read_object(path: CloudPath) -> bytes | None:
-    """An object's content; None if there is none, or none that this role may see."""
-    if not isinstance(path, S3Path):
-        return bytes(path.read_bytes()) if path.exists() else None
-    try:
-        return bytes(path.client.client.get_object(Bucket=path.bucket, Key=path.key)["Body"].read())
-    except ClientError as error:
-        # To a role that may not list a bucket, an object that is not there is forbidden.
-        if str(error.response.get("Error", {}).get("Code", "")) in ABSENT | HIDDEN:
-            return None
-        raise
-
-
 def _size(path: Path | CloudPath) -> int | None:
     with storage_errors(str(path)):
         try:
@@ -179,7 +180,7 @@ def _size(path: Path | CloudPath) -> int | None:
         except FileNotFoundError:
             return None
         except ClientError as error:
-            if str(error.response.get("Error", {}).get("Code", "")) in ABSENT | HIDDEN:
+            if error_code(error) in ABSENT | HIDDEN:
                 return None
             raise
 

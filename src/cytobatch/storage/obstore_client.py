@@ -6,6 +6,7 @@ and a bucket (redirects to another region, unusual host names, SSE-C), so every 
 raising, and the caller asks botocore.
 """
 
+import functools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,13 @@ class ObstoreClient:
     """
 
     def __init__(self, path: S3Path) -> None:
-        self._store = _store(path)
+        self._path = path
         self._gets = True
+
+    @functools.cached_property
+    def _store(self) -> S3Store | None:
+        """The store, made when it is first used: that takes 4 ms of CPU, and may ask a server for credentials."""
+        return _store(self._path)
 
     def get(self, key: str, etag: str | None, span: Span | None, write: Callable[[Any], object]) -> bool:
         """Write an object of this version, or a span of it, in chunks. Return False if it may have been cut short."""

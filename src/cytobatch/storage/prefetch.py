@@ -1,4 +1,4 @@
-"""A source's files on the local disk: used where they are, or fetched into the cache ahead of who reads them."""
+"""A source's files on the local disk: used where they are, or fetched into the cache before they are read."""
 
 import itertools
 import threading
@@ -28,54 +28,62 @@ class LocalFiles:
         return
 
     def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
-        """Nothing is to be done."""
+        """Do nothing."""
 
     def beginning(self, path: str, size: int = BEGINNING) -> Path:  # noqa: ARG002  all of it is there
-        """The file."""
+        """Return the file."""
         return self._root / path
 
     def whole(self, path: str) -> Path:
-        """The file."""
+        """Return the file."""
         return self._root / path
 
     def expect(self, paths: Iterable[str]) -> None:
-        """Nothing is to be done."""
+        """Do nothing."""
 
     def release(self, path: str) -> None:
-        """The file is the user's and stays."""
+        """Do nothing: the file is the user's."""
 
 
 Fetch = Callable[[SourceFile, int], Path]
-"""Makes the local file of a source file hold at least so many of its bytes, and tells where it is."""
+"""Fetches a file as far as its local copy lacks some of its first bytes, as many as given, and returns the copy."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """How the cache is used: about how many bytes may wait in it to be read, and whether files stay that were."""
+    """How the cache is used.
+
+    Attributes
+    ----------
+    room
+        About how many bytes of files may wait in the cache to be read.
+    keeps
+        Whether files stay in the cache after they were read.
+    """
 
     room: int
     keeps: bool
 
 
 class FetchedFiles:
-    """Files that come from a store: each byte once, while those already there are read. A context manager.
+    """Files that come from a store: each byte once, while files that are there already are read. A context manager.
 
-    At most about `use.room` bytes of what is expected wait in the cache.
+    At most about `policy.room` bytes of expected files wait in the cache.
     """
 
-    def __init__(self, files: Iterable[SourceFile], fetch: Fetch, threads: int, use: CachePolicy) -> None:
+    def __init__(self, files: Iterable[SourceFile], fetch: Fetch, threads: int, policy: CachePolicy) -> None:
         self._files = {file.path: file for file in files}
         self._locks = {path: threading.Lock() for path in self._files}
         self._fetch = fetch
-        self._use = use
+        self._policy = policy
         self._pool = ThreadPoolExecutor(threads, "fetch")
-        self._counting = threading.Lock()
-        self._enough = BEGINNING
-        self._coming: Iterator[str] = iter(())
+        self._state = threading.Lock()
+        self._beginning_size = BEGINNING
+        self._queue: Iterator[str] = iter(())
         self._expected: set[str] = set()
         self._begun: dict[str, Path] = {}
         self._waiting: set[str] = set()
-        self._done: set[str] = set()
+        self._released: set[str] = set()
         self._local: dict[str, Path] = {}
 
     def __enter__(self) -> Self:
@@ -87,67 +95,67 @@ class FetchedFiles:
         self._pool.shutdown(cancel_futures=True)
 
     def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
-        """Fetches the whole of some files and the beginnings of others, side by side, while those there are read."""
+        """Start to fetch the whole of the paths in `wholes` and the beginnings of the others, side by side."""
         for path in paths:
             self._pool.submit(self._fetch_whole if path in wholes else self._fetch_beginning, path)
 
     def beginning(self, path: str, size: int = BEGINNING) -> Path:
-        """The local file with at least its first bytes; its rest may be on its way.
+        """Return the local file with at least its first bytes. The rest may be on its way.
 
-        If more of them are asked for than usual, of files that have not begun to come so many are fetched at once.
+        If `size` is above the usual, that many bytes are fetched of each file that has not begun to come.
         """
-        self._enough = max(self._enough, size)
+        self._beginning_size = max(self._beginning_size, size)
         if path not in self._begun or size > BEGINNING:
             with self._locks[path]:
                 self._begun[path] = self._fetched(self._files[path], size)
         return self._begun[path]
 
     def whole(self, path: str) -> Path:
-        """The local file with all of its bytes."""
+        """Return the local file with all of its bytes."""
         file = self._files[path]
         with self._locks[path]:
             return self._fetched(file, file.size)
 
     def expect(self, paths: Iterable[str]) -> None:
-        """Fetches these in their order, ahead of who asks for them; those expected before stay where they were."""
-        with self._counting:
+        """Fetch these in their order before they are asked for. Paths that were expected before keep their turn."""
+        with self._state:
             more = [path for path in paths if path not in self._expected]
             self._expected.update(more)
-            self._coming = itertools.chain(self._coming, more)
+            self._queue = itertools.chain(self._queue, more)
         self._fetch_ahead()
 
     def release(self, path: str) -> None:
-        """Removes the file, unless fetched files are kept, and makes room for another."""
+        """Remove the file, unless the cache keeps files, and make room for another."""
         with self._locks[path]:
-            self._done.add(path)
+            self._released.add(path)
             self._begun.pop(path, None)
             local = self._local.pop(path, None)
-            if local is not None and not self._use.keeps:
+            if local is not None and not self._policy.keeps:
                 local.unlink(missing_ok=True)
-        with self._counting:
+        with self._state:
             self._waiting.discard(path)
         self._fetch_ahead()
 
     def _fetch_ahead(self) -> None:
-        with self._counting:
-            while sum(self._files[path].size for path in self._waiting) < self._use.room:
-                path = next(self._coming, None)
+        with self._state:
+            while sum(self._files[path].size for path in self._waiting) < self._policy.room:
+                path = next(self._queue, None)
                 if path is None:
                     return
-                if path not in self._done:
+                if path not in self._released:
                     self._waiting.add(path)
                     self._pool.submit(self._fetch_whole, path)
 
     def _fetch_whole(self, path: str) -> None:
-        self._fetch_unless_done(path, self._files[path].size)
+        self._fetch_unless_released(path, self._files[path].size)
 
     def _fetch_beginning(self, path: str) -> None:
-        self._fetch_unless_done(path, self._enough)
+        self._fetch_unless_released(path, self._beginning_size)
 
-    def _fetch_unless_done(self, path: str, size: int) -> None:
+    def _fetch_unless_released(self, path: str, size: int) -> None:
         with self._locks[path]:
-            # Who needed it may have come first. A fault here is told when the file is asked for.
-            if path not in self._done:
+            # The file may have been read before its turn came. An error here is raised again when the file is read.
+            if path not in self._released:
                 self._fetched(self._files[path], size)
 
     def _fetched(self, file: SourceFile, size: int) -> Path:

@@ -11,7 +11,16 @@ from botocore.exceptions import ClientError
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.config.options import PlateJob
-from cytobatch.storage.access import ABSENT, HIDDEN, Access, Clients, open_path, storage_errors
+from cytobatch.storage.access import (
+    ABSENT,
+    HIDDEN,
+    Access,
+    Clients,
+    error_code,
+    open_path,
+    read_content,
+    storage_errors,
+)
 from cytobatch.storage.destination import put, report_path
 
 _CONTENT_TYPES = {
@@ -85,27 +94,18 @@ def _read(job: PlateJob, place: Callable[[PlateJob], Path | CloudPath]) -> Store
     uri = str(path)
     with storage_errors(uri):
         try:
-            return StoredReport(uri, _content(path))
+            return StoredReport(uri, read_content(path))
         except (FileNotFoundError, NotADirectoryError):
             return StoredReport(uri, reason="no report is there", absent=True)
         except (PermissionError, IsADirectoryError) as error:
             return StoredReport(uri, reason=f"it cannot be read: {error.strerror}")
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
+            code = error_code(error)
             if code in HIDDEN:
                 return StoredReport(uri, reason=f"no report is there, or none that may be read ({code})", absent=True)
             if code in ABSENT:
                 return StoredReport(uri, reason=f"no report is there ({code})", absent=True)
             raise
-
-
-def _content(path: Path | CloudPath) -> bytes:
-    if isinstance(path, S3Path):
-        # cloudpathlib would ask the bucket about the object first, and keep it in a cache.
-        return bytes(path.client.client.get_object(Bucket=path.bucket, Key=path.key)["Body"].read())
-    if isinstance(path, CloudPath) and not path.exists():
-        raise FileNotFoundError(str(path))
-    return bytes(path.read_bytes())
 
 
 def publish_files(folder: str, files: Mapping[str, Path], access: Access) -> list[str]:

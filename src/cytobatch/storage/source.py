@@ -15,13 +15,17 @@ from cytobatch.errors import SourceNotFoundError
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.storage.access import Access, Clients, open_path, storage_errors
 from cytobatch.storage.obstore_client import ObstoreClient
-from cytobatch.storage.prefetch import CachePolicy, FetchedFiles, LocalFiles
-from cytobatch.storage.s3_download import Objects
+from cytobatch.storage.prefetch import CachePolicy, Fetch, FetchedFiles, LocalFiles
+from cytobatch.storage.s3_cache import S3Cache
 from cytobatch.storage.s3_list import list_common_prefixes, list_objects
+from cytobatch.storage.s3_read import object_key, read_object
 
 
 def list_folders(uri: str, access: Access) -> list[str]:
-    """The names of the folders in a folder, in natural order; none where there is no such folder. StorageError."""
+    """Return the names of the folders in a folder, in natural order, or an empty list if there is no such folder.
+
+    Raises StorageError.
+    """
     with storage_errors(uri):
         path = open_path(uri.rstrip("/"), access)
         if isinstance(path, S3Path):
@@ -32,7 +36,7 @@ def list_folders(uri: str, access: Access) -> list[str]:
 
 
 class Source:
-    """Where a plate's measurements are. `cache` is where fetched files are kept until they are released."""
+    """The measurements of a plate. Fetched files are in `cache` until they are released."""
 
     def __init__(self, job: PlateJob, cache: Path, clients: Clients | None = None) -> None:
         self.job = job
@@ -42,12 +46,13 @@ class Source:
         self._cache = cache
         self._open = functools.partial(open_path, access=access, cache=cache, clients=clients)
         self._root = self._open(job.source)
+        self._obstore = ObstoreClient(self._root) if isinstance(self._root, S3Path) else None
         self._threads = threading.local()
 
     def inventory(self) -> Inventory:
-        """Every file below the source. Raises SourceNotFoundError if there is none, StorageError."""
+        """List every file below the source. Raises SourceNotFoundError if there is no file, StorageError."""
         with storage_errors(self._uri):
-            files = list(_list(self._root))
+            files = self._list()
         if not files:
             raise SourceNotFoundError(
                 "source is missing or empty",
@@ -62,14 +67,11 @@ class Source:
         return Inventory.of(self._uri, files)
 
     def head(self, file: SourceFile, size: int) -> bytes:
-        """The first bytes of a file, without fetching the rest from S3. Raises StorageError."""
+        """Return the first bytes of a file, without fetching the rest from S3. Raises StorageError."""
         path = self._root / file.path
         with storage_errors(str(path)):
-            if isinstance(path, S3Path):
-                extra = path.client.boto3_dl_extra_args
-                span = f"bytes=0-{size - 1}"
-                answer = path.client.client.get_object(Bucket=path.bucket, Key=path.key, Range=span, **extra)
-                return bytes(answer["Body"].read())
+            if isinstance(self._root, S3Path):
+                return read_object(self._root, object_key(self._root, file.path), (0, size))
             with path.open("rb") as stream:
                 return bytes(stream.read(size))
 
@@ -81,22 +83,23 @@ class Source:
         if isinstance(self._root, Path):
             return LocalFiles(self._root)
         keeps = self.job.cache_mode is CacheMode.PERSISTENT
-        use = CachePolicy(room, keeps)
-        if not isinstance(self._root, S3Path):
-            return FetchedFiles(files, self._fetch_other, self._workers, use)
-        return FetchedFiles(files, Objects(self._root, self._cache, keeps=keeps).fetch, self._workers, use)
+        fetch: Fetch = self._fetch_other
+        if isinstance(self._root, S3Path) and self._obstore:
+            fetch = S3Cache(self._root, self._obstore, self._cache, keeps=keeps).fetch
+        return FetchedFiles(files, fetch, self._workers, CachePolicy(room, keeps))
+
+    def _list(self) -> list[SourceFile]:
+        if isinstance(self._root, S3Path) and self._obstore:
+            return list_objects(self._root, self._obstore)
+        return list(_list_path(self._root))
 
     def _fetch_other(self, file: SourceFile, _size: int) -> Path:
-        # The clients of some stores may not be shared by threads.
+        # Threads may not share the clients of some stores.
         if not hasattr(self._threads, "root"):
             self._threads.root = self._open(str(self._root))
         path = self._threads.root / file.path
         with storage_errors(str(path)):
             return Path(path.fspath)
-
-
-def _list(root: Path | CloudPath) -> Iterable[SourceFile]:
-    return list_objects(root, ObstoreClient(root)) if isinstance(root, S3Path) else _list_path(root)
 
 
 def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
@@ -107,6 +110,6 @@ def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
         return
     for path in root.rglob("*"):
         if path.is_file():
-            # Both kinds of path have parts; those of the root are a path's first.
+            # Local and cloud paths both have parts, and a path's first parts are those of the root.
             below = path.parts[len(root.parts) :]
             yield SourceFile("/".join(below), path.stat().st_size, modified=path.stat().st_mtime)
