@@ -219,12 +219,12 @@ def test_a_chain_of_groups_is_as_narrow_as_its_narrowest(chain: list[tuple[int, 
 @given(st.integers(1, 1024), st.integers(1, 2**45))
 def test_shares_are_within_their_bounds(workers: int, memory: int) -> None:
     limits = ResourceLimits(workers, memory)
-    assert 4 * MIB <= limits.unit_bytes <= 128 * MIB
+    assert 4 * MIB <= limits.batch_bytes <= 128 * MIB
     assert 8 <= limits.fetch_threads <= 64
     assert limits.duckdb_memory >= 128 * MIB
     assert 1 <= limits.duckdb_threads <= workers
     if memory >= 512 * MIB:
-        assert limits.duckdb_memory + 4 * limits.unit_bytes <= memory // 2
+        assert limits.duckdb_memory + 4 * limits.batch_bytes <= memory // 2
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_shares_are_within_their_bounds(workers: int, memory: int) -> None:
 )
 def test_shares(limits: ResourceLimits, duckdb: tuple[int, int], unit: int, fetch: int) -> None:
     assert (limits.duckdb_memory, limits.duckdb_threads) == duckdb
-    assert (limits.unit_bytes, limits.fetch_threads) == (unit, fetch)
+    assert (limits.batch_bytes, limits.fetch_threads) == (unit, fetch)
 
 
 def test_what_a_job_says_wins_over_the_machine() -> None:

@@ -1,18 +1,20 @@
-"""Memory that files are read into: a thread's own, used again and again.
+"""Memory that files are read into: each thread reuses its own.
 
-Memory that is new costs more than what is read into it: the machine clears it, page by page, when it is first touched.
+New memory costs more than what is read into it: the machine clears it, page by page, when it is first touched.
 """
 
 import mmap
 import threading
 from enum import StrEnum
 
-# Files of one kind are of much the same size: a little more lets the next ones fit, too.
+# Files of one kind have similar sizes: with a little more memory the next ones fit, too.
 _SPARE = 16
+# Windows has no such flags, and needs none: memory without a file is private there.
+_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 
 
 class BufferKind(StrEnum):
-    """What memory is for: each thread has some for each kind."""
+    """The use of a buffer. Each thread has one buffer of each kind."""
 
     TEXT = "lines of CSV files"
     PAGES = "pages of a SQLite file"
@@ -20,7 +22,7 @@ class BufferKind(StrEnum):
 
 
 class _ThreadBuffers(threading.local):
-    """What this thread has; it goes with the thread."""
+    """The buffers of this thread. They are freed with the thread."""
 
     def __init__(self) -> None:
         self.buffers: dict[BufferKind, mmap.mmap] = {}
@@ -30,10 +32,13 @@ _thread_buffers = _ThreadBuffers()
 
 
 def thread_buffer(kind: BufferKind, size: int) -> mmap.mmap:
-    """At least so many bytes, until this thread asks again for that kind; nothing that stays may hold any of them."""
+    """Return this thread's buffer of at least `size` bytes.
+
+    The next call for the same kind reuses it: do not keep views.
+    """
     buffer = _thread_buffers.buffers.get(kind)
     if buffer is None or len(buffer) < size:
-        # What is too small goes first, so that the two are never there at once.
+        # The smaller buffer is freed first, so that the two are never there at once.
         del buffer
         _thread_buffers.buffers.pop(kind, None)
         _thread_buffers.buffers[kind] = buffer = _new_buffer(size)
@@ -41,8 +46,8 @@ def thread_buffer(kind: BufferKind, size: int) -> mmap.mmap:
 
 
 def _new_buffer(size: int) -> mmap.mmap:
-    """New memory for so many bytes, and some to spare.
+    """Return new memory for `size` bytes and a sixteenth more.
 
-    Straight from the machine: a bytearray would be filled with zeros first, while all threads wait for Python's lock.
+    It is mapped, because a bytearray would be filled with zeros first, while all threads wait for Python's lock.
     """
-    return mmap.mmap(-1, max(1, size + size // _SPARE), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, max(1, size + size // _SPARE), **_PRIVATE)

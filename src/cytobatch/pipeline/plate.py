@@ -88,7 +88,7 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
                 workers,
                 folders.out,
                 folders.scratch,
-                limits.unit_bytes,
+                limits.batch_bytes,
                 limits.ahead_bytes,
                 limits.table_bytes,
             )

@@ -1,0 +1,57 @@
+"""Modules are imported, and limits found, on systems that lack what Linux has: Windows and macOS."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cytobatch
+
+ROOMS = ("engine", "storage", "readers")
+"""The rooms that use memory maps, limits and files."""
+
+WINDOWS = """
+import mmap, os, sys
+sys.modules["resource"] = None
+for name in ("sched_getaffinity", "sysconf", "getuid", "fork"):
+    delattr(os, name)
+for name in ("MAP_PRIVATE", "MAP_ANONYMOUS", "MAP_SHARED"):
+    delattr(mmap, name)
+"""
+MACOS = """
+import os
+del os.sched_getaffinity
+"""
+
+
+def modules() -> list[str]:
+    root = Path(cytobatch.__file__).parent
+    paths = [path.relative_to(root.parent) for room in ROOMS for path in sorted((root / room).rglob("*.py"))]
+    return [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
+
+
+@pytest.mark.parametrize(("system", "memory"), [(WINDOWS, 2**32), (MACOS, None)], ids=["Windows", "macOS"])
+def test_modules_are_imported_and_limits_and_buffers_are_there(system: str, memory: int | None) -> None:
+    script = f"""
+import importlib, pyarrow, duckdb, boto3, cloudpathlib, obstore
+{system}
+for name in {modules()!r}:
+    importlib.import_module(name)
+from pathlib import Path
+from cytobatch.engine.buffers import BufferKind, thread_buffer
+from cytobatch.engine.resources import machine_limits
+buffer = thread_buffer(BufferKind.TEXT, 1000)
+buffer[999] = 7
+limits = machine_limits(Path("/no such folder"))
+print(len(buffer) >= 1000, limits.workers, limits.memory)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    fits, workers, found = done.stdout.split()
+    assert fits == "True"
+    assert int(workers) == os.cpu_count()
+    assert int(found) == (memory or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
