@@ -1,4 +1,4 @@
-"""DuckDB: the one place that imports it. Threads, memory, spill folder and the SQLite extension are set here."""
+"""DuckDB, which only this module imports: its threads, memory, spill folder and SQLite extension."""
 
 import itertools
 import json
@@ -19,10 +19,10 @@ from cytobatch.errors import ConfigurationError, FastPathUnavailable, InternalEr
 
 def _extension() -> Path:
     folder = Path(duckdb_extension_sqlite_scanner.__file__).parent / "extensions"
-    found = sorted(folder.rglob("*.duckdb_extension"))
-    if not found:
+    extensions = sorted(folder.rglob("*.duckdb_extension"))
+    if not extensions:
         raise InternalError("DuckDB's SQLite extension is not installed", where=str(folder), remedy="install it again")
-    return found[-1]
+    return extensions[-1]
 
 
 class Session:
@@ -32,22 +32,22 @@ class Session:
         self._connection = connection
 
     def query(self, text: str) -> pa.Table:
-        """The result of one of cytobatch's own queries."""
+        """Return the result of one of cytobatch's own queries."""
         return self._connection.execute(text).to_arrow_table()
 
     def join_schema(self, text: str) -> pa.Schema:
-        """The columns of a user's checked join. Raises JoinSqlError."""
-        with _join_faults():
+        """Return the columns of a user's checked join. Raises JoinSqlError."""
+        with _join_errors():
             return self._connection.execute(f"{sql.without_repeats(text)} LIMIT 0").to_arrow_table().schema
 
     def run_join(self, text: str, rows: int) -> Iterator[pa.RecordBatch]:
-        """Streams the result of a user's checked join. Raises JoinSqlError."""
-        with _join_faults():
+        """Stream the result of a user's checked join. Raises JoinSqlError."""
+        with _join_errors():
             yield from self._connection.execute(sql.without_repeats(text)).to_arrow_reader(rows)
 
 
 class Engine:
-    """A DuckDB of its own in memory, which spills to `spill` and downloads nothing. Use it as a context manager.
+    """A DuckDB in memory, which spills to `spill` and downloads nothing. A context manager.
 
     Several threads may use it at once.
     """
@@ -75,15 +75,15 @@ class Engine:
 
     @contextmanager
     def tables(self, tables: Mapping[str, pa.Table]) -> Iterator[Session]:
-        """Within it, the Arrow tables can be queried under their names."""
-        with self._connection.cursor() as own:
+        """Yield a session in which Arrow tables can be queried under their names."""
+        with self._connection.cursor() as cursor:
             for name, table in tables.items():
-                own.register(name, table)
+                cursor.register(name, table)
             try:
-                yield Session(own)
+                yield Session(cursor)
             finally:
                 for name in tables:
-                    own.unregister(name)
+                    cursor.unregister(name)
 
     def _load_sqlite(self) -> None:
         # Loading takes longer than converting a small plate, and most plates have no SQLite.
@@ -93,49 +93,49 @@ class Engine:
                 self._reads_sqlite = True
 
     def sqlite_schema(self, path: Path, table: str) -> pa.Schema:
-        """The columns of a SQLite table, typed as declared. Raises InvalidTableError."""
+        """Return the columns of a SQLite table, typed as declared. Raises InvalidTableError."""
         self._load_sqlite()
-        with _unsound(path, table), self._connection.cursor() as own:
-            return own.execute(sql.describe_sqlite(str(path), table)).to_arrow_table().schema
+        with _sqlite_errors(path, table), self._connection.cursor() as cursor:
+            return cursor.execute(sql.describe_sqlite(str(path), table)).to_arrow_table().schema
 
     def scan_sqlite(self, path: Path, table: str, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """Streams columns of a SQLite table in batches of about `rows` rows.
+        """Stream columns of a SQLite table in batches of about `rows` rows.
 
-        Raises FastPathUnavailable where a value is not of its column's declared type, InvalidTableError where the file
-        cannot be read.
+        Raises FastPathUnavailable if a value is not of its column's declared type, InvalidTableError if the file cannot
+        be read.
         """
         self._load_sqlite()
-        with _unsound(path, table), self._connection.cursor() as own:
-            yield from own.execute(sql.scan_sqlite(str(path), table, columns)).to_arrow_reader(rows)
+        with _sqlite_errors(path, table), self._connection.cursor() as cursor:
+            yield from cursor.execute(sql.scan_sqlite(str(path), table, columns)).to_arrow_reader(rows)
 
     def sqlite_has_fractions(self, path: Path, table: str, columns: list[str]) -> bool:
-        """Whether one of these columns, declared as integers, holds a fraction; may run beside a scan.
+        """Whether one of these columns, declared as integers, holds a fraction. It may run during a scan.
 
-        Asks SQLite within DuckDB: a second SQLite in one process must not open the same write-ahead log.
-        Raises InvalidTableError where the file cannot be read.
+        The query goes to SQLite within DuckDB: a second SQLite in one process must not open the same write-ahead log.
+        Raises InvalidTableError if the file cannot be read.
         """
         if not columns:
             return False
         self._load_sqlite()
-        with _unsound(path, table), self._connection.cursor() as beside:
-            # Attached files are seen by all threads.
+        with _sqlite_errors(path, table), self._connection.cursor() as cursor:
+            # All threads share the names of attached files.
             name = f"beside scan {next(self._scans)}"
-            beside.execute(sql.attach_sqlite(str(path), name))
+            cursor.execute(sql.attach_sqlite(str(path), name))
             try:
-                return beside.execute(sql.through_sqlite(name, sql.any_real(table, columns))).fetchone() is not None
+                return cursor.execute(sql.through_sqlite(name, sql.any_real(table, columns))).fetchone() is not None
             finally:
-                beside.execute(sql.detach_sqlite(name))
+                cursor.execute(sql.detach_sqlite(name))
 
     def check_join(self, text: str, tables: set[str]) -> str:
-        """A user's join, ready to run: CytoTable's `read_parquet('cells.parquet')` made the table `cells`.
+        """Return a user's join, ready to run: the table `cells` replaces CytoTable's `read_parquet('cells.parquet')`.
 
-        Raises JoinSqlError if it does not parse, reads none of `tables`, or reads one that is not there.
+        Raises JoinSqlError if the join does not parse, reads none of `tables`, or reads one that does not exist.
         """
         row = self._connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
         tree = sql.parsed(row[0] if row else "")
-        named = sql.tables_in(tree)
-        unknown = sorted(named - tables - _common_tables(tree))
-        if unknown or not named & tables:
+        names = sql.tables_in(tree)
+        unknown = sorted(names - tables - _common_tables(tree))
+        if unknown or not names & tables:
             raise JoinSqlError(
                 f"joins names {', '.join(unknown)}, which is no table" if unknown else "joins names no table",
                 where="joins",
@@ -148,7 +148,7 @@ class Engine:
 
 
 @contextmanager
-def _join_faults() -> Iterator[None]:
+def _join_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
@@ -158,7 +158,7 @@ def _join_faults() -> Iterator[None]:
 
 
 def _common_tables(tree: object) -> set[str]:
-    """The names that a parsed query's WITH clauses define."""
+    """Return the names that a parsed query's WITH clauses define."""
     if isinstance(tree, list):
         return set().union(*(_common_tables(item) for item in tree))
     if not isinstance(tree, dict):
@@ -168,11 +168,11 @@ def _common_tables(tree: object) -> set[str]:
 
 
 @contextmanager
-def _unsound(path: Path, table: str) -> Iterator[None]:
+def _sqlite_errors(path: Path, table: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.TypeMismatchException, UnicodeDecodeError) as error:
-        # DuckDB quotes the value that it refuses, which may be no text at all.
+        # DuckDB quotes the value that it refuses, which may not be text.
         raise FastPathUnavailable("a value is not of its column's declared type") from error
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(

@@ -1,8 +1,8 @@
 """All SQL text, made from typed values. Every identifier and literal is quoted here and nowhere else.
 
-The key join works on key tables, one a compartment, called `keys_<compartment>`, with the columns
+The key join works on key tables, one for each compartment, called `keys_<compartment>`, with the columns
 
-    e  the export's index          i  ImageNumber       r  the row's place in the wide table
+    e  the export's index          i  ImageNumber       r  the row's index in the wide table
     t  TableNumber, as text        o  object number     p_<other>  the object number of a parent in `other`
 """
 
@@ -22,68 +22,68 @@ EXPORT = "#export"
 
 
 def identifier(name: str) -> str:
-    """A name as a quoted SQL identifier."""
+    """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """Text as a quoted SQL literal."""
+    """Return text as a quoted SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def keys_of(compartment: str) -> str:
-    """The name of a compartment's key table."""
+    """Return the name of a compartment's key table."""
     return f"keys_{compartment}"
 
 
 def parent(compartment: str) -> str:
-    """The column of a key table that holds the object number of a parent in `compartment`."""
+    """Return the column of a key table that holds the object number of a parent in `compartment`."""
     return f"p_{compartment}"
 
 
 def select(table: str, columns: Iterable[str]) -> str:
-    """Reads columns of a table, in SQLite's own SQL."""
+    """Read columns of a table, in SQLite's own SQL."""
     return f"SELECT {', '.join(identifier(column) for column in columns)} FROM {identifier(table)}"
 
 
 def any_real(table: str, columns: Iterable[str]) -> str:
-    """A row if any of the columns of a SQLite table holds a number with a fraction, in SQLite's own SQL.
+    """Select a row if any of the columns of a SQLite table holds a number with a fraction, in SQLite's own SQL.
 
-    SQLite stores a whole number in a column declared as an integer as one, so what it calls real has a fraction.
+    In a column declared as an integer, SQLite stores a whole number as an integer, so a real has a fraction.
     """
     kinds = ", ".join(f"typeof({identifier(column)})" for column in columns)
     return f"SELECT 1 FROM {identifier(table)} WHERE 'real' IN ({kinds}) LIMIT 1"
 
 
 def attach_sqlite(path: str, name: str) -> str:
-    """Attaches a SQLite file under a name that no other has, to ask it in its own SQL."""
+    """Attach a SQLite file under a name that no other file has, for queries in its own SQL."""
     return f"ATTACH {literal(path)} AS {identifier(name)} (TYPE sqlite, READ_ONLY)"
 
 
 def through_sqlite(name: str, text: str) -> str:
-    """A query of the SQLite file attached under a name, in SQLite's own SQL."""
+    """Query the SQLite file attached under a name, in SQLite's own SQL."""
     return f"FROM sqlite_query({literal(name)}, {literal(text)})"
 
 
 def detach_sqlite(name: str) -> str:
-    """Lets go of the SQLite file attached under a name."""
+    """Detach the SQLite file attached under a name."""
     return f"DETACH {identifier(name)}"
 
 
 def own_sqlite_tables() -> str:
-    """The names of a SQLite database's tables, without SQLite's own."""
+    """Select the names of a SQLite database's tables, without SQLite's internal ones."""
     return (
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
 
 
 def sqlite_root(table: str) -> str:
-    """The page at which a SQLite table begins, in SQLite's own SQL."""
+    """Select the page at which a SQLite table begins, in SQLite's own SQL."""
     return f"SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = {literal(table)}"
 
 
 def sqlite_columns(table: str) -> str:
-    """A SQLite table's columns as they are stored: name, declared type, place in its key, and whether computed."""
+    """Select a SQLite table's columns as they are stored: name, declared type, index in its key, and if computed."""
     return f"SELECT name, type, pk, hidden FROM pragma_table_xinfo({literal(table)}) ORDER BY cid"
 
 
@@ -91,25 +91,25 @@ _ROWIDS = ("rowid", "oid", "_rowid_")
 
 
 def hides_rowid(columns: Iterable[str]) -> bool:
-    """Whether one of a SQLite table's columns is called as rows are numbered, so that the name means the column."""
+    """Whether one of a SQLite table's columns is called `rowid`, so that the name means the column."""
     return _ROWIDS[0] in {column.lower() for column in columns}
 
 
 def highest_rowid(table: str, columns: Iterable[str]) -> str:
-    """The highest rowid of a SQLite table, by one of its three names that is no column's; or else the rows counted."""
+    """Select the highest rowid of a SQLite table, by one of its three names that no column has, else the row count."""
     taken = {column.lower() for column in columns}
     free = next((f"max({name})" for name in _ROWIDS if name not in taken), "count(*)")
     return f"SELECT {free} FROM {identifier(table)}"
 
 
 def scan_sqlite(path: str, table: str, columns: Iterable[str]) -> str:
-    """Reads columns of a SQLite table."""
+    """Read columns of a SQLite table."""
     chosen = ", ".join(identifier(column) for column in columns)
     return f"SELECT {chosen} FROM sqlite_scan({literal(path)}, {literal(table)})"
 
 
 def describe_sqlite(path: str, table: str) -> str:
-    """An empty result with a SQLite table's columns and the types that DuckDB gives them."""
+    """Select no rows of a SQLite table: the result has its columns with the types that DuckDB gives them."""
     return f"SELECT * FROM sqlite_scan({literal(path)}, {literal(table)}) LIMIT 0"
 
 
@@ -138,11 +138,11 @@ def _link_sql(link: Link, by_table: bool) -> str:
 
 
 def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sort: bool) -> str:
-    """One row for each base object: for every compartment, and the image, the row that joins it (null for none);
-    and the export.
+    """Select one row for each base object: its export, and for every compartment and the image the row that joins it.
 
-    `image_keys` are the columns that the image's key table shares with the others; none where there are no images.
-    Sorted by export, TableNumber, image and object, or else in the base table's own order.
+    A row number is null if no row joins. `image_keys` are the columns that the image's key table shares with the
+    others, or empty if there are no images. The result is sorted by export, TableNumber, image and object, or else in
+    the base table's own order.
     """
     base = identifier(plan.base)
     rows = [f"{identifier(name)}.r AS {identifier(name)}" for name in plan.compartments]
@@ -159,7 +159,7 @@ def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sor
 
 
 def repeated_keys(keys: str, *, by_table: bool, by_object: bool = True) -> str:
-    """For each export in which a key stands more than once: one such image and object number, and how many keys."""
+    """Select, for each export with repeated keys, one of their images and object numbers, and the number of keys."""
     image = "e, t, i" if by_table else "e, i"
     key = f"{image}, o" if by_object else image
     shown = "min(o)" if by_object else "NULL"
@@ -170,10 +170,9 @@ def repeated_keys(keys: str, *, by_table: bool, by_object: bool = True) -> str:
 
 
 def dangling_parents(link: Link, *, by_table: bool) -> str:
-    """For each export: how many objects name a parent that is not there, and how many of these are past its end.
+    """Count, for each export, objects with the number of a parent that does not exist, and those of them past the end.
 
-    Past the end means that their number is beyond the last key that the parent's table holds, as it is where a file
-    was cut short between two lines.
+    Past the end means beyond the last key of the parent's table, as it is if a file was cut short between two lines.
     """
     child, parents = (link.via, link.compartment) if link.kind is LinkKind.PARENT else (link.compartment, link.via)
     column = identifier(parent(parents))
@@ -192,9 +191,9 @@ CHECK = "check"
 
 
 def all_checks(checks: Iterable[str]) -> str:
-    """What all these queries of `repeated_keys` and `dangling_parents` find, with the number of each as CHECK.
+    """Join queries of `repeated_keys` and `dangling_parents` to one, with the number of each as CHECK.
 
-    As one, for each query takes longer to be planned than to be run on the keys of a few sites.
+    One query is faster, because planning each takes longer than running it on the keys of a few sites.
     """
     return " UNION ALL ".join(
         f"SELECT {number} AS {identifier(CHECK)}, * FROM ({check})" for number, check in enumerate(checks)
@@ -205,12 +204,12 @@ ROWS, WELL = "rows", "well"
 
 
 def nth(number: int) -> str:
-    """The name of one of many columns whose own names are kept elsewhere."""
+    """Return the name of one of many columns whose own names are kept elsewhere."""
     return f"c{number}"
 
 
 def aggregate(how: Aggregation, columns: int) -> str:
-    """The median or mean of so many columns of `rows` for each `well`, in order; null does not count."""
+    """Select the median or mean of the first `columns` columns of `rows` for each `well`, in order, without nulls."""
     values = (f"{how}({nth(n)}) AS {nth(n)}" for n in range(columns))
     return f"SELECT {WELL}, {', '.join(values)} FROM {identifier(ROWS)} GROUP BY {WELL} ORDER BY {WELL}"
 
@@ -222,12 +221,12 @@ _NOT_KEYS = re.compile(r".*ClosestObjectNumber.*")
 
 
 def without_repeats(text: str) -> str:
-    """A user's join with repeated column names told apart, as DuckDB numbers them."""
+    """Return a user's join with repeated column names made distinct, by the numbers that DuckDB appends."""
     return f"SELECT * FROM ({text})"
 
 
 def sorted_join(text: str, columns: Iterable[str]) -> str:
-    """A user's join sorted by those of its columns that are keys: TableNumber, image and object numbers."""
+    """Return a user's join sorted by those of its columns that are keys: TableNumber, image and object numbers."""
     keys = [name for name in columns if _SORT_KEYS.fullmatch(name) and not _NOT_KEYS.fullmatch(name)]
     first = ("Metadata_TableNumber", "Metadata_ImageNumber")
     keys.sort(key=lambda name: (first.index(name) if name in first else len(first), name))
@@ -236,12 +235,15 @@ def sorted_join(text: str, columns: Iterable[str]) -> str:
 
 
 def table_of_file(name: str) -> str:
-    """`cells` for the `cells.parquet` that a join written for CytoTable reads."""
+    """Return the table of a file that a join written for CytoTable reads: `cells` for `cells.parquet`."""
     return name.rsplit("/", 1)[-1].removesuffix(".parquet").lower()
 
 
 def tables_in(tree: object) -> set[str]:
-    """The lower-case names of all tables that a parsed query reads, `read_parquet('cells.parquet')` being `cells`."""
+    """Return the lower-case names of all tables that a parsed query reads.
+
+    The name is `cells` for `read_parquet('cells.parquet')`.
+    """
     if isinstance(tree, list):
         return set().union(*(tables_in(item) for item in tree))
     if not isinstance(tree, dict):
@@ -252,7 +254,7 @@ def tables_in(tree: object) -> set[str]:
 
 
 def with_tables_for_files(tree: Any) -> Any:
-    """The parsed query with each `read_parquet('cells.parquet')` made the table `cells`."""
+    """Return the parsed query with the table `cells` in place of each `read_parquet('cells.parquet')`."""
     if isinstance(tree, list):
         return [with_tables_for_files(item) for item in tree]
     if not isinstance(tree, dict):
@@ -279,7 +281,7 @@ def _file_read_by(node: dict[str, Any]) -> str | None:
 
 
 def parsed(serialized: str) -> dict[str, Any]:
-    """The tree of the one SELECT that DuckDB's `json_serialize_sql` read. Raises JoinSqlError if it is not that."""
+    """Return the tree from DuckDB's `json_serialize_sql`. Raises JoinSqlError if the SQL is not one SELECT."""
     tree: dict[str, Any] = json.loads(serialized)
     why = ""
     if tree["error"]:

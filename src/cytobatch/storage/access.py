@@ -1,6 +1,6 @@
-"""How to reach a store, and its faults.
+"""Access to stores, and their errors.
 
-Every fault of a store becomes a StorageError that names the object and the remedy, told apart by error code and never
+Every error of a store becomes a StorageError that names the object and the remedy. It is chosen by error code and never
 by text.
 """
 
@@ -33,17 +33,20 @@ from cytobatch.storage.s3_read import read_object
 
 _ATTEMPTS = 5
 USER_AGENT = f"cytobatch/{__version__}"
-"""By which the owner of a bucket knows whose requests these were."""
+"""Shows the owner of a bucket where requests came from."""
 DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 HIDDEN = frozenset({"AccessDenied", "403", "Forbidden"})
-"""What a role that may not list a bucket hears of an object that is not there. A wrong key or token tells nothing."""
+"""Codes that a role which may not list a bucket gets for an object that does not exist.
+
+Codes of a wrong key or token are not among them, because they do not show whether the object exists.
+"""
 CHANGED = frozenset({"PreconditionFailed", "412"})
 ABSENT = frozenset({"NoSuchBucket", "NoSuchKey", "404", "NotFound"})
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach a store: credentials, endpoint, and what to tell its API."""
+    """How to reach a store: credentials, endpoint, and further arguments of its API."""
 
     profile: str | None = None
     endpoint_url: str | None = None
@@ -53,18 +56,18 @@ class Access:
 
     @classmethod
     def to_source(cls, job: PlateJob) -> "Access":
-        """As the job says for its source."""
+        """Return the access to a job's source."""
         threads = resource_limits(job).fetch_threads
         return cls(job.profile, job.endpoint_url, job.no_sign_request, _extra_args(job), threads)
 
     @classmethod
     def for_options(cls, options: PlateOptions) -> "Access":
-        """As options say for a source, before a job is made of them."""
+        """Return the access to a source, from the options that a job is made of later."""
         return cls(options.profile, options.endpoint_url, bool(options.no_sign_request), _extra_args(options))
 
     @classmethod
     def to_destination(cls, job: PlateJob) -> "Access":
-        """As the job says for its destination; always signed."""
+        """Return the access to a job's destination. Its requests are always signed."""
         return cls(
             job.destination_profile or job.profile,
             job.destination_endpoint_url or job.endpoint_url,
@@ -72,15 +75,15 @@ class Access:
         )
 
 
-def _extra_args(said: PlateJob | PlateOptions) -> tuple[tuple[str, Any], ...]:
-    """Further arguments of transfers from the source."""
-    extra = dict(said.extra_args or {}) | ({"RequestPayer": "requester"} if said.requester_pays else {})
+def _extra_args(options: PlateJob | PlateOptions) -> tuple[tuple[str, Any], ...]:
+    """Return further arguments of transfers from the source."""
+    extra = dict(options.extra_args or {}) | ({"RequestPayer": "requester"} if options.requester_pays else {})
     return tuple(extra.items())
 
 
 @contextlib.contextmanager
 def storage_errors(where: str) -> Iterator[None]:
-    """Turns faults of stores and disks into StorageErrors that name `where`."""
+    """Turn errors of stores and disks into StorageErrors that name `where`."""
     try:
         yield
     except CytobatchError:
@@ -171,24 +174,24 @@ def _s3_client(access: Access, cache: Path | None) -> S3Client:
 
 
 class Clients:
-    """Clients of S3 for many plates: one for each way to reach it, as making one takes a tenth of a second."""
+    """Clients of S3 for many plates: one for each access, because making one takes up to a tenth of a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[tuple[str, Path | None], S3Client] = {}
+        self._clients: dict[tuple[str, Path | None], S3Client] = {}
 
     def s3(self, access: Access, cache: Path | None) -> S3Client:
-        """The client for a way to reach S3; threads may share it."""
-        # What `extra_args` holds may have no hash.
+        """Return the client for an access. Threads may share it."""
+        # Values in `extra_args` may have no hash.
         key = (repr(access), cache)
         with self._lock:
-            if key not in self._made:
-                self._made[key] = _s3_client(access, cache)
-            return self._made[key]
+            if key not in self._clients:
+                self._clients[key] = _s3_client(access, cache)
+            return self._clients[key]
 
 
 def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clients | None = None) -> Path | CloudPath:
-    """A local path or a cloud path with its client, for S3 one of `clients` if they are given. Raises StorageError."""
+    """Return a local path, or a cloud path with its client: for S3 one of `clients`, if given. Raises StorageError."""
     with storage_errors(uri):
         if uri.startswith("s3://"):
             return S3Path(uri, client=(clients or Clients()).s3(access, cache))
@@ -218,7 +221,7 @@ def read_content(path: Path | CloudPath) -> bytes:
 
 
 def read_text(uri: str, access: Access) -> str:
-    """The text of one small file. Raises StorageError."""
+    """Return the text of one small file. Raises StorageError."""
     with storage_errors(uri):
         content = read_content(open_path(uri, access))
         try:

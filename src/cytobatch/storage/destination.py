@@ -1,4 +1,4 @@
-"""Where profiles go: files appear whole or not at all, and the report comes last."""
+"""The destination of a profile: files appear whole or not at all, and the report comes last."""
 
 import errno
 import shutil
@@ -28,7 +28,7 @@ _PART = ".cytobatch-part"
 
 
 class Destination:
-    """Where a plate's profile goes: files appear whole or not at all, and the report comes last."""
+    """The destination of a plate's profile: a folder, or a single file with others beside it."""
 
     def __init__(self, job: PlateJob, clients: Clients | None = None) -> None:
         self._job = job
@@ -38,14 +38,14 @@ class Destination:
 
     @property
     def report_uri(self) -> str:
-        """Where the report goes: `run-report.json` in the folder, `<name>.run-report.json` beside a single file."""
+        """The report's path: `run-report.json` in the folder, `<name>.run-report.json` beside a single file."""
         return str(self._report())
 
     def _report(self) -> Path | CloudPath:
         return report_path(self._job, self._target)
 
     def check(self) -> None:
-        """Raises StorageError now, before anything is spent, if the destination may not be written."""
+        """Raise StorageError if the destination may not be written: now, before anything is spent."""
         with storage_errors(self._job.destination):
             report = self._report()
             if isinstance(report, S3Path):
@@ -56,13 +56,13 @@ class Destination:
                     raise IsADirectoryError(str(self._target))
 
     def uri_of(self, name: str) -> str:
-        """The full path of an output by its name below the destination."""
+        """Return the full path of an output by its name below the destination."""
         return str(self._path_of(name))
 
     def _path_of(self, name: str) -> Path | CloudPath:
         if not self._job.single_file:
             return self._folder / name
-        # The joined profile is the target itself; what is beside it has its name in front.
+        # The joined profile is the target itself. Names of other outputs begin with the target's.
         output, _, below = name.partition("/")
         stem = self._target.stem
         own = output.removeprefix(SINGLE_CELLS) if output.startswith(f"{SINGLE_CELLS}.") else f".{output}"
@@ -70,10 +70,10 @@ class Destination:
         return path / below if below else path
 
     def publish(self, outputs: Mapping[str, Path]) -> None:
-        """Moves files, and folders' files, in place under their names; takes away those of an earlier run, its report
-        first.
+        """Move files, and folders' files, in place under their names.
 
-        On a fault takes back those that it put, and raises StorageError.
+        Files of an earlier run that are not written again are removed, its report first. If a file fails, those that
+        were moved are removed, and StorageError is raised.
         """
         files = dict(_each_file(outputs))
         earlier = self._earlier_outputs()
@@ -97,13 +97,13 @@ class Destination:
                 _remove_empty(path.parent, self._folder)
 
     def _earlier_outputs(self) -> list[str] | None:
-        """The paths below the destination that an earlier run's report names; None if there is no such report."""
+        """Return the paths below the destination in an earlier run's report, or None if there is no report."""
         text = self.earlier_report()
         named = output_paths(text) if text is not None else None
         return named and [path for path in named if path.startswith(f"{self._folder}/")]
 
     def earlier_report(self) -> bytes | None:
-        """The text of the report that an earlier run has published; None if there is none. Raises StorageError."""
+        """Return the text of the report that an earlier run has published, or None. Raises StorageError."""
         report = self._report()
         with storage_errors(str(report)):
             try:
@@ -117,14 +117,14 @@ class Destination:
                 raise
 
     def size_of(self, uri: str, files: Sequence[str] = ()) -> int | None:
-        """Bytes of a published file, or of the `files` below a published folder together; None if any is not there."""
+        """Return the bytes of a published file, or of all `files` below a published folder. None if one is missing."""
         paths = [f"{uri}/{name}" for name in files] or [uri]
         sizes = [_size(self._folder / path.removeprefix(f"{self._folder}/")) for path in paths]
         known = [size for size in sizes if size is not None]
         return sum(known) if len(known) == len(sizes) else None
 
     def publish_report(self, text: str, scratch: Path) -> None:
-        """Puts the report in place."""
+        """Put the report in place."""
         local = scratch / "run-report.json"
         local.write_text(text, encoding="utf-8")
         target = self._report()
@@ -140,9 +140,9 @@ class Destination:
 
 
 def report_path(job: PlateJob, target: Path | CloudPath) -> Path | CloudPath:
-    """Where a plate's report goes, `target` being its destination.
+    """Return the path of a plate's report whose destination is `target`.
 
-    `run-report.json` in the folder, `<name>.run-report.json` beside a single file.
+    It is `run-report.json` in the folder, or `<name>.run-report.json` beside a single file.
     """
     if job.single_file:
         return target.with_name(f"{target.stem}.run-report.json")
@@ -158,17 +158,17 @@ def _each_file(outputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _remove_empty(folder: Path, root: Path) -> None:
-    """Removes a folder, and those above it, that an earlier run's files have left empty."""
+    """Remove a folder, and those above it below `root`, if removing an earlier run's files has left them empty."""
     while folder != root and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
 
 
 def _check_s3(target: S3Path) -> None:
-    """Begins an upload and drops it: shows that the bucket is there and may be written, and leaves nothing."""
+    """Start an upload and abort it, which shows that the bucket exists and may be written, and leaves nothing."""
     client = target.client.client
-    begun = client.create_multipart_upload(Bucket=target.bucket, Key=target.key)
-    client.abort_multipart_upload(Bucket=target.bucket, Key=target.key, UploadId=begun["UploadId"])
+    upload = client.create_multipart_upload(Bucket=target.bucket, Key=target.key)
+    client.abort_multipart_upload(Bucket=target.bucket, Key=target.key, UploadId=upload["UploadId"])
 
 
 def _size(path: Path | CloudPath) -> int | None:
@@ -200,9 +200,9 @@ def _check_local(folder: Path) -> None:
 
 
 def put(local: Path, target: Path | CloudPath) -> None:
-    """Moves a file into place, whole or not at all."""
+    """Move a file into place, whole or not at all."""
     if isinstance(target, S3Path):
-        # cloudpathlib's upload_from asks the bucket about the target first, which a write-only role may not.
+        # cloudpathlib's upload_from requests the target first, which a write-only role may not.
         target.client.client.upload_file(str(local), target.bucket, target.key)
         return
     if isinstance(target, CloudPath):
@@ -218,7 +218,7 @@ def put(local: Path, target: Path | CloudPath) -> None:
 
 
 def write_text(uri: str, text: str, access: Access) -> None:
-    """Writes one small file, whole or not at all. Raises StorageError."""
+    """Write one small file, whole or not at all. Raises StorageError."""
     with storage_errors(uri), tempfile.TemporaryDirectory(prefix="cytobatch-") as scratch:
         local = Path(scratch) / "text"
         local.write_text(text, encoding="utf-8")
@@ -226,7 +226,7 @@ def write_text(uri: str, text: str, access: Access) -> None:
 
 
 def _move(local: Path, part: Path) -> None:
-    """Moves a file to another folder: at once on one disk, else by a copy."""
+    """Move a file to another folder: at once on one disk, else by a copy."""
     try:
         local.rename(part)
     except OSError as error:

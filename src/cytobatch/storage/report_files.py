@@ -1,4 +1,4 @@
-"""Small files of many places: run reports read side by side, and files for people published."""
+"""Files of a batch of plates: run reports read side by side, and pages and tables published."""
 
 import threading
 from collections import deque
@@ -32,9 +32,16 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """A plate's run report as it is stored; `content` is None where it cannot be had, for the `reason`.
+    """A plate's run report as it is stored.
 
-    `absent` tells that none is there, as far as can be told.
+    Attributes
+    ----------
+    content
+        The report's bytes, or None if it cannot be read.
+    reason
+        Why it cannot be read.
+    absent
+        Whether there is no report, as far as the job's role can see.
     """
 
     uri: str
@@ -44,53 +51,53 @@ class StoredReport:
 
 
 def read_reports(jobs: Sequence[PlateJob]) -> Iterator[StoredReport]:
-    """The run reports of plates, in their order; so many are read at once as the first plate's limits allow.
+    """Yield the run reports of plates, in the order of the jobs. The first job's limits set how many are read at once.
 
-    One that is not there, or that may not be read, is given back as such. Raises StorageError for what would befall
-    others too: a store that does not answer, credentials that are not valid.
+    A report that does not exist or may not be read is yielded without content. Raises StorageError for what concerns
+    all plates: a store that does not answer, credentials that are not valid.
     """
     if not jobs:
         return
     threads = Access.to_destination(jobs[0]).workers
-    places = _DestinationPaths()
+    destinations = _DestinationPaths()
     with ThreadPoolExecutor(threads, thread_name_prefix="reports") as pool:
-        coming: deque[Future[StoredReport]] = deque()
+        pending: deque[Future[StoredReport]] = deque()
         try:
             for job in jobs:
-                coming.append(pool.submit(_read, job, places.of))
-                # No more wait than are read: a report of thousands of sites has megabytes.
-                if len(coming) > threads:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+                pending.append(pool.submit(_read, job, destinations.of))
+                # No more reports wait than are read, because one of thousands of sites has megabytes.
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in coming:
+            for future in pending:
                 future.cancel()
 
 
 class _DestinationPaths:
-    """Destinations of many plates, with one client for each way to reach a store, not one for each plate."""
+    """Destinations of many plates, with one client for each access to a store, not one for each plate."""
 
     def __init__(self) -> None:
         self._clients = Clients()
-        self._own = threading.local()
+        self._thread = threading.local()
 
     def of(self, job: PlateJob) -> Path | CloudPath:
-        """A plate's destination. Raises StorageError."""
+        """Return a plate's destination. Raises StorageError."""
         path = open_path(job.destination, Access.to_destination(job), clients=self._clients)
         return path if isinstance(path, Path | S3Path) else self._own_client(path).CloudPath(job.destination)
 
     def _own_client(self, path: CloudPath):  # type: ignore[no-untyped-def]
-        """This thread's client for a store: those of some stores may not be shared by threads."""
-        clients = vars(self._own)
+        """Return this thread's client for a store: threads may not share the clients of some stores."""
+        clients = vars(self._thread)
         kind = type(path.client)
         if kind.__name__ not in clients:
             clients[kind.__name__] = kind()
         return clients[kind.__name__]
 
 
-def _read(job: PlateJob, place: Callable[[PlateJob], Path | CloudPath]) -> StoredReport:
-    path = report_path(job, place(job))
+def _read(job: PlateJob, destination_of: Callable[[PlateJob], Path | CloudPath]) -> StoredReport:
+    path = report_path(job, destination_of(job))
     uri = str(path)
     with storage_errors(uri):
         try:
@@ -109,9 +116,9 @@ def _read(job: PlateJob, place: Callable[[PlateJob], Path | CloudPath]) -> Store
 
 
 def publish_files(folder: str, files: Mapping[str, Path], access: Access) -> list[str]:
-    """Moves files into a folder under their names, each whole or not at all, in this order; where they are then.
+    """Move files into a folder under their names, each whole or not at all, in this order. Return their paths there.
 
-    Those in a bucket get their content types, so that a browser shows them. Raises StorageError.
+    Objects in a bucket get their content types, so that a browser shows them. Raises StorageError.
     """
     root = open_path(folder, access)
     published: list[str] = []
@@ -119,8 +126,8 @@ def publish_files(folder: str, files: Mapping[str, Path], access: Access) -> lis
         target = root / name
         with storage_errors(str(target)):
             if isinstance(target, S3Path):
-                kind = {"ContentType": _CONTENT_TYPES[target.suffix]} if target.suffix in _CONTENT_TYPES else {}
-                target.client.client.upload_file(str(local), target.bucket, target.key, ExtraArgs=kind)
+                extra = {"ContentType": _CONTENT_TYPES[target.suffix]} if target.suffix in _CONTENT_TYPES else {}
+                target.client.client.upload_file(str(local), target.bucket, target.key, ExtraArgs=extra)
             else:
                 put(local, target)
         published.append(str(target))
