@@ -8,11 +8,11 @@ def test_a_thread_gets_the_same_memory_again_and_more_where_it_needs_more() -> N
     first[0] = 7
     assert thread_buffer(BufferKind.TEXT, 10) is first
     assert first[0] == 7
-    # How much this thread has already is other tests' matter.
+    # Other tests may have given this thread a larger buffer.
     needed = len(first) + 1
     larger = thread_buffer(BufferKind.TEXT, needed)
     assert len(larger) >= needed
-    # A file that is but a little larger needs no new memory.
+    # A file that is only a little larger needs no new memory.
     assert thread_buffer(BufferKind.TEXT, needed + needed // 20) is larger
 
 

@@ -17,13 +17,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         yield engine
 
 
-def test_threads_and_memory_are_as_said(engine: Engine) -> None:
+def test_threads_and_memory_are_as_configured(engine: Engine) -> None:
     text = "SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory"
     with engine.tables({}) as session:
         assert session.query(text).to_pylist() == [{"threads": 1, "memory": "256.0 MiB"}]
 
 
-def test_arrow_tables_are_there_under_their_names_for_as_long_as_they_are_lent(engine: Engine) -> None:
+def test_arrow_tables_have_their_names_within_the_session_only(engine: Engine) -> None:
     with engine.tables({"numbers": pa.table({"n": [1, 2]})}) as session:
         assert session.query("SELECT sum(n) AS n FROM numbers").to_pylist() == [{"n": 3}]
     with engine.tables({}) as session, pytest.raises(JoinSqlError):
@@ -39,7 +39,7 @@ def test_a_sqlite_table_is_streamed_in_batches(engine: Engine, tmp_path: Path) -
     assert batches[0].schema.names == ["ImageNumber", "Cells_AreaShape_Area"]
 
 
-def test_mixed_types_and_damage_are_told_apart(engine: Engine, tmp_path: Path) -> None:
+def test_mixed_types_and_damage_are_distinguished(engine: Engine, tmp_path: Path) -> None:
     tables = per_tables(site_tables(2))
     path = write_sqlite(tmp_path / "p.sqlite", tables)
     mixed = tables["Per_Cells"].set_column(2, "Cells_AreaShape_Area", pa.array(["nan", "nan"]))
@@ -59,7 +59,7 @@ def test_a_join_for_cytotable_reads_tables_for_its_files(engine: Engine) -> None
     assert sorted(str(row["x"]) for row in rows) == ["5", "None"]
 
 
-def test_common_tables_and_subqueries_are_seen_through(engine: Engine) -> None:
+def test_common_tables_and_subqueries_are_resolved(engine: Engine) -> None:
     text = "WITH big AS (SELECT * FROM cells) SELECT * FROM big WHERE k IN (SELECT k FROM nuclei)"
     assert "big" in engine.check_join(text, TABLES)
 
@@ -75,20 +75,20 @@ def test_common_tables_and_subqueries_are_seen_through(engine: Engine) -> None:
         ("SELECT * FROM read_parquet('ghosts.parquet')", "joins names ghosts, which is no table"),
     ],
 )
-def test_a_join_that_cannot_be_is_refused(engine: Engine, text: str, what: str) -> None:
+def test_an_invalid_join_is_refused(engine: Engine, text: str, what: str) -> None:
     with pytest.raises(JoinSqlError) as caught:
         engine.check_join(text, TABLES)
     assert caught.value.what == what
 
 
-def test_repeated_columns_of_a_join_are_told_apart(engine: Engine) -> None:
+def test_repeated_columns_of_a_join_get_distinct_names(engine: Engine) -> None:
     with engine.tables({"cells": pa.table({"k": [1]}), "nuclei": pa.table({"k": [1]})}) as session:
         text = "SELECT c.*, n.* FROM cells c JOIN nuclei n ON c.k = n.k"
         assert session.join_schema(text).names == ["k", "k_1"]
         assert next(session.run_join(text, 10)).schema.names == ["k", "k_1"]
 
 
-def test_a_join_that_fails_says_why(engine: Engine) -> None:
+def test_a_join_that_fails_reports_the_reason(engine: Engine) -> None:
     with engine.tables({"cells": pa.table({"k": [1]})}) as session, pytest.raises(JoinSqlError) as caught:
         session.join_schema("SELECT no_such_column FROM cells")
     assert "no_such_column" in caught.value.why

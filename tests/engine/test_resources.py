@@ -1,4 +1,4 @@
-"""What containers and machines grant: by trees of files as the kernel shows them, and by real cgroups."""
+"""Limits of containers and machines: from trees of files as the kernel shows them, and from real cgroups."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from cytobatch.engine.resources import ResourceLimits, configure_arrow_threads, 
 
 MIB = 2**20
 HUGE = 9223372036854771712
-"""What version 1 has for no limit: the most that fits, in whole pages."""
+"""The value of version 1 for no limit: the largest that fits, in whole pages."""
 V2 = "/ /sys/fs/cgroup cgroup2"
 V1 = ("/ /sys/fs/cgroup/cpu,cpuacct cgroup cpu,cpuacct", "/ /sys/fs/cgroup/memory cgroup memory")
 
@@ -52,7 +52,7 @@ def tree(root: Path, groups: Iterable[str], mounts: Iterable[str], files: Mappin
 
 
 def unified(root: Path, path: str, **files: object) -> ResourceLimits:
-    """What version 2 grants; `files` by their names with `_` for the dot, in the mount's own folder."""
+    """The limits of version 2; `files` by their names with `_` for the dot, in the mount's own folder."""
     return machine_limits(tree(root, [f"0::{path}"], [V2], {name.replace("_", "."): x for name, x in files.items()}))
 
 
@@ -60,11 +60,11 @@ def test_a_container_of_version_2_has_its_limits_at_the_root_of_its_namespace(tm
     assert unified(tmp_path, "/", cpu_max="200000 100000", memory_max=512 * MIB) == ResourceLimits(2, 512 * MIB)
 
 
-def test_where_nothing_is_limited_it_is_the_whole_machine(tmp_path: Path) -> None:
+def test_without_limits_the_whole_machine_is_granted(tmp_path: Path) -> None:
     assert unified(tmp_path, "/", cpu_max="max 100000", memory_max="max", memory_high="max") == ALL
 
 
-def test_a_limit_beyond_the_machine_is_none(tmp_path: Path) -> None:
+def test_a_limit_beyond_the_machine_has_no_effect(tmp_path: Path) -> None:
     assert unified(tmp_path, "/", cpu_max="9900000 100000", memory_max=2**40) == ALL
 
 
@@ -76,7 +76,7 @@ def test_part_of_a_cpu_counts_as_one(tmp_path: Path, quota: str, workers: int) -
     assert unified(tmp_path, "/", cpu_max=quota).workers == workers
 
 
-def test_memory_from_which_on_the_kernel_slows_a_process_down_is_a_limit(tmp_path: Path) -> None:
+def test_memory_above_which_the_kernel_slows_a_process_down_is_a_limit(tmp_path: Path) -> None:
     assert unified(tmp_path, "/", memory_max=512 * MIB, memory_high=384 * MIB).memory == 384 * MIB
 
 
@@ -178,18 +178,18 @@ def test_a_system_without_affinity_has_its_cpus(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("text", ["", "lots", "0", "-1", "12 34 56", "1.5", "1e9", "0x10", "9" * 5000, b"\xff\x00"])
-def test_what_is_no_number_is_no_limit(tmp_path: Path, text: object) -> None:
+def test_text_that_is_not_a_number_sets_no_limit(tmp_path: Path, text: object) -> None:
     assert unified(tmp_path, "/", cpu_max=text, memory_max=text, memory_high=text) == ALL
 
 
-def test_a_file_that_cannot_be_read_is_no_limit(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_sets_no_limit(tmp_path: Path) -> None:
     tree(tmp_path, ["0::/"], [V2], {"cpu.max": "max 100000"})
     (tmp_path / "sys/fs/cgroup/memory.max").mkdir()
     assert machine_limits(tmp_path) == ALL
 
 
 @given(st.binary(), st.binary(), st.binary(), st.binary())
-def test_whatever_files_hold_there_are_limits(group: bytes, mounts: bytes, cpus: bytes, memory: bytes) -> None:
+def test_files_with_any_content_give_limits(group: bytes, mounts: bytes, cpus: bytes, memory: bytes) -> None:
     with TemporaryDirectory() as folder:
         root = tree(Path(folder), ["0::/"], [V2], {"cpu.max": cpus, "memory.max": memory})
         for name, extra in (("cgroup", group), ("mountinfo", mounts)):
@@ -201,7 +201,7 @@ def test_whatever_files_hold_there_are_limits(group: bytes, mounts: bytes, cpus:
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**7), st.integers(1, 10**6), st.integers(1, 2**40)), max_size=5))
-def test_a_chain_of_groups_is_as_narrow_as_its_narrowest(chain: list[tuple[int, int, int]]) -> None:
+def test_the_narrowest_group_of_a_chain_counts(chain: list[tuple[int, int, int]]) -> None:
     files: dict[str, object] = {}
     path = ""
     for quota, period, memory in chain:
@@ -241,30 +241,30 @@ def test_shares(limits: ResourceLimits, duckdb: tuple[int, int], unit: int, fetc
     assert (limits.batch_bytes, limits.fetch_threads) == (unit, fetch)
 
 
-def test_what_a_job_says_wins_over_the_machine() -> None:
+def test_a_jobs_numbers_win_over_the_machine() -> None:
     granted = machine_limits()
-    said = PlateJob(source="/a", destination="/b", workers=200, memory=2**30)
-    assert resource_limits(said) == ResourceLimits(200, 2**30)
-    assert resource_limits(said.model_copy(update={"memory": None})) == ResourceLimits(200, granted.memory)
-    assert resource_limits(said.model_copy(update={"workers": None})) == ResourceLimits(granted.workers, 2**30)
+    job = PlateJob(source="/a", destination="/b", workers=200, memory=2**30)
+    assert resource_limits(job) == ResourceLimits(200, 2**30)
+    assert resource_limits(job.model_copy(update={"memory": None})) == ResourceLimits(200, granted.memory)
+    assert resource_limits(job.model_copy(update={"workers": None})) == ResourceLimits(granted.workers, 2**30)
     assert resource_limits(PlateJob(source="/a", destination="/b")) == granted
 
 
 @pytest.mark.parametrize(("workers", "waiting"), [(1, 2), (3, 3)])
-def test_arrow_computes_on_so_many_threads_and_never_waits_on_one(workers: int, waiting: int) -> None:
+def test_arrow_computes_on_the_given_threads_and_waits_on_two_at_least(workers: int, waiting: int) -> None:
     before = ResourceLimits(pa.cpu_count(), 2**30)
     configure_arrow_threads(ResourceLimits(workers, 2**30))
     assert (pa.cpu_count(), pa.io_thread_count()) == (workers, waiting)
     configure_arrow_threads(before)
 
 
-TELL = "from cytobatch.engine.resources import machine_limits as m; print(m().workers, m().memory)"
+PRINT_LIMITS = "from cytobatch.engine.resources import machine_limits as m; print(m().workers, m().memory)"
 
 
-def told(*before: str, first: str = "") -> ResourceLimits:
-    """What a process of its own is granted, run by way of another command or after a statement."""
+def limits_of_process(*before: str, first: str = "") -> ResourceLimits:
+    """The limits of a separate process, run through another command or after a statement."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [*before, sys.executable, "-c", f"import os; {first}\n{TELL}"]
+    command = [*before, sys.executable, "-c", f"import os; {first}\n{PRINT_LIMITS}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     workers, memory = done.stdout.split()
@@ -276,7 +276,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="affinity and cgro
 
 @on_linux
 def test_a_process_held_to_one_cpu_has_one_worker() -> None:
-    assert told(first="os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])").workers == 1
+    assert limits_of_process(first="os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])").workers == 1
 
 
 @contextmanager
@@ -299,26 +299,26 @@ def group_of_version_1(quota: int) -> Iterator[Path]:
 
 
 @on_linux
-def test_a_real_cgroup_of_version_1_is_heeded() -> None:
+def test_a_real_cgroup_of_version_1_limits() -> None:
     with group_of_version_1(quota=50_000) as folder:
         enter = f"open({str(folder / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))"
-        assert told(first=enter).workers == 1
+        assert limits_of_process(first=enter).workers == 1
 
 
 @on_linux
-def test_a_real_cgroup_of_systemd_is_heeded() -> None:
+def test_a_real_cgroup_of_systemd_limits() -> None:
     run = shutil.which("systemd-run")
     if run is None:
         pytest.skip("no systemd")
     scope = [run, *(["--user"] if os.getuid() else []), "--scope", "--quiet", "--collect"]
     if (done := subprocess.run([*scope, "true"], capture_output=True, text=True, check=False)).returncode:
         pytest.skip(f"systemd makes no scope: {done.stderr.strip()}")
-    found = told(*scope, "-p", "MemoryMax=1G")
+    found = limits_of_process(*scope, "-p", "MemoryMax=1G")
     assert found.memory == 2**30
 
 
 @given(st.integers(1, 256), st.integers(2**26, 2**42))
-def test_what_is_read_ahead_fits_the_memory(workers: int, memory: int) -> None:
+def test_batches_read_ahead_fit_the_memory(workers: int, memory: int) -> None:
     limits = ResourceLimits(workers, memory)
     assert limits.ahead_bytes <= memory // 4
     assert (limits.ahead_bytes == 0) == (workers == 1)

@@ -33,7 +33,7 @@ def test_cytotables_files_are_tables() -> None:
         ('{"error": false, "statements": [{}, {}]}', "2 statements"),
     ],
 )
-def test_what_is_not_one_select_is_refused(serialized: str, why: str) -> None:
+def test_sql_that_is_not_one_select_is_refused(serialized: str, why: str) -> None:
     with pytest.raises(JoinSqlError) as caught:
         sql.parsed(serialized)
     assert why in caught.value.why

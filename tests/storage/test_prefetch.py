@@ -1,4 +1,4 @@
-"""Files of a bucket on the local disk: each byte fetched once, ahead of who reads it, and gone when it was read."""
+"""Files of a bucket on the local disk: each byte is fetched once, before it is read, and removed afterwards."""
 
 import itertools
 import threading
@@ -34,10 +34,10 @@ Sent = Callable[[], list[tuple[str, str]]]
 
 @pytest.fixture
 def gets(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
-    """Tells each GET of an object from here on: its key and its range."""
-    with proxy(aws) as (url, asked):
+    """Returns each GET of an object from here on: its key and its range."""
+    with proxy(aws) as (url, requests):
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        yield lambda: [(one.key, one.span) for one in gets_among(asked)]
+        yield lambda: [(one.key, one.span) for one in gets_among(requests)]
 
 
 def put(s3: Any, bucket: str, sizes: dict[str, int]) -> dict[str, bytes]:
@@ -72,13 +72,13 @@ def test_no_byte_of_a_large_object_is_fetched_twice(
     begun: bool, s3: Any, bucket: str, aws: str, tmp_path: Path
 ) -> None:
     bodies = put(s3, bucket, {"large.csv": 65 * 2**20 + 3})
-    with proxy(aws) as (url, asked):
+    with proxy(aws) as (url, requests):
         source = Source(job(f"s3://{bucket}/p", endpoint_url=url), tmp_path)
         with source.inputs(source.inventory().files, 2**30) as inputs:
             if begun:
                 inputs.beginning("large.csv")
             assert inputs.whole("large.csv").read_bytes() == bodies["large.csv"]
-        assert sum(one.answered for one in gets_among(asked)) == len(bodies["large.csv"])
+        assert sum(one.answered for one in gets_among(requests)) == len(bodies["large.csv"])
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_large_object_that_changed_leaves_no_file(s3: Any, bucket: str, tmp_pa
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_what_is_expected_comes_by_itself_within_the_room_and_goes_when_released(
+def test_expected_files_come_by_themselves_within_the_room_and_go_when_released(
     s3: Any, bucket: str, tmp_path: Path
 ) -> None:
     bodies = put(s3, bucket, {f"{number}.csv": 1000 for number in range(10)})
@@ -143,7 +143,7 @@ def test_what_is_expected_comes_by_itself_within_the_room_and_goes_when_released
     assert there() == 0
 
 
-def test_what_is_expected_twice_comes_once_and_is_not_waited_for_by_who_reads_its_beginning(
+def test_a_file_expected_twice_comes_once_and_its_beginning_does_not_wait_for_it(
     s3: Any, bucket: str, tmp_path: Path, gets: Sent
 ) -> None:
     bodies = put(s3, bucket, {f"{number}.csv": 2 * BEGINNING for number in range(4)})
@@ -159,7 +159,7 @@ def test_what_is_expected_twice_comes_once_and_is_not_waited_for_by_who_reads_it
     assert Counter(gets()).most_common(1)[0][1] == 1
 
 
-def test_a_file_asked_for_by_several_threads_is_fetched_once(s3: Any, bucket: str, tmp_path: Path, gets: Sent) -> None:
+def test_a_file_that_several_threads_read_is_fetched_once(s3: Any, bucket: str, tmp_path: Path, gets: Sent) -> None:
     put(s3, bucket, {"a.csv": 500_000})
     source = Source(job(f"s3://{bucket}/p"), tmp_path)
     with source.inputs(source.inventory().files, 2**20) as inputs:
@@ -173,7 +173,7 @@ def test_a_file_asked_for_by_several_threads_is_fetched_once(s3: Any, bucket: st
     assert len(gets()) == 1
 
 
-def test_an_object_that_changed_since_it_was_listed_is_told(s3: Any, bucket: str, tmp_path: Path) -> None:
+def test_an_object_that_changed_since_it_was_listed_is_reported(s3: Any, bucket: str, tmp_path: Path) -> None:
     put(s3, bucket, {"a.csv": 2 * BEGINNING})
     source = Source(job(f"s3://{bucket}/p"), tmp_path)
     with source.inputs(source.inventory().files, 2**20) as inputs:
@@ -185,7 +185,7 @@ def test_an_object_that_changed_since_it_was_listed_is_told(s3: Any, bucket: str
     assert "p/a.csv" in caught.value.where
 
 
-def test_a_cache_that_persists_is_used_only_for_the_version_that_is_listed(
+def test_a_persistent_cache_is_used_only_for_the_listed_version(
     s3: Any, bucket: str, tmp_path: Path, gets: Sent
 ) -> None:
     for body in (b"first" * 100, b"first" * 100, b"other" * 100):
@@ -209,7 +209,7 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(s3: Any, bucket: str, tm
     assert not list(tmp_path.rglob("outside.csv"))
 
 
-def test_each_byte_of_a_plate_is_fetched_once_and_the_profile_is_that_of_local_files(
+def test_each_byte_of_a_plate_is_fetched_once_and_the_profile_equals_that_of_local_files(
     upload: Upload, tmp_path: Path, gets: Sent
 ) -> None:
     local = write_sites(tmp_path / "in", 3)
@@ -239,17 +239,17 @@ def test_files_of_exports_that_fail_and_of_tables_that_nothing_links_do_no_harm(
     assert near.warnings == far.warnings
 
 
-def test_a_conversion_lets_go_of_every_file_it_needed_or_not(upload: Upload, tmp_path: Path) -> None:
+def test_a_conversion_releases_every_file_needed_or_not(upload: Upload, tmp_path: Path) -> None:
     local = write_sites(tmp_path / "in", 4)
     for folder in (path for path in local.iterdir() if path.is_dir()):
         (folder / "Worms.csv").write_text("ImageNumber,ObjectNumber,AreaShape_Area\n1,1,2.0\n")
     next(local.rglob("Cells.csv")).write_text("no,table\n")
     source = upload(local, "plate")
-    asked = PlateJob(source=source, destination=str(tmp_path / "out"), plate="P1", max_failed_exports=1)
-    with folders_for(asked) as folders:
-        located, plan = plan_plate(asked, folders.cache)
-        with open_resources(plan, located, folders) as means:
-            converted = convert_plate(survey_plate(plan, means), means)
+    plate_job = PlateJob(source=source, destination=str(tmp_path / "out"), plate="P1", max_failed_exports=1)
+    with folders_for(plate_job) as folders:
+        located, plan = plan_plate(plate_job, folders.cache)
+        with open_resources(plan, located, folders) as resources:
+            converted = convert_plate(survey_plate(plan, resources), resources)
         assert len(converted.ledger.failed_exports) == 1
         assert not [path for path in folders.cache.rglob("*") if path.is_file()]
 

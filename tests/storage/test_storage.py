@@ -70,7 +70,7 @@ def test_a_relative_source_is_listed(here: str, tmp_path: Path, monkeypatch: pyt
     assert all(path.read_bytes() for path in staged.values())
 
 
-def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_source_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError) as caught:
         Source(job(tmp_path / "nowhere"), tmp_path).inventory()
     assert "nowhere" in caught.value.where
@@ -120,21 +120,21 @@ def test_a_persistent_cache_is_used_again(upload: Upload, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("uri", ["s3://no-such-bucket-here/plate", "s3://{bucket}/no/such/prefix"])
-def test_a_missing_bucket_or_prefix_is_told(uri: str, bucket: str, tmp_path: Path) -> None:
+def test_a_missing_bucket_or_prefix_is_reported(uri: str, bucket: str, tmp_path: Path) -> None:
     with pytest.raises((StorageError, SourceNotFoundError)) as caught:
         Source(job(uri.format(bucket=bucket)), tmp_path).inventory()
     assert uri.format(bucket=bucket) in caught.value.where
     assert caught.value.remedy
 
 
-def test_a_missing_destination_bucket_is_told_before_anything_is_spent(aws: str) -> None:  # noqa: ARG001
+def test_a_missing_destination_bucket_is_reported_before_anything_is_spent(aws: str) -> None:  # noqa: ARG001
     with pytest.raises(StorageError) as caught:
         Destination(job(destination="s3://no-such-bucket-here/x")).check()
     assert "s3://no-such-bucket-here/x" in caught.value.where
     assert caught.value.exit_code == ExitCode.STORAGE
 
 
-def test_a_store_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -142,7 +142,7 @@ def test_a_store_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch, t
         Source(job("s3://bucket/p", endpoint_url="http://127.0.0.1:9"), tmp_path).inventory()
 
 
-def test_no_credentials_are_told(monkeypatch: pytest.MonkeyPatch, s3_url: str, tmp_path: Path) -> None:
+def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch, s3_url: str, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(StorageError) as caught:
@@ -162,12 +162,12 @@ def test_a_public_bucket_needs_no_credentials(
     assert len(fetched(source)) == 4
 
 
-def test_an_unknown_profile_is_told(tmp_path: Path) -> None:
+def test_an_unknown_profile_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no-such-profile"):
         Source(job("s3://bucket/p", profile="no-such-profile"), tmp_path)
 
 
-def test_who_pays_and_what_else_is_said_goes_with_reading_only() -> None:
+def test_requester_pays_and_further_arguments_go_with_reading_only() -> None:
     paying = job(requester_pays=True, extra_args={"ExpectedBucketOwner": "1"}, no_sign_request=True, profile="a")
     assert dict(Access.to_source(paying).extra_args) == {"RequestPayer": "requester", "ExpectedBucketOwner": "1"}
     assert Access.to_destination(paying).extra_args == ()
@@ -198,7 +198,7 @@ def test_files_are_published_and_then_the_report(place: str, s3: Any, bucket: st
         assert found == {"a.parquet", "deep/b.parquet", "run-report.json"}
 
 
-def test_a_new_run_takes_the_old_report_away_first(tmp_path: Path) -> None:
+def test_a_new_run_removes_the_old_report_first(tmp_path: Path) -> None:
     destination = Destination(job(destination=tmp_path / "out"))
     local = tmp_path / "x.parquet"
     local.write_bytes(b"rows")
@@ -207,7 +207,7 @@ def test_a_new_run_takes_the_old_report_away_first(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "run-report.json").exists()
 
 
-def test_a_publication_that_fails_half_way_takes_back_what_it_put(tmp_path: Path) -> None:
+def test_a_publication_that_fails_half_way_removes_its_files(tmp_path: Path) -> None:
     local, other = output(tmp_path / "x.parquet"), output(tmp_path / "y.parquet")
     (tmp_path / "out" / "b.parquet").mkdir(parents=True)
     (tmp_path / "out" / "b.parquet" / "in the way").touch()
@@ -233,7 +233,7 @@ def test_a_destination_below_a_file_is_refused(tmp_path: Path) -> None:
         Destination(job(destination=tmp_path / "file" / "out")).check()
 
 
-def test_a_folder_that_may_not_be_written_is_told() -> None:
+def test_a_folder_that_may_not_be_written_is_reported() -> None:
     # Root may write anywhere, so the check runs as nobody.
     script = (
         "import os, sys\n"
@@ -277,7 +277,7 @@ def denying_url(aws: str) -> Iterator[str]:  # noqa: ARG001
         thread.join()
 
 
-def test_no_permission_is_told_for_both_ends(denying_url: str, tmp_path: Path) -> None:
+def test_missing_permission_is_reported_for_source_and_destination(denying_url: str, tmp_path: Path) -> None:
     denied = job("s3://bucket/p", "s3://bucket/out", endpoint_url=denying_url)
     with pytest.raises(StorageError) as caught:
         Source(denied, tmp_path).inventory()
@@ -288,7 +288,7 @@ def test_no_permission_is_told_for_both_ends(denying_url: str, tmp_path: Path) -
     assert (caught.value.what, caught.value.where) == ("no permission", "s3://bucket/out")
 
 
-def test_small_texts_are_read_from_both(s3: Any, bucket: str, tmp_path: Path) -> None:
+def test_small_texts_are_read_from_disk_and_bucket(s3: Any, bucket: str, tmp_path: Path) -> None:
     s3.put_object(Bucket=bucket, Key="spec.json", Body='{"a": "ü"}'.encode())
     assert read_text(f"s3://{bucket}/spec.json", Access()) == '{"a": "ü"}'
     (tmp_path / "spec.json").write_text("{}")
@@ -298,7 +298,7 @@ def test_small_texts_are_read_from_both(s3: Any, bucket: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket/plate", "az://container/plate"])
-def test_a_store_whose_support_is_not_installed_is_told(uri: str, tmp_path: Path) -> None:
+def test_a_store_whose_support_is_not_installed_is_reported(uri: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         Source(job(uri), tmp_path)
     assert caught.value.what == "support for this store is not installed"
@@ -306,7 +306,7 @@ def test_a_store_whose_support_is_not_installed_is_told(uri: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("place", ["local", "bucket"])
-def test_files_of_an_earlier_run_that_are_not_made_again_are_taken_away(
+def test_files_of_an_earlier_run_that_are_not_made_again_are_removed(
     place: str, s3: Any, bucket: str, tmp_path: Path
 ) -> None:
     local, other = output(tmp_path / "x.parquet"), output(tmp_path / "y.parquet")
@@ -331,12 +331,12 @@ def test_checking_a_bucket_leaves_nothing_in_it(s3: Any, bucket: str) -> None:
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
-def test_a_store_that_is_not_known_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_an_unknown_store_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="unknown kind of store: ftp://host/out"):
         run_plate(PlateJob(source=str(tmp_path), destination="ftp://host/out"))
 
 
-def test_a_scratch_folder_that_cannot_be_made_is_a_storage_fault(tmp_path: Path) -> None:
+def test_a_scratch_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="scratch folder"):
         run_plate(PlateJob(source=str(tmp_path), destination=str(tmp_path / "o"), scratch_dir=tmp_path / "file" / "x"))
