@@ -164,10 +164,10 @@ def write_incarta_plate(root: Path, days: int = 3) -> Path:
 
 def npz_members(objects: int = 3, features: int = 4, **metadata: object) -> dict[str, Any]:
     """Return the arrays of DeepProfiler's file of a site."""
-    said = {"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": 1, "Treatment": "DMSO@NA"}
+    defaults = {"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": 1, "Treatment": "DMSO@NA"}
     return {
         "features": np.arange(objects * features, dtype=np.float32).reshape(objects, features) / 8,
-        "metadata": np.array({**said, "Metadata_Model": "net", **metadata}, dtype=object),
+        "metadata": np.array({**defaults, "Metadata_Model": "net", **metadata}, dtype=object),
         "locations": np.arange(objects * 2, dtype=np.float64).reshape(objects, 2),
     }
 

@@ -139,7 +139,7 @@ def _stop_by_sigterm() -> None:
     """A job that is terminated gets SIGTERM, and SIGKILL some time after it."""
     seconds = int(os.environ.get("MOTO_STOP_SECONDS", "30"))
 
-    def kill(self: Any, signal: object = None) -> None:  # noqa: ARG001
+    def kill(self: Any, *_: object, **_named: object) -> None:
         self.stop(timeout=seconds)
 
     docker.models.containers.Container.kill = kill
