@@ -138,6 +138,13 @@ def tested_image(folder: Path) -> Iterator[Image]:
     yield build_image(engine, folder)
 
 
+def remove_image(name: str) -> None:
+    """Remove a name from the engine's images, if there is an engine and the name."""
+    engine = find_engine()
+    if engine:
+        _run_engine(engine, "rmi", name)
+
+
 def _answers(engine: str) -> bool:
     try:
         return _run_engine(engine, "info").returncode == 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from servers import prefect_server, s3_server
-from tests.support.containers import Image, tested_image
+from tests.support.containers import Image, remove_image, tested_image
 from tests.support.emulator.life import minimal_example_life
 from tests.support.emulator.start import applied_example, emulator_with_engine
 from tests.support.shared import Resources, Shared, Starter, share
@@ -30,7 +30,10 @@ def _in_folder(start: Callable[[Path], AbstractContextManager[Any]]) -> Starter:
 def _applied(resources: Resources) -> Iterator[Any]:
     emulator = resources.get("emulator")
     with tempfile.TemporaryDirectory(prefix="cytobatch-tests-") as folder:
-        yield applied_example(emulator, Path(folder))
+        applied = applied_example(emulator, Path(folder))
+        yield applied
+        # The name only: the image itself has others.
+        remove_image(applied.image)
 
 
 # Long starts first: each runs beside the tests that do not need it.

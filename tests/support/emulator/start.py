@@ -1,7 +1,6 @@
 """The emulator with the complete example applied to it, as they are started once in a run."""
 
 import json
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,8 +73,8 @@ def emulator_with_engine(folder: Path) -> Iterator[Emulator]:
 
 def applied_example(emulator: Emulator, folder: Path) -> Applied:
     """Apply the complete example. Its resources end with the emulator."""
-    # A name of this run's own: another run on this machine may use the same engine.
-    image = os.environ.get("CYTOBATCH_TEST_IMAGE", f"localhost/cytobatch:test-{uuid.uuid4().hex[:12]}")
+    # A name of this run's own, because another run on this machine may use the same engine.
+    image = f"localhost/cytobatch:test-{uuid.uuid4().hex[:12]}"
     example = copied(folder) / "examples/complete"
     point_at(example, emulator.url, {"image": image})
     terraform = Terraform(example)
