@@ -386,6 +386,27 @@ def test_serial_types_beyond_their_record_are_left_to_sqlite(
 
 
 @pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"\x06\x09\x0a\x00\x81\x55", "a value has a reserved serial type"),
+        (b"\x06\x09\x01\x00\x81\x55", "the values of a record do not end where the record ends"),
+        (b"\x05\x09\x00\x00\x81\x55", "a record has another number of values than the table has columns"),
+        (b"\x7f\x09\x00\x00\x81\x55", "the header of a record is longer than the record"),
+        (b"\xff\x89\x00\x00\x81\x55", "the header of a record is longer than 16 KiB"),
+    ],
+    ids=["reserved", "other end", "too short", "longer than the record", "longer than 16 KiB"],
+)
+def test_a_record_with_a_damaged_header_is_left_to_sqlite(
+    path: Path, workers: Executor, header: bytes, reason: str
+) -> None:
+    text = b"a" * 100
+    database(path, [(1, None, None, text.decode())])
+    with_bytes(path, b"\x06\x09\x00\x00\x81\x55" + text, header + text)
+    with pytest.raises(FastPathUnavailable, match=reason):
+        through_pages(path, workers)
+
+
+@pytest.mark.parametrize(
     ("size", "reason"),
     [
         (b"\x00\x00", "a page size of 0 bytes is invalid"),

@@ -11,10 +11,11 @@ From a file to Arrow columns, a module for each step:
    the rows in the order of their row ids. A leaf has a cell for each row: its size, its row id and its record. A record
    that is too large for its leaf continues on overflow pages, each of which names the next one. The records of some
    leaves are copied into one matrix of bytes, a row for each.
-3. `records`: a record has a header with a serial type for each value (null, integer of 1 to 8 bytes, float, text or
-   blob of a length), and then the values. Serial types and offsets of all values of all rows are computed at once, and
-   the values gathered column by column into Arrow arrays.
-4. `scan`: a whole table is streamed in chunks of neighbouring leaves that threads decode side by side, or chosen rows
+3. `serial_types`: a record has a header with a serial type for each value (null, integer of 1 to 8 bytes, float, text
+   or blob of a length), and then the values. The serial types of all rows are parsed at once.
+4. `records`: lengths and offsets of all values follow from the serial types. The values are gathered column by column
+   into Arrow arrays.
+5. `scan`: a whole table is streamed in chunks of neighbouring leaves that threads decode side by side, or chosen rows
    are read by their number, where a table is too large for memory.
 
 `arrays` has the array types of all of them. The file format: https://www.sqlite.org/fileformat2.html

@@ -15,21 +15,25 @@ import pyarrow as pa
 
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.sqlite.affinity import Value, ValueCoercer
-from cytobatch.readers.sqlite.native.arrays import BoolArray, ByteArray, Int64Array, sliding_values
+from cytobatch.readers.sqlite.native.arrays import BoolArray, Int64Array, sliding_values
 from cytobatch.readers.sqlite.native.btree import Records
+from cytobatch.readers.sqlite.native.serial_types import (
+    FIRST_BLOB,
+    FIRST_TEXT,
+    FIXED_LENGTHS,
+    FLOAT,
+    NULL,
+    ONE,
+    WRONG_END,
+    ZERO,
+    SerialTypes,
+    parse_headers,
+    value_lengths,
+)
 
-_NULL, _FLOAT, _ZERO, _ONE = 0, 7, 8, 9
-_RESERVED = (10, 11)
-_FIRST_BLOB, _FIRST_TEXT = 12, 13
-# Bytes of a value by its serial type: those below the first blob, and those that fit in a byte.
-_FIXED_LENGTHS = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0], np.int64)
-_BYTE_LENGTHS = np.append(_FIXED_LENGTHS, (np.arange(_FIRST_BLOB, 256) - _FIRST_BLOB) // 2).astype(np.uint8)
-_CONTINUATION_BIT = 0x80
 _COLUMNS_PER_BLOCK = 64
 _MAX_TEXT_BYTES = 2**31 - 1
-_WRONG_END = "the values of a record do not end where the record ends"
 
-SerialTypes = npt.NDArray[np.integer]
 NumberArray = npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 
@@ -129,14 +133,12 @@ class _RecordDecoder:
         self._rows = len(records.sizes)
         self._buffer = records.content.reshape(-1)
         self._row_offsets = (np.arange(self._rows) * records.content.shape[1])[:, None]
-        header_sizes, self._types = _parse_headers(records, total)
-        if np.isin(self._types, _RESERVED).any():
-            raise FastPathUnavailable("a value has a reserved serial type")
-        self._lengths = _value_lengths(self._types)
+        header_sizes, self._types = parse_headers(records, total)
+        self._lengths = value_lengths(self._types)
         self._ends = np.cumsum(self._lengths, axis=1, dtype=np.int32)
         self._ends += header_sizes[:, None].astype(np.int32)
         if (self._ends[:, -1] != records.sizes).any():
-            raise FastPathUnavailable(_WRONG_END)
+            raise FastPathUnavailable(WRONG_END)
 
     def arrays(self, block: _ColumnBlock) -> Iterator[pa.Array]:
         """Decode the columns of a block."""
@@ -144,7 +146,7 @@ class _RecordDecoder:
         if pa.types.is_string(block.type):
             offsets = self._offsets(block.positions)
             return (self._texts(offsets[:, n], types[:, n], name) for n, name in enumerate(block.names))
-        if pa.types.is_float64(block.type) and (types == _FLOAT).all():
+        if pa.types.is_float64(block.type) and (types == FLOAT).all():
             values, nulls = self._floats(block.positions)
         else:
             values, nulls = self._numbers(block, np.ascontiguousarray(types.T))
@@ -199,15 +201,15 @@ class _RecordDecoder:
         to_floats = pa.types.is_float64(block.type)
         offsets = np.ascontiguousarray(self._offsets(block.positions).T)
         words = sliding_values(self._buffer, ">i8")[offsets].astype(np.int64)
-        foreign = types >= _FIRST_BLOB if to_floats else (types >= _FIRST_BLOB) | (types == _FLOAT)
-        integers = np.flatnonzero((types != _FLOAT) & ~foreign)
+        foreign = types >= FIRST_BLOB if to_floats else (types >= FIRST_BLOB) | (types == FLOAT)
+        integers = np.flatnonzero((types != FLOAT) & ~foreign)
         integer_types = types.reshape(-1)[integers]
         # A word has the eight bytes from the value's offset on; the value is the first of them.
-        shifted = words.reshape(-1)[integers] >> np.minimum(64 - 8 * _FIXED_LENGTHS[integer_types], 63)
-        is_zero = (integer_types == _ZERO) | (integer_types == _NULL)
+        shifted = words.reshape(-1)[integers] >> np.minimum(64 - 8 * FIXED_LENGTHS[integer_types], 63)
+        is_zero = (integer_types == ZERO) | (integer_types == NULL)
         values: NumberArray = words.view(np.float64) if to_floats else words
-        values.reshape(-1)[integers] = np.where(integer_types == _ONE, 1, np.where(is_zero, 0, shifted))
-        nulls = types == _NULL
+        values.reshape(-1)[integers] = np.where(integer_types == ONE, 1, np.where(is_zero, 0, shifted))
+        nulls = types == NULL
         for column in np.flatnonzero(foreign.any(axis=1)).tolist():
             for rows, value in self._distinct_values(offsets[column], types[column], foreign[column]):
                 number = self._coercer.number(value, block.names[column], integer=not to_floats, count=len(rows))
@@ -235,7 +237,7 @@ class _RecordDecoder:
         """
         rows_by_value: dict[tuple[int, bytes], list[int]] = {}
         rows = np.flatnonzero(chosen)
-        ends = offsets[rows] + _value_lengths(types[rows])
+        ends = offsets[rows] + value_lengths(types[rows])
         for row, type_, begin, end in zip(rows.tolist(), types[rows].tolist(), offsets[rows], ends, strict=True):
             rows_by_value.setdefault((type_, self._buffer[begin:end].tobytes()), []).append(row)
         for (type_, raw), same in rows_by_value.items():
@@ -262,14 +264,14 @@ class _RecordDecoder:
         FastPathUnavailable
             If the column has more bytes than the offsets of a string array, int32, can express.
         """
-        if (((types < _FIRST_TEXT) | (types % 2 == 0)) & (types != _NULL)).any():
+        if (((types < FIRST_TEXT) | (types % 2 == 0)) & (types != NULL)).any():
             return self._coerced_texts(offsets, types, name)
-        lengths = _value_lengths(types).astype(np.int64)
+        lengths = value_lengths(types).astype(np.int64)
         ends = np.append(0, np.cumsum(lengths))
         if ends[-1] > _MAX_TEXT_BYTES:
             raise FastPathUnavailable("a column has more text than an Arrow array holds")
         content = self._buffer[np.repeat(offsets - ends[:-1], lengths) + np.arange(ends[-1])]
-        buffers = [_validity_bitmap(types == _NULL), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content)]
+        buffers = [_validity_bitmap(types == NULL), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(content)]
         texts = pa.Array.from_buffers(pa.string(), self._rows, buffers)
         try:
             texts.validate(full=True)
@@ -280,7 +282,7 @@ class _RecordDecoder:
     def _coerced_texts(self, offsets: Int64Array, types: SerialTypes, name: str) -> pa.Array:
         """Decode a column as `_texts` does, of which some values are not text, or not UTF-8."""
         texts: list[str | None] = [None] * self._rows
-        for rows, value in self._distinct_values(offsets, types, types != _NULL):
+        for rows, value in self._distinct_values(offsets, types, types != NULL):
             text = self._coercer.text(value, name, len(rows))
             for row in rows:
                 texts[row] = text
@@ -289,11 +291,11 @@ class _RecordDecoder:
 
 def _decode_value(serial_type: int, raw: bytes) -> Value:
     """Return a value that is not null as a Python object, by its serial type and bytes."""
-    if serial_type >= _FIRST_BLOB:
+    if serial_type >= FIRST_BLOB:
         return raw.decode("utf-8", "replace") if serial_type % 2 else raw
-    if serial_type == _FLOAT:
+    if serial_type == FLOAT:
         return float(struct.unpack(">d", raw)[0])
-    return int(serial_type == _ONE) if serial_type in (_ZERO, _ONE) else int.from_bytes(raw, "big", signed=True)
+    return int(serial_type == ONE) if serial_type in (ZERO, ONE) else int.from_bytes(raw, "big", signed=True)
 
 
 def _to_arrow(values: NumberArray, nulls: BoolArray | None, type_: pa.DataType) -> Iterator[pa.Array]:
@@ -318,79 +320,3 @@ def _to_arrow(values: NumberArray, nulls: BoolArray | None, type_: pa.DataType) 
 def _validity_bitmap(nulls: BoolArray) -> pa.Buffer | None:
     """Return Arrow's bitmap of the values that are not null, for nulls bool, (rows,); None where no value is null."""
     return pa.py_buffer(np.packbits(~nulls, bitorder="little")) if nulls.any() else None
-
-
-def _value_lengths(types: SerialTypes) -> SerialTypes:
-    """Return the bytes of each value by its serial type: integers, of the shape of `types`."""
-    if types.dtype == np.uint8:
-        return np.take(_BYTE_LENGTHS, types)
-    fixed = _FIXED_LENGTHS[np.minimum(types, _FIRST_BLOB - 1)]
-    return np.where(types < _FIRST_BLOB, fixed, (types - _FIRST_BLOB) // 2)
-
-
-def _parse_headers(records: Records, total: int) -> tuple[Int64Array, SerialTypes]:
-    """Parse the headers of records.
-
-    Parameters
-    ----------
-    records
-        The records of `rows` rows.
-    total
-        Columns of the table.
-
-    Returns
-    -------
-    Bytes of each header, int64, (rows,); and the serial types, uint8 or int64, (rows, total).
-
-    Raises
-    ------
-    FastPathUnavailable
-        If a header is damaged or too long, or does not have `total` serial types.
-    """
-    content = records.content
-    first, second = content[:, 0].astype(np.int64), content[:, 1].astype(np.int64)
-    is_long = first >= _CONTINUATION_BIT
-    if (is_long & (second >= _CONTINUATION_BIT)).any():
-        raise FastPathUnavailable("the header of a record is longer than 16 KiB")
-    sizes = np.where(is_long, (first & ~_CONTINUATION_BIT) << 7 | second, first)
-    # A header begins with its own size, in one byte or two.
-    leads = 1 + is_long
-    if (sizes > records.sizes).any():
-        raise FastPathUnavailable("the header of a record is longer than the record")
-    lead = int(leads[0])
-    types = content[:, lead : lead + total]
-    if (leads == lead).all() and (sizes - lead == total).all() and (types < _CONTINUATION_BIT).all():
-        return sizes, types
-    headers = zip(content, leads.tolist(), sizes.tolist(), records.sizes.tolist(), strict=True)
-    return sizes, np.array([_parse_serial_types(row[lead:end], total, size) for row, lead, end, size in headers])
-
-
-def _parse_serial_types(header: ByteArray, total: int, record_size: int) -> list[int]:
-    """Parse the serial types of one header, of which some take several bytes, as those of long texts do.
-
-    Parameters
-    ----------
-    header
-        uint8, (header size,), without its own size.
-    total
-        Columns of the table.
-    record_size
-        Bytes of the record.
-
-    Raises
-    ------
-    FastPathUnavailable
-        If the header does not have `total` serial types, or their values are longer than the record.
-    """
-    types, serial_type = list[int](), 0
-    for byte in header.tolist():
-        serial_type = serial_type << 7 | byte & ~_CONTINUATION_BIT
-        if byte < _CONTINUATION_BIT:
-            types.append(serial_type)
-            serial_type = 0
-    if len(types) != total:
-        raise FastPathUnavailable("a record has another number of values than the table has columns")
-    # Text of n bytes has the type 2 n + 13. Beyond this sum, lengths would overflow the integers that add them.
-    if sum(types) > 2 * record_size + _FIRST_TEXT * total:
-        raise FastPathUnavailable(_WRONG_END)
-    return types
