@@ -8,7 +8,7 @@ import pytest
 
 from cytobatch.cli.app import main
 from cytobatch.config.environment import Settings
-from cytobatch.config.presets.presets import PresetName
+from cytobatch.config.presets.catalog import PresetName
 from cytobatch.config.variables import PREFIX
 from cytobatch.errors import CytobatchError
 from cytobatch.report.model import (

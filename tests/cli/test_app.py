@@ -11,7 +11,7 @@ import pytest
 
 from cytobatch import __version__
 from cytobatch.cli.app import COMMANDS, main
-from cytobatch.config.presets.presets import PresetName
+from cytobatch.config.presets.catalog import PresetName
 from cytobatch.errors import ExitCode
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
 from tests.support.program import Run

@@ -10,7 +10,7 @@ from cytobatch.config.expand import plate_jobs
 from cytobatch.config.job_spec import JobSpec, parse_spec, resolved_spec
 from cytobatch.config.option_types import ColumnNaming
 from cytobatch.config.options import PlateJob, PlateOptions
-from cytobatch.config.presets.presets import PresetName
+from cytobatch.config.presets.catalog import PresetName
 from cytobatch.errors import ExitCode, JobSpecError, LayoutError, SourceNotFoundError
 
 CAST = "plates: [{source: /a, destination: /b, data_type_cast_map: %s}]"

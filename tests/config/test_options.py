@@ -13,7 +13,7 @@ from cytobatch.config import options as module
 from cytobatch.config.environment import Settings
 from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, SqliteReader
 from cytobatch.config.options import PlateJob, PlateOptions
-from cytobatch.config.presets.presets import PresetName
+from cytobatch.config.presets.catalog import PresetName
 
 EVERY_OPTION: dict[str, Any] = {
     "source": "/in",

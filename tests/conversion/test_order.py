@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cytobatch.planning.schema import ExportColumns, unify
+from cytobatch.planning.schema import ExportColumns, unify_schemas
 from tests.support.examples import examples
 from tests.support.plates import (
     Tables,
@@ -51,7 +51,7 @@ def schemas(draw: st.DrawFn) -> list[pa.Schema]:
 @given(schemas(), st.data())
 def test_unify_gives_one_schema_for_any_order_of_exports(found: list[pa.Schema], data: st.DataObject) -> None:
     parts = [ExportColumns(f"site{number}", schema) for number, schema in enumerate(found)]
-    assert unify("cells", data.draw(st.permutations(parts))).equals(unify("cells", parts))
+    assert unify_schemas("cells", data.draw(st.permutations(parts))).equals(unify_schemas("cells", parts))
 
 
 KINDS = ("whole", "fraction", "blank", "lacking", "extra")

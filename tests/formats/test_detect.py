@@ -1,8 +1,8 @@
 import pytest
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import FormatName, PresetName
-from cytobatch.config.presets.wells import SiteLocation
+from cytobatch.config.presets.catalog import FormatName, PresetName
+from cytobatch.config.wells import SiteLocation
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.csv_files import files_by_stem

@@ -11,7 +11,7 @@ import cytobatch
 from cytobatch import convert, errors
 from cytobatch.config.option_types import Aggregation, AnnDataFormat, CacheMode
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import PresetName
+from cytobatch.config.presets.catalog import PresetName
 from cytobatch.report.model import RunReport
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 from tests.conftest import Run

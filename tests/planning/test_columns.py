@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.config.presets.presets import PRESETS, PresetName
+from cytobatch.config.presets.catalog import PRESETS, PresetName
 from cytobatch.planning.columns import ColumnKind, distinct_names, kind_of, order_key, profile_name
 
 CSV = PRESETS[PresetName.CELLPROFILER_CSV].identifying_columns

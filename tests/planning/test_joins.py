@@ -1,7 +1,7 @@
 import pytest
 
 from cytobatch.errors import LayoutError
-from cytobatch.planning.joins import CompartmentKeys, LinkKind, find_keys, plan_joins
+from cytobatch.planning.joins import CompartmentKeys, JoinKind, find_keys, plan_joins
 
 
 def keys(**parents: tuple[str, ...]) -> dict[str, CompartmentKeys]:
@@ -14,9 +14,9 @@ def keys(**parents: tuple[str, ...]) -> dict[str, CompartmentKeys]:
 def test_cytoplasm_is_the_base_and_its_parents_join() -> None:
     plan = plan_joins(keys(cells=("nuclei",), cytoplasm=("cells", "nuclei"), nuclei=()), ())
     assert plan.base == "cytoplasm"
-    assert [(link.compartment, link.via, link.kind) for link in plan.links] == [
-        ("cells", "cytoplasm", LinkKind.PARENT),
-        ("nuclei", "cytoplasm", LinkKind.PARENT),
+    assert [(link.compartment, link.via, link.kind) for link in plan.joins] == [
+        ("cells", "cytoplasm", JoinKind.PARENT),
+        ("nuclei", "cytoplasm", JoinKind.PARENT),
     ]
 
 
@@ -27,9 +27,9 @@ def test_cells_and_nuclei_alone() -> None:
 
 def test_extra_compartments_join_as_children_or_through_others() -> None:
     plan = plan_joins(keys(cytoplasm=("cells", "nuclei"), cells=(), nuclei=("seeds",), ph3=("nuclei",), seeds=()), ())
-    by_name = {link.compartment: link for link in plan.links}
-    assert (by_name["ph3"].via, by_name["ph3"].kind) == ("nuclei", LinkKind.CHILD)
-    assert (by_name["seeds"].via, by_name["seeds"].kind) == ("nuclei", LinkKind.PARENT)
+    by_name = {link.compartment: link for link in plan.joins}
+    assert (by_name["ph3"].via, by_name["ph3"].kind) == ("nuclei", JoinKind.CHILD)
+    assert (by_name["seeds"].via, by_name["seeds"].kind) == ("nuclei", JoinKind.PARENT)
     assert len(plan.describe()) == 5
 
 

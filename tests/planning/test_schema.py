@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from cytobatch.errors import LayoutError
 from cytobatch.planning.schema import (
     ExportColumns,
+    align_to_schema,
     cast_groups,
-    conform,
-    csv_schema,
     missing_columns,
-    sqlite_schema,
-    unify,
+    schema_by_declarations,
+    schema_by_names,
+    unify_schemas,
 )
 
 KINDS = st.sampled_from([pa.int64(), pa.float64(), pa.null()])
@@ -27,16 +27,16 @@ def parts(*schemas: dict[str, pa.DataType]) -> list[ExportColumns]:
 def test_the_union_does_not_depend_on_the_order_of_exports(schemas: list[dict[str, pa.DataType]], dice: object) -> None:
     shuffled = list(schemas)
     dice.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = unify("cells", parts(*schemas)), unify("cells", parts(*shuffled))
+    one, other = unify_schemas("cells", parts(*schemas)), unify_schemas("cells", parts(*shuffled))
     assert one.equals(other)
     assert set(one.names) == set().union(*(schema.keys() for schema in schemas))
 
 
 @given(TYPED, st.lists(TYPED, max_size=3))
 def test_every_export_conforms_to_the_union(own: dict[str, pa.DataType], others: list[dict[str, pa.DataType]]) -> None:
-    schema = unify("cells", parts(own, *others))
+    schema = unify_schemas("cells", parts(own, *others))
     table = pa.table([pa.array([1, 2], kind) for kind in own.values()], list(own))
-    result = conform(table, schema)
+    result = align_to_schema(table, schema)
     if own:
         assert result.schema.equals(schema)
         for name in schema.names:
@@ -47,29 +47,29 @@ def test_every_export_conforms_to_the_union(own: dict[str, pa.DataType], others:
 def test_columns_keep_the_order_of_the_widest_export() -> None:
     double = pa.float64()
     wide, narrow = {"b": double, "a": double, "d": double}, {"a": double, "z": double}
-    assert unify("cells", parts(narrow, wide)).names == ["b", "a", "d", "z"]
+    assert unify_schemas("cells", parts(narrow, wide)).names == ["b", "a", "d", "z"]
 
 
 def test_an_integer_and_a_float_make_a_float() -> None:
-    assert unify("cells", parts({"a": pa.int64()}, {"a": pa.float64()})).field("a").type == pa.float64()
+    assert unify_schemas("cells", parts({"a": pa.int64()}, {"a": pa.float64()})).field("a").type == pa.float64()
 
 
 def test_text_and_numbers_in_one_column_are_refused_naming_both() -> None:
     with pytest.raises(LayoutError) as caught:
-        unify("cells", parts({"a": pa.string()}, {"a": pa.float64()}))
+        unify_schemas("cells", parts({"a": pa.string()}, {"a": pa.float64()}))
     assert "column 'a' of table 'cells'" in caught.value.what
     assert "site0 and site1" in caught.value.where
 
 
 def test_missing_columns_are_named() -> None:
     one, two = parts({"a": pa.int64(), "b": pa.int64()}, {"a": pa.int64()})
-    missing = missing_columns("cells", unify("cells", [one, two]), two)
+    missing = missing_columns("cells", unify_schemas("cells", [one, two]), two)
     assert [(item.export, item.table, item.column) for item in missing] == [("site1", "cells", "b")]
 
 
 def test_csv_types_follow_the_meaning_of_names_and_not_the_rows() -> None:
     columns = ["ImageNumber", "Parent_Cells", "AreaShape_Area", "FileName_DNA", "Metadata_Well"]
-    schema = csv_schema(columns, {"Metadata_Well": pa.string()})
+    schema = schema_by_names(columns, {"Metadata_Well": pa.string()})
     assert schema.types == [pa.int64(), pa.int64(), pa.float64(), pa.string(), pa.string()]
 
 
@@ -85,7 +85,7 @@ def test_sqlite_types_are_what_is_declared_but_for_keys_and_measurements() -> No
         ]
     )
     expected = [pa.int64(), pa.int64(), pa.string(), pa.float64(), pa.int64(), pa.string()]
-    assert sqlite_schema(declared).types == expected
+    assert schema_by_declarations(declared).types == expected
 
 
 def test_groups_are_cast() -> None:

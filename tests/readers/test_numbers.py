@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytobatch.errors import InvalidTableError
-from cytobatch.readers.numbers import Repair, flags_from_text, inferred, parse_number, read_numbers, text_values
+from cytobatch.readers.numbers import (
+    Repair,
+    convert_to_inferred_type,
+    flags_from_text,
+    parse_number,
+    read_numbers,
+    text_values,
+)
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN", "-nan", "nan(ind)", "-nan(ind)", "1.#QNAN", "-1.#IND00"])
@@ -72,7 +79,7 @@ def test_a_value_that_does_not_fit_its_column_is_named(text: str, kind: pa.DataT
     [(["1", "2", ""], pa.int64()), (["1", "2.5"], pa.float64()), (["1", "A01"], pa.string()), (["", " "], pa.null())],
 )
 def test_a_text_column_gets_the_type_that_all_its_values_have(values: list[str], kind: pa.DataType) -> None:
-    assert inferred(pa.chunked_array([values])).type == kind
+    assert convert_to_inferred_type(pa.chunked_array([values])).type == kind
 
 
 def test_text_in_a_row_is_found_by_column() -> None:

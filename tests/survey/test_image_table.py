@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from cytobatch.config.presets.presets import PRESETS, PresetName
-from cytobatch.config.presets.wells import SiteLocation
+from cytobatch.config.presets.catalog import PRESETS, PresetName
+from cytobatch.config.wells import SiteLocation
 from cytobatch.errors import LayoutError
 from cytobatch.formats.image_sets import location_table
 from cytobatch.survey import image_table as images
@@ -35,7 +35,7 @@ def test_only_what_a_profile_needs_is_wanted() -> None:
 
 def test_counts_add_up_over_images() -> None:
     table = pa.table({"Count_Cells": ["3.0", "4"], "Image_Count_Nuclei": [1.0, None], "Count_PH3": ["", "?"]})
-    assert images.counts_of(table) == {"cells": 7, "nuclei": 1, "ph3": 0}
+    assert images.object_counts(table) == {"cells": 7, "nuclei": 1, "ph3": 0}
 
 
 def test_places_are_read_under_all_their_names_and_gaps_filled() -> None:
@@ -65,7 +65,7 @@ def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
         "c": ["0,5", "-nan(ind)"],
         "d": ["x", "y"],
     }
-    table = images.typed(image_rows(said, [0, 1]), {}, {}).table
+    table = images.convert_text_columns(image_rows(said, [0, 1]), {}, {}).table
     assert table.schema.types == [
         pa.int64(),
         pa.string(),
@@ -78,7 +78,7 @@ def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
 
 def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
     said = image_rows({"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"]}, [0])
-    sets = images.image_sets(said, images.typed(said, {}, {0: "."}), CSV, [SiteLocation()])
+    sets = images.image_sets(said, images.convert_text_columns(said, {}, {0: "."}), CSV, [SiteLocation()])
     assert sets.locations["Metadata_Plate"].to_pylist() == ["001", None]
     assert sets.columns == ("Image_FileName_DNA",)
     assert sets.keys.to_pylist() == [{"e": 0, "i": 1, "r": 0}]
@@ -87,12 +87,12 @@ def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
 def test_text_and_numbers_in_one_column_are_refused_naming_both_exports() -> None:
     rows = image_rows({"ImageQuality": ["1.5", "2", "low"]}, [0, 0, 1])
     with pytest.raises(LayoutError) as caught:
-        images.typed(rows, {}, {0: "site1", 1: "site2"})
+        images.convert_text_columns(rows, {}, {0: "site1", 1: "site2"})
     assert caught.value.where == "site2 and site1"
     assert "column_types ImageQuality=text" in caught.value.remedy
-    numbers = images.typed(rows, {"ImageQuality": pa.float64()}, {}).table
+    numbers = images.convert_text_columns(rows, {"ImageQuality": pa.float64()}, {}).table
     assert numbers["ImageQuality"].to_pylist() == [1.5, 2.0, None]
-    words = images.typed(rows, {"ImageQuality": pa.string()}, {}).table
+    words = images.convert_text_columns(rows, {"ImageQuality": pa.string()}, {}).table
     assert words["ImageQuality"].to_pylist() == ["1.5", "2", "low"]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cytobatch.config.gallery import networks_folder, plate_folders
 from cytobatch.config.job_spec import JobSpec, spec_error
 from cytobatch.config.natural_order import natural_key
 from cytobatch.config.options import PlateJob, PlateOptions, own_name, without_marker
-from cytobatch.config.presets.gallery import networks_folder, plate_folders
 from cytobatch.errors import JobSpecError, LayoutError, SourceNotFoundError
 
 Folders = Callable[[PlateOptions, str], list[str]]

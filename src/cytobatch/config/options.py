@@ -21,8 +21,8 @@ from cytobatch.config.option_types import (
     SqliteReader,
     Stores,
 )
-from cytobatch.config.presets.presets import SUFFIXES, PresetName
-from cytobatch.config.presets.wells import SiteLocation, normalise_well
+from cytobatch.config.presets.catalog import SUFFIXES, PresetName
+from cytobatch.config.wells import SiteLocation, normalise_well
 
 PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES = "single_cells", "profiles"

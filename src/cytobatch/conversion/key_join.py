@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from cytobatch.engine import sql
 from cytobatch.engine.duckdb import Engine, Session
 from cytobatch.planning.columns import IMAGE_NUMBER
-from cytobatch.planning.joins import JoinPlan, Link, LinkKind
+from cytobatch.planning.joins import Join, JoinKind, JoinPlan
 from cytobatch.survey.model import Survey, SurveyedExport, TableSchema
 
 
@@ -101,7 +101,7 @@ class Joiner:
             plan, by_table=self._by_table, image_keys=self._image_keys, sort=survey.plan.job.sort_output
         )
 
-    def _key_checks(self) -> Iterator[tuple[str | Link, str]]:
+    def _key_checks(self) -> Iterator[tuple[str | Join, str]]:
         """The queries that keys are checked by: for repeats in a table, by its name, and for the parents of a link."""
         for name in self._plan.compartments:
             yield name, sql.repeated_keys(sql.keys_of(name), by_table=self._by_table)
@@ -109,7 +109,7 @@ class Joiner:
             by_table = "t" in self._image_keys
             image_table = self._survey.preset.metadata[0]
             yield image_table, sql.repeated_keys(sql.IMAGE_KEYS, by_table=by_table, by_object=False)
-        for link in self._plan.links:
+        for link in self._plan.joins:
             yield link, sql.dangling_parents(link, by_table=self._by_table)
 
     def rows_of(self, batch: ExportBatch) -> JoinedRows:
@@ -143,7 +143,7 @@ class Joiner:
         unmatched: list[UnmatchedObjects] = []
         for row in sorted(session.query(self._checks).to_pylist(), key=lambda row: (row[sql.CHECK], row["e"])):
             subject = self._subjects[row[sql.CHECK]]
-            if isinstance(subject, Link):
+            if isinstance(subject, Join):
                 found = self._dangling(subject, row, keys)
                 if isinstance(found, TableDefect):
                     defects.append(found)
@@ -156,11 +156,11 @@ class Joiner:
         return defects, unmatched
 
     def _dangling(
-        self, link: Link, row: Mapping[str, int], keys: Mapping[str, pa.Table]
+        self, link: Join, row: Mapping[str, int], keys: Mapping[str, pa.Table]
     ) -> TableDefect | UnmatchedObjects:
         """Objects that name a parent which is not there: a fault where the parent's table was cut short."""
         child, parents = link.via, link.compartment
-        if link.kind is LinkKind.CHILD:
+        if link.kind is JoinKind.CHILD:
             child, parents = parents, child
         count, export = row["n"], row["e"]
         may_be_cut_short = self._survey.plan.format.traits.may_be_cut_short
@@ -202,7 +202,7 @@ class Joiner:
     def _unused(self, keys: Mapping[str, pa.Table], rows: pa.Table) -> list[UnmatchedObjects]:
         """Objects of the joined compartments that no row of the profile holds."""
         unmatched = []
-        for link in self._plan.links:
+        for link in self._plan.joins:
             table = keys[link.compartment]
             # By place, for looking each row up in a set takes longer than joining them.
             is_used = np.zeros((pc.max(table["r"]).as_py() or 0) + 1, np.bool_)

@@ -10,7 +10,7 @@ from cytobatch.output.row_groups import RowGroup
 from cytobatch.planning.columns import PLATE, SITE, WELL
 from cytobatch.readers.numbers import Repair
 from cytobatch.report.model import LedgerEntry, NonFiniteValues, Outcome, ReportWarning, ValueRepair
-from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, left_out, with_file
+from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, left_out_entries, with_file_facts
 
 _FAILURES_SHOWN = 50
 _EXPORTS_NAMED = 10
@@ -100,7 +100,7 @@ class RunLedger:
         )
         self._add(entry)
         if whole_export:
-            for other in left_out(export.path, (t for key, t in export.tables.items() if key != name)):
+            for other in left_out_entries(export.path, (t for key, t in export.tables.items() if key != name)):
                 self._add(other)
         self.check()
 
@@ -184,7 +184,7 @@ class RunLedger:
         ]
 
     def _add(self, entry: LedgerEntry) -> None:
-        self.entries.append(with_file(entry, self._files))
+        self.entries.append(with_file_facts(entry, self._files))
 
 
 def sites_of(profile: RowGroup) -> set[SiteKey]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cytobatch.conversion.resources import RunResources
 from cytobatch.formats.base import ConversionPlan, IndexedRows, ReadContext, SurveyedTable
-from cytobatch.planning.schema import conform
+from cytobatch.planning.schema import align_to_schema
 from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStrategy, read_with_fallback
 from cytobatch.readers.numbers import Repair
 
@@ -35,7 +35,7 @@ class OutOfCoreTable:
     def read(self, numbers: npt.NDArray[np.int64]) -> LoadedTable:
         """Read rows by their numbers, in ascending order. Raises InvalidTableError."""
         table, repairs = self.rows.read(numbers)
-        return LoadedTable(conform(table, self.unified), tuple(repairs))
+        return LoadedTable(align_to_schema(table, self.unified), tuple(repairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class TableLoader:
         strategies = self._format.readers(table, path, own, repairs, self._context)
         take = self._spill if self.is_large(path.stat().st_size) else _collect
         read = read_with_fallback(strategies, repairs, functools.partial(take, own))
-        return LoadedTable(conform(read, unified), tuple(repairs))
+        return LoadedTable(align_to_schema(read, unified), tuple(repairs))
 
     def out_of_core(self, table: SurveyedTable, unified: pa.Schema, keys: Sequence[str]) -> OutOfCoreTable:
         """Index a table's rows. Raises FastPathUnavailable if they cannot be read by number, InvalidTableError."""
@@ -78,7 +78,7 @@ class TableLoader:
         wanted = pa.schema([unified.field(name) for name in keys if name in unified.names])
         present = pa.schema([field for field in wanted if field.name in own.names])
         rows, found = self._format.index_rows(table, path, own, present, self._context)
-        return OutOfCoreTable(rows, conform(found, wanted), unified)
+        return OutOfCoreTable(rows, align_to_schema(found, wanted), unified)
 
     def is_large(self, size: int) -> bool:
         """Return whether tables of a file of this size in bytes are too large for memory."""
@@ -97,7 +97,7 @@ class TableLoader:
         """Load a group. Raises FastPathUnavailable if its tables must be read one by one, StorageError."""
         paths = [self._inputs.whole(source) for source in group.sources]
         found = group.read(paths, _own(group.schema, unified))
-        return ConcatenatedTables(conform(found.table, unified), found.rows)
+        return ConcatenatedTables(align_to_schema(found.table, unified), found.rows)
 
     def _spill(self, schema: pa.Schema, strategy: ReadStrategy) -> pa.Table:
         path = self._scratch / f"table-{next(self._numbers)}.arrow"

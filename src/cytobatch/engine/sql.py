@@ -13,7 +13,7 @@ from typing import Any
 
 from cytobatch.config.option_types import Aggregation
 from cytobatch.errors import JoinSqlError
-from cytobatch.planning.joins import JoinPlan, Link, LinkKind
+from cytobatch.planning.joins import Join, JoinKind, JoinPlan
 
 # Names that no table of a plate can have.
 IMAGE_KEYS = "#image keys"
@@ -118,7 +118,7 @@ def _same_image(left: str, right: str, by_table: bool) -> str:
     return " AND ".join(f"{left}.{column} = {right}.{column}" for column in columns)
 
 
-def _first_children(link: Link, by_table: bool) -> str:
+def _first_children(link: Join, by_table: bool) -> str:
     image = "e, t, i" if by_table else "e, i"
     via = identifier(parent(link.via))
     return (
@@ -127,10 +127,10 @@ def _first_children(link: Link, by_table: bool) -> str:
     )
 
 
-def _link_sql(link: Link, by_table: bool) -> str:
+def _link_sql(link: Join, by_table: bool) -> str:
     name, via = identifier(link.compartment), identifier(link.via)
     image = _same_image(name, via, by_table)
-    if link.kind is LinkKind.PARENT:
+    if link.kind is JoinKind.PARENT:
         keys = identifier(keys_of(link.compartment))
         return f"LEFT JOIN {keys} AS {name} ON {image} AND {name}.o = {via}.{identifier(parent(link.compartment))}"
     children = _first_children(link, by_table)
@@ -146,7 +146,7 @@ def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sor
     """
     base = identifier(plan.base)
     rows = [f"{identifier(name)}.r AS {identifier(name)}" for name in plan.compartments]
-    joins = [_link_sql(link, by_table) for link in plan.links]
+    joins = [_link_sql(link, by_table) for link in plan.joins]
     if image_keys:
         image = identifier(IMAGE_KEYS)
         rows.append(f"{image}.r AS {identifier(IMAGE_ROW)}")
@@ -169,12 +169,12 @@ def repeated_keys(keys: str, *, by_table: bool, by_object: bool = True) -> str:
     )
 
 
-def dangling_parents(link: Link, *, by_table: bool) -> str:
+def dangling_parents(link: Join, *, by_table: bool) -> str:
     """Count, for each export, objects with the number of a parent that does not exist, and those of them past the end.
 
     Past the end means beyond the last key of the parent's table, as it is if a file was cut short between two lines.
     """
-    child, parents = (link.via, link.compartment) if link.kind is LinkKind.PARENT else (link.compartment, link.via)
+    child, parents = (link.via, link.compartment) if link.kind is JoinKind.PARENT else (link.compartment, link.via)
     column = identifier(parent(parents))
     table = identifier(keys_of(parents))
     return (

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import Preset
-from cytobatch.config.presets.wells import SiteLocation
+from cytobatch.config.presets.catalog import Preset
+from cytobatch.config.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.formats.image_sets import ImageSets

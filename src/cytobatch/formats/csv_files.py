@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import USUAL_TABLES, PresetName
+from cytobatch.config.presets.catalog import USUAL_TABLES, PresetName
 from cytobatch.formats.base import (
     ExportScan,
     Listing,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import PRESETS, PresetName
+from cytobatch.config.presets.catalog import PRESETS, PresetName
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import NOT_READ, ConversionPlan, FormatPlan, Listing, SourceFormat
 from cytobatch.formats.registry import source_formats

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cytobatch.config.presets.wells import SiteLocation, site_number
+from cytobatch.config.wells import SiteLocation, site_number
 from cytobatch.errors import InvalidTableError
 from cytobatch.planning.columns import PLATE, SITE, WELL
 from cytobatch.planning.key_columns import EXPORT, IMAGE, IMAGE_SET, ROW, TABLE

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import PRESETS, Preset, PresetName
-from cytobatch.config.presets.wells import SiteLocation
+from cytobatch.config.presets.catalog import PRESETS, Preset, PresetName
+from cytobatch.config.wells import SiteLocation
 from cytobatch.errors import InvalidTableError, LayoutError
 from cytobatch.formats.base import (
     OBJECTS,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cytobatch.config.gallery import plate_sources
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.gallery import plate_sources
 from cytobatch.conversion.convert import ConvertedPlate, convert
 from cytobatch.conversion.resources import RunResources
 from cytobatch.engine.duckdb import Engine
@@ -30,8 +30,8 @@ from cytobatch.storage.access import Access, Clients, read_text, storage_errors
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.source import Source
 from cytobatch.survey.model import Survey
+from cytobatch.survey.plate import survey
 from cytobatch.survey.platemap import annotate
-from cytobatch.survey.survey import survey
 
 _HEAD_BYTES = 2**20
 

@@ -35,7 +35,7 @@ class CompartmentKeys:
         return (*table, IMAGE_NUMBER, self.object_number, *self.parents.values())
 
 
-class LinkKind(StrEnum):
+class JoinKind(StrEnum):
     """How a compartment is joined to one that is in the profile already."""
 
     PARENT = "parent"
@@ -43,12 +43,12 @@ class LinkKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Join:
     """`compartment` joins through `via`: as its parent (by `column` of via) or its child (by its own `column`)."""
 
     compartment: str
     via: str
-    kind: LinkKind
+    kind: JoinKind
     column: str
 
 
@@ -57,21 +57,21 @@ class JoinPlan:
     """The base compartment, the links in the order of joining, and the compartments that nothing links."""
 
     base: str
-    links: tuple[Link, ...]
+    links: tuple[Join, ...]
     unlinked: tuple[str, ...] = ()
 
     @property
     def compartments(self) -> tuple[str, ...]:
         """Base and linked compartments."""
-        return (self.base, *(link.compartment for link in self.links))
+        return (self.base, *(link.compartment for link in self.joins))
 
     def describe(self) -> list[str]:
         """One line a join, for people."""
         lines = [f"one row for each object of {self.base}"]
-        for link in self.links:
+        for link in self.joins:
             other = f"{link.via}.{link.column} = {link.compartment}.{OBJECT_NUMBER}"
             child = f"{link.compartment}.{link.column} = {link.via}.{OBJECT_NUMBER}, the first child"
-            lines.append(f"{link.compartment}: {other if link.kind is LinkKind.PARENT else child}")
+            lines.append(f"{link.compartment}: {other if link.kind is JoinKind.PARENT else child}")
         return lines
 
 
@@ -130,8 +130,8 @@ def plan_joins(keys: Mapping[str, CompartmentKeys], required: Iterable[str]) -> 
     return JoinPlan(base, links, unlinked)
 
 
-def _links_from(base: str, keys: Mapping[str, CompartmentKeys]) -> tuple[Link, ...]:
-    links: list[Link] = []
+def _links_from(base: str, keys: Mapping[str, CompartmentKeys]) -> tuple[Join, ...]:
+    links: list[Join] = []
     linked = [base]
     while True:
         link = _next_link(linked, keys)
@@ -141,16 +141,16 @@ def _links_from(base: str, keys: Mapping[str, CompartmentKeys]) -> tuple[Link, .
         linked.append(link.compartment)
 
 
-def _next_link(linked: list[str], keys: Mapping[str, CompartmentKeys]) -> Link | None:
+def _next_link(linked: list[str], keys: Mapping[str, CompartmentKeys]) -> Join | None:
     """The next compartment to join; parents first, as they are one to one with the row."""
     rank = {name: number for number, name in enumerate(BASE_ORDER)}
     waiting = sorted(set(keys) - set(linked), key=lambda name: (rank.get(name, len(rank)), name))
     for name in waiting:
         for via in linked:
             if name in keys[via].parents:
-                return Link(name, via, LinkKind.PARENT, keys[via].parents[name])
+                return Join(name, via, JoinKind.PARENT, keys[via].parents[name])
     for name in waiting:
         for via in linked:
             if via in keys[name].parents:
-                return Link(name, via, LinkKind.CHILD, keys[name].parents[via])
+                return Join(name, via, JoinKind.CHILD, keys[name].parents[via])
     return None

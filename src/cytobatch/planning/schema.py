@@ -56,7 +56,7 @@ def with_types(schema: pa.Schema, types: Mapping[str, pa.DataType]) -> pa.Schema
     return pa.schema([field.with_type(types.get(field.name, field.type)) for field in schema]) if types else schema
 
 
-def csv_schema(columns: Sequence[str], seen: Mapping[str, pa.DataType]) -> pa.Schema:
+def schema_by_names(columns: Sequence[str], seen: Mapping[str, pa.DataType]) -> pa.Schema:
     """Types for a CSV table's columns by the meaning of their names; `seen` are types learnt from values."""
     return with_types(_by_names(tuple(columns)), seen)
 
@@ -66,7 +66,7 @@ def _by_names(columns: tuple[str, ...]) -> pa.Schema:
     return pa.schema([(column, _KINDS.get(kind_of(column), pa.float64())) for column in columns])
 
 
-def sqlite_schema(declared: pa.Schema) -> pa.Schema:
+def schema_by_declarations(declared: pa.Schema) -> pa.Schema:
     """A SQLite table's types: keys as int64 whatever is declared, measurements as float64, the rest as declared.
 
     A measurement may be declared as an integer because the rows that its writer saw happened to be whole.
@@ -82,7 +82,7 @@ def _sqlite_type(column: str, kind: pa.DataType) -> pa.DataType:
     return pa.float64() if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else kind
 
 
-def unify(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
+def unify_schemas(table: str, parts: Iterable[ExportColumns]) -> pa.Schema:
     """One schema for a table of several exports, whatever their order: all columns, those of the widest export first.
 
     An integer and a float make a float, a column without values takes the others' type, and a TableNumber, or one under
@@ -137,7 +137,7 @@ def missing_columns(table: str, unified: pa.Schema, part: ExportColumns) -> list
     return [MissingColumn(part.export, table, name) for name in unified.names if name not in own]
 
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def align_to_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with the schema's columns in its order: cast where types differ, null where it has none."""
     if table.schema.equals(schema):
         return table

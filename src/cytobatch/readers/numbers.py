@@ -185,7 +185,7 @@ def flags_from_text(column: str, texts: pa.ChunkedArray, where: str) -> pa.Chunk
     return pa.chunked_array([pa.array([flags[word] for word in words], pa.bool_())])
 
 
-def inferred(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def convert_to_inferred_type(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Convert a column of text to the narrowest type that all its values have.
 
     Parameters

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cytobatch.config.presets.presets import Preset
+from cytobatch.config.presets.catalog import Preset
 from cytobatch.formats.base import ConversionPlan, ExportScan
 from cytobatch.report.model import LedgerEntry, Outcome
 

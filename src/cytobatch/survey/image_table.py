@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.config.presets.presets import Preset
-from cytobatch.config.presets.wells import SiteLocation, normalise_well, well_of_row_and_column
+from cytobatch.config.presets.catalog import Preset
+from cytobatch.config.wells import SiteLocation, normalise_well, well_of_row_and_column
 from cytobatch.errors import LayoutError
 from cytobatch.formats.image_sets import ImageSets, location_table, no_image_sets
 from cytobatch.planning.columns import (
@@ -25,7 +25,7 @@ from cytobatch.planning.columns import (
     profile_name,
 )
 from cytobatch.planning.key_columns import EXPORT, IMAGE, TABLE
-from cytobatch.readers.numbers import inferred, is_number, read_numbers
+from cytobatch.readers.numbers import convert_to_inferred_type, is_number, read_numbers
 
 IMAGE_LABEL = "Image"
 COUNT = "Metadata_Count_"
@@ -87,7 +87,7 @@ def wanted_columns(columns: Sequence[str], preset: Preset) -> tuple[str, ...]:
     )
 
 
-def counts_of(row_counts: pa.Table) -> dict[str, int]:
+def object_counts(row_counts: pa.Table) -> dict[str, int]:
     """Objects by lower-case compartment that the `Count_` columns of an export's image rows add up to."""
     totals = {}
     for column in row_counts.column_names:
@@ -106,7 +106,7 @@ def _whole(text: str | None) -> int:
         return 0
 
 
-def typed(rows: ImageRows, asked: Mapping[str, pa.DataType], exports: Mapping[int, str]) -> ImageRows:
+def convert_text_columns(rows: ImageRows, asked: Mapping[str, pa.DataType], exports: Mapping[int, str]) -> ImageRows:
     """Text columns of all image rows as what all of their values are; names and paths stay text.
 
     `asked` are types that the job gives, `exports` the paths of exports by index. Raises LayoutError where a
@@ -132,7 +132,7 @@ def _as_asked(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.Chunk
 def _as_inferred(
     name: str, column: pa.ChunkedArray, owners: pa.ChunkedArray, exports: Mapping[int, str]
 ) -> pa.ChunkedArray:
-    found = inferred(column)
+    found = convert_to_inferred_type(column)
     if pa.types.is_null(found.type):
         return found.cast(pa.string())
     if kind_of(name) is ColumnKind.INTEGER and pa.types.is_floating(found.type):

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from cytobatch.config.presets.presets import Preset
+from cytobatch.config.presets.catalog import Preset
 from cytobatch.formats.base import ConversionPlan, ExportScan, PlateScan, SurveyedTable
 from cytobatch.planning.columns import IMAGE_NUMBER, TABLE_NUMBER
-from cytobatch.planning.joins import CompartmentKeys, LinkKind, find_keys, plan_joins
+from cytobatch.planning.joins import CompartmentKeys, JoinKind, find_keys, plan_joins
 
 
 def check_missing_keys(plan: ConversionPlan, scan: PlateScan, *, joined: bool) -> list[ExportScan]:
@@ -73,8 +73,8 @@ def _needed_columns(
 
 
 def _add_parents(needed: Mapping[str, list[str]], keys: Mapping[str, CompartmentKeys]) -> None:
-    for link in plan_joins(keys, ()).links:
-        needed[link.via if link.kind is LinkKind.PARENT else link.compartment].append(link.column)
+    for link in plan_joins(keys, ()).joins:
+        needed[link.via if link.kind is JoinKind.PARENT else link.compartment].append(link.column)
 
 
 def _usual_columns(tables: Sequence[SurveyedTable]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cytobatch.config.presets.presets import Preset
+from cytobatch.config.presets.catalog import Preset
 from cytobatch.formats.base import ConversionPlan, Export, SingleTable, SurveyedTable
 from cytobatch.formats.image_sets import ImageSets
 from cytobatch.planning.inventory import SourceFile
@@ -90,7 +90,7 @@ class Survey:
         return bool(tables) and all(schema.keys and schema.keys.table_number for schema in tables)
 
 
-def left_out(export: str, tables: Iterable[SurveyedTable]) -> list[LedgerEntry]:
+def left_out_entries(export: str, tables: Iterable[SurveyedTable]) -> list[LedgerEntry]:
     """Ledger entries for the sound tables of an export that failed."""
     return [
         LedgerEntry(
@@ -104,7 +104,7 @@ def left_out(export: str, tables: Iterable[SurveyedTable]) -> list[LedgerEntry]:
     ]
 
 
-def with_file(entry: LedgerEntry, files: Mapping[str, SourceFile]) -> LedgerEntry:
+def with_file_facts(entry: LedgerEntry, files: Mapping[str, SourceFile]) -> LedgerEntry:
     """The entry with its file's size and ETag."""
     file = files.get(entry.path)
     return entry if file is None else entry.model_copy(update={"size": file.size, "etag": file.etag})

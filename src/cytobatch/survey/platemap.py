@@ -16,11 +16,11 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from cytobatch.config.natural_order import natural_key
-from cytobatch.config.presets.wells import normalise_well, site_number
+from cytobatch.config.wells import normalise_well, site_number
 from cytobatch.errors import AnnotationError
 from cytobatch.planning.columns import METADATA, PLATE, SITE, WELL, ColumnKind, kind_of, under_metadata
 from cytobatch.readers.csv.field_limit import field_limit_for
-from cytobatch.readers.numbers import inferred
+from cytobatch.readers.numbers import convert_to_inferred_type
 from cytobatch.report.model import AnnotationFile, ReportWarning
 from cytobatch.survey.image_table import IMAGE_LABEL
 from cytobatch.survey.model import Survey
@@ -153,7 +153,7 @@ def _joined(
     locations = survey.images.locations
     for column, name in named.items():
         text = pa.chunked_array([pa.array([row.get(column) if row else None for row in rows], pa.string())])
-        values = text if kind_of(column) is ColumnKind.TEXT else inferred(text)
+        values = text if kind_of(column) is ColumnKind.TEXT else convert_to_inferred_type(text)
         locations = locations.append_column(name, values.cast(pa.string()) if pa.types.is_null(values.type) else values)
     images = replace(survey.images, locations=locations, of_wells=(*survey.images.of_wells, *of_wells))
     told = tuple(ReportWarning(what=what) for what in warnings)

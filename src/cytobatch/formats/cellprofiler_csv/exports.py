@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import PRESETS, Preset, PresetName
-from cytobatch.config.presets.wells import SiteLocation, location_of_folder
+from cytobatch.config.presets.catalog import PRESETS, Preset, PresetName
+from cytobatch.config.wells import SiteLocation, location_of_folder
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import Export, PlannedTable, unusual_tables, with_overrides
 from cytobatch.formats.csv_files import COMBINED
@@ -40,7 +40,7 @@ def csv_preset(job: PlateJob) -> Preset:
     return with_overrides(PRESETS[name], job)
 
 
-def csv_names(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def table_names_by_stem(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Lower-case stems of the CSV files to read, each with its table's lower-case name."""
     preset = csv_preset(job)
     prefix = export_prefix(headers)
@@ -57,7 +57,7 @@ def csv_names(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str
     return {stem: table for table, stem in by_table.items() if table in wanted}
 
 
-def csv_exports(
+def plan_exports(
     job: PlateJob,
     inventory: Inventory,
     files: Collection[SourceFile],
@@ -140,7 +140,7 @@ def _check_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[st
                 )
 
 
-def csv_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping[str, str]) -> tuple[str, ...]:
+def plan_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping[str, str]) -> tuple[str, ...]:
     """The compartments that are there. Raises LayoutError where one that is asked for, or every one, is not."""
     preset = csv_preset(job)
     found = {table for export in exports for table in export.tables} - set(preset.metadata)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import FormatName
+from cytobatch.config.presets.catalog import FormatName
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InternalError
 from cytobatch.formats.base import (
@@ -18,7 +18,7 @@ from cytobatch.formats.base import (
     PlateScan,
     ReadContext,
 )
-from cytobatch.formats.cellprofiler_csv.exports import csv_compartments, csv_exports, csv_names, csv_preset
+from cytobatch.formats.cellprofiler_csv.exports import csv_preset, plan_compartments, plan_exports, table_names_by_stem
 from cytobatch.formats.cellprofiler_csv.scan import scan_export
 from cytobatch.formats.csv_files import (
     COMBINED,
@@ -57,15 +57,15 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
 
     def claims(self, listing: Listing) -> Sequence[SourceFile]:
         """Return the CSV files whose names or headers are those of the preset's tables."""
-        names = csv_names(listing.job, headers_by_stem(listing))
+        names = table_names_by_stem(listing.job, headers_by_stem(listing))
         return [file for file in _csv_files(listing) if file.stem.lower() in names]
 
     def plan(self, listing: Listing, files: Sequence[SourceFile]) -> FormatPlan:
         """Return an export for each folder that has tables."""
         headers = headers_by_stem(listing)
-        names = csv_names(listing.job, headers)
-        exports = csv_exports(listing.job, listing.inventory, files, names, headers)
-        compartments = csv_compartments(listing.job, exports, names)
+        names = table_names_by_stem(listing.job, headers)
+        exports = plan_exports(listing.job, listing.inventory, files, names, headers)
+        compartments = plan_compartments(listing.job, exports, names)
         ignored = {file.path: _COMBINED_IGNORED for file in _csv_files(listing) if file.stem.lower() == COMBINED}
         read = {file.path for export in exports for file in export.files}
         kept = {path: reason for path, reason in ignored.items() if path not in read}

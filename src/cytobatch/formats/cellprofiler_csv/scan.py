@@ -19,11 +19,11 @@ from cytobatch.formats.base import (
 )
 from cytobatch.formats.csv_files import CsvTable
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, kind_of
-from cytobatch.planning.schema import csv_schema, requested_types
+from cytobatch.planning.schema import requested_types, schema_by_names
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.header import CsvHead, PartialHeadError, invalid_file, read_combined_head, read_head
 from cytobatch.readers.inputs import BEGINNING, Inputs
-from cytobatch.readers.numbers import inferred, is_number
+from cytobatch.readers.numbers import convert_to_inferred_type, is_number
 
 # A header that goes on past the bytes that were fetched is read again with this many times as many bytes.
 _MORE = 4
@@ -74,7 +74,7 @@ def _scanned(
         name=table.name,
         label=table.label,
         source=table.file.path,
-        schema=csv_schema(head.shape.names, {**learnt, **types}),
+        schema=schema_by_names(head.shape.names, {**learnt, **types}),
         has_rows=head.has_rows,
         null_text_columns=frozenset(types),
         shape=head.shape,
@@ -101,7 +101,7 @@ def _learn_from_values(
     path = inputs.whole(source)
     values = csv.read_text(path, head.shape, (*unknown, *texts))
     _check_texts(path, values, texts)
-    return {column: inferred(values[column]).type for column in unknown}, texts
+    return {column: convert_to_inferred_type(values[column]).type for column in unknown}, texts
 
 
 @functools.lru_cache(maxsize=HEADERS)

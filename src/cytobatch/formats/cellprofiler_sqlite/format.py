@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 
 from cytobatch.config.option_types import SqliteReader
-from cytobatch.config.presets.presets import PRESETS, SUFFIXES, FormatName, PresetName
-from cytobatch.config.presets.wells import SiteLocation
+from cytobatch.config.presets.catalog import PRESETS, SUFFIXES, FormatName, PresetName
+from cytobatch.config.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.formats.base import (

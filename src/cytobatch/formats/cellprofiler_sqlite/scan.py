@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from cytobatch.config.presets.presets import PRESETS, USUAL_TABLES, Preset, PresetName
+from cytobatch.config.presets.catalog import PRESETS, USUAL_TABLES, Preset, PresetName
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError, LayoutError
 from cytobatch.formats.base import (
@@ -22,7 +22,7 @@ from cytobatch.formats.base import (
 )
 from cytobatch.planning.columns import IMAGE_NUMBER, is_key, table_label
 from cytobatch.planning.joins import find_keys
-from cytobatch.planning.schema import requested_types, sqlite_schema, with_types
+from cytobatch.planning.schema import requested_types, schema_by_declarations, with_types
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.sqlite import read as sqlite
 from cytobatch.report.model import LedgerEntry, Outcome
@@ -45,7 +45,7 @@ def scan_database(plan: ConversionPlan, export: Export, inputs: Inputs, engine: 
             name = label.lower()
             declared = engine.sqlite_schema(path, sql_table)
             types = requested_types(name, declared.names, plan.job.column_types)
-            schema = with_types(sqlite_schema(declared), types)
+            schema = with_types(schema_by_declarations(declared), types)
             if IMAGE_NUMBER in schema.names:
                 has_rows = sqlite.approximate_rows(path, sql_table, declared.names) > 0
                 tables[name] = SurveyedTable(name, label, file.path, schema, has_rows, sql_table)

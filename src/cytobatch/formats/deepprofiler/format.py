@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from cytobatch.config.presets.presets import PRESETS, SUFFIXES, FormatName, PresetName
-from cytobatch.config.presets.wells import SiteLocation, location_of_file, normalise_well
+from cytobatch.config.presets.catalog import PRESETS, SUFFIXES, FormatName, PresetName
+from cytobatch.config.wells import SiteLocation, location_of_file, normalise_well
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.presets import PRESETS, FormatName, PresetName
-from cytobatch.config.presets.wells import SiteLocation, normalise_well, well_of_row_and_column
+from cytobatch.config.presets.catalog import PRESETS, FormatName, PresetName
+from cytobatch.config.wells import SiteLocation, normalise_well, well_of_row_and_column
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import (
@@ -42,7 +42,7 @@ from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.header import CsvHead, invalid_file, read_head
 from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.inputs import Inputs
-from cytobatch.readers.numbers import Repair, inferred
+from cytobatch.readers.numbers import Repair, convert_to_inferred_type
 
 
 class InCarta(SingleTableFormat[CsvTable]):
@@ -133,7 +133,9 @@ def _schema(path: Path, head: CsvHead) -> pa.Schema:
     known = {name: kind for name in head.shape.names if (kind := _type_of(name)) is not None}
     unknown = tuple(name for name in head.shape.names if name not in known)
     values = csv.read_text(path, head.shape, unknown) if unknown and head.has_rows else None
-    learnt = {name: inferred(values[name]).type if values is not None else pa.null() for name in unknown}
+    learnt = {
+        name: convert_to_inferred_type(values[name]).type if values is not None else pa.null() for name in unknown
+    }
     return pa.schema([(name, known[name] if name in known else learnt[name]) for name in head.shape.names])
 
 

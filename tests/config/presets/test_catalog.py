@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.config.presets.gallery import networks_folder, plate_sources
-from cytobatch.config.presets.presets import PRESETS, PresetName
-from cytobatch.config.presets.wells import (
+from cytobatch.config.gallery import networks_folder, plate_sources
+from cytobatch.config.presets.catalog import PRESETS, PresetName
+from cytobatch.config.wells import (
     SiteLocation,
     location_of_file,
     location_of_folder,

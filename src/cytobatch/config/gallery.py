@@ -15,7 +15,7 @@ https://broadinstitute.github.io/cellpainting-gallery/data_structure.html
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from cytobatch.config.presets.presets import PRESETS, SUFFIXES, FormatName, PresetName
+from cytobatch.config.presets.catalog import PRESETS, SUFFIXES, FormatName, PresetName
 
 _ANALYSIS, _BACKEND, _EMBEDDINGS = "analysis", "backend", "embeddings"
 _WORKSPACE_DL = "workspace_dl"

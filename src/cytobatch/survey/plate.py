@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cytobatch.config.presets.presets import Preset, PresetName
-from cytobatch.config.presets.wells import SiteLocation
+from cytobatch.config.presets.catalog import Preset, PresetName
+from cytobatch.config.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError, LayoutError
 from cytobatch.formats.base import OBJECTS, ConversionPlan, ExportScan, PlateScan
@@ -20,10 +20,10 @@ from cytobatch.planning.joins import JoinPlan, find_keys, plan_joins
 from cytobatch.planning.schema import (
     ExportColumns,
     MissingColumn,
-    conform,
+    align_to_schema,
     missing_columns,
     requested_types,
-    unify,
+    unify_schemas,
 )
 from cytobatch.readers.inputs import Inputs
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
@@ -31,7 +31,7 @@ from cytobatch.survey import image_table
 from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.missing_keys import check_missing_keys
-from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out, with_file
+from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
 
 
 def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
@@ -47,7 +47,7 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
     repairs: list[TableRepair] = []
     preset, scans = scan.preset, check_missing_keys(plan, scan, joined=joined)
     rows, scans = _read_image_tables(plan, preset, scans, _Reading(inputs, engine, repairs, whole=not joined))
-    counted = {index: image_table.counts_of(table) for index, table in rows.items() if table.num_rows}
+    counted = {index: image_table.object_counts(table) for index, table in rows.items() if table.num_rows}
     scans = [resolve_empty_tables(plan, each, preset, counted.get(each.export.index, {})) for each in scans]
     valid = [_is_converted(each, joined=plan.job.join) for each in scans]
     exports = tuple(SurveyedExport(each.export, each.tables) for each, ok in zip(scans, valid, strict=True) if ok)
@@ -74,7 +74,7 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
 def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSets) -> Survey:
     valid = [not each.defects for each in scan.exports]
     exports = tuple(SurveyedExport(each.export, each.tables) for each in scan.exports if not each.defects)
-    schema = unify(OBJECTS, [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports])
+    schema = unify_schemas(OBJECTS, [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports])
     features = scan.single_table.features if scan.single_table else frozenset[str]()
     features = features.intersection(schema.names) - set(scan.preset.identifying_columns)
     tables = {OBJECTS: TableSchema(OBJECTS, "", schema, None, features)} if exports else {}
@@ -97,7 +97,7 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
 
 def _typed(plan: ConversionPlan, preset: Preset, raw: ImageRows) -> ImageRows:
     requested = requested_types(preset.metadata[0], raw.table.column_names, plan.job.column_types)
-    return image_table.typed(raw, requested, {export.index: export.path for export in plan.exports})
+    return image_table.convert_text_columns(raw, requested, {export.index: export.path for export in plan.exports})
 
 
 def _image_warnings(plan: ConversionPlan, images: ImageSets) -> tuple[ReportWarning, ...]:
@@ -161,7 +161,7 @@ def _concatenated(
     schema = pa.schema([f.with_type(pa.string()) if f.name in texts else f for f in fields.values()])
     owners = [pa.repeat(pa.scalar(index, pa.int64()), table.num_rows) for index, table in parts]
     return ImageRows(
-        pa.chunked_array(owners, pa.int64()), pa.concat_tables(conform(table, schema) for _, table in parts)
+        pa.chunked_array(owners, pa.int64()), pa.concat_tables(align_to_schema(table, schema) for _, table in parts)
     )
 
 
@@ -177,7 +177,7 @@ def _schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[SurveyedExp
     for name in names:
         own = [export for export in exports if name in export.tables]
         label = own[0].tables[name].label
-        schema = unify(name, (ExportColumns(export.path, export.tables[name].schema) for export in own))
+        schema = unify_schemas(name, (ExportColumns(export.path, export.tables[name].schema) for export in own))
         keys = find_keys(name, label, schema.names, compartments) if name in compartments else None
         if name in compartments and keys is None:
             raise LayoutError(
@@ -222,7 +222,7 @@ def _ledger(plan: ConversionPlan, scans: Sequence[ExportScan], valid: Sequence[b
     for scan, ok in zip(scans, valid, strict=True):
         entries += [*scan.defects, *scan.empty, *scan.ignored]
         if not ok:
-            entries += left_out(scan.export.path, scan.tables.values())
+            entries += left_out_entries(scan.export.path, scan.tables.values())
     files = {file.path: file for file in plan.inventory.files}
     ignored = [LedgerEntry(path=file.path, outcome=Outcome.IGNORED, reason=reason) for file, reason in plan.ignored]
-    return tuple(with_file(entry, files) for entry in [*entries, *ignored])
+    return tuple(with_file_facts(entry, files) for entry in [*entries, *ignored])
