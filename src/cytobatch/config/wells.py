@@ -1,7 +1,8 @@
-"""Plate, well and site: how labs write them, and the one way a profile does.
+"""Plate, well and site: their spellings in names of files, folders and columns, and their form in a profile.
 
-Wells are normalised to a letter row and a two-digit column (`A01`; 1536-well plates go on with `AA01`), which is what
-pycytominer and the Cell Painting Gallery's platemaps use. Site folders follow the Gallery's `<plate>-<well>-<site>`.
+Wells are normalised to row letters and a two-digit column (`A01`; 1536-well plates go on with `AA01`), because
+pycytominer and the Cell Painting Gallery's platemaps have this form. Site folders follow the Gallery's
+`<plate>-<well>-<site>`.
 """
 
 import re
@@ -22,19 +23,19 @@ _WITHOUT_SITE = re.compile(r"(?:(?P<plate>.+)[-_])?(?P<well>[A-Za-z]{1,2}[0-9]{2
 
 @dataclass(frozen=True, slots=True)
 class SiteLocation:
-    """Where an image was taken, as far as it is known."""
+    """Plate, well and site of an image; those that are unknown are None."""
 
     plate: str | None = None
     well: str | None = None
     site: str | None = None
 
     def or_else(self, other: "SiteLocation") -> "SiteLocation":
-        """This place, its gaps filled from another."""
+        """Return this location, its unknown parts taken from another one."""
         return SiteLocation(self.plate or other.plate, self.well or other.well, self.site or other.site)
 
 
 def row_letters(row: int) -> str:
-    """The letters of a 1-based plate row: 1 is A, 26 is Z, 27 is AA. Raises ValueError beyond a 1536-well plate."""
+    """Return the letters of a 1-based plate row: 1 is A, 26 is Z, 27 is AA. Raises ValueError beyond row 32."""
     if not 1 <= row <= ROWS_OF_1536:
         raise ValueError(f"a plate has rows 1 to {ROWS_OF_1536}, not {row}")
     letter = chr(ord("A") + (row - 1) % 26)
@@ -58,13 +59,16 @@ def _well(text: str) -> str | None:
 
 
 def normalise_well(text: str) -> str | None:
-    """`a1`, `A - 01` and `A001` as `A01`; text that is no well of a 1536-well plate as it is; blank text as None."""
+    """Return `A01` for `a1`, `A - 01` and `A001`, and None for blank text.
+
+    Text that is no well of a 1536-well plate is returned without its outer blanks.
+    """
     text = text.strip()
     return _well(text) or text or None
 
 
 def well_of_row_and_column(row: str, column: str) -> str | None:
-    """A well from a plate row (a letter or a 1-based number) and a 1-based column; None if they are not that."""
+    """Return the well of a plate row (letters or a 1-based number) and a 1-based column, if there is one."""
     row, column = row.strip(), column.strip()
     if not column.isdecimal():
         return None
@@ -76,31 +80,32 @@ def well_of_row_and_column(row: str, column: str) -> str | None:
 
 
 def site_number(text: str) -> int | None:
-    """The number in `3`, `s3`, `site_03`; None for any other text."""
+    """Return the number in `3`, `s3`, `site_03`; None for any other text."""
     match = _SITE.fullmatch(text.strip())
     return int(match[1]) if match else None
 
 
 def location_of_file(path: str) -> SiteLocation:
-    """Plate, well and site from where a file of one image set lies, as far as its path tells.
+    """Return plate, well and site from the path of a file of one image set, as far as its names contain them.
 
-    `<plate>/<well>_<site>.npz` and `<plate>/<well>/<site>.npz` are DeepProfiler's own; `<plate>/<well>/<site>/<any>`
-    and `<plate>/<well>-<site>/<any>` the Cell Painting Gallery's; `<plate>-<well>-<site>` is known everywhere.
+    `<plate>/<well>_<site>.<suffix>` and `<plate>/<well>/<site>.<suffix>` are names that programs give such files;
+    `<plate>/<well>/<site>/<any>` and `<plate>/<well>-<site>/<any>` are the Cell Painting Gallery's;
+    `<plate>-<well>-<site>` is a common name of a folder or a file.
     """
     parts = PurePosixPath(path).with_suffix("").parts
     for end in (len(parts), len(parts) - 1):
-        own = location_of_folder(parts[end - 1]) if end > 0 else SiteLocation()
+        location = location_of_folder(parts[end - 1]) if end > 0 else SiteLocation()
         above = parts[: end - 1]
-        if own.site is None and end > 1 and parts[end - 1].isdecimal():
-            own = replace(location_of_folder(parts[end - 2]), site=str(int(parts[end - 1])))
+        if location.site is None and end > 1 and parts[end - 1].isdecimal():
+            location = replace(location_of_folder(parts[end - 2]), site=str(int(parts[end - 1])))
             above = parts[: end - 2]
-        if own.well is not None and own.site is not None:
-            return own.or_else(SiteLocation(plate=above[-1] if above else None))
+        if location.well is not None and location.site is not None:
+            return location.or_else(SiteLocation(plate=above[-1] if above else None))
     return SiteLocation()
 
 
 def location_of_folder(name: str) -> SiteLocation:
-    """Plate, well and site from a folder's name: `P-A01-1`, `P-A01`, `A01-1`, `A01`; an empty Place for others."""
+    """Return plate, well and site from a folder's name (`P-A01-1`, `P-A01`, `A01-1`, `A01`), as far as it has them."""
     match = _WITH_SITE.fullmatch(name) or _WITHOUT_SITE.fullmatch(name)
     well = _well(match["well"]) if match else None
     if match is None or well is None:

@@ -1,1 +1,1 @@
-"""Presets, wells and sites, and the folders of the Cell Painting Gallery."""
+"""The presets of sources: `PRESETS` in `catalog.py`."""

@@ -1,8 +1,7 @@
-"""Presets: what each instrument's output is called and how its columns are named.
+"""The presets: for each kind of source its formats, its tables, and the names of its columns in a profile.
 
-The names, identifying columns and image columns are those of CytoTable 1.2.6 (`cytotable/presets.py`), so that a
-profile made here has the columns that its users know. `auto` has no names of its own: it takes those of the preset
-that fits what it finds.
+Names, identifying columns and image columns are those of CytoTable 1.2.6 (`cytotable/presets.py`), because users of
+profiles know these columns. `auto` has no names of its own: it takes those of the preset that fits the source.
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from enum import StrEnum
 
 
 class FormatName(StrEnum):
-    """The formats of this package, by the names that reports give as the layout."""
+    """The formats of this package, by their names in reports (key `layout`)."""
 
     CSV = "csv"
     SQLITE = "sqlite"
@@ -24,11 +23,27 @@ SUFFIXES = {
     FormatName.IN_CARTA: frozenset({".csv"}),
     FormatName.NPZ: frozenset({".npz"}),
 }
-"""The suffixes, in lower case, of files of each format."""
+"""The file suffixes of each format, in lower case."""
+
+
+class GalleryFolder(StrEnum):
+    """Folders of the Cell Painting Gallery that hold measurements."""
+
+    ANALYSIS = "analysis"
+    BACKEND = "backend"
+    EMBEDDINGS = "embeddings"
+
+
+GALLERY_FORMATS = {
+    GalleryFolder.ANALYSIS: FormatName.CSV,
+    GalleryFolder.BACKEND: FormatName.SQLITE,
+    GalleryFolder.EMBEDDINGS: FormatName.NPZ,
+}
+"""The format of the files in each folder of the Gallery; embeddings are `<well>/<site>/embedding.npz`."""
 
 
 class PresetName(StrEnum):
-    """The presets, under CytoTable's names, and `auto`."""
+    """The presets by the names that CytoTable gives them, and `auto`."""
 
     AUTO = "auto"
     CELLPROFILER_CSV = "cellprofiler_csv"
@@ -43,17 +58,20 @@ class PresetName(StrEnum):
 _USUAL_COMPARTMENTS = ("cells", "nuclei", "cytoplasm")
 _USUAL_METADATA = ("image",)
 USUAL_TABLES = frozenset({*_USUAL_COMPARTMENTS, *_USUAL_METADATA})
-"""The tables that are known by their names, in lower case."""
+"""The lower-case names of the tables whose content follows from their name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How a source of one kind is read and named.
+    """The formats, tables and column names of one kind of source.
 
-    `name` is a PresetName, or a foreign format's own. `formats`: the formats it may come in; `compartments` and
-    `metadata`: tables by lower-case name; `identifying_columns`: columns that move under `Metadata_`; `image_columns`:
-    regular expression over the profile names of the image table's columns that a joined profile carries;
-    `dropped_keys`: profile names of the key columns that a joined profile takes once, from the base compartment.
+    `name` is a PresetName, or the name that a format of another package gives its preset.
+    `formats` are the formats of such sources, by name.
+    `identifying_columns` are the columns that get the prefix `Metadata_` in a profile.
+    `image_columns` is a regular expression. A joined profile has the columns of the image table whose profile names
+    match it.
+    `dropped_keys` are profile names of key columns. A joined profile has them once, from the base compartment.
+    `compartments` and `metadata` are the lower-case names of compartment tables and of image tables.
     """
 
     name: str
@@ -65,12 +83,15 @@ class Preset:
     metadata: tuple[str, ...] = _USUAL_METADATA
 
 
-def _single_table(name: PresetName, kind: FormatName) -> Preset:
-    """A preset for files of whole rows: no compartments, and columns keep their names."""
-    return Preset(name, frozenset({kind}), (), _NOTHING, frozenset(), (), ())
+_NO_COLUMN = r"(?!)"
+"""A regular expression that matches no name."""
 
 
-_NOTHING = r"(?!)"
+def _single_table(name: PresetName, format_name: FormatName) -> Preset:
+    """Return a preset for files of whole rows: without compartments, and columns keep their names."""
+    return Preset(name, frozenset({format_name}), (), _NO_COLUMN, frozenset(), (), ())
+
+
 _IMAGE = "Metadata_ImageNumber"
 _TABLE = "Metadata_TableNumber"
 _OBJECT = "Metadata_ObjectNumber"
