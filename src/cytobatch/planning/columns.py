@@ -1,7 +1,7 @@
-"""Column names of a profile, their order, and what a CellProfiler name says of a column's type. Pure functions.
+"""Column names of a profile, their order, and the kind of a column by its CellProfiler name. Pure functions.
 
-Naming and order are CytoTable 1.2.6's (`_prepend_column_name` and `_column_sort`), so that the same source gives the
-same columns; types follow the meaning of CellProfiler's names, so that they do not change with the rows seen.
+Naming and order are those of CytoTable 1.2.6 (`_prepend_column_name` and `_column_sort`), so that the same source gives
+the same columns. Types follow the meaning of CellProfiler's names, so that they do not depend on the rows of a file.
 """
 
 import functools
@@ -13,7 +13,7 @@ METADATA = "Metadata_"
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
 IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER = "ImageNumber", "ObjectNumber", "TableNumber"
 HEADERS = 64
-"""How many different headers a plate may have and each still be worked out once: thousands of files have few."""
+"""The number of different headers that caches keep: the thousands of files of a plate have few different headers."""
 
 _FIRST = (
     "tablenumber",
@@ -35,7 +35,7 @@ _TEXT = re.compile(r"(Image_)?(FileName|PathName|URL|MD5Digest)_.+")
 
 
 class ColumnKind(StrEnum):
-    """What a column holds, as far as its name tells."""
+    """The content of a column, derived from its name."""
 
     INTEGER = "integer"
     TEXT = "text"
@@ -44,15 +44,15 @@ class ColumnKind(StrEnum):
 
 
 def table_label(name: str) -> str:
-    """The name that a table's columns get in front: its own, with a capital; the rest stays as it is (`PH3`)."""
+    """Return the prefix of a table's columns: the table's name with a capital, its other letters unchanged (`PH3`)."""
     return name[:1].upper() + name[1:]
 
 
 @functools.cache
 def kind_of(column: str) -> ColumnKind:
-    """The kind of a column from its name at the source: keys, parents and counts are integers.
+    """Return the kind of a column by its name at the source: keys, parents and counts are integers.
 
-    Cached: thousands of files have the same few thousand names.
+    Cached, because thousands of files have the same few thousand names.
     """
     if _INTEGER.fullmatch(column):
         return ColumnKind.INTEGER
@@ -64,40 +64,47 @@ def kind_of(column: str) -> ColumnKind:
 
 
 def is_measurement(column: str) -> bool:
-    """Whether a column measures objects, by its name at the source or in a profile; a number of neighbours does."""
+    """Return True if a column measures objects, by its name at the source or in a profile.
+
+    The number of an object's neighbours is an integer and a measurement.
+    """
     return kind_of(column) is ColumnKind.MEASUREMENT or _NEIGHBOURS.fullmatch(column) is not None
 
 
 def is_key(column: str) -> bool:
-    """Whether a column numbers images or objects, and so must be an integer to be joined."""
+    """Return True if a column numbers images or objects, and so must be an integer to be joined."""
     return _KEY.fullmatch(column) is not None
 
 
 def profile_name(column: str, label: str, identifying: Collection[str], metadata: Iterable[str]) -> str:
-    """The profile's name for a source column of the table `label` (`Cells`).
+    """Return the profile's name for a column of the table with the label `label` (`Cells`).
 
-    A measurement gets the table's name in front unless it has it; an identifying column goes under `Metadata_`.
+    A measurement gets the label as prefix unless it begins with it. An identifying column gets the prefix `Metadata_`.
+    The rules are those of CytoTable 1.2.6 (`_prepend_column_name`).
     """
-    own = column.startswith(label)
+    has_label = column.startswith(label)
     if column not in identifying:
-        return column if own else f"{label}_{column}"
-    if own:
+        return column if has_label else f"{label}_{column}"
+    if has_label:
         return f"{METADATA}{column}"
     if column.startswith(METADATA):
         return column
-    shared = any(name.capitalize() in column for name in metadata)
-    if shared or OBJECT_NUMBER in column or TABLE_NUMBER in column:
+    names_image = any(name.capitalize() in column for name in metadata)
+    if names_image or OBJECT_NUMBER in column or TABLE_NUMBER in column:
         return f"{METADATA}{column}"
     return f"{METADATA}{label}_{column}"
 
 
 def under_metadata(name: str) -> str:
-    """The name with `Metadata_` in front, if it has not that already."""
+    """Return the name with the prefix `Metadata_`, which is not added twice."""
     return name if name.startswith(METADATA) else f"{METADATA}{name}"
 
 
 def order_key(name: str) -> tuple[int, str]:
-    """Sorts profile columns: keys first, then metadata, then image, cytoplasm, cells and nuclei, then the rest."""
+    """Return the sort key of a profile column.
+
+    Keys come first, then metadata, then image, cytoplasm, cells and nuclei, then the rest (CytoTable's `_column_sort`).
+    """
     lower = name.lower()
     if lower in _FIRST:
         return _FIRST.index(lower), name
@@ -110,12 +117,12 @@ def order_key(name: str) -> tuple[int, str]:
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
-    """The names with repeats told apart as DuckDB does it: `x`, `x_1`, `x_2`; a name in use is never taken twice."""
-    wanted = list(names)
+    """Return the names with repeats numbered as DuckDB numbers them: `x`, `x_1`, `x_2`. No name is used twice."""
+    requested = list(names)
     taken: set[str] = set()
-    reserved = set(wanted)
+    reserved = set(requested)
     result = []
-    for name in wanted:
+    for name in requested:
         candidate, number = name, 0
         while candidate in taken or (number and candidate in reserved):
             number += 1

@@ -1,4 +1,4 @@
-"""What is really at the source: every file, its size and its ETag, from one listing."""
+"""The files of a source from one listing: path, size and ETag of each."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -10,7 +10,7 @@ from cytobatch.config.natural_order import natural_key
 class SourceFile:
     """One file: its path below the source's root with forward slashes, and its size in bytes.
 
-    `etag` and `modified` (seconds since 1970) are what a store says of the version that was listed.
+    `etag` and `modified` (seconds since 1970) are those of the version in the listing of an object store.
     """
 
     path: str
@@ -20,28 +20,28 @@ class SourceFile:
 
     @property
     def stem(self) -> str:
-        """The file's name without its last suffix."""
+        """The name of the file without its last suffix."""
         return PurePosixPath(self.path).stem
 
     @property
     def suffix(self) -> str:
-        """The file's last suffix in lower case, dot included."""
+        """The last suffix of the file in lower case, dot included."""
         return PurePosixPath(self.path).suffix.lower()
 
     @property
     def folder(self) -> str:
-        """The file's folder below the root; `.` for the root itself."""
+        """The folder of the file below the root; `.` for the root itself."""
         return str(PurePosixPath(self.path).parent)
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Every file below `root` (a local path or a URI), in natural order of their paths."""
+    """Every file below `root` (a local path or a URI), in the natural order of the paths."""
 
     root: str
     files: tuple[SourceFile, ...]
 
     @classmethod
     def of(cls, root: str, files: list[SourceFile]) -> "Inventory":
-        """An inventory with its files put in order."""
+        """Return an inventory of the files in natural order."""
         return cls(root, tuple(sorted(files, key=lambda file: natural_key(file.path))))

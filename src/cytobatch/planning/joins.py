@@ -1,8 +1,8 @@
-"""Which compartment is the base of a profile, and how the others hang on it. Pure.
+"""Which compartment is the base of a profile, and how the others are joined to it. Pure functions.
 
 CellProfiler gives each object a number within its image and, where it was made from or related to another object, a
-`Parent_<Other>` column. A profile has one row for each object of the base compartment; a parent is joined by its
-number, a child by its own parent column.
+`Parent_<Other>` column. A profile has one row for each object of the base compartment. A parent is joined by its
+object number, a child by its own parent column.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ class CompartmentKeys:
 
 
 class JoinKind(StrEnum):
-    """How a compartment is joined to one that is in the profile already."""
+    """The relation of a compartment to the one that it is joined to."""
 
     PARENT = "parent"
     CHILD = "child"
@@ -44,7 +44,10 @@ class JoinKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """`compartment` joins through `via`: as its parent (by `column` of via) or its child (by its own `column`)."""
+    """The join of `compartment` to `via`, which is in the profile already.
+
+    A parent joins by the column `column` of `via`, a child by its own column `column`.
+    """
 
     compartment: str
     via: str
@@ -54,71 +57,78 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class JoinPlan:
-    """The base compartment, the links in the order of joining, and the compartments that nothing links."""
+    """The base compartment, the joins in their order, and the compartments that no parent column links to the base."""
 
     base: str
-    links: tuple[Join, ...]
+    joins: tuple[Join, ...]
     unlinked: tuple[str, ...] = ()
 
     @property
     def compartments(self) -> tuple[str, ...]:
-        """Base and linked compartments."""
-        return (self.base, *(link.compartment for link in self.joins))
+        """The base and the joined compartments."""
+        return (self.base, *(join.compartment for join in self.joins))
 
     def describe(self) -> list[str]:
-        """One line a join, for people."""
+        """Return one line of text for the base and for each join."""
         lines = [f"one row for each object of {self.base}"]
-        for link in self.joins:
-            other = f"{link.via}.{link.column} = {link.compartment}.{OBJECT_NUMBER}"
-            child = f"{link.compartment}.{link.column} = {link.via}.{OBJECT_NUMBER}, the first child"
-            lines.append(f"{link.compartment}: {other if link.kind is JoinKind.PARENT else child}")
+        for join in self.joins:
+            parent = f"{join.via}.{join.column} = {join.compartment}.{OBJECT_NUMBER}"
+            child = f"{join.compartment}.{join.column} = {join.via}.{OBJECT_NUMBER}, the first child"
+            lines.append(f"{join.compartment}: {parent if join.kind is JoinKind.PARENT else child}")
         return lines
 
 
 def find_keys(name: str, label: str, columns: Iterable[str], compartments: Iterable[str]) -> CompartmentKeys | None:
-    """The keys among a table's columns, or None if it has no image or no object number and so is no compartment."""
+    """Return the keys among the columns of a table, or None if the table is no compartment.
+
+    A compartment has an ImageNumber and an object number. `name` is the table's lower-case name, `label` the prefix of
+    its columns. `compartments` are the possible parents.
+    """
     present = set(columns)
-    number = next(
-        (
-            column
-            for column in (
-                OBJECT_NUMBER,
-                f"{label}_{OBJECT_NUMBER}",
-                f"{label}_Number_Object_Number",
-                "Number_Object_Number",
-            )
-            if column in present
-        ),
-        None,
-    )
+    number = next((column for column in _object_number_names(label) if column in present), None)
     if number is None or IMAGE_NUMBER not in present:
         return None
-    parents = {}
-    # Few of a table's thousands of columns.
-    numbers = [column for column in present if _PARENT in column.lower()]
-    # Where names differ in case alone, the one that CellProfiler would write is the key; it comes last and so stays.
-    by_lower = {column.lower(): column for column in sorted(numbers, key=lambda column: (is_key(column), column))}
-    for other in compartments:
-        for start in (f"{label.lower()}_", ""):
-            column = by_lower.get(f"{start}{_PARENT}{other.lower()}")
-            if column and other.lower() != name:
-                parents[other.lower()] = column
-                break
+    parents = _parent_columns(name, label, present, compartments)
     return CompartmentKeys(name, number, parents, TABLE_NUMBER if TABLE_NUMBER in present else None)
 
 
-def plan_joins(keys: Mapping[str, CompartmentKeys], required: Iterable[str]) -> JoinPlan:
-    """How all compartments make one profile.
+def _object_number_names(label: str) -> tuple[str, ...]:
+    return (
+        OBJECT_NUMBER,
+        f"{label}_{OBJECT_NUMBER}",
+        f"{label}_Number_Object_Number",
+        "Number_Object_Number",
+    )
 
-    The base is Cytoplasm, Cells or Nuclei, the first that is there, or else the compartment that reaches most of the
-    others. Raises LayoutError if a `required` compartment has no link to it.
+
+def _parent_columns(name: str, label: str, columns: Iterable[str], compartments: Iterable[str]) -> dict[str, str]:
+    """Return the column with the object number of each parent, by the parent's lower-case name."""
+    # Few of a table's thousands of columns.
+    candidates = [column for column in columns if _PARENT in column.lower()]
+    # If names differ only in case, the one that CellProfiler would write is the key: it comes last and so stays.
+    by_lower = {column.lower(): column for column in sorted(candidates, key=lambda column: (is_key(column), column))}
+    parents = {}
+    for other in compartments:
+        for prefix in (f"{label.lower()}_", ""):
+            column = by_lower.get(f"{prefix}{_PARENT}{other.lower()}")
+            if column and other.lower() != name:
+                parents[other.lower()] = column
+                break
+    return parents
+
+
+def plan_joins(keys: Mapping[str, CompartmentKeys], required: Iterable[str]) -> JoinPlan:
+    """Return the joins that make one profile of all compartments.
+
+    The base is the first of Cytoplasm, Cells and Nuclei that `keys` has, or else the compartment that most others can
+    be joined to. Raises LayoutError if no parent column links a `required` compartment to the base.
     """
     base = next((name for name in BASE_ORDER if name in keys), None)
     if base is None:
-        base = max(sorted(keys), key=lambda name: len(_links_from(name, keys)))
-    links = _links_from(base, keys)
-    linked = {base, *(link.compartment for link in links)}
-    unlinked = tuple(sorted(set(keys) - linked))
+        base = max(sorted(keys), key=lambda name: len(_joins_from(name, keys)))
+    joins = _joins_from(base, keys)
+    joined = {base, *(join.compartment for join in joins)}
+    unlinked = tuple(sorted(set(keys) - joined))
     broken = sorted(set(required) & set(unlinked))
     if broken:
         raise LayoutError(
@@ -127,30 +137,30 @@ def plan_joins(keys: Mapping[str, CompartmentKeys], required: Iterable[str]) -> 
             why=f"no Parent_ column leads there; {base} has {', '.join(keys[base].parents.values()) or 'none'}",
             remedy="leave it out with 'compartments', give your own SQL in 'joins', or convert with join off",
         )
-    return JoinPlan(base, links, unlinked)
+    return JoinPlan(base, joins, unlinked)
 
 
-def _links_from(base: str, keys: Mapping[str, CompartmentKeys]) -> tuple[Join, ...]:
-    links: list[Join] = []
-    linked = [base]
+def _joins_from(base: str, keys: Mapping[str, CompartmentKeys]) -> tuple[Join, ...]:
+    joins: list[Join] = []
+    joined = [base]
     while True:
-        link = _next_link(linked, keys)
-        if link is None:
-            return tuple(links)
-        links.append(link)
-        linked.append(link.compartment)
+        join = _next_join(joined, keys)
+        if join is None:
+            return tuple(joins)
+        joins.append(join)
+        joined.append(join.compartment)
 
 
-def _next_link(linked: list[str], keys: Mapping[str, CompartmentKeys]) -> Join | None:
-    """The next compartment to join; parents first, as they are one to one with the row."""
+def _next_join(joined: list[str], keys: Mapping[str, CompartmentKeys]) -> Join | None:
+    """Return the next join to `joined` compartments. Parents come first, because each row has one parent at most."""
     rank = {name: number for number, name in enumerate(BASE_ORDER)}
-    waiting = sorted(set(keys) - set(linked), key=lambda name: (rank.get(name, len(rank)), name))
+    waiting = sorted(set(keys) - set(joined), key=lambda name: (rank.get(name, len(rank)), name))
     for name in waiting:
-        for via in linked:
+        for via in joined:
             if name in keys[via].parents:
                 return Join(name, via, JoinKind.PARENT, keys[via].parents[name])
     for name in waiting:
-        for via in linked:
+        for via in joined:
             if via in keys[name].parents:
                 return Join(name, via, JoinKind.CHILD, keys[name].parents[via])
     return None
