@@ -24,7 +24,7 @@ def test_only_what_a_profile_needs_is_wanted() -> None:
         "Metadata_Well",
         "Metadata_Site",
     ]
-    assert images.wanted_columns(columns, CSV) == (
+    assert images.needed_columns(columns, CSV) == (
         "ImageNumber",
         "Count_Cells",
         "FileName_DNA",

@@ -13,19 +13,20 @@ def resolve_empty_tables(
 ) -> ExportScan:
     """Decide about tables without rows: an empty site if the image table or all compartments show it, else a defect.
 
-    `counts` are the objects of each compartment that the image table counts.
+    `counts` are the numbers of objects by compartment, from the image table. Returns the scan with defects, or with
+    ledger entries of empty tables.
     """
     exact = plan.format.traits.exact_has_rows
-    bare = [name for name, table in scan.tables.items() if exact and not table.has_rows]
+    without_rows = [name for name, table in scan.tables.items() if exact and not table.has_rows]
     compartments = [name for name in scan.tables if name not in preset.metadata]
-    all_bare = bool(compartments) and all(name in bare for name in compartments)
-    for name in bare:
+    no_objects = bool(compartments) and all(name in without_rows for name in compartments)
+    for name in without_rows:
         expected = counts.get(name)
-        if expected == 0 or (expected is None and all_bare and name in compartments):
+        if expected == 0 or (expected is None and no_objects and name in compartments):
             continue
         why = f"the image table counts {expected}" if expected else "there is a header, but no row"
         scan = scan.without(name, f"header only: {why}")
-    if not all_bare or scan.defects:
+    if not no_objects or scan.defects:
         return scan
     reason = "a site without objects"
     entries = [

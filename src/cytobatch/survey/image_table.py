@@ -1,7 +1,7 @@
-"""The image tables of a plate: small, read whole, and what they say of plate, well, site and counts.
+"""The image tables of a plate: locations (plate, well and site), counts of objects, and the columns of a profile.
 
-An image table has one row for each image set. It is read as text first, so that a column's type is decided by all of
-the plate's rows and not by the first file's.
+An image table has one row for each image set. Tables without declared types are read as text first, so that all rows of
+the plate decide the type of a column, and not those of the first file.
 """
 
 import re
@@ -29,8 +29,9 @@ from cytobatch.readers.numbers import convert_to_inferred_type, is_number, read_
 
 IMAGE_LABEL = "Image"
 COUNT = "Metadata_Count_"
+"""The prefix of the profile's columns with counts of objects."""
 
-# Names that CellProfiler's Metadata and LoadData modules are commonly told to use, most telling first.
+# The names that users of CellProfiler's Metadata and LoadData modules commonly choose, the most specific first.
 _PLATE_COLUMNS = ("Metadata_Plate", "Metadata_PlateID", "Metadata_Plate_Name", "Metadata_Barcode")
 _WELL_COLUMNS = ("Metadata_Well", "Metadata_WellID", "Metadata_Well_Position")
 _ROW_AND_COLUMN = (
@@ -40,13 +41,16 @@ _ROW_AND_COLUMN = (
 )
 _SITE_COLUMNS = ("Metadata_Site", "Metadata_Field", "Metadata_FieldID", "Metadata_FOV")
 _COUNT = re.compile(r"(?:Image_)?Count_(.+)")
+_SOURCE = "image tables"
+"""The source of a column in messages: it has the rows of several files."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRows:
-    """All rows of the image tables under their source names, and beside them the index of each row's export.
+    """The rows of the image tables of all exports, under their source names.
 
-    The two are apart because a source's column may have any name.
+    `owners` has the index of each row's export: int64, (rows,). It is no column of `table`, because a column of the
+    source may have any name.
     """
 
     owners: pa.ChunkedArray
@@ -58,107 +62,133 @@ def _variants(name: str) -> tuple[str, str]:
 
 
 def location_columns(columns: Iterable[str]) -> tuple[str, ...]:
-    """Those of an image table's columns that tell plate, well or site."""
-    telling = {
+    """Return the columns of an image table that contain a plate, well or site."""
+    known = {
         variant
         for name in (*_PLATE_COLUMNS, *_WELL_COLUMNS, *_SITE_COLUMNS, *(n for pair in _ROW_AND_COLUMN for n in pair))
         for variant in _variants(name)
     }
-    return tuple(column for column in columns if column in telling)
+    return tuple(column for column in columns if column in known)
 
 
 def _image_name(column: str, preset: Preset) -> str:
-    """The name of an image table's column in a joined profile: under Image_ or Metadata_.
+    """Return the name of an image table's column in a joined profile: under `Image_` or `Metadata_`.
 
-    CytoTable takes `ImageQuality_…` for a name that has its table in front already.
+    CytoTable adds no prefix to `ImageQuality_…`, because the name begins with that of its table. Here it gets one.
     """
     name = profile_name(column, IMAGE_LABEL, preset.identifying_columns, preset.metadata)
     return name if name.startswith((f"{IMAGE_LABEL}_", METADATA)) else f"{IMAGE_LABEL}_{name}"
 
 
-def wanted_columns(columns: Sequence[str], preset: Preset) -> tuple[str, ...]:
-    """Those of an image table's columns that a joined profile needs: keys, counts, locations and the preset's own."""
+def needed_columns(columns: Sequence[str], preset: Preset) -> tuple[str, ...]:
+    """Return the columns of an image table that a joined profile needs: keys, counts, locations and image columns."""
     names = {column: _image_name(column, preset) for column in columns}
-    telling = set(location_columns(columns)) | {IMAGE_NUMBER, TABLE_NUMBER}
+    always = set(location_columns(columns)) | {IMAGE_NUMBER, TABLE_NUMBER}
     return tuple(
         column
         for column in columns
-        if column in telling or _COUNT.fullmatch(column) or re.fullmatch(preset.image_columns, names[column])
+        if column in always or _COUNT.fullmatch(column) or re.fullmatch(preset.image_columns, names[column])
     )
 
 
-def object_counts(row_counts: pa.Table) -> dict[str, int]:
-    """Objects by lower-case compartment that the `Count_` columns of an export's image rows add up to."""
+def object_counts(rows: pa.Table) -> dict[str, int]:
+    """Return the sums of the `Count_` columns of one export's image rows, by lower-case compartment.
+
+    Parameters
+    ----------
+    rows
+        Image rows with `Count_<Compartment>` or `Image_Count_<Compartment>` columns, of text or numbers. Text that is
+        not a number counts as 0.
+    """
     totals = {}
-    for column in row_counts.column_names:
+    for column in rows.column_names:
         match = _COUNT.fullmatch(column)
-        if match and pa.types.is_string(row_counts[column].type):
-            totals[match[1].lower()] = sum(_whole(value) for value in row_counts[column].to_pylist())
+        if match and pa.types.is_string(rows[column].type):
+            totals[match[1].lower()] = sum(_to_integer(value) for value in rows[column].to_pylist())
         elif match:
-            totals[match[1].lower()] = int(pc.sum(row_counts[column]).as_py() or 0)
+            totals[match[1].lower()] = int(pc.sum(rows[column]).as_py() or 0)
     return totals
 
 
-def _whole(text: str | None) -> int:
+def _to_integer(text: str | None) -> int:
     try:
         return int(float(text or 0))
     except ValueError:
         return 0
 
 
-def convert_text_columns(rows: ImageRows, asked: Mapping[str, pa.DataType], exports: Mapping[int, str]) -> ImageRows:
-    """Text columns of all image rows as what all of their values are; names and paths stay text.
+def convert_text_columns(
+    rows: ImageRows, requested: Mapping[str, pa.DataType], exports: Mapping[int, str]
+) -> ImageRows:
+    """Convert text columns to the type that all their values have.
 
-    `asked` are types that the job gives, `exports` the paths of exports by index. Raises LayoutError where a
-    measurement is text in one export and a number in another, naming both.
+    Parameters
+    ----------
+    rows
+        The image rows of all exports. Columns of other types than string stay as they are.
+    requested
+        The types that the job gives to columns; text that does not fit such a type becomes null.
+    exports
+        The paths of the exports by index, for messages.
+
+    Returns
+    -------
+    The same rows. Names and paths of files stay text; a column without values is text.
+
+    Raises
+    ------
+    LayoutError
+        If a measurement is text in one export and a number in another. The message names both exports.
+    InvalidTableError
+        If a value does not fit the type that the job gives to its column, and cannot become null.
     """
     arrays = []
     for name in rows.table.column_names:
         column = rows.table[name]
-        if pa.types.is_string(column.type) and name in asked:
-            column = _as_asked(name, column, asked[name])
+        if pa.types.is_string(column.type) and name in requested:
+            column = _as_requested(name, column, requested[name])
         elif pa.types.is_string(column.type) and kind_of(name) is not ColumnKind.TEXT:
             column = _as_inferred(name, column, rows.owners, exports)
         arrays.append(column)
     return ImageRows(rows.owners, pa.table(arrays, rows.table.column_names))
 
 
-def _as_asked(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if pa.types.is_string(kind):
+def _as_requested(name: str, column: pa.ChunkedArray, requested: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_string(requested):
         return column
-    return read_numbers(name, column, kind, "image tables", otherwise_null=True)[0]
+    return read_numbers(name, column, requested, _SOURCE, otherwise_null=True)[0]
 
 
 def _as_inferred(
     name: str, column: pa.ChunkedArray, owners: pa.ChunkedArray, exports: Mapping[int, str]
 ) -> pa.ChunkedArray:
-    found = convert_to_inferred_type(column)
-    if pa.types.is_null(found.type):
-        return found.cast(pa.string())
-    if kind_of(name) is ColumnKind.INTEGER and pa.types.is_floating(found.type):
-        return _integers_if_whole(found)
-    if pa.types.is_string(found.type) and kind_of(name) is ColumnKind.MEASUREMENT:
-        return _numbers_if_any(name, found, owners, exports)
-    return found
+    converted = convert_to_inferred_type(column)
+    if pa.types.is_null(converted.type):
+        return converted.cast(pa.string())
+    if kind_of(name) is ColumnKind.INTEGER and pa.types.is_floating(converted.type):
+        return _integers_if_whole(converted)
+    if pa.types.is_string(converted.type) and kind_of(name) is ColumnKind.MEASUREMENT:
+        return _numbers_if_any(name, converted, owners, exports)
+    return converted
 
 
 def _numbers_if_any(
     name: str, column: pa.ChunkedArray, owners: pa.ChunkedArray, exports: Mapping[int, str]
 ) -> pa.ChunkedArray:
-    """A measurement that is not plain numbers throughout: numbers oddly written, or text in all exports."""
-    words = [(export, text) for export, text in zip(owners.to_pylist(), column.to_pylist(), strict=True) if text]
-    text = {export: word for export, word in words if not is_number(word)}
-    numeric = [export for export, _ in words if export not in text]
-    if not text:
-        return read_numbers(name, column, pa.float64(), "image tables")[0]
+    """Convert a measurement that Arrow did not parse: numbers in other spellings, or text in all exports."""
+    values = [(export, text) for export, text in zip(owners.to_pylist(), column.to_pylist(), strict=True) if text]
+    not_numbers = {export: text for export, text in values if not is_number(text)}
+    numeric = [export for export, _ in values if export not in not_numbers]
+    if not not_numbers:
+        return read_numbers(name, column, pa.float64(), _SOURCE)[0]
     if not numeric:
         return column
-    export, word = next(iter(text.items()))
+    export, text = next(iter(not_numbers.items()))
     raise LayoutError(
         f"column {name!r} of the image tables has two types",
         where=f"{exports[export]} and {exports[numeric[0]]}",
-        why=f"it is text in the first ({word!r}) and a number in the second",
-        remedy=f"mend one of the two, or say what it is: column_types {name}=text or {name}=number",
+        why=f"it is text in the first ({text!r}) and a number in the second",
+        remedy=f"mend one of the two, or declare a type: column_types {name}=text or {name}=number",
     )
 
 
@@ -170,24 +200,32 @@ def _integers_if_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def locations(table: pa.Table, fallback: Sequence[SiteLocation]) -> list[SiteLocation]:
-    """Plate, well and site of each image row: what its columns say, else its export's folder or the job."""
+    """Return plate, well and site of each image row.
+
+    Parameters
+    ----------
+    table
+        Image rows under their source names. The first known column that has a value is read, with or without `Image_`.
+    fallback
+        A location for each row, of its export's folder or of the job. It fills what the row's columns lack.
+    """
     plate = _first_column(table, _PLATE_COLUMNS)
     well = _first_column(table, _WELL_COLUMNS) or _wells_by_row_and_column(table)
     site = _first_column(table, _SITE_COLUMNS)
-    nothing = [None] * table.num_rows
-    said = zip(plate or nothing, well or nothing, site or nothing, strict=True)
+    unknown = [None] * table.num_rows
+    rows = zip(plate or unknown, well or unknown, site or unknown, strict=True)
     return [
         SiteLocation(plate_name, normalise_well(well_name) if well_name else None, site_name).or_else(other)
-        for (plate_name, well_name, site_name), other in zip(said, fallback, strict=True)
+        for (plate_name, well_name, site_name), other in zip(rows, fallback, strict=True)
     ]
 
 
 def _text(table: pa.Table, column: str) -> list[str | None]:
     values = table[column].to_pylist()
-    return [None if value is None or not str(value).strip() else _plain(value) for value in values]
+    return [None if value is None or not str(value).strip() else _to_text(value) for value in values]
 
 
-def _plain(value: object) -> str:
+def _to_text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
@@ -211,38 +249,47 @@ def _wells_by_row_and_column(table: pa.Table) -> list[str | None] | None:
 
 
 def image_sets(
-    said: ImageRows | None, values: ImageRows | None, preset: Preset, exports: Sequence[SiteLocation]
+    raw: ImageRows | None, typed: ImageRows | None, preset: Preset, exports: Sequence[SiteLocation]
 ) -> ImageSets:
-    """Image sets from all exports' image rows.
+    """Return the image sets of a plate from the image rows of all exports.
 
-    `said` holds the rows as the source has them, so that plate `001` keeps its zeros; `values` the same, typed.
-    `exports` are the locations of the exports themselves, by index, as folder and job say. Without rows there are no
-    image sets, only exports.
+    Parameters
+    ----------
+    raw
+        The rows as the source has them, so that plate `001` keeps its zeros. None if no export has image rows: then
+        there are no image sets, only exports.
+    typed
+        The same rows with typed columns.
+    preset
+        The preset, which names the image columns of a profile.
+    exports
+        The locations of the exports by index, from folder and job.
     """
-    if said is None or values is None:
-        none = no_image_sets().append_column(IMAGE, pa.array([], pa.int64()))
-        return ImageSets(none, location_table(exports))
-    found = locations(said.table, [exports[export] for export in said.owners.to_pylist()])
-    table = values.table
-    keys = {EXPORT: values.owners, IMAGE: table[IMAGE_NUMBER].cast(pa.int64())}
+    if raw is None or typed is None:
+        empty = no_image_sets().append_column(IMAGE, pa.array([], pa.int64()))
+        return ImageSets(empty, location_table(exports))
+    of_rows = locations(raw.table, [exports[export] for export in raw.owners.to_pylist()])
+    table = typed.table
+    keys = {EXPORT: typed.owners, IMAGE: table[IMAGE_NUMBER].cast(pa.int64())}
     if TABLE_NUMBER in table.column_names:
         keys[TABLE] = table[TABLE_NUMBER].cast(pa.string())
-    return ImageSets(pa.table(keys | _kept(table, preset) | _counts(table)), location_table([*found, *exports]))
+    columns = keys | _profile_columns(table, preset) | _count_columns(table)
+    return ImageSets(pa.table(columns), location_table([*of_rows, *exports]))
 
 
-def _kept(values: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:
-    """The columns that the preset keeps, under their profile names."""
-    raw = [name for name in values.column_names if name != IMAGE_NUMBER]
-    named = [_image_name(name, preset) for name in raw]
+def _profile_columns(rows: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:
+    """Return the columns that the preset keeps, under their profile names."""
+    columns = [name for name in rows.column_names if name != IMAGE_NUMBER]
+    names = distinct_names(_image_name(column, preset) for column in columns)
     return {
-        name: values[column]
-        for name, column in zip(distinct_names(named), raw, strict=True)
+        name: rows[column]
+        for name, column in zip(names, columns, strict=True)
         if re.fullmatch(preset.image_columns, name)
     }
 
 
-def _counts(values: pa.Table) -> dict[str, pa.ChunkedArray]:
-    """The objects that each image set counts, as metadata: `Metadata_Count_Cells`."""
-    matches = [(f"{COUNT}{match[1]}", name) for name in values.column_names if (match := _COUNT.fullmatch(name))]
+def _count_columns(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Return the objects that each image set counts, as metadata: `Metadata_Count_Cells`."""
+    matches = [(f"{COUNT}{match[1]}", name) for name in rows.column_names if (match := _COUNT.fullmatch(name))]
     names = distinct_names(name for name, _ in matches)
-    return {name: _integers_if_whole(values[column]) for name, (_, column) in zip(names, matches, strict=True)}
+    return {name: _integers_if_whole(rows[column]) for name, (_, column) in zip(names, matches, strict=True)}

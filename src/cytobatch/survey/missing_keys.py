@@ -1,4 +1,4 @@
-"""Tables without the key columns that other exports have: their objects could not be joined."""
+"""Tables without the key columns that most exports have. They are defects, because their objects cannot be joined."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -13,15 +13,15 @@ from cytobatch.planning.joins import CompartmentKeys, JoinKind, find_keys, plan_
 def check_missing_keys(plan: ConversionPlan, scan: PlateScan, *, joined: bool) -> list[ExportScan]:
     """Fail tables without a key column that most tables of their name have.
 
-    Parents are keys if tables are `joined` by them, TableNumbers are in an export that has any. If a format cannot
-    tell exactly whether a table has rows, an image table without rows has no keys either.
+    Parent columns are keys if tables are `joined` by them. TableNumbers are keys in an export that has any. An image
+    table without rows has no keys either, if the format's `has_rows` is not exact.
     """
     tables: dict[str, list[SurveyedTable]] = {}
     for export in scan.exports:
         for name, table in export.tables.items():
             tables.setdefault(name, []).append(table)
-    usual = {name: _usual_columns(own) for name, own in tables.items()}
-    labels = {name: own[0].label for name, own in tables.items() if name not in scan.preset.metadata}
+    usual = {name: _usual_columns(same_name) for name, same_name in tables.items()}
+    labels = {name: same_name[0].label for name, same_name in tables.items() if name not in scan.preset.metadata}
     needed = _needed_columns(labels, usual, joined=joined)
     numbered = {name for name, columns in usual.items() if TABLE_NUMBER in columns}
     exact = plan.format.traits.exact_has_rows
@@ -30,7 +30,10 @@ def check_missing_keys(plan: ConversionPlan, scan: PlateScan, *, joined: bool) -
 
 @dataclass(frozen=True, slots=True)
 class _Needed:
-    """The key columns that each table needs, the tables that have TableNumbers, and whether `has_rows` is exact."""
+    """The key columns that each table needs, and the names of the tables that have TableNumbers.
+
+    `exact_has_rows` is the trait of the format.
+    """
 
     columns: Mapping[str, Sequence[str]]
     numbered: Collection[str]
@@ -53,33 +56,33 @@ def _without_missing_keys(scan: ExportScan, preset: Preset, needed: _Needed) -> 
 
 
 def _has(table: SurveyedTable, column: str) -> bool:
-    # A schema makes the list of its thousands of names anew each time.
+    # `schema.names` builds a list of thousands of names on each access.
     return bool(table.schema.get_all_field_indices(column))
 
 
 def _needed_columns(
     labels: Mapping[str, str], usual: Mapping[str, Sequence[str]], *, joined: bool
 ) -> dict[str, list[str]]:
-    """For each compartment the columns that number images, objects and, where `joined` by them, parents."""
+    """Return for each compartment the columns that number images, objects and, if `joined`, parents."""
     keys = {
-        name: found
+        name: compartment_keys
         for name, label in labels.items()
-        if (found := find_keys(name, label, usual[name], labels)) is not None
+        if (compartment_keys := find_keys(name, label, usual[name], labels)) is not None
     }
-    needed = {name: [IMAGE_NUMBER, found.object_number] for name, found in keys.items()}
+    needed = {name: [IMAGE_NUMBER, compartment_keys.object_number] for name, compartment_keys in keys.items()}
     if joined and keys:
         _add_parents(needed, keys)
     return needed
 
 
 def _add_parents(needed: Mapping[str, list[str]], keys: Mapping[str, CompartmentKeys]) -> None:
-    for link in plan_joins(keys, ()).joins:
-        needed[link.via if link.kind is JoinKind.PARENT else link.compartment].append(link.column)
+    for join in plan_joins(keys, ()).joins:
+        needed[join.via if join.kind is JoinKind.PARENT else join.compartment].append(join.column)
 
 
 def _usual_columns(tables: Sequence[SurveyedTable]) -> list[str]:
-    """The columns that at least half of the tables have."""
-    # Thousands of tables have few schemas between them, most of which are one object.
+    """Return the columns that at least half of the tables have."""
+    # Thousands of tables have few schemas between them, and tables of one schema mostly share the object.
     schemas = {id(table.schema): table.schema for table in tables}
     counts = Counter[str]()
     for schema, count in Counter(id(table.schema) for table in tables).items():

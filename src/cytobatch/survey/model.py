@@ -1,4 +1,4 @@
-"""What a survey finds, as frozen values."""
+"""The results of a survey, as frozen values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from cytobatch.survey.image_table import ImageRows
 
 @dataclass(frozen=True, slots=True)
 class TableRepair:
-    """A repair, and the export and table in which it was made."""
+    """A repair of values in a column, with the paths of its export and the name of its table."""
 
     export: str
     table: str
@@ -27,7 +27,7 @@ class TableRepair:
 
 @dataclass(frozen=True, slots=True)
 class SurveyedExport:
-    """One export with the tables that were found sound."""
+    """One export with its valid tables, by name."""
 
     export: Export
     tables: Mapping[str, SurveyedTable]
@@ -47,8 +47,8 @@ class SurveyedExport:
 class TableSchema:
     """One table over all exports: its label, and the union of its columns under their source names.
 
-    `keys` are those of a compartment; an image table has none. `features` are the columns that measure objects, by
-    their source names.
+    `keys` are the key columns of a compartment, or None for an image table. `features` are the columns that measure
+    objects, by their source names.
     """
 
     name: str
@@ -60,12 +60,18 @@ class TableSchema:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What will be converted: sound exports, each table's schema, how they join, and what was found wrong.
+    """The valid exports of a plate, the schema of each table, the joins, and the defects.
 
-    `image_rows` have all columns of the image tables where the tables themselves are wanted. `join` is None where
-    nothing is joined. `ledger` holds the inputs that are settled already. `counted` has for each export how many
-    objects of each compartment its image table counts; `repairs` are those of the image tables, `warnings` what a
-    reader of the profile should know already, `annotations` the files that were joined to its locations.
+    `exports` are those that are converted, with their valid tables. `schemas` are by table name.
+    `images` are the image sets and their locations. `image_rows` are the typed rows of the image tables, with all of
+    their columns if the tables themselves are converted; None if there are none.
+    `join` is None if nothing is joined.
+    `ledger` has the entries of inputs that failed, are left out, empty or ignored; `missing` the columns that exports
+    lack.
+    `counted` has, for each export's index, the number of objects of each compartment in its image table.
+    `repairs` are those of the image tables. `warnings` are for the report.
+    `annotations` are the files that were joined to the locations.
+    `single_table` describes files of whole rows, and is None for compartments.
     """
 
     plan: ConversionPlan
@@ -85,13 +91,13 @@ class Survey:
 
     @property
     def by_table_number(self) -> bool:
-        """Whether the source numbers its exports itself, within one file."""
+        """True if all compartments have TableNumbers at the source, by which one file numbers several exports."""
         tables = [schema for schema in self.schemas.values() if schema.keys]
         return bool(tables) and all(schema.keys and schema.keys.table_number for schema in tables)
 
 
 def left_out_entries(export: str, tables: Iterable[SurveyedTable]) -> list[LedgerEntry]:
-    """Ledger entries for the sound tables of an export that failed."""
+    """Return ledger entries for the valid tables of an export that failed."""
     return [
         LedgerEntry(
             path=table.source,
@@ -105,6 +111,6 @@ def left_out_entries(export: str, tables: Iterable[SurveyedTable]) -> list[Ledge
 
 
 def with_file_facts(entry: LedgerEntry, files: Mapping[str, SourceFile]) -> LedgerEntry:
-    """The entry with its file's size and ETag."""
+    """Return the entry with the size and ETag of its file."""
     file = files.get(entry.path)
     return entry if file is None else entry.model_copy(update={"size": file.size, "etag": file.etag})

@@ -1,7 +1,7 @@
-"""The actual content of a plate's files: columns, types, image sets, and the exports that are valid.
+"""The survey of a plate: columns, types, image sets, and the exports that are valid.
 
-The format scans the head of each table, and the small image tables are read whole. The rows of compartments are read
-later, once.
+The format scans the head of each table. The image tables are small and are read whole. The rows of compartments are
+read later, once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,27 @@ from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSch
 
 
 def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
-    """Survey every file. Raises LayoutError if the tables cannot make the output that the job asks for."""
+    """Survey every file of a plate.
+
+    Parameters
+    ----------
+    plan
+        The exports, and the format that scans them.
+    inputs
+        The plate's files on the local disk.
+    engine
+        DuckDB, which reads declarations and image tables of SQLite files.
+
+    Returns
+    -------
+    The valid exports with their schemas and image sets, and ledger entries for the others.
+
+    Raises
+    ------
+    LayoutError
+        If the tables cannot make the output of the job: a compartment without object numbers or without a join, or a
+        column that is text in one export and a number in another.
+    """
     scan = plan.format.scan(plan, inputs, engine)
     if scan.images is not None:
         return _survey_single_tables(plan, scan, scan.images)
@@ -46,14 +66,15 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
     joined = plan.job.join and plan.job.joins is None
     repairs: list[TableRepair] = []
     preset, scans = scan.preset, check_missing_keys(plan, scan, joined=joined)
-    rows, scans = _read_image_tables(plan, preset, scans, _Reading(inputs, engine, repairs, whole=not joined))
+    reading = _ImageTableReading(inputs, engine, repairs, all_columns=not joined)
+    rows, scans = _read_image_tables(plan, preset, scans, reading)
     counted = {index: image_table.object_counts(table) for index, table in rows.items() if table.num_rows}
     scans = [resolve_empty_tables(plan, each, preset, counted.get(each.export.index, {})) for each in scans]
     valid = [_is_converted(each, joined=plan.job.join) for each in scans]
     exports = tuple(SurveyedExport(each.export, each.tables) for each, ok in zip(scans, valid, strict=True) if ok)
-    tables = _schemas(plan, preset, exports)
-    raw = _concatenated(exports, rows, [tables[name].schema for name in preset.metadata if name in tables])
-    typed = _typed(plan, preset, raw) if raw is not None and plan.format.traits.text_image_tables else raw
+    tables = _table_schemas(plan, preset, exports)
+    raw = _concatenate_image_rows(exports, rows, [tables[name].schema for name in preset.metadata if name in tables])
+    typed = _convert_text(plan, preset, raw) if raw is not None and plan.format.traits.text_image_tables else raw
     images = image_table.image_sets(raw, typed, preset, _export_locations(plan))
     return Survey(
         plan=plan,
@@ -95,7 +116,7 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
     )
 
 
-def _typed(plan: ConversionPlan, preset: Preset, raw: ImageRows) -> ImageRows:
+def _convert_text(plan: ConversionPlan, preset: Preset, raw: ImageRows) -> ImageRows:
     requested = requested_types(preset.metadata[0], raw.table.column_names, plan.job.column_types)
     return image_table.convert_text_columns(raw, requested, {export.index: export.path for export in plan.exports})
 
@@ -117,19 +138,22 @@ def _type_warnings(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> t
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """How image tables are read: the files, DuckDB, the list for repairs, and whether all columns are read."""
+class _ImageTableReading:
+    """The files, DuckDB, and the list of repairs. `all_columns` reads columns that no profile needs, too."""
 
     inputs: Inputs
     engine: Engine
     repairs: list[TableRepair]
-    whole: bool
+    all_columns: bool
 
 
 def _read_image_tables(
-    plan: ConversionPlan, preset: Preset, scans: Sequence[ExportScan], reading: _Reading
+    plan: ConversionPlan, preset: Preset, scans: Sequence[ExportScan], reading: _ImageTableReading
 ) -> tuple[dict[int, pa.Table], list[ExportScan]]:
-    """Return the image rows of each export, by its index, and the exports, for which an invalid table is a defect."""
+    """Read the image table of each export.
+
+    Returns the rows by the export's index, and the exports; a table that cannot be read is a defect of its export.
+    """
     rows: dict[int, pa.Table] = {}
     checked = []
     for scan in scans:
@@ -137,7 +161,7 @@ def _read_image_tables(
         result = scan
         if table is not None:
             columns = tuple(table.schema.names)
-            wanted = columns if reading.whole else image_table.wanted_columns(columns, preset)
+            wanted = columns if reading.all_columns else image_table.needed_columns(columns, preset)
             path = reading.inputs.whole(table.source)
             try:
                 rows[scan.export.index], repairs = plan.format.read_images(table, path, wanted, reading.engine)
@@ -148,36 +172,51 @@ def _read_image_tables(
     return rows, checked
 
 
-def _concatenated(
+def _concatenate_image_rows(
     exports: Sequence[SurveyedExport], rows: Mapping[int, pa.Table], unified: Sequence[pa.Schema]
 ) -> ImageRows | None:
-    """Return all image rows as they were read, with the columns in the order of the image tables' `unified` schemas."""
-    parts = [(export.index, rows[export.index]) for export in exports if export.index in rows]
-    if not parts:
+    """Return the image rows of all exports as they were read, or None if no export has any.
+
+    Parameters
+    ----------
+    exports
+        The exports that are converted; their rows follow each other in this order.
+    rows
+        The rows of each export's image table, by the export's index.
+    unified
+        The schemas of the image tables over all exports, which order the columns. A column that is text in any export
+        is text.
+    """
+    tables = [(export.index, rows[export.index]) for export in exports if export.index in rows]
+    if not tables:
         return None
-    texts = {field.name for _, table in parts for field in table.schema if pa.types.is_string(field.type)}
-    read = {name for _, table in parts for name in table.column_names}
+    texts = {field.name for _, table in tables for field in table.schema if pa.types.is_string(field.type)}
+    read = {name for _, table in tables for name in table.column_names}
     fields = {field.name: field for schema in unified for field in schema if field.name in read}
     schema = pa.schema([f.with_type(pa.string()) if f.name in texts else f for f in fields.values()])
-    owners = [pa.repeat(pa.scalar(index, pa.int64()), table.num_rows) for index, table in parts]
+    owners = [pa.repeat(pa.scalar(index, pa.int64()), table.num_rows) for index, table in tables]
     return ImageRows(
-        pa.chunked_array(owners, pa.int64()), pa.concat_tables(align_to_schema(table, schema) for _, table in parts)
+        pa.chunked_array(owners, pa.int64()), pa.concat_tables(align_to_schema(table, schema) for _, table in tables)
     )
 
 
 def _is_converted(scan: ExportScan, *, joined: bool) -> bool:
-    """Return whether an export is converted: whole if its tables are joined, else as far as its tables are valid."""
+    """Return True if an export is converted.
+
+    If tables are joined, all tables of an export must be valid. If not, valid tables are converted without the others.
+    """
     return not scan.defects if joined else bool(scan.tables)
 
 
-def _schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[SurveyedExport]) -> dict[str, TableSchema]:
+def _table_schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[SurveyedExport]) -> dict[str, TableSchema]:
+    """Return the schema of each table over all exports. Raises LayoutError if a compartment has no object number."""
     names = list(dict.fromkeys(name for export in exports for name in export.tables))
     compartments = [name for name in names if name not in preset.metadata]
     result = {}
     for name in names:
-        own = [export for export in exports if name in export.tables]
-        label = own[0].tables[name].label
-        schema = unify_schemas(name, (ExportColumns(export.path, export.tables[name].schema) for export in own))
+        owners = [export for export in exports if name in export.tables]
+        label = owners[0].tables[name].label
+        schema = unify_schemas(name, (ExportColumns(export.path, export.tables[name].schema) for export in owners))
         keys = find_keys(name, label, schema.names, compartments) if name in compartments else None
         if name in compartments and keys is None:
             raise LayoutError(
