@@ -1,7 +1,7 @@
-"""The protocol of a file format, and the values that a format returns. Public for formats that other packages bring.
+"""The protocol of a file format, and the values that a format returns. Public for formats of other packages.
 
-One plate has one format. cytobatch finds formats through the entry points `cytobatch.formats` and asks each which files
-it claims. Then it asks the one that claims any for its exports, for a scan of their tables, and for readers of rows.
+One plate has one format. cytobatch finds formats through the entry points `cytobatch.formats` and calls `claims` of
+each. The one format that claims files plans the exports, scans their tables, and returns readers of their rows.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ NOT_READ = "no table of this layout"
 MISSING = "missing: other exports have this table, this one does not"
 UNUSUAL = "unknown table: most exports have none of this name"
 OBJECTS = "objects"
-"""The name of the one table of a file of whole rows."""
+"""The name of the only table of a file of whole rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTable:
-    """A file as a table: its lower-case name (`cells`) and the name that its columns get (`Cells`).
+    """A file as a table: its lower-case name (`cells`) and the prefix of its columns in a profile (`Cells`).
 
-    `combined` means that the file holds all compartments side by side, of which this is one.
+    `combined` means that the file holds all compartments side by side, and the table is one of them.
     """
 
     name: str
@@ -80,8 +80,8 @@ class PlannedTable:
 class Export:
     """One analysis output that numbers its own images: its path below the source, its files, and its location.
 
-    `tables` are the tables by name, where names of files tell them; `missing` are tables that other exports have;
-    `unusual` are tables that most other exports lack, because they are misnamed or of another analysis.
+    `tables` are the tables by name, if they follow from the names of files. `missing` are tables that other exports
+    have. `unusual` are tables that most other exports lack, because they are misnamed or of another analysis.
     """
 
     index: int
@@ -102,8 +102,8 @@ class Export:
 class FormatPlan:
     """The exports of a source, as a format plans them.
 
-    `preset` is None where the scan decides it. `compartments` are the lower-case names that the files' names tell.
-    `ignored` has the reason, by path, for files that are not read as tables of their own.
+    `preset` is None if the scan decides it. `compartments` are the lower-case names of compartments, if they follow
+    from the names of files. `ignored` has the reason, by path, for files that are not read as tables of their own.
     """
 
     exports: tuple[Export, ...]
@@ -116,8 +116,7 @@ class FormatPlan:
 class ConversionPlan:
     """The exports to read, and the format that reads them.
 
-    `preset` is None where the format has to look into the files first. `ignored` are files that are not tables, each
-    with the reason.
+    `preset` is None if the scan of the files decides it. `ignored` are files that are not tables, each with the reason.
     """
 
     job: PlateJob
@@ -136,11 +135,11 @@ class ConversionPlan:
 
 @dataclass(frozen=True, slots=True)
 class SurveyedTable:
-    """One table of one export: its name (`cells`), the name that its columns get (`Cells`), and its file.
+    """One table of one export: its name (`cells`), the prefix of its columns in a profile (`Cells`), and its file.
 
-    `source` is the file's path below the source. `schema` has the table's own columns, typed. `source_name` is the
-    table's name in its file, where the file has several. Text that is not a number becomes null in the columns
-    `null_text_columns`, because the job declares them as numbers. A format may add fields in a subclass.
+    `source` is the file's path below the source. `schema` has the columns of this table with their types.
+    `source_name` is the table's name in its file, if the file has several. Text that is not a number becomes null in
+    the columns `null_text_columns`, because the job declares them as numbers. A format may add fields in a subclass.
     """
 
     name: str
@@ -164,7 +163,7 @@ class SurveyedTable:
 
 @dataclass(frozen=True, slots=True)
 class ExportScan:
-    """One export as far as it is scanned: valid tables by name, defects, empty tables, and tables that are not read."""
+    """The scan of one export: valid tables by name, defects, empty tables, and tables that are not read."""
 
     export: Export
     tables: Mapping[str, SurveyedTable]
@@ -173,21 +172,21 @@ class ExportScan:
     ignored: tuple[LedgerEntry, ...] = ()
 
     def without(self, name: str, reason: str) -> "ExportScan":
-        """Return the scan with one of its tables invalid for this reason."""
+        """Return the scan without one of its tables, and with its defect."""
         table = self.tables[name]
-        rest = {other: self.tables[other] for other in self.tables if other != name}
+        others = {other: self.tables[other] for other in self.tables if other != name}
         entry = failed_entry(self.export, table.source, table.shown_name, reason)
-        return replace(self, tables=rest, defects=(*self.defects, entry))
+        return replace(self, tables=others, defects=(*self.defects, entry))
 
 
 @dataclass(frozen=True, slots=True)
 class SingleTable:
-    """The features of files of whole rows, and the columns by which their rows are ordered and identified.
+    """The features of files of whole rows, and the columns that order and identify their rows.
 
     Rows are sorted by `sort_keys` within an export. `object_keys` identify an object within its export; the first of
     them may not be null. A row belongs to the image set of the same values in `image_set_keys`; without these, to the
     export's own location. With `locations_replace_columns`, columns under the names of locations are left out.
-    `null_table_number` adds an empty TableNumber where exports are not numbered, as CytoTable does.
+    `null_table_number` adds an empty TableNumber if exports are not numbered, as CytoTable does.
     """
 
     features: frozenset[str]
@@ -200,9 +199,10 @@ class SingleTable:
 
 @dataclass(frozen=True, slots=True)
 class PlateScan:
-    """All exports as a format scanned them, under the preset that fits them.
+    """The scans of all exports, and the preset that fits them.
 
-    `single_table` and `images` are those of a format of whole rows; for others, image tables tell the image sets.
+    A format of whole rows sets `single_table` and `images`. For other formats both are None, and the survey derives the
+    image sets from the image tables.
     """
 
     preset: Preset
@@ -213,7 +213,7 @@ class PlateScan:
 
 @dataclass(frozen=True, slots=True)
 class ReadContext:
-    """The means by which a format's readers read: the job, DuckDB, and the threads of the run."""
+    """The resources of a format's readers: the job, DuckDB, and the threads of the run."""
 
     job: PlateJob
     engine: Engine
@@ -221,7 +221,7 @@ class ReadContext:
 
 
 class IndexedRows(Protocol):
-    """The rows of a table whose place in the file is known by their number. Several threads may read at once."""
+    """The rows of a table, found in the file by their number. Several threads may read at once."""
 
     @property
     def leaves(self) -> int:
@@ -229,11 +229,11 @@ class IndexedRows(Protocol):
         ...
 
     def leaves_of(self, rows: npt.NDArray[np.int64]) -> int:
-        """Return the number of blocks that hold these rows."""
+        """Return the number of blocks that hold these rows: int64, (rows,), ascending."""
         ...
 
     def read(self, rows: npt.NDArray[np.int64]) -> tuple[pa.Table, list[Repair]]:
-        """Read rows by number, in ascending order. Raises InvalidTableError if the file has changed."""
+        """Read rows by number: int64, (rows,), ascending. Raises InvalidTableError if the file has changed."""
         ...
 
 
@@ -241,7 +241,7 @@ TableT_contra = TypeVar("TableT_contra", bound=SurveyedTable, contravariant=True
 
 
 class SourceFormat(Protocol[TableT_contra]):
-    """One file format: everything that cytobatch asks of it.
+    """One file format: its name, its traits, and the functions that plan, scan and read its files.
 
     `name` is the layout in reports. `examples` names its files in messages.
     """
@@ -251,35 +251,81 @@ class SourceFormat(Protocol[TableT_contra]):
     traits: FormatTraits
 
     def probes(self, job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
-        """Return the files whose first bytes decide which files the format claims."""
+        """Return the files whose first bytes `claims` needs."""
         ...
 
     def claims(self, listing: Listing) -> Sequence[SourceFile]:
-        """Return the files that are tables of this format. Reads nothing."""
+        """Return the files that are tables of this format, by names and first bytes. Reads no file."""
         ...
 
     def plan(self, listing: Listing, files: Sequence[SourceFile]) -> FormatPlan:
-        """Return the exports that the claimed files make. Raises LayoutError if they are ambiguous or incomplete."""
+        """Return the exports of the claimed files. Raises LayoutError if they are ambiguous or incomplete."""
         ...
 
     def whole_files(self, plan: ConversionPlan) -> Collection[str]:
-        """Return the paths of the files that a scan reads whole; it reads only the beginnings of the others."""
+        """Return the paths of the files that `scan` reads whole; it reads only the beginnings of the others."""
         ...
 
     def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
-        """Scan heads or declarations of all tables. Raises LayoutError if the job's tables are in no file."""
+        """Scan the headers or declarations of all tables. Raises LayoutError if no file has the job's tables."""
         ...
 
     def read_images(
         self, table: TableT_contra, path: Path, columns: Sequence[str], engine: Engine
     ) -> tuple[pa.Table, Sequence[Repair]]:
-        """Read columns of an image table, ImageNumber as int64. Raises InvalidTableError."""
+        """Read columns of an image table.
+
+        Parameters
+        ----------
+        table
+            The image table.
+        path
+            Its file on the local disk.
+        columns
+            The names of the columns to read.
+        engine
+            DuckDB.
+
+        Returns
+        -------
+        The columns in this order: ImageNumber as int64 without nulls, the others as the format types them, or as
+        strings if it has the trait `text_image_tables`; and the repairs that reading made.
+
+        Raises
+        ------
+        InvalidTableError
+            If the table cannot be read whole.
+        """
         ...
 
     def readers(
         self, table: TableT_contra, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
     ) -> tuple[ReadStrategy, ...]:
-        """Return the ways to stream the columns of `schema`, the fastest first. Raises InvalidTableError."""
+        """Return ways to stream the rows of a table, the fastest first.
+
+        Parameters
+        ----------
+        table
+            The table.
+        path
+            Its file on the local disk.
+        schema
+            The columns to read, in this order, and their types in the record batches.
+        repairs
+            A list to which a reader adds the values that it replaced.
+        context
+            The resources to read with.
+
+        Returns
+        -------
+        Functions without arguments that return record batches of `schema`, all rows in their order in the file. Each
+        reads from the start. One that raises FastPathUnavailable is followed by the next.
+
+        Raises
+        ------
+        InvalidTableError
+            If the table cannot be read whole; the functions raise it, too.
+        """
         ...
 
     def concat_reader(self, tables: Sequence[TableT_contra]) -> ConcatReader | None:
@@ -289,29 +335,51 @@ class SourceFormat(Protocol[TableT_contra]):
     def index_rows(
         self, table: TableT_contra, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
     ) -> tuple[IndexedRows, pa.Table]:
-        """Return the rows of a table that is larger than memory, and its key columns.
+        """Index the rows of a table that is larger than memory.
 
-        Raises FastPathUnavailable if its rows cannot be read by number, InvalidTableError.
+        Parameters
+        ----------
+        table
+            The table.
+        path
+            Its file on the local disk.
+        schema
+            The columns that are read by number later, and their types.
+        keys
+            The key columns, which are read now.
+        context
+            The resources to read with.
+
+        Returns
+        -------
+        The rows, and the key columns of all rows in their order in the file.
+
+        Raises
+        ------
+        FastPathUnavailable
+            If the rows of this table cannot be read by number.
+        InvalidTableError
+            If the table cannot be read whole.
         """
         ...
 
     def count_rows(self, table: TableT_contra, path: Path) -> int | None:
-        """Return the number of rows for a plan, approximate where exact counting is slow; None if unknown."""
+        """Return the number of rows for a plan: approximate if exact counting is slow, None if unknown."""
         ...
 
 
 def failed_entry(export: Export, path: str, table: str | None, reason: str) -> LedgerEntry:
-    """Return the ledger entry of an invalid table; without a table, of the whole file."""
+    """Return the ledger entry of an invalid table, or of the whole file if `table` is None."""
     return LedgerEntry(path=path, outcome=Outcome.FAILED, export=export.path, table=table, reason=reason)
 
 
 def unusual_tables(counts: Mapping[str, int], known: Collection[str], exports: int) -> set[str]:
-    """Return the tables, counted by export, that most exports lack and that the preset does not name."""
+    """Return the tables that most exports lack and that the preset does not name; `counts` are exports by table."""
     return {table for table, count in counts.items() if table not in known and 2 * count < exports}
 
 
 def with_overrides(preset: Preset, job: PlateJob) -> Preset:
-    """Return the preset with the job's own options in its place."""
+    """Return the preset with the job's own options in place of the preset's."""
     return replace(
         preset,
         compartments=tuple(name.lower() for name in job.compartments or preset.compartments),

@@ -1,4 +1,4 @@
-"""CSV files as formats share them: their headers before planning, their ends, their readers, and the count of rows."""
+"""Functions for formats of CSV files: headers before planning, checks of last lines, readers, and counts of rows."""
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,15 +28,16 @@ from cytobatch.readers.numbers import Repair
 CSV_SUFFIX = ".csv"
 COMBINED = "object"
 """The stem of the file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
-_COUNTED_AT_ONCE = 2**20
+_COUNT_BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class CsvTable(SurveyedTable):
     """A table in a CSV file.
 
-    `shape` describes its columns and header lines. `complete` tells whether the last line has its end; None if that is
-    checked when the rows are read. `first_text` are the values of measurements in the first row that are not numbers.
+    `shape` describes its columns and header lines. `complete` is True if the last line ends with a newline, False if
+    not, and None if that is checked when the rows are read. `first_text` has, by column, the values of measurements in
+    the first row that are not numbers.
     """
 
     shape: CsvShape = field(kw_only=True)
@@ -45,7 +46,10 @@ class CsvTable(SurveyedTable):
 
 
 def files_by_stem(inventory: Inventory) -> dict[str, SourceFile]:
-    """Return the first CSV file with content for each distinct lower-case stem: their headers tell the tables apart."""
+    """Return a CSV file for each lower-case stem: the first one with content, or else the last one.
+
+    Files of one stem are the same table in different exports, so that one header of each stem is enough.
+    """
     stems: dict[str, SourceFile] = {}
     for file in inventory.files:
         if file.suffix == CSV_SUFFIX and (file.stem.lower() not in stems or not stems[file.stem.lower()].size):
@@ -54,7 +58,7 @@ def files_by_stem(inventory: Inventory) -> dict[str, SourceFile]:
 
 
 def files_of_unknown_stems(job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
-    """Return the files whose names do not tell their content, so that their headers must be read."""
+    """Return the files whose content does not follow from their names, so that their headers must be read."""
     for stem, file in files_by_stem(inventory).items():
         unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in USUAL_TABLES
         if file.size and (unknown or stem.endswith(COMBINED)):
@@ -62,7 +66,7 @@ def files_of_unknown_stems(job: PlateJob, inventory: Inventory) -> Iterable[Sour
 
 
 def headers_by_stem(listing: Listing) -> dict[str, tuple[str, ...]]:
-    """Return the first row of a CSV file for each lower-case stem; empty where it was not read."""
+    """Return the first row of a CSV file for each lower-case stem; empty if it was not read."""
     return {
         stem: parse_header(listing.heads.get(file.path, b"").decode("utf-8-sig", "replace"))
         for stem, file in files_by_stem(listing.inventory).items()
@@ -70,19 +74,19 @@ def headers_by_stem(listing: Listing) -> dict[str, tuple[str, ...]]:
 
 
 def csv_table(scan: ExportScan, name: str) -> CsvTable | None:
-    """Return a table of a scan as the CSV table that it is."""
+    """Return a table of a scan if it is a CSV table, else None."""
     table = scan.tables.get(name)
     return table if isinstance(table, CsvTable) else None
 
 
 def check_last_lines(scans: Sequence[ExportScan], inputs: Inputs) -> list[ExportScan]:
-    """Fail tables whose last line has no end, because they are cut short.
+    """Fail tables whose last line has no newline, because they are cut short.
 
-    If no file of the plate ends its last line, that is the writer's style and not a defect.
+    If no file of the plate ends with a newline, that is the writer's style and not a defect.
     """
     tables = [table for scan in scans for table in scan.tables.values() if isinstance(table, CsvTable)]
-    if not any(table.complete for table in tables) and not _any_ends(tables, inputs):
-        return [_without_ends(scan) for scan in scans]
+    if not any(table.complete for table in tables) and not _any_complete(tables, inputs):
+        return [_mark_incomplete(scan) for scan in scans]
     result = []
     for scan in scans:
         checked = scan
@@ -93,12 +97,12 @@ def check_last_lines(scans: Sequence[ExportScan], inputs: Inputs) -> list[Export
     return result
 
 
-def _any_ends(tables: Iterable[CsvTable], inputs: Inputs) -> bool:
-    """Return whether any table whose end was not read yet ends its last line; the first one usually decides."""
+def _any_complete(tables: Iterable[CsvTable], inputs: Inputs) -> bool:
+    """Return True if a table whose end was not read yet ends with a newline. Usually only the first one is read."""
     return any(ends_with_newline(inputs.whole(table.source)) for table in tables if table.complete is None)
 
 
-def _without_ends(scan: ExportScan) -> ExportScan:
+def _mark_incomplete(scan: ExportScan) -> ExportScan:
     tables = {
         name: replace(table, complete=False) if isinstance(table, CsvTable) else table
         for name, table in scan.tables.items()
@@ -109,26 +113,27 @@ def _without_ends(scan: ExportScan) -> ExportScan:
 def csv_readers(
     table: CsvTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
 ) -> tuple[ReadStrategy, ...]:
-    """Return the ways to stream a CSV table: large files in chunks side by side first, then in one stream.
+    """Return the ways to stream a CSV table, as `SourceFormat.readers` does.
 
-    Raises InvalidTableError if the last line has no end.
+    A large file is read in chunks by several threads first, and then in one stream. Raises InvalidTableError if the
+    last line has no newline.
     """
     if table.complete is None and not ends_with_newline(path):
         raise invalid_file(path, *CUT_END)
-    alone = functools.partial(csv.stream, path, table.shape, schema, repairs, table.null_text_columns)
+    one_stream = functools.partial(csv.stream, path, table.shape, schema, repairs, table.null_text_columns)
     if table.shape.file_columns is not None or path.stat().st_size <= csv.SMALL_FILE:
-        return (alone,)
-    return functools.partial(stream_chunks, path, table.shape, schema, context.executor), alone
+        return (one_stream,)
+    return functools.partial(stream_chunks, path, table.shape, schema, context.executor), one_stream
 
 
 def csv_concat_reader(tables: Sequence[CsvTable]) -> ConcatReader | None:
-    """Return a reader of CSV files of one shape and schema as one table; None where they differ."""
+    """Return a reader of CSV files of one shape and schema as one table, or None if they differ."""
     shape, schema = tables[0].shape, tables[0].schema
     if shape.file_columns is not None or not all(each.shape == shape and each.schema.equals(schema) for each in tables):
         return None
 
-    def read(paths: Sequence[Path], own: pa.Schema) -> ConcatenatedTables:
-        return read_group(text_of(paths, shape.header_lines), shape, own)
+    def read(paths: Sequence[Path], columns: pa.Schema) -> ConcatenatedTables:
+        return read_group(text_of(paths, shape.header_lines), shape, columns)
 
     return read
 
@@ -136,5 +141,5 @@ def csv_concat_reader(tables: Sequence[CsvTable]) -> ConcatReader | None:
 def count_csv_rows(table: CsvTable, path: Path) -> int:
     """Return the number of lines below the header."""
     with path.open("rb") as stream:
-        blocks = iter(functools.partial(stream.read, _COUNTED_AT_ONCE), b"")
+        blocks = iter(functools.partial(stream.read, _COUNT_BLOCK), b"")
         return max(0, sum(block.count(b"\n") for block in blocks) - table.shape.header_lines)

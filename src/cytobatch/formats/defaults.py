@@ -1,4 +1,4 @@
-"""Answers of a format that has nothing special: a class to derive formats from."""
+"""A base class for formats: the functions of the protocol that most formats do not need."""
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ TableT = TypeVar("TableT", bound=SurveyedTable)
 
 
 class FormatDefaults(Generic[TableT]):
-    """Nothing is probed, files are read whole and one by one, rows are not counted beforehand."""
+    """A format that probes no file, reads files whole and one by one, and does not count rows beforehand."""
 
     def probes(self, job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
-        """Return nothing: names of files are enough."""
+        """Return no file, because the names of files are enough."""
         return ()
 
     def whole_files(self, plan: ConversionPlan) -> Collection[str]:
@@ -31,19 +31,19 @@ class FormatDefaults(Generic[TableT]):
     def read_images(
         self, table: TableT, path: Path, columns: Sequence[str], engine: Engine
     ) -> tuple[pa.Table, Sequence[Repair]]:
-        """Raise InternalError, because a format without image tables is not asked for them."""
+        """Raise InternalError, because the format has no image tables."""
         raise InternalError("a format without image tables was asked for one", where=table.source)
 
     def concat_reader(self, tables: Sequence[TableT]) -> ConcatReader | None:
-        """Return None: files are read one by one."""
+        """Return None, because files are read one by one."""
         return None
 
     def index_rows(
         self, table: TableT, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
     ) -> tuple[IndexedRows, pa.Table]:
-        """Raise FastPathUnavailable: tables are read whole."""
+        """Raise FastPathUnavailable, because tables are read whole."""
         raise FastPathUnavailable("rows of this format are not found by number")
 
     def count_rows(self, table: TableT, path: Path) -> int | None:
-        """Return None: counting rows would mean reading them."""
+        """Return None, because rows are only counted by reading them."""
         return None

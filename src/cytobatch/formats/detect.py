@@ -1,4 +1,4 @@
-"""Inventory to ConversionPlan: each installed format claims files, and the one that claims any plans the exports."""
+"""The plan of a plate from its listing: each installed format claims files, and the one that does plans the exports."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,17 +13,18 @@ from cytobatch.planning.inventory import Inventory, SourceFile
 _FILES_SHOWN = 5
 
 Claims = Sequence[tuple[SourceFormat[Any], Sequence[SourceFile]]]
+"""Formats, each with the files that it claims."""
 
 
 def formats_for(job: PlateJob) -> tuple[SourceFormat[Any], ...]:
-    """Return the formats that the job's preset allows; with `auto`, all that are installed."""
+    """Return the formats that the job's preset allows; with `auto`, all installed formats."""
     if job.preset is PresetName.AUTO:
         return source_formats()
     return tuple(each for each in source_formats() if each.name in PRESETS[job.preset].formats)
 
 
 def files_to_probe(job: PlateJob, inventory: Inventory) -> list[SourceFile]:
-    """Return the files whose first bytes decide the format, each once."""
+    """Return the files whose first bytes the formats need to claim files, each file once."""
     probes = (file for each in formats_for(job) for file in each.probes(job, inventory))
     return list({file.path: file for file in probes}.values())
 
@@ -31,19 +32,35 @@ def files_to_probe(job: PlateJob, inventory: Inventory) -> list[SourceFile]:
 def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -> ConversionPlan:
     """Plan the conversion of one plate.
 
-    `heads` are the first bytes of the files of `files_to_probe`, by path. Raises LayoutError if no format claims a
-    file, if two do, or if the claimed files are ambiguous.
+    Parameters
+    ----------
+    job
+        The plate's options, of which the preset limits the formats.
+    inventory
+        Every file of the source.
+    heads
+        The first bytes of the files of `files_to_probe`, by path.
+
+    Returns
+    -------
+    The exports, the format that reads them, and the files that are ignored.
+
+    Raises
+    ------
+    LayoutError
+        If no format claims a file, if two formats do, or if the claimed files are ambiguous or incomplete.
     """
     listing = Listing(job, inventory, heads)
     claims = [(each, each.claims(listing)) for each in formats_for(job)]
-    chosen, files = _one_of(listing, [(each, files) for each, files in claims if files])
+    chosen, files = _only_claim(listing, [(each, files) for each, files in claims if files])
     planned = chosen.plan(listing, files)
     return ConversionPlan(
         job, inventory, chosen, planned.preset, planned.compartments, planned.exports, _ignored(inventory, planned)
     )
 
 
-def _one_of(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Sequence[SourceFile]]:
+def _only_claim(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Sequence[SourceFile]]:
+    """Return the only claim. Raises LayoutError if there are several, or none."""
     if len(claims) == 1:
         return claims[0]
     root, job = listing.inventory.root, listing.job
@@ -65,7 +82,7 @@ def _one_of(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Sequen
 
 
 def _ignored(inventory: Inventory, planned: FormatPlan) -> tuple[tuple[SourceFile, str], ...]:
-    """Return the files that are not tables of their own, with the reasons: unread files, then companions of others."""
+    """Return the files that are not tables of their own, with reasons: unread files, then companions of read files."""
     read = {file.path for export in planned.exports for file in export.files}
     unread = [(file, planned.ignored.get(file.path, NOT_READ)) for file in inventory.files if file.path not in read]
     files = {file.path: file for file in inventory.files}

@@ -17,11 +17,12 @@ _KEYS = (EXPORT, TABLE, IMAGE, IMAGE_SET)
 class ImageSets:
     """All image sets of a plate, and the locations of the image sets and of the plate's exports.
 
-    `table` has one row for each image set: the keys EXPORT, TABLE (TableNumber as text, where the source has one) and
-    IMAGE, or IMAGE_SET (a text key) where a source does not number images; then the preset's image columns under their
-    profile names. `locations` has the columns Metadata_Plate, Metadata_Well and Metadata_Site that are known. Its rows
-    are the image sets, followed by the exports, which stand for objects without an image set. Columns of a platemap may
-    follow; those in `of_wells` are constant within a well.
+    `table` has one row for each image set. Its keys are EXPORT (int64), TABLE (string, if the source has TableNumbers)
+    and IMAGE (int64), or IMAGE_SET (string) if the source does not number images. The preset's image columns follow
+    under their profile names.
+    `locations` has the columns Metadata_Plate, Metadata_Well (string) and Metadata_Site (int64 or string) that are
+    known. Its rows are the image sets, followed by the exports, for objects without an image set. Columns of a platemap
+    may follow; those in `of_wells` are constant within a well.
     """
 
     table: pa.Table
@@ -30,7 +31,7 @@ class ImageSets:
 
     @property
     def keys(self) -> pa.Table:
-        """The key table for joining: the keys, and ROW."""
+        """The key table for joining: the keys, and ROW (int64), the index of the image set."""
         names = [name for name in _KEYS if name in self.table.column_names]
         return self.table.select(names).append_column(ROW, pa.array(range(self.table.num_rows), pa.int64()))
 
@@ -41,14 +42,22 @@ class ImageSets:
 
 
 def no_image_sets() -> pa.Table:
-    """Return the table of a plate whose files name no image sets."""
+    """Return the `table` of a plate whose files name no image sets: EXPORT, without rows."""
     return pa.table({EXPORT: pa.array([], pa.int64())})
 
 
 def location_table(locations: Sequence[SiteLocation]) -> pa.Table:
-    """Return the columns Metadata_Plate, Metadata_Well and Metadata_Site; unknown ones are left out.
+    """Return locations as a table.
 
-    The site is an integer if every site of the plate is one, else text.
+    Parameters
+    ----------
+    locations
+        A location for each row.
+
+    Returns
+    -------
+    Metadata_Plate (string), Metadata_Well (string) and Metadata_Site: int64 if every site contains one number, such as
+    `s01`, else string. A column without values is left out.
     """
     columns = {
         PLATE: pa.array([location.plate for location in locations], pa.string()),
@@ -66,6 +75,6 @@ def _sites(sites: Sequence[str | None]) -> pa.Array:
 
 
 def check_image_numbers(numbers: pa.ChunkedArray, where: str) -> None:
-    """Raise InvalidTableError if an image table has rows without ImageNumber."""
+    """Check that each row of an image table has an ImageNumber. Raises InvalidTableError."""
     if numbers.null_count:
         raise InvalidTableError("rows without ImageNumber", where=where, why=f"{numbers.null_count} of them")

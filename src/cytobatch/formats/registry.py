@@ -1,4 +1,4 @@
-"""Formats that are installed: found through the entry points `cytobatch.formats`, those of this package alike."""
+"""The installed formats, from the entry points `cytobatch.formats` of this package and of others."""
 
 import functools
 from importlib.metadata import EntryPoint, entry_points
@@ -12,7 +12,10 @@ GROUP = "cytobatch.formats"
 
 @functools.cache
 def source_formats() -> tuple[SourceFormat[Any], ...]:
-    """Return all installed formats by name. Raises InternalError if one cannot be loaded, or two have one name."""
+    """Return all installed formats, sorted by the names of their entry points.
+
+    Raises InternalError if a format cannot be loaded, if two have one name, or if no format is installed.
+    """
     formats = [_load(entry) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]
     names = [each.name for each in formats]
     repeated = sorted({name for name in names if names.count(name) > 1})

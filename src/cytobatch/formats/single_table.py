@@ -1,4 +1,4 @@
-"""Files of whole rows, one row for each object, so that nothing is joined: a class to derive formats from."""
+"""A base class for formats of whole rows: a file has one row for each object, so that nothing is joined."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,18 +29,18 @@ _JOIN_OPTIONS = ("compartments", "metadata", "joins")
 
 
 class SingleTableFormat(FormatDefaults[TableT]):
-    """Each file is an export with one table, called `objects`. A format derived from this one names its preset."""
+    """A format whose files are exports with one table, called `objects`. A subclass sets `name` and `preset`."""
 
     name: str
     preset: Preset
     traits = FormatTraits(single_table=True)
 
     def location_of(self, listing: Listing, file: SourceFile) -> SiteLocation:
-        """Return the location that a file's path tells; by default nothing is known."""
+        """Return the location that follows from a file's path; unknown by default."""
         return SiteLocation()
 
     def plan(self, listing: Listing, files: Sequence[SourceFile]) -> FormatPlan:
-        """Return an export for each file. Raises LayoutError for options that are about joins."""
+        """Return an export for each file. Raises LayoutError if the job has options for joins."""
         self._check_options(listing.job)
         exports = tuple(
             Export(index, file.path, (file,), self.location_of(listing, file)) for index, file in enumerate(files)
@@ -59,12 +59,12 @@ class SingleTableFormat(FormatDefaults[TableT]):
 
 
 def single_table_preset(name: str, formats: frozenset[str]) -> Preset:
-    """Return a preset of a foreign format: columns keep their names, and nothing is joined."""
+    """Return a preset for a format of another package: columns keep their names, and nothing is joined."""
     return replace(PRESETS[PresetName.DEEPPROFILER], name=name, formats=formats)
 
 
 def preset_of(plan: ConversionPlan) -> Preset:
-    """Return the plan's preset, which a format of whole rows always has."""
+    """Return the preset of a plan, which a format of whole rows always sets."""
     if plan.preset is None:
         raise ValueError("a plan of whole rows has a preset")
     return plan.preset
@@ -76,7 +76,7 @@ def invalid_scan(export: Export, error: InvalidTableError) -> ExportScan:
 
 
 def with_empty_entry(scan: ExportScan) -> ExportScan:
-    """Return the scan with a ledger entry for its table if that has no rows."""
+    """Return the scan, with a ledger entry for its table if the table has no rows."""
     table = scan.tables.get(OBJECTS)
     if table is None or table.has_rows:
         return scan

@@ -1,4 +1,4 @@
-"""Columns that should measure, but hold text in some export: text on this plate, or a defect of the export."""
+"""Measurements that are text in some exports: a text column of this plate, or a defect of these exports."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -15,13 +15,14 @@ from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import is_number
 
 _ExportTable = tuple[str, CsvTable]
-"""A table, and the path of its export."""
+"""The path of an export, and one of its tables."""
 
 
 def resolve_text_columns(scans: Sequence[ExportScan], inputs: Inputs) -> list[ExportScan]:
-    """Decide for each such column whether it is text on this plate: it is if most exports have text there.
+    """Decide for each measurement with text in a first row whether it is a text column of this plate.
 
-    The exports that hold the other kind are invalid; the reason names one that disagrees with them.
+    It is one if most exports have text there. Exports with the other kind of values get a defect,
+    whose reason names an export of the chosen kind.
     """
     tables = [
         (scan.export.path, table)
@@ -31,10 +32,10 @@ def resolve_text_columns(scans: Sequence[ExportScan], inputs: Inputs) -> list[Ex
     ]
     result = list(scans)
     for name, column in sorted({(table.name, column) for _, table in tables for column in table.first_text}):
-        own = [(path, table) for path, table in tables if table.name == name and column in table.schema.names]
-        text = [(path, table) for path, table in own if column in table.first_text]
-        others = [(path, table) for path, table in own if column not in table.first_text]
-        if 2 * len(others) < len(own):
+        with_column = [(path, table) for path, table in tables if table.name == name and column in table.schema.names]
+        text = [(path, table) for path, table in with_column if column in table.first_text]
+        others = [(path, table) for path, table in with_column if column not in table.first_text]
+        if 2 * len(others) < len(with_column):
             numeric = {path for path, table in others if _holds_numbers(table, column, inputs)}
             result = [_as_text(scan, name, column, numeric, text[0]) for scan in result]
         else:
@@ -44,11 +45,11 @@ def resolve_text_columns(scans: Sequence[ExportScan], inputs: Inputs) -> list[Ex
 
 
 def _holds_numbers(table: CsvTable, column: str, inputs: Inputs) -> bool:
-    """Return whether a column has values, and all of them are numbers."""
+    """Return True if a column has values, and all of them are numbers."""
     try:
         texts = csv.read_text(inputs.whole(table.source), table.shape, (column,))[column].to_pylist()
     except InvalidTableError:
-        # Reading the rows reports it.
+        # The defect is reported when the rows are read.
         return False
     values = [text for text in texts if text]
     return bool(values) and all(is_number(value) for value in values)
@@ -75,7 +76,7 @@ def _as_number(scan: ExportScan, name: str, column: str, other: str) -> ExportSc
 
 
 def check_text_columns(scans: Sequence[ExportScan]) -> list[ExportScan]:
-    """Fail tables with text, declared or read, in a column that holds numbers in most other exports."""
+    """Fail tables with text, declared or read, in a column that has numbers in most other exports."""
     text, numbers = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for scan in scans:
         for name, table in scan.tables.items():
@@ -87,15 +88,15 @@ def check_text_columns(scans: Sequence[ExportScan]) -> list[ExportScan]:
 
 
 def _is_unexpected_text(field: pa.Field) -> bool:
-    # A column under Metadata_, and a TableNumber, may be either.
-    either = kind_of(field.name) is ColumnKind.UNKNOWN or field.name == TABLE_NUMBER
-    return pa.types.is_string(field.type) and not either
+    # A column under Metadata_, and a TableNumber, may be text or a number.
+    may_be_text = kind_of(field.name) is ColumnKind.UNKNOWN or field.name == TABLE_NUMBER
+    return pa.types.is_string(field.type) and not may_be_text
 
 
 def _without_text(scan: ExportScan, columns: Collection[tuple[str, str]]) -> ExportScan:
     result = scan
     for name, table in scan.tables.items():
-        mine = [field.name for field in table.schema if (name, field.name) in columns and _is_unexpected_text(field)]
-        if mine:
-            result = result.without(name, f"text in column {mine[0]!r}, where most exports have numbers")
+        texts = [field.name for field in table.schema if (name, field.name) in columns and _is_unexpected_text(field)]
+        if texts:
+            result = result.without(name, f"text in column {texts[0]!r}, where most exports have numbers")
     return result

@@ -1,1 +1,1 @@
-"""CellProfiler's ExportToSpreadsheet: CSV files by compartment."""
+"""CellProfiler's ExportToSpreadsheet: CSV files by compartment. Registered as `FORMAT` in `format.py`."""

@@ -1,4 +1,4 @@
-"""CellProfiler's CSV files as exports: which file is which table, and which folder is an export."""
+"""The exports of CellProfiler's CSV files: a table for each file by its name or header, an export for each folder."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -17,31 +17,35 @@ _IMAGE = "image"
 _NO_COMPARTMENTS = frozenset({"experiment", COMBINED, _IMAGE})
 
 Tables = dict[str, PlannedTable]
+"""The tables of an export, by lower-case name."""
 
 
 def export_prefix(stems: Collection[str]) -> str:
-    """The prefix that CellProfiler put before every table's name (`myexpt_` of `MyExpt_Image.csv`), or nothing."""
+    """Return the prefix that CellProfiler put before every table's name (`myexpt_` of `MyExpt_Image.csv`), or ""."""
     if _IMAGE in stems:
         return ""
     prefixes = {stem.removesuffix(_IMAGE) for stem in stems if stem.endswith(f"_{_IMAGE}")}
     return prefixes.pop() if len(prefixes) == 1 else ""
 
 
-def combined_parts(header: Collection[str]) -> tuple[str, ...]:
-    """The compartments whose names are the first of a header's two rows; none if it is no such header."""
+def combined_compartments(header: Collection[str]) -> tuple[str, ...]:
+    """Return the compartments in the first of a combined file's two header rows, or () for any other header."""
     if "Image" not in header or IMAGE_NUMBER in header:
         return ()
     return tuple(sorted(set(header) - {"Image", ""}))
 
 
 def csv_preset(job: PlateJob) -> Preset:
-    """The preset for CellProfiler's CSV files."""
+    """Return the preset for CellProfiler's CSV files, with the job's own options."""
     name = PresetName.CELLPROFILER_CSV if job.preset is PresetName.AUTO else job.preset
     return with_overrides(PRESETS[name], job)
 
 
 def table_names_by_stem(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Lower-case stems of the CSV files to read, each with its table's lower-case name."""
+    """Return the lower-case table name of each CSV file to read, by the file's lower-case stem.
+
+    `headers` are the first rows of files by stem, empty for files that were not read.
+    """
     preset = csv_preset(job)
     prefix = export_prefix(headers)
     by_table = {stem.removeprefix(prefix): stem for stem in headers if stem.startswith(prefix)}
@@ -52,7 +56,7 @@ def table_names_by_stem(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -
             for table, stem in by_table.items()
             if {IMAGE_NUMBER, OBJECT_NUMBER} <= set(headers[stem]) and table not in _NO_COMPARTMENTS
         }
-    if COMBINED in by_table and combined_parts(headers[by_table[COMBINED]]):
+    if COMBINED in by_table and combined_compartments(headers[by_table[COMBINED]]):
         wanted.add(COMBINED)
     return {stem: table for table, stem in by_table.items() if table in wanted}
 
@@ -64,11 +68,15 @@ def plan_exports(
     names: Mapping[str, str],
     headers: Mapping[str, tuple[str, ...]],
 ) -> tuple[Export, ...]:
-    """An export for each folder with tables. Raises LayoutError where a folder, or two levels, hold a table twice."""
+    """Return an export for each folder with tables.
+
+    `names` are table names by stem. Raises LayoutError if a folder has two files of one table, or if compartments lie
+    at two levels of nested folders.
+    """
     folders = _tables_by_folder(inventory, files, names)
     _split_combined(job, folders, headers)
     _check_nested_exports(inventory, folders)
-    every, unusual = _usual_tables(csv_preset(job), folders)
+    usual, unusual = _usual_tables(csv_preset(job), folders)
     return tuple(
         Export(
             index,
@@ -76,7 +84,7 @@ def plan_exports(
             tuple({table.file.path: table.file for table in tables.values()}.values()),
             _location_of_folder(inventory.root, folder),
             tables,
-            tuple(table for table in every if table not in tables),
+            tuple(table for table in usual if table not in tables),
             tuple(table for table in tables if table in unusual),
         )
         for index, (folder, tables) in enumerate(folders.items())
@@ -84,7 +92,7 @@ def plan_exports(
 
 
 def _usual_tables(preset: Preset, folders: Mapping[str, Tables]) -> tuple[list[str], set[str]]:
-    """The tables that every export should have, and those that most exports lack and nothing asks for."""
+    """Return the tables that every export should have, and those that most exports and the preset lack."""
     counts = Counter(table for tables in folders.values() for table in tables)
     known = {*preset.compartments, *preset.metadata}
     unusual = unusual_tables(counts, known, len(folders))
@@ -109,16 +117,16 @@ def _tables_by_folder(
 
 
 def _split_combined(job: PlateJob, folders: dict[str, Tables], headers: Mapping[str, tuple[str, ...]]) -> None:
-    """Puts a combined file's compartments in its place, where a folder has no files of theirs."""
+    """Replace a combined file by its compartments, in folders that have no other files of compartments."""
     preset = csv_preset(job)
-    everything = job.preset is PresetName.AUTO and job.compartments is None
+    all_compartments = job.preset is PresetName.AUTO and job.compartments is None
     for tables in folders.values():
         combined = tables.pop(COMBINED, None)
         if combined is None or set(tables) - set(preset.metadata):
             continue
-        for label in combined_parts(headers[combined.file.stem.lower()]):
+        for label in combined_compartments(headers[combined.file.stem.lower()]):
             name = label.lower()
-            if everything or name in preset.compartments:
+            if all_compartments or name in preset.compartments:
                 tables[name] = PlannedTable(name, table_label(label), combined.file, combined=True)
 
 
@@ -141,18 +149,18 @@ def _check_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[st
 
 
 def plan_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping[str, str]) -> tuple[str, ...]:
-    """The compartments that are there. Raises LayoutError where one that is asked for, or every one, is not."""
+    """Return the compartments of the exports. Raises LayoutError if one that the job names, or every one, is absent."""
     preset = csv_preset(job)
-    found = {table for export in exports for table in export.tables} - set(preset.metadata)
-    absent = [table for table in preset.compartments if table not in found]
+    tables = {table for export in exports for table in export.tables}
+    present = tables - set(preset.metadata)
+    absent = [table for table in preset.compartments if table not in present]
     if absent and (job.preset is not PresetName.AUTO or job.compartments):
         raise LayoutError(
             f"no table for compartment(s) {', '.join(absent)}",
             where=job.source,
-            why=f"none of {len(exports)} export(s) has one; found: {', '.join(sorted(found)) or 'none'}",
+            why=f"none of {len(exports)} export(s) has one; found: {', '.join(sorted(present)) or 'none'}",
             remedy="name the compartments that are there with 'compartments', or use preset 'auto'",
         )
-    tables = {table for export in exports for table in export.tables}
     if job.metadata and not tables & set(preset.metadata):
         raise LayoutError(
             f"no table for metadata {', '.join(preset.metadata)}",
@@ -160,14 +168,14 @@ def plan_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping
             why=f"none of {len(exports)} export(s) has one; found: {', '.join(sorted(tables))}",
             remedy="name the image tables that are there with 'metadata'",
         )
-    if not found:
+    if not present:
         raise LayoutError(
             "no compartment tables",
             where=job.source,
             why=f"only {', '.join(sorted(set(names.values())))} is there",
             remedy="check that the source holds Cells.csv, Nuclei.csv or the like",
         )
-    return tuple(sorted(found))
+    return tuple(sorted(present))
 
 
 def _location_of_folder(root: str, folder: str) -> SiteLocation:

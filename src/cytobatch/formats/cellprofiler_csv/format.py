@@ -1,4 +1,4 @@
-"""CellProfiler's ExportToSpreadsheet as a format: one CSV file a table, one folder an export."""
+"""CellProfiler's ExportToSpreadsheet as a format: a CSV file for each table, a folder for each export."""
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -52,33 +52,33 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
     traits = FormatTraits(text_image_tables=True, may_be_cut_short=True)
 
     def probes(self, job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
-        """Return one CSV file for each name that does not tell its content."""
+        """Return one CSV file for each name from which its content does not follow."""
         return files_of_unknown_stems(job, inventory)
 
     def claims(self, listing: Listing) -> Sequence[SourceFile]:
-        """Return the CSV files whose names or headers are those of the preset's tables."""
+        """Return the CSV files with the names of the preset's tables, or with headers of compartments."""
         names = table_names_by_stem(listing.job, headers_by_stem(listing))
         return [file for file in _csv_files(listing) if file.stem.lower() in names]
 
     def plan(self, listing: Listing, files: Sequence[SourceFile]) -> FormatPlan:
-        """Return an export for each folder that has tables."""
+        """Return an export for each folder that has tables. Raises LayoutError."""
         headers = headers_by_stem(listing)
         names = table_names_by_stem(listing.job, headers)
         exports = plan_exports(listing.job, listing.inventory, files, names, headers)
         compartments = plan_compartments(listing.job, exports, names)
         ignored = {file.path: _COMBINED_IGNORED for file in _csv_files(listing) if file.stem.lower() == COMBINED}
         read = {file.path for export in exports for file in export.files}
-        kept = {path: reason for path, reason in ignored.items() if path not in read}
-        return FormatPlan(exports, csv_preset(listing.job), compartments, kept)
+        unread = {path: reason for path, reason in ignored.items() if path not in read}
+        return FormatPlan(exports, csv_preset(listing.job), compartments, unread)
 
     def whole_files(self, plan: ConversionPlan) -> Collection[str]:
-        """Return the image tables."""
+        """Return the paths of the image tables."""
         metadata = plan.preset.metadata if plan.preset else ()
         tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
         return {table.file.path for name, table in tables if name in metadata and not table.combined}
 
     def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
-        """Scan the first lines of every table."""
+        """Scan the first lines of every table, and whole files if columns of unknown kind need all values."""
         if plan.preset is None:
             raise InternalError("a plan of CSV files has no preset", where=plan.job.source)
         scans = [scan_export(plan, export, inputs, plan.preset.metadata) for export in plan.exports]
@@ -87,7 +87,7 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
     def read_images(
         self, table: CsvTable, path: Path, columns: Sequence[str], engine: Engine
     ) -> tuple[pa.Table, Sequence[Repair]]:
-        """Read the columns as text, but ImageNumber as an integer."""
+        """Read the columns as strings, but ImageNumber as int64. Raises InvalidTableError."""
         rows = csv.read_text(path, table.shape, tuple(columns))
         numbers, _ = read_numbers(IMAGE_NUMBER, rows[IMAGE_NUMBER], pa.int64(), table.source)
         check_image_numbers(numbers, table.source)
@@ -96,7 +96,7 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
     def readers(
         self, table: CsvTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
     ) -> tuple[ReadStrategy, ...]:
-        """Return Arrow's readers of CSV."""
+        """Return Arrow's readers of CSV. Raises InvalidTableError."""
         return csv_readers(table, path, schema, repairs, context)
 
     def concat_reader(self, tables: Sequence[CsvTable]) -> ConcatReader | None:

@@ -1,4 +1,4 @@
-"""The heads of CellProfiler's CSV tables: columns, types, and defects that the first lines show."""
+"""The scan of CellProfiler's CSV tables: columns, types, and defects in the first lines."""
 
 import functools
 from collections.abc import Collection, Mapping
@@ -25,8 +25,8 @@ from cytobatch.readers.csv.header import CsvHead, PartialHeadError, invalid_file
 from cytobatch.readers.inputs import BEGINNING, Inputs
 from cytobatch.readers.numbers import convert_to_inferred_type, is_number
 
-# A header that goes on past the bytes that were fetched is read again with this many times as many bytes.
-_MORE = 4
+_GROWTH = 4
+"""The factor by which more bytes are read, if the header does not end within the bytes that were read."""
 
 
 def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: Collection[str]) -> ExportScan:
@@ -38,43 +38,45 @@ def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: 
             defects.append(failed_entry(export, table.file.path, name, UNUSUAL))
             continue
         try:
-            head = _head(table, inputs)
+            head = _read_head(table, inputs)
             types = requested_types(name, head.shape.names, plan.job.column_types)
-            tables[name] = _scanned(table, inputs, head, types, is_metadata=name in metadata)
+            tables[name] = _scan_table(table, inputs, head, types, is_metadata=name in metadata)
         except InvalidTableError as error:
             defects.append(failed_entry(export, table.file.path, name, error.reason))
     defects += [failed_entry(export, export.path, name, MISSING) for name in export.missing]
     return ExportScan(export, tables, tuple(defects))
 
 
-def _head(table: PlannedTable, inputs: Inputs) -> CsvHead:
+def _read_head(table: PlannedTable, inputs: Inputs) -> CsvHead:
+    """Read the header and first row from as few bytes as needed. Raises InvalidTableError."""
     size = BEGINNING
     while size < table.file.size:
         try:
-            return _head_of_part(table, inputs.beginning(table.file.path, size), table.file.size)
+            return _parse_head(table, inputs.beginning(table.file.path, size), table.file.size)
         except PartialHeadError:
-            size *= _MORE
-    return _head_of_part(table, inputs.beginning(table.file.path, size), 0)
+            size *= _GROWTH
+    return _parse_head(table, inputs.beginning(table.file.path, size), 0)
 
 
-def _head_of_part(table: PlannedTable, path: Path, size: int) -> CsvHead:
+def _parse_head(table: PlannedTable, path: Path, size: int) -> CsvHead:
     return read_combined_head(path, table.label, size) if table.combined else read_head(path, size)
 
 
-def _scanned(
+def _scan_table(
     table: PlannedTable, inputs: Inputs, head: CsvHead, types: Mapping[str, pa.DataType], *, is_metadata: bool
 ) -> CsvTable:
+    """Return the table with its types. Raises InvalidTableError if it numbers no images, or holds unexpected text."""
     if IMAGE_NUMBER not in head.shape.names:
         path = inputs.beginning(table.file.path)
         raise invalid_file(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
-    # Image tables are typed later, by all of the plate's rows.
-    learns = head.has_rows and not is_metadata
-    learnt, texts = _learn_from_values(table.file.path, inputs, head, types) if learns else ({}, {})
+    # The columns of image tables are typed later, by all rows of the plate.
+    needs_values = head.has_rows and not is_metadata
+    inferred, texts = _infer_from_values(table.file.path, inputs, head, types) if needs_values else ({}, {})
     return CsvTable(
         name=table.name,
         label=table.label,
         source=table.file.path,
-        schema=schema_by_names(head.shape.names, {**learnt, **types}),
+        schema=schema_by_names(head.shape.names, {**inferred, **types}),
         has_rows=head.has_rows,
         null_text_columns=frozenset(types),
         shape=head.shape,
@@ -83,12 +85,13 @@ def _scanned(
     )
 
 
-def _learn_from_values(
+def _infer_from_values(
     source: str, inputs: Inputs, head: CsvHead, types: Mapping[str, pa.DataType]
 ) -> tuple[dict[str, pa.DataType], dict[str, str]]:
-    """Return the types of columns whose names do not tell them, and text in measurements of the first row, by column.
+    """Return the types of columns of unknown kind, by all their values, and the text in measurements of the first row.
 
-    Columns in `types` have their type already.
+    Both are by column. Columns in `types` have their type already. Raises InvalidTableError if a column has text in
+    the first row and numbers in most others.
     """
     unknown = [column for column in _of_unknown_kind(head.shape.names) if column not in types]
     texts = {
@@ -106,13 +109,13 @@ def _learn_from_values(
 
 @functools.lru_cache(maxsize=HEADERS)
 def _of_unknown_kind(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns whose names do not tell their kind."""
+    """Return the columns whose kind does not follow from their names."""
     return tuple(column for column in columns if kind_of(column) is ColumnKind.UNKNOWN)
 
 
 def _check_texts(path: Path, values: pa.Table, texts: Mapping[str, str]) -> None:
-    """Raise InvalidTableError if a column holds text in the first row and numbers in most others."""
+    """Check that a column with text in the first row is not one of numbers in most others. Raises InvalidTableError."""
     for column, value in texts.items():
-        filled = [text for text in values[column].to_pylist() if text]
-        if 2 * sum(is_number(text) for text in filled) >= len(filled):
+        not_empty = [text for text in values[column].to_pylist() if text]
+        if 2 * sum(is_number(text) for text in not_empty) >= len(not_empty):
             raise invalid_file(path, f"text in numeric column {column!r}", f"row 1 holds {value!r}")

@@ -1,1 +1,1 @@
-"""SQLite files of CellProfiler's ExportToDatabase and of cytominer-database."""
+"""SQLite files of CellProfiler's ExportToDatabase and of cytominer-database. Registered as `FORMAT` in `format.py`."""

@@ -1,4 +1,4 @@
-"""SQLite files of CellProfiler's ExportToDatabase and of cytominer-database as a format: one file an export."""
+"""The format of SQLite files of CellProfiler's ExportToDatabase and of cytominer-database: one file for each export."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -39,7 +39,7 @@ _COMPANIONS = ("-wal", "-journal")
 
 
 class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
-    """One SQLite file an export, with tables Per_Image, Per_Cells and so on, or Image, Cells and so on."""
+    """One SQLite file for each export, with tables Per_Image, Per_Cells and so on, or Image, Cells and so on."""
 
     name = FormatName.SQLITE.value
     examples = "tables in .sqlite files"
@@ -62,7 +62,7 @@ class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
         return FormatPlan(exports, preset, ignored=companions)
 
     def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
-        """Scan the declarations of every table."""
+        """Scan the declarations of every table. Raises LayoutError if a compartment is in no file."""
         scans = [scan_database(plan, export, inputs, engine) for export in plan.exports]
         preset = plan.preset or sqlite_preset(plan, scans)
         return PlateScan(preset, tuple(check_text_columns(choose_tables(plan, preset, scans))))
@@ -70,7 +70,7 @@ class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
     def read_images(
         self, table: SurveyedTable, path: Path, columns: Sequence[str], engine: Engine
     ) -> tuple[pa.Table, Sequence[Repair]]:
-        """Read the columns with their declared types."""
+        """Read the columns with their declared types. Raises InvalidTableError."""
         schema = pa.schema([table.schema.field(column) for column in columns])
         repairs: list[Repair] = []
         strategies = sqlite.strategies(engine, path, table.shown_name, schema, repairs)
@@ -90,7 +90,7 @@ class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
     def index_rows(
         self, table: SurveyedTable, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
     ) -> tuple[IndexedRows, pa.Table]:
-        """Return the rows by the pages of the file."""
+        """Return the rows by the pages of the file. Raises FastPathUnavailable if the job reads with DuckDB."""
         if context.job.sqlite_reader is SqliteReader.DUCKDB:
             raise FastPathUnavailable("the job reads SQLite with DuckDB")
         return find_rows(SqliteTable(path, table.shown_name), schema, keys, context.executor)
@@ -107,6 +107,7 @@ def _companions(file: SourceFile, inventory: Inventory) -> list[SourceFile]:
 
 
 def _location_of(file: SourceFile) -> SiteLocation:
+    """Return the plate of `<plate>/<plate>.sqlite`, as the Cell Painting Gallery names its databases."""
     folder = PurePosixPath(file.path).parent.name
     return SiteLocation(plate=file.stem) if folder == file.stem else SiteLocation()
 

@@ -1,4 +1,4 @@
-"""The declarations of tables in SQLite files, and which of the tables are compartments."""
+"""The scan of SQLite files: declarations of tables, and the choice of those that are compartments."""
 
 import re
 from collections import Counter
@@ -35,7 +35,7 @@ def scan_database(plan: ConversionPlan, export: Export, inputs: Inputs, engine: 
     """Scan the tables of a SQLite file that number images. A table that numbers objects but not images is invalid."""
     file = export.files[0]
     # SQLite's write-ahead log or journal must lie beside the database when it is opened.
-    path, *_ = [inputs.whole(own.path) for own in export.files]
+    path, *_ = [inputs.whole(each.path) for each in export.files]
     tables: dict[str, SurveyedTable] = {}
     defects: list[LedgerEntry] = []
     ignored: list[LedgerEntry] = []
@@ -69,10 +69,10 @@ def _label_of(sql_table: str) -> str:
 
 
 def sqlite_preset(plan: ConversionPlan, scans: Sequence[ExportScan]) -> Preset:
-    """Return the preset that fits the tables that `auto` found: by whether they are called `Per_…`."""
+    """Return the preset for `auto`: ExportToDatabase names its tables `Per_…`, cytominer-database does not."""
     names = {table.full_name for scan in scans for table in scan.tables.values()}
-    is_export = any(_PER.fullmatch(name) for name in names)
-    name = PresetName.CELLPROFILER_SQLITE if is_export else PresetName.CELL_HEALTH
+    has_per_tables = any(_PER.fullmatch(name) for name in names)
+    name = PresetName.CELLPROFILER_SQLITE if has_per_tables else PresetName.CELL_HEALTH
     preset = with_overrides(PRESETS[name], plan.job)
     if plan.job.compartments:
         return preset
@@ -102,32 +102,34 @@ def choose_tables(plan: ConversionPlan, preset: Preset, scans: Sequence[ExportSc
 
     Raises LayoutError if a compartment is in no file.
     """
-    found = {name for scan in scans for name in scan.tables}
-    wanted = [name for name in (*preset.compartments, *preset.metadata) if name in found]
-    absent = [name for name in preset.compartments if name not in found]
-    if found and (absent or not preset.compartments):
-        held = sorted({table.shown_name for scan in scans for table in scan.tables.values()})
+    present = {name for scan in scans for name in scan.tables}
+    kept = [name for name in (*preset.compartments, *preset.metadata) if name in present]
+    absent = [name for name in preset.compartments if name not in present]
+    if present and (absent or not preset.compartments):
+        shown = sorted({table.shown_name for scan in scans for table in scan.tables.values()})
         raise LayoutError(
             f"no table for compartment(s) {', '.join(absent) or 'at all'}",
             where=plan.job.source,
-            why=f"the SQLite file(s) hold {', '.join(held)}",
+            why=f"the SQLite file(s) hold {', '.join(shown)}",
             remedy="name the compartments that are there with 'compartments', or use preset 'auto'",
         )
     unusual = _unusual_tables(plan, scans)
-    return [_with_unusual(_chosen(scan, wanted, unusual), scan, unusual) for scan in scans]
+    return [_with_unusual_defects(_keep_tables(scan, kept, unusual), scan, unusual) for scan in scans]
 
 
-def _with_unusual(chosen: ExportScan, scan: ExportScan, unusual: Collection[str]) -> ExportScan:
-    others = [table for name, table in scan.tables.items() if name in unusual]
-    defects = (failed_entry(scan.export, table.source, table.shown_name, UNUSUAL) for table in others)
-    return replace(chosen, defects=(*chosen.defects, *defects))
+def _with_unusual_defects(result: ExportScan, scan: ExportScan, unusual: Collection[str]) -> ExportScan:
+    """Return `result` with a defect for each unusual table of the scan that it is made from."""
+    tables = [table for name, table in scan.tables.items() if name in unusual]
+    defects = (failed_entry(scan.export, table.source, table.shown_name, UNUSUAL) for table in tables)
+    return replace(result, defects=(*result.defects, *defects))
 
 
-def _chosen(scan: ExportScan, wanted: Sequence[str], unusual: Collection[str]) -> ExportScan:
-    tables = {name: scan.tables[name] for name in wanted if name in scan.tables}
+def _keep_tables(scan: ExportScan, kept: Sequence[str], unusual: Collection[str]) -> ExportScan:
+    """Return the scan with the tables `kept`; others are ignored, and those that it lacks are defects."""
+    tables = {name: scan.tables[name] for name in kept if name in scan.tables}
     others = [table for name, table in scan.tables.items() if name not in tables and name not in unusual]
     ignored = (*scan.ignored, *(_not_read(scan.export, table.source, table.shown_name) for table in others))
     if scan.defects:
         return replace(scan, tables=tables, ignored=ignored)
-    defects = [failed_entry(scan.export, scan.export.path, name, MISSING) for name in wanted if name not in tables]
+    defects = [failed_entry(scan.export, scan.export.path, name, MISSING) for name in kept if name not in tables]
     return replace(scan, tables=tables, defects=tuple(defects), ignored=ignored)

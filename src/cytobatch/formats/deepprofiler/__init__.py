@@ -1,1 +1,1 @@
-"""DeepProfiler: NPZ files of embeddings."""
+"""DeepProfiler: NPZ files of embeddings. Registered as `FORMAT` in `format.py`."""

@@ -1,4 +1,4 @@
-"""DeepProfiler's NPZ files as a format: one file an image set, one row an object."""
+"""DeepProfiler's NPZ files as a format: one file for each image set, one row for each object."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -49,19 +49,22 @@ class DeepProfiler(SingleTableFormat[SurveyedTable]):
         return [file for file in listing.inventory.files if file.suffix in SUFFIXES[FormatName.NPZ]]
 
     def location_of(self, listing: Listing, file: SourceFile) -> SiteLocation:
-        """Return the location that a file's path tells; folders above the source count, too."""
+        """Return the location that follows from a file's path, with the folders above the source.
+
+        DeepProfiler writes `<plate>/<well>_<site>.npz` or `<plate>/<well>/<site>.npz`.
+        """
         root = PurePosixPath(listing.inventory.root.rstrip("/")).parts
         return location_of_file(str(PurePosixPath(*root, file.path)))
 
     def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
-        """Scan the headers of every file's arrays, and its metadata."""
+        """Scan the headers of the arrays in every file, and its metadata."""
         scans: list[ExportScan] = []
         heads: list[npz.NpzHead | None] = []
         for export in plan.exports:
             try:
                 path = inputs.whole(export.path)
                 head = npz.read_head(path)
-                scans.append(ExportScan(export, {OBJECTS: _table(plan, export, path, head)}))
+                scans.append(ExportScan(export, {OBJECTS: _scan_table(plan, export, path, head)}))
                 heads.append(head)
             except InvalidTableError as error:
                 scans.append(invalid_scan(export, error))
@@ -79,21 +82,22 @@ class DeepProfiler(SingleTableFormat[SurveyedTable]):
     def readers(
         self, table: SurveyedTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
     ) -> tuple[ReadStrategy, ...]:
-        """Return the one reader of NPZ files."""
+        """Return the only reader of NPZ files."""
         return (lambda: npz.stream(path, schema, repairs, table.null_text_columns),)
 
     def count_rows(self, table: SurveyedTable, path: Path) -> int | None:
-        """Return the number of rows in the header of the features."""
+        """Return the number of rows in the header of the features' array."""
         return npz.read_head(path).rows
 
 
-def _table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHead) -> SurveyedTable:
-    several = next((name for name in _LOCATION if isinstance(head.metadata.get(name), pa.Array)), None)
-    if several:
-        raise invalid_file(path, f"{several} differs by object", "a file holds the objects of one image set")
-    own = head.schema
-    types = requested_types(OBJECTS, own.names, plan.job.column_types)
-    schema = with_types(own, types)
+def _scan_table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzHead) -> SurveyedTable:
+    """Return the table of a file with its types. Raises InvalidTableError if it has several image sets."""
+    by_object = next((name for name in _LOCATION if isinstance(head.metadata.get(name), pa.Array)), None)
+    if by_object:
+        raise invalid_file(path, f"{by_object} differs by object", "a file holds the objects of one image set")
+    stored = head.schema
+    types = requested_types(OBJECTS, stored.names, plan.job.column_types)
+    schema = with_types(stored, types)
     return SurveyedTable(OBJECTS, "", export.path, schema, head.rows > 0, null_text_columns=frozenset(types))
 
 

@@ -1,4 +1,4 @@
-"""IN Carta's CSV files as a format: whole rows, whose plate, well and field stand in columns."""
+"""IN Carta's CSV files as a format: whole rows, with plate, well and field in columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,17 +53,17 @@ class InCarta(SingleTableFormat[CsvTable]):
     preset = PRESETS[PresetName.IN_CARTA]
 
     def probes(self, job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
-        """Return one CSV file for each name that does not tell its content."""
+        """Return one CSV file for each name from which its content does not follow."""
         return files_of_unknown_stems(job, inventory)
 
     def claims(self, listing: Listing) -> Sequence[SourceFile]:
-        """Return the CSV files by their headers; with the format's own preset, all of them."""
+        """Return the CSV files with IN Carta's headers; with the format's own preset, all CSV files."""
         stems = _stems(listing.job, headers_by_stem(listing))
         files = listing.inventory.files
         return [file for file in files if file.suffix == CSV_SUFFIX and file.stem.lower() in stems]
 
     def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
-        """Scan the head of every file, and the columns that tell the locations of its objects."""
+        """Scan the header of every file, and read the columns with the locations of its objects."""
         scans = [_scan_export(plan, export, inputs) for export in plan.exports]
         scans = check_text_columns(resolve_text_columns(check_last_lines(scans, inputs), inputs))
         scans, images = _read_image_sets(plan, scans, inputs)
@@ -79,7 +79,7 @@ class InCarta(SingleTableFormat[CsvTable]):
     def readers(
         self, table: CsvTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
     ) -> tuple[ReadStrategy, ...]:
-        """Return Arrow's readers of CSV."""
+        """Return Arrow's readers of CSV. Raises InvalidTableError."""
         return csv_readers(table, path, schema, repairs, context)
 
     def count_rows(self, table: CsvTable, path: Path) -> int | None:
@@ -88,28 +88,32 @@ class InCarta(SingleTableFormat[CsvTable]):
 
 
 def _stems(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """Return the stems of IN Carta's files. Beside one of them, damaged and empty CSV files count as its siblings."""
+    """Return the lower-case stems of IN Carta's files.
+
+    If there is one, damaged and empty CSV files are taken for IN Carta's, too, so that they are reported as defects.
+    """
     if job.preset is PresetName.IN_CARTA:
         return set(headers)
     if not any(incarta.is_incarta(header) for header in headers.values()):
         return set()
-    return {stem for stem, header in headers.items() if not header or incarta.was_incarta(header)}
+    return {stem for stem, header in headers.items() if not header or incarta.resembles_incarta(header)}
 
 
 def _scan_export(plan: ConversionPlan, export: Export, inputs: Inputs) -> ExportScan:
     try:
-        return ExportScan(export, {OBJECTS: _table(plan, export, inputs.whole(export.path))})
+        return ExportScan(export, {OBJECTS: _scan_table(plan, export, inputs.whole(export.path))})
     except InvalidTableError as error:
         return invalid_scan(export, error)
 
 
-def _table(plan: ConversionPlan, export: Export, path: Path) -> CsvTable:
+def _scan_table(plan: ConversionPlan, export: Export, path: Path) -> CsvTable:
+    """Return the table of a file with its types. Raises InvalidTableError if the file is not IN Carta's."""
     head = read_head(path)
     if not incarta.is_incarta(head.shape.names):
         missing = ", ".join(sorted(incarta.SIGNATURE - set(head.shape.names)))
         raise invalid_file(path, f"no {missing} column", f"the header begins {','.join(head.shape.names[:3])!r}")
     types = requested_types(OBJECTS, head.shape.names, plan.job.column_types)
-    schema = with_types(_schema(path, head), types)
+    schema = with_types(_schema_of_head(path, head), types)
     texts = {
         column: value
         for column, value in head.texts().items()
@@ -128,18 +132,18 @@ def _table(plan: ConversionPlan, export: Export, path: Path) -> CsvTable:
     )
 
 
-def _schema(path: Path, head: CsvHead) -> pa.Schema:
+def _schema_of_head(path: Path, head: CsvHead) -> pa.Schema:
     """Return types by the meaning of IN Carta's names; all values decide about counts and unknown names."""
-    known = {name: kind for name in head.shape.names if (kind := _type_of(name)) is not None}
+    known = {name: type_ for name in head.shape.names if (type_ := _type_by_name(name)) is not None}
     unknown = tuple(name for name in head.shape.names if name not in known)
     values = csv.read_text(path, head.shape, unknown) if unknown and head.has_rows else None
-    learnt = {
+    inferred = {
         name: convert_to_inferred_type(values[name]).type if values is not None else pa.null() for name in unknown
     }
-    return pa.schema([(name, known[name] if name in known else learnt[name]) for name in head.shape.names])
+    return pa.schema([(name, known[name] if name in known else inferred[name]) for name in head.shape.names])
 
 
-def _type_of(name: str) -> pa.DataType | None:
+def _type_by_name(name: str) -> pa.DataType | None:
     if name in incarta.INTEGERS:
         return pa.int64()
     if name in incarta.TEXTS:
@@ -167,7 +171,7 @@ def _read_image_sets(
         table, result = csv_table(scan, OBJECTS), scan
         if table is not None and table.has_rows:
             try:
-                sets.append(_sets_of_file(table, inputs, scan.export, plan.job.location))
+                sets.append(_read_file_image_sets(table, inputs, scan.export, plan.job.location))
             except InvalidTableError as error:
                 result = scan.without(OBJECTS, error.reason)
         checked.append(result)
@@ -177,14 +181,16 @@ def _read_image_sets(
     return checked, ImageSets(keys, location_table([*locations, *of_exports]))
 
 
-def _sets_of_file(table: CsvTable, inputs: Inputs, export: Export, otherwise: SiteLocation) -> _FileImageSets:
+def _read_file_image_sets(
+    table: CsvTable, inputs: Inputs, export: Export, job_location: SiteLocation
+) -> _FileImageSets:
     """Read the location columns of a file. Raises InvalidTableError."""
     schema = pa.schema([table.schema.field(name) for name in incarta.LOCATION if name in table.schema.names])
     rows = pa.Table.from_batches(csv.stream(inputs.whole(table.source), table.shape, schema, []), schema)
     rows = rows.append_column(IMAGE_SET, text_keys(rows, schema.names))
     sets = rows.group_by([IMAGE_SET, *schema.names]).aggregate([])
     keys = pa.table({EXPORT: pa.repeat(pa.scalar(export.index, pa.int64()), sets.num_rows), IMAGE_SET: sets[IMAGE_SET]})
-    fallback = export.location.or_else(otherwise)
+    fallback = export.location.or_else(job_location)
     return _FileImageSets(keys, [_location(row).or_else(fallback) for row in sets.select(schema.names).to_pylist()])
 
 
