@@ -1,1 +1,4 @@
-"""A surveyed plate in, files on the scratch disk out."""
+"""The conversion of a surveyed plate into files on the scratch disk.
+
+Entry function: `convert()` (`convert.py`) takes a `Survey` and returns a `ConvertedPlate`.
+"""

@@ -1,4 +1,4 @@
-"""What a run would do, for `plan`: the plan, and a look into local files."""
+"""The description of a run before it starts, for `plan`: the plan, and a survey of local files."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,11 +14,15 @@ from cytobatch.storage.destination import Destination
 from cytobatch.survey.model import Survey
 
 _COUNTED_BYTES = 256 * 2**20
+"""The most bytes of a plate whose rows are counted by reading it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanDescription:
-    """A plan, and for local sources what a look into the files adds; rows by table where they were cheap to count."""
+    """A plan, the URIs of its outputs and report, and the survey of a local source.
+
+    `rows` are the numbers of rows by table. It is empty if counting them would take long.
+    """
 
     plan: ConversionPlan
     survey: Survey | None
@@ -28,7 +32,7 @@ class PlanDescription:
 
 
 def describe_job(job: PlateJob) -> PlanDescription:
-    """Plans a job. A local source is looked into, a bucket only listed. Converts nothing."""
+    """Plan a job without converting it. A local source is surveyed, a bucket is only listed."""
     configure_arrow_threads(resource_limits(job))
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
@@ -37,12 +41,13 @@ def describe_job(job: PlateJob) -> PlanDescription:
         if is_remote(plan.job.source):
             return PlanDescription(plan, None, {}, outputs, destination.report_uri)
         with open_resources(plan, source, folders) as resources:
-            found = survey_plate(plan, resources)
-            return PlanDescription(plan, found, _row_counts(found, resources.inputs), outputs, destination.report_uri)
+            surveyed = survey_plate(plan, resources)
+            rows = _row_counts(surveyed, resources.inputs)
+            return PlanDescription(plan, surveyed, rows, outputs, destination.report_uri)
 
 
 def _outputs(plan: ConversionPlan) -> Iterator[str]:
-    """The names of the outputs below the destination."""
+    """Yield the names of the outputs below the destination."""
     job = plan.job
     rows = SINGLE_CELLS if job.concat else "<export>"
     if not (job.join or plan.format.traits.single_table):
@@ -52,15 +57,15 @@ def _outputs(plan: ConversionPlan) -> Iterator[str]:
         yield from (f"{stem}.{kind}" for kind in job.anndata)
 
 
-def _row_counts(found: Survey, inputs: Inputs) -> dict[str, int]:
-    """Return rows by table, where the format counts them cheaply or the plate is small."""
-    source = found.plan.format
-    if not source.traits.cheap_row_counts and found.plan.size > _COUNTED_BYTES:
+def _row_counts(surveyed: Survey, inputs: Inputs) -> dict[str, int]:
+    """Return rows by table, or nothing if the format does not count them cheaply and the plate is large."""
+    source_format = surveyed.plan.format
+    if not source_format.traits.cheap_row_counts and surveyed.plan.size > _COUNTED_BYTES:
         return {}
-    rows = dict.fromkeys(found.schemas, 0)
-    for export in found.exports:
+    rows = dict.fromkeys(surveyed.schemas, 0)
+    for export in surveyed.exports:
         for name, table in export.tables.items():
-            count = source.count_rows(table, inputs.whole(table.source))
+            count = source_format.count_rows(table, inputs.whole(table.source))
             if count is None:
                 return {}
             rows[name] += count
