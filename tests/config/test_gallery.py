@@ -6,7 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from cytobatch.config.gallery import networks_folder, plate_sources
 from cytobatch.config.options import PlateJob
+from cytobatch.config.presets.catalog import PresetName
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.report.model import RunReport
@@ -19,7 +21,7 @@ BATCH = "2021_04_26_Batch1"
 
 
 def bare(site: int, objects: int = 3) -> dict[str, object]:
-    """A site whose tables say nothing of plate, well or site."""
+    """A site whose tables have no columns for plate, well and site."""
     tables = site_tables(objects, offset=1000.0 * site)
     tables["Image"] = tables["Image"].drop_columns(["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
     return tables
@@ -53,7 +55,7 @@ def rows(tmp_path: Path, plate: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("plate", "count", "places", "folder"),
+    ("plate", "count", "locations", "folder"),
     [
         ("BR1", 6, [("BR1", "A01", 1), ("BR1", "A01", 2)], "analysis"),
         ("BR2", 3, [("BR2", "B02", None)], "analysis"),
@@ -62,12 +64,12 @@ def rows(tmp_path: Path, plate: str) -> list[tuple[object, ...]]:
     ],
 )
 def test_a_plate_is_found_in_its_workspace(
-    plate: str, count: int, places: list[tuple[object, ...]], folder: str, tmp_path: Path
+    plate: str, count: int, locations: list[tuple[object, ...]], folder: str, tmp_path: Path
 ) -> None:
     root = workspace(tmp_path / "workspace")
     report = converted(str(root), tmp_path, plate)
     assert report.counts.rows == count
-    assert rows(tmp_path, plate) == places
+    assert rows(tmp_path, plate) == locations
     assert report.source == f"{root}/{folder}/{BATCH}/{plate}"
     assert report.plate == plate
 
@@ -79,7 +81,7 @@ def test_the_preset_decides_between_analysis_and_backend(tmp_path: Path) -> None
     assert converted(root, tmp_path, "BR1", preset="cellprofiler_sqlite_cpg0016_jump").counts.rows == 9
 
 
-def test_a_plate_that_is_not_there_is_told_with_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_the_error_for_an_absent_plate_names_the_folders_that_were_searched(tmp_path: Path) -> None:
     root = str(workspace(tmp_path / "workspace"))
     with pytest.raises(SourceNotFoundError, match="plate 'BR9' of batch") as caught:
         converted(root, tmp_path, "BR9")
@@ -125,3 +127,17 @@ def test_a_batch_is_planned_as_its_plates(tmp_path: Path, cytobatch: Run) -> Non
     done = cytobatch("validate", "--source", str(root), "--batch", "none", "--destination", "out/{plate}.parquet")
     assert done.returncode == 3
     assert "no plate found" in done.stderr
+
+
+def test_a_workspace_has_a_plate_in_analysis_or_backend() -> None:
+    both = [each.folder for each in plate_sources("s3://b/w/", "B1", "P1", PresetName.CELL_HEALTH)]
+    assert both == ["s3://b/w/analysis/B1/P1", "s3://b/w/backend/B1/P1"]
+    assert [each.folder for each in plate_sources("/w", "B1", "P1", PresetName.CELLPROFILER_SQLITE)] == [
+        "/w/backend/B1/P1"
+    ]
+    network = "/w_dl/embeddings/net"
+    assert [each.folder for each in plate_sources(network, "B1", "P1", PresetName.DEEPPROFILER)] == [f"{network}/B1/P1"]
+    assert plate_sources(network, "B1", "P1", PresetName.CELLPROFILER_CSV) == ()
+    assert networks_folder("s3://b/workspace_dl/") == "s3://b/workspace_dl/embeddings"
+    assert networks_folder("/w/embeddings") == "/w/embeddings"
+    assert networks_folder(network) is None

@@ -57,13 +57,13 @@ def test_a_preset_takes_its_own_tables_only() -> None:
     )
 
 
-def test_an_export_prefix_is_no_part_of_a_tables_name() -> None:
+def test_the_prefix_of_an_export_is_no_part_of_its_tables_names() -> None:
     found = plan(*site("1", "MyExpt_Image", "MyExpt_Cells", "MyExpt_Nuclei"))
     assert found.compartments == ("cells", "nuclei")
     assert found.exports[0].tables["cells"].label == "Cells"
 
 
-def test_what_one_export_lacks_is_known() -> None:
+def test_a_table_that_one_export_lacks_is_missing() -> None:
     found = plan(*site("1"), *site("2", "Image", "Cells", "Nuclei"))
     assert [export.missing for export in found.exports] == [(), ("cytoplasm",)]
 
@@ -93,14 +93,14 @@ def test_the_preset_decides_between_csv_and_sqlite() -> None:
         (site("1", "Image"), {}, "no compartment tables"),
     ],
 )
-def test_what_fits_no_layout_or_two_is_refused(paths: list[str], options: dict[str, object], what: str) -> None:
+def test_a_source_of_no_layout_or_of_two_is_an_error(paths: list[str], options: dict[str, object], what: str) -> None:
     with pytest.raises(LayoutError) as caught:
         plan(*paths, **options)
     assert caught.value.what == what
     assert caught.value.remedy
 
 
-def test_a_sqlite_file_is_staged_with_its_write_ahead_log() -> None:
+def test_a_sqlite_file_is_read_with_its_write_ahead_log() -> None:
     found = plan("p.sqlite", "p.sqlite-wal", "q.sqlite", "p.sqlite-shm")
     assert [[file.path for file in export.files] for export in found.exports] == [
         ["p.sqlite", "p.sqlite-wal"],
@@ -111,7 +111,7 @@ def test_a_sqlite_file_is_staged_with_its_write_ahead_log() -> None:
 INCARTA = ("OBJECT ID", "WELL LABEL", "Row")
 
 
-def test_auto_knows_incartas_files_by_their_headers_and_deepprofilers_by_their_names() -> None:
+def test_auto_claims_incartas_files_by_headers_and_deepprofilers_by_names() -> None:
     inventory = Inventory.of("/in", [SourceFile(path, 10) for path in ("day 0.csv", "day 1.csv", "notes.csv")])
     headers = {"day 0": INCARTA, "day 1": INCARTA, "notes": ("a", "b")}
     found = plan_by_headers(PlateJob(source="/in", destination="/out"), inventory, headers)
@@ -128,7 +128,7 @@ def test_auto_knows_incartas_files_by_their_headers_and_deepprofilers_by_their_n
     ]
 
 
-def test_a_combined_file_stands_for_compartments_where_they_have_no_files() -> None:
+def test_a_combined_file_has_the_compartments_of_folders_without_other_files() -> None:
     groups = ("Image", "Cells", "Cells", "Nuclei")
     headers = {"image": (), "object": groups, "cells": ()}
     paths = ["1/image.csv", "1/object.csv", "2/image.csv", "2/object.csv", "2/cells.csv"]
@@ -147,7 +147,7 @@ def test_a_combined_file_stands_for_compartments_where_they_have_no_files() -> N
     assert set(plan_by_headers(only, inventory, headers).exports[0].tables) == {"image", "cells"}
 
 
-def test_two_kinds_at_once_are_told_apart_by_the_preset() -> None:
+def test_the_preset_decides_between_two_formats_of_one_source() -> None:
     paths = [*site("1"), "P1/A01_1.npz"]
     with pytest.raises(LayoutError, match="ambiguous layout"):
         plan(*paths)

@@ -14,7 +14,7 @@ def keys(**parents: tuple[str, ...]) -> dict[str, CompartmentKeys]:
 def test_cytoplasm_is_the_base_and_its_parents_join() -> None:
     plan = plan_joins(keys(cells=("nuclei",), cytoplasm=("cells", "nuclei"), nuclei=()), ())
     assert plan.base == "cytoplasm"
-    assert [(link.compartment, link.via, link.kind) for link in plan.joins] == [
+    assert [(join.compartment, join.via, join.kind) for join in plan.joins] == [
         ("cells", "cytoplasm", JoinKind.PARENT),
         ("nuclei", "cytoplasm", JoinKind.PARENT),
     ]
@@ -27,19 +27,19 @@ def test_cells_and_nuclei_alone() -> None:
 
 def test_extra_compartments_join_as_children_or_through_others() -> None:
     plan = plan_joins(keys(cytoplasm=("cells", "nuclei"), cells=(), nuclei=("seeds",), ph3=("nuclei",), seeds=()), ())
-    by_name = {link.compartment: link for link in plan.joins}
+    by_name = {join.compartment: join for join in plan.joins}
     assert (by_name["ph3"].via, by_name["ph3"].kind) == ("nuclei", JoinKind.CHILD)
     assert (by_name["seeds"].via, by_name["seeds"].kind) == ("nuclei", JoinKind.PARENT)
     assert len(plan.describe()) == 5
 
 
-def test_without_the_usual_names_the_best_linked_is_the_base() -> None:
+def test_without_the_usual_names_the_base_is_the_compartment_with_most_joins() -> None:
     plan = plan_joins(keys(organoids=(), spots=("organoids",), blobs=()), ())
     assert plan.base == "organoids"
     assert plan.unlinked == ("blobs",)
 
 
-def test_a_required_compartment_without_a_link_is_refused() -> None:
+def test_a_required_compartment_without_a_parent_column_is_an_error() -> None:
     with pytest.raises(LayoutError) as caught:
         plan_joins(keys(cells=(), nuclei=()), ("cells", "nuclei"))
     assert "nothing links nuclei to cells" in caught.value.what

@@ -33,7 +33,9 @@ def test_the_union_does_not_depend_on_the_order_of_exports(schemas: list[dict[st
 
 
 @given(TYPED, st.lists(TYPED, max_size=3))
-def test_every_export_conforms_to_the_union(own: dict[str, pa.DataType], others: list[dict[str, pa.DataType]]) -> None:
+def test_every_export_is_aligned_to_the_union(
+    own: dict[str, pa.DataType], others: list[dict[str, pa.DataType]]
+) -> None:
     schema = unify_schemas("cells", parts(own, *others))
     table = pa.table([pa.array([1, 2], kind) for kind in own.values()], list(own))
     result = align_to_schema(table, schema)
@@ -54,7 +56,7 @@ def test_an_integer_and_a_float_make_a_float() -> None:
     assert unify_schemas("cells", parts({"a": pa.int64()}, {"a": pa.float64()})).field("a").type == pa.float64()
 
 
-def test_text_and_numbers_in_one_column_are_refused_naming_both() -> None:
+def test_text_and_numbers_in_one_column_are_an_error_that_names_both_exports() -> None:
     with pytest.raises(LayoutError) as caught:
         unify_schemas("cells", parts({"a": pa.string()}, {"a": pa.float64()}))
     assert "column 'a' of table 'cells'" in caught.value.what
@@ -67,13 +69,13 @@ def test_missing_columns_are_named() -> None:
     assert [(item.export, item.table, item.column) for item in missing] == [("site1", "cells", "b")]
 
 
-def test_csv_types_follow_the_meaning_of_names_and_not_the_rows() -> None:
+def test_types_by_name_follow_the_meaning_of_names_and_not_the_rows() -> None:
     columns = ["ImageNumber", "Parent_Cells", "AreaShape_Area", "FileName_DNA", "Metadata_Well"]
     schema = schema_by_names(columns, {"Metadata_Well": pa.string()})
     assert schema.types == [pa.int64(), pa.int64(), pa.float64(), pa.string(), pa.string()]
 
 
-def test_sqlite_types_are_what_is_declared_but_for_keys_and_measurements() -> None:
+def test_types_by_declaration_are_those_declared_except_for_keys_and_measurements() -> None:
     declared = pa.schema(
         [
             ("ImageNumber", pa.string()),

@@ -14,7 +14,7 @@ def image_rows(columns: dict[str, list[object]], owners: list[int]) -> images.Im
     return images.ImageRows(pa.chunked_array([pa.array(owners, pa.int64())]), pa.table(columns))
 
 
-def test_only_what_a_profile_needs_is_wanted() -> None:
+def test_only_columns_that_a_profile_needs_are_read() -> None:
     columns = [
         "ImageNumber",
         "Count_Cells",
@@ -38,7 +38,7 @@ def test_counts_add_up_over_images() -> None:
     assert images.object_counts(table) == {"cells": 7, "nuclei": 1, "ph3": 0}
 
 
-def test_places_are_read_under_all_their_names_and_gaps_filled() -> None:
+def test_locations_are_read_under_all_their_names_and_gaps_filled() -> None:
     table = pa.table({"Image_Metadata_Plate": ["001", None], "Metadata_Row": ["1", "2"], "Metadata_Col": ["3", "12"]})
     found = images.locations(table, [SiteLocation("x", "H12", "9")] * 2)
     assert found == [SiteLocation("001", "A03", "9"), SiteLocation("x", "B12", "9")]
@@ -57,7 +57,7 @@ def test_sites_are_integers_where_all_are() -> None:
 
 
 def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
-    said = {
+    raw = {
         "a": ["1", "2"],
         "Metadata_b": ["1", "x"],
         "FileName_DNA": ["1", "2"],
@@ -65,7 +65,7 @@ def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
         "c": ["0,5", "-nan(ind)"],
         "d": ["x", "y"],
     }
-    table = images.convert_text_columns(image_rows(said, [0, 1]), {}, {}).table
+    table = images.convert_text_columns(image_rows(raw, [0, 1]), {}, {}).table
     assert table.schema.types == [
         pa.int64(),
         pa.string(),
@@ -77,14 +77,14 @@ def test_types_are_those_of_all_rows_but_names_stay_text() -> None:
 
 
 def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
-    said = image_rows({"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"]}, [0])
-    sets = images.image_sets(said, images.convert_text_columns(said, {}, {0: "."}), CSV, [SiteLocation()])
+    raw = image_rows({"ImageNumber": ["1"], "Metadata_Plate": ["001"], "FileName_DNA": ["d"]}, [0])
+    sets = images.image_sets(raw, images.convert_text_columns(raw, {}, {0: "."}), CSV, [SiteLocation()])
     assert sets.locations["Metadata_Plate"].to_pylist() == ["001", None]
     assert sets.columns == ("Image_FileName_DNA",)
     assert sets.keys.to_pylist() == [{"e": 0, "i": 1, "r": 0}]
 
 
-def test_text_and_numbers_in_one_column_are_refused_naming_both_exports() -> None:
+def test_text_and_numbers_in_one_column_are_an_error_that_names_both_exports() -> None:
     rows = image_rows({"ImageQuality": ["1.5", "2", "low"]}, [0, 0, 1])
     with pytest.raises(LayoutError) as caught:
         images.convert_text_columns(rows, {}, {0: "site1", 1: "site2"})
@@ -97,8 +97,8 @@ def test_text_and_numbers_in_one_column_are_refused_naming_both_exports() -> Non
 
 
 def test_counts_are_metadata() -> None:
-    said = image_rows({"ImageNumber": [1], "Image_Count_Cells": [7.0], "Count_Cells": [8]}, [0])
-    table = images.image_sets(said, said, CSV, [SiteLocation()]).table
+    raw = image_rows({"ImageNumber": [1], "Image_Count_Cells": [7.0], "Count_Cells": [8]}, [0])
+    table = images.image_sets(raw, raw, CSV, [SiteLocation()]).table
     assert table["Metadata_Count_Cells"].to_pylist() == [7]
     assert table["Metadata_Count_Cells_1"].to_pylist() == [8]
     assert table.schema.field("Metadata_Count_Cells").type == pa.int64()

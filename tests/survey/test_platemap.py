@@ -39,9 +39,9 @@ def test_a_batchs_platemap_is_joined_by_well_and_no_row_is_lost(tmp_path: Path) 
     assert table["Metadata_broad_sample"].to_pylist() == ["BRD-1"] * 2 + ["BRD-2"] * 2 + [None] * 2
     assert table["Metadata_mmoles_per_liter"].to_pylist() == [0.5] * 2 + [None] * 4
     assert table["Metadata_plate_map_name"].to_pylist() == ["M1"] * 4 + [None] * 2
-    told = [warning.what for warning in report.warnings]
-    assert "1 well(s) not in the platemap: B03" in told
-    assert "1 well(s) of the platemap without image sets: H12" in told
+    warnings = [warning.what for warning in report.warnings]
+    assert "1 well(s) not in the platemap: B03" in warnings
+    assert "1 well(s) of the platemap without image sets: H12" in warnings
 
 
 def test_a_platemap_may_be_one_file_separated_by_commas(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_platemap_may_have_fields_beyond_the_limit_of_the_csv_module(tmp_path:
     assert csv.field_size_limit() == limit
 
 
-def test_well_profiles_keep_what_is_known_of_a_well(tmp_path: Path) -> None:
+def test_well_profiles_keep_the_columns_of_a_platemap(tmp_path: Path) -> None:
     source = plate_of_wells(tmp_path / "in", "A1", "A2")
     found, _ = convert_to_folder(
         source, tmp_path / "out", platemap=str(batch_folder(tmp_path / "maps")), well_profiles="median"
@@ -79,7 +79,7 @@ def test_a_plate_of_another_name_is_found_by_the_jobs(tmp_path: Path) -> None:
     assert table["Metadata_broad_sample"].to_pylist() == ["BRD-1", "BRD-1"]
 
 
-def test_a_column_that_the_profile_has_already_is_told_apart(tmp_path: Path) -> None:
+def test_a_column_that_the_profile_has_already_gets_a_suffix(tmp_path: Path) -> None:
     (tmp_path / "map.txt").write_text("well_position\tPlate\nA01\tstock 7\n")
     table, _ = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, platemap=str(tmp_path / "map.txt"))
     assert table["Metadata_Plate"].to_pylist() == ["P1", "P1"]
@@ -97,7 +97,7 @@ def test_a_column_that_the_profile_has_already_is_told_apart(tmp_path: Path) -> 
         ("", "unreadable table"),
     ],
 )
-def test_a_platemap_that_cannot_be_joined_is_told(tmp_path: Path, text: str, what: str) -> None:
+def test_a_platemap_that_cannot_be_joined_is_an_error(tmp_path: Path, text: str, what: str) -> None:
     source = plate_of_wells(tmp_path / "in", "A1")
     with pytest.raises(AnnotationError) as caught:
         convert(source, tmp_path, platemap=str(batch_folder(tmp_path / "maps", text)))
@@ -106,7 +106,7 @@ def test_a_platemap_that_cannot_be_joined_is_told(tmp_path: Path, text: str, wha
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_a_platemap_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_platemap_is_an_error(tmp_path: Path) -> None:
     source = plate_of_wells(tmp_path / "in", "A1")
     with pytest.raises(StorageError, match="no such file"):
         convert(source, tmp_path, platemap=str(tmp_path / "nothing"))
@@ -133,7 +133,7 @@ def test_load_data_is_joined_by_plate_well_and_site(tmp_path: Path) -> None:
     assert table["Image_URL_OrigDNA"].to_pylist() == ["s3://b/1.tiff"] * 2 + [None] * 2
     assert table["Metadata_Reimaged"].to_pylist() == ["no"] * 2 + [None] * 2
     assert table["Image_Focus"].to_pylist() == [7.5] * 2 + [None] * 2
-    # What the image table says of its own wins.
+    # The image table has the column already, and its values stay.
     assert set(table["Image_FileName_OrigDNA"].to_pylist()) == {"dna.tiff"}
     assert "1 image set(s) not in the LoadData file" in [warning.what for warning in report.warnings]
 
@@ -144,7 +144,7 @@ def test_load_data_without_plates_is_joined_by_well_and_site(tmp_path: Path) -> 
     assert table["Image_URL_DNA"].to_pylist() == ["x", "x"]
 
 
-def test_rows_of_one_image_set_that_differ_are_refused(tmp_path: Path) -> None:
+def test_two_rows_of_one_image_set_that_differ_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "load_data.csv").write_text("Metadata_Well,Metadata_Site,URL_DNA\nA01,1,x\nA01,1,y\n")
     with pytest.raises(AnnotationError, match="repeated key"):
         convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, load_data=str(tmp_path))
