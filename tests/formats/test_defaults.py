@@ -37,7 +37,7 @@ class Toy(SingleTableFormat[SurveyedTable]):
 
 class ToyWithLocations(Toy):
     def location_of(self, listing: Listing, file: SourceFile) -> SiteLocation:
-        return SiteLocation(well=file.stem)
+        return SiteLocation(listing.job.plate, file.stem)
 
 
 def listing(**options: object) -> Listing:
@@ -71,12 +71,12 @@ def test_a_format_without_image_tables_cannot_read_one() -> None:
 
 
 def test_each_file_of_whole_rows_is_an_export_with_its_location() -> None:
-    plan = ToyWithLocations().plan(listing(), FILES[:2])
+    plan = ToyWithLocations().plan(listing(plate="P1"), FILES[:2])
     assert [(each.index, each.path, each.files) for each in plan.exports] == [
         (0, "a.toy", FILES[:1]),
         (1, "b.toy", FILES[1:2]),
     ]
-    assert [each.location for each in plan.exports] == [SiteLocation(well="a"), SiteLocation(well="b")]
+    assert [each.location for each in plan.exports] == [SiteLocation("P1", "a"), SiteLocation("P1", "b")]
     assert Toy().plan(listing(), FILES[:1]).exports[0].location == SiteLocation()
 
 
