@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.conversion.out_of_core import split
+from cytobatch.conversion.out_of_core import split_rows
 from cytobatch.report.model import RunReport
 from cytobatch.synthetic import ParentNumbers, PlateFormat, SyntheticPlate, write_plate
 from tests.support.plates import convert, cytominer_tables, site_tables, write_sqlite
@@ -32,7 +32,7 @@ def test_parts_hold_all_rows_of_each_table_and_name_the_same(
     rows = pa.table(
         {name: pa.array(column, pa.int64()) for name, column in zip("ab", zip(*places, strict=True), strict=True)}
     )
-    parts = split(rows, {"a": 30, "b": 30}, each)
+    parts = split_rows(rows, {"a": 30, "b": 30}, each)
     for name in "ab":
         read = [part.read[name] for part in parts]
         assert set(np.concatenate(read).tolist()) == set(range(30))
@@ -48,7 +48,7 @@ def test_parts_hold_all_rows_of_each_table_and_name_the_same(
 
 def test_a_row_that_no_part_has_is_read_once() -> None:
     rows = pa.table({"a": pa.array([2, 3, 6, 9], pa.int64())})
-    read = [part.read["a"].tolist() for part in split(rows, {"a": 12}, 2)]
+    read = [part.read["a"].tolist() for part in split_rows(rows, {"a": 12}, 2)]
     assert read == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
 
 

@@ -1,4 +1,4 @@
 """The conversion of a surveyed plate into files on the scratch disk.
 
-Entry function: `convert()` (`convert.py`) takes a `Survey` and returns a `ConvertedPlate`.
+Entry function: `convert_survey()` (`convert.py`) takes a `Survey` and returns a `ConvertedPlate`.
 """

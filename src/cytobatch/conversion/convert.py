@@ -1,16 +1,16 @@
-"""Staged files in, Parquet on the scratch disk out; and the account of every table on the way."""
+"""Convert a surveyed plate into outputs on the scratch disk, with a ledger entry for every table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cytobatch import __version__
-from cytobatch.conversion.context import Conversion
-from cytobatch.conversion.export_batches import ExportLoader
+from cytobatch.conversion.conversion_run import ConversionRun
+from cytobatch.conversion.export_loader import ExportLoader
 from cytobatch.conversion.joined_profile import write_profile
 from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.per_table import write_tables
 from cytobatch.conversion.profile_writer import ProfileWriter
-from cytobatch.conversion.resources import RunResources
+from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.single_table import write_single_table
 from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
@@ -23,15 +23,51 @@ from cytobatch.survey.model import Survey
 
 @dataclass(frozen=True, slots=True)
 class ConvertedPlate:
-    """Parquet files on the scratch disk by their name below the destination, and what became of every input."""
+    """The result of a conversion: its finished outputs, and the outcome of every input.
+
+    `files` has the outputs on the scratch disk by their name below the destination.
+    """
 
     survey: Survey
     files: Mapping[str, WrittenFile]
     ledger: RunLedger
 
 
-def parquet_metadata(survey: Survey) -> dict[str, str]:
-    """What a Parquet file says of its origin; nothing that differs between two runs of one input."""
+def convert_survey(survey: Survey, resources: RunResources) -> ConvertedPlate:
+    """Convert a surveyed plate into outputs below `resources.out`.
+
+    Raises TooManyFailedExportsError, InputDataError if no export can be converted, and JoinSqlError.
+    """
+    run = _start(survey, resources)
+    job, ledger = run.job, run.ledger
+    if job.well_profiles:
+        check_wells(run)
+    _write_rows(run)
+    ledger.check_failed_exports()
+    ledger.check_not_empty(ledger.finished_entries)
+    if job.well_profiles:
+        write_wells(run, job.well_profiles)
+    run.writer.write_from_parquet()
+    return ConvertedPlate(survey, run.writer.files, ledger)
+
+
+def _start(survey: Survey, resources: RunResources) -> ConversionRun:
+    """Return a new run, after the exports that failed in the survey are checked against the job's limit."""
+    ledger = RunLedger(survey)
+    ledger.check_failed_exports()
+    ledger.check_not_empty(survey.exports)
+    return ConversionRun(
+        survey=survey,
+        engine=resources.engine,
+        loader=ExportLoader(survey, resources, ledger),
+        ledger=ledger,
+        writer=ProfileWriter(survey.plan, resources, ledger, origin_metadata(survey), sinks_for(survey.plan.job)),
+        table_numbers=export_table_numbers(survey, resources.inputs),
+    )
+
+
+def origin_metadata(survey: Survey) -> dict[str, str]:
+    """Return the metadata of output files that name their origin; they do not differ between runs of one input."""
     return {
         "data-producer": "cytobatch",
         "data-producer-version": __version__,
@@ -43,38 +79,7 @@ def parquet_metadata(survey: Survey) -> dict[str, str]:
     }
 
 
-def convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
-    """Converts a surveyed plate into Parquet files below `resources.out`.
-
-    Raises TooManyFailedExportsError, InputDataError where no export can be converted at all, and JoinSqlError.
-    """
-    job = survey.plan.job
-    ledger = RunLedger(survey)
-    ledger.check()
-    ledger.check_something_is_left(survey.exports)
-    writer = ProfileWriter(survey.plan, resources, ledger, parquet_metadata(survey), sinks_for(job))
-    reader = ExportLoader(survey, resources, ledger)
-    run = Conversion(
-        survey,
-        resources.engine,
-        resources.executor,
-        reader,
-        ledger,
-        writer,
-        export_table_numbers(survey, resources.inputs),
-    )
-    if job.well_profiles:
-        check_wells(run)
-    _write_rows(run)
-    ledger.check()
-    ledger.check_something_is_left(ledger.finished_entries)
-    if job.well_profiles:
-        write_wells(run, job.well_profiles)
-    writer.write_from_parquet()
-    return ConvertedPlate(survey, writer.files, ledger)
-
-
-def _write_rows(run: Conversion) -> None:
+def _write_rows(run: ConversionRun) -> None:
     if run.survey.single_table is not None:
         write_single_table(run, run.survey.single_table)
     elif not run.job.join:

@@ -1,4 +1,4 @@
-"""The joined profile: units of exports, joined by their keys, gathered, written."""
+"""Write the joined profile: batches of exports are joined by their keys, assembled and written."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,133 +6,137 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cytobatch.conversion.context import Conversion
-from cytobatch.conversion.export_batches import BatchRead
-from cytobatch.conversion.gather import LazyProfileRows, Origin, ProfileAssembler, ProfileColumn, profile_columns
-from cytobatch.conversion.key_join import ExportBatch, JoinedRows, Joiner, count_by_export
+from cytobatch.conversion.batch_read import BatchRead
+from cytobatch.conversion.conversion_run import ConversionRun
+from cytobatch.conversion.export_batch import ExportBatch
+from cytobatch.conversion.key_join import JoinedRows, Joiner, count_by_export
+from cytobatch.conversion.profile_assembler import LazyProfileRows, ProfileAssembler
+from cytobatch.conversion.profile_columns import Origin, ProfileColumn, profile_columns
 from cytobatch.errors import InputDataError
 from cytobatch.output.row_groups import Rows, as_table
 from cytobatch.planning.joins import JoinPlan
 from cytobatch.survey.model import SurveyedExport
 
-# A unit that holds so many times its profile's rows is let go of at once.
-_HELD = 2
+_LONG_TABLE_RATIO = 2
+"""A batch whose longest table has this many times the rows of its profile is assembled at once, and then freed."""
 
 
-def write_profile(run: Conversion) -> None:
-    """Writes the joined profile of all exports as one file, or as a file for each export."""
+def write_profile(run: ConversionRun) -> None:
+    """Write the joined profile of all exports as one output, or as an output for each export."""
     plan = run.survey.join
     if plan is None:
         raise InputDataError(
-            "no compartments to join", where=run.job.source, why="no sound export has any", remedy="see the failures"
+            "no compartments to join", where=run.job.source, why="no valid export has any", remedy="see the failures"
         )
-    # The first files come while the columns are worked out.
-    batches = run.reader.expect_batches(plan.compartments, [exports for _, exports in run.outputs])
-    columns = profile_columns(run.survey, plan, number_exports=bool(run.numbers))
-    schema = pa.schema([(column.name, column.kind) for column in columns])
-    features = [column.name for column in columns if column.feature]
-    places = {column.name for column in columns if column.table == Origin.PLACE}
+    # The first files are fetched while the columns are computed.
+    batches = run.loader.expect_batches(plan.compartments, [exports for _, exports in run.outputs])
+    columns = profile_columns(run.survey, plan, number_exports=bool(run.table_numbers))
+    schema = pa.schema([(column.name, column.data_type) for column in columns])
+    features = [column.name for column in columns if column.is_feature]
+    locations = {column.name for column in columns if column.table == Origin.LOCATION}
     for compartment in plan.unlinked:
         run.ledger.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
-    for (name, _), readings in zip(run.outputs, batches, strict=True):
-        run.writer.write(name, schema, _rows(run, plan, columns, readings), features, may_be_null=places)
+    for (name, _), reads in zip(run.outputs, batches, strict=True):
+        run.writer.write(name, schema, _rows(run, plan, columns, reads), features, may_be_null=locations)
 
 
 def _rows(
-    run: Conversion, plan: JoinPlan, columns: Sequence[ProfileColumn], readings: Sequence[BatchRead]
+    run: ConversionRun, plan: JoinPlan, columns: Sequence[ProfileColumn], reads: Sequence[BatchRead]
 ) -> Iterator[Rows]:
+    """Yield the profile rows of one output."""
     profiler = _Profiler(
         Joiner(run.survey, plan, run.engine),
-        ProfileAssembler(run.survey, columns, run.numbers),
+        ProfileAssembler(run.survey, columns, run.table_numbers),
         run.writer.row_group_rows(len(columns)),
     )
-    for is_large, some in itertools.groupby(readings, lambda reading: reading.is_out_of_core):
-        if is_large:
-            for reading in some:
-                yield from _large(run, profiler, reading)
+    for is_out_of_core, group in itertools.groupby(reads, lambda read: read.is_out_of_core):
+        if is_out_of_core:
+            for read in group:
+                yield from _rows_out_of_core(run, profiler, read)
         else:
-            yield from _batches(run, profiler, some)
+            yield from _rows_in_memory(run, profiler, group)
 
 
-def _batches(run: Conversion, profiler: "_Profiler", readings: Iterable[BatchRead]) -> Iterator[Rows]:
-    for done in run.reader.batches(readings, profiler.profile):
-        _record(run, done.batch)
-        yield done.profile
-        # While the next unit is waited for, this one is let go of.
-        del done
+def _rows_in_memory(run: ConversionRun, profiler: "_Profiler", reads: Iterable[BatchRead]) -> Iterator[Rows]:
+    for profiled in run.loader.batches(reads, profiler.profile):
+        _record(run, profiled.batch)
+        yield profiled.rows
+        # Freed before the wait for the next batch.
+        del profiled
 
 
-def _large(run: Conversion, profiler: "_Profiler", reading: BatchRead) -> Iterator[Rows]:
-    """The rows of an export that is not read into memory as a whole, nor onto the scratch disk where that can be."""
-    out_of_core = run.reader.out_of_core(reading)
+def _rows_out_of_core(run: ConversionRun, profiler: "_Profiler", read: BatchRead) -> Iterator[Rows]:
+    """Yield the profile rows of a large export, which is read in slices if its rows can be read by number."""
+    out_of_core = run.loader.index(read)
     if out_of_core is not None:
-        batch = profiler.joined(out_of_core.keys)
-        slices = out_of_core.slices(batch.joined.rows, run.reader.slice_bytes)
+        batch = profiler.join(out_of_core.keys)
+        slices = out_of_core.slices(batch.joined.rows, run.loader.slice_bytes)
         if slices is not None:
             _record(run, batch)
-            yield from run.reader.slices(out_of_core, slices, profiler.gathered)
+            yield from run.loader.slices(out_of_core, slices, profiler.assemble)
             return
-    yield from _batches(run, profiler, [reading])
+    yield from _rows_in_memory(run, profiler, [read])
 
 
 @dataclass(frozen=True, slots=True)
 class _JoinedBatch:
-    """What became of a unit's exports, how many rows each has of each table, and how their rows are joined."""
+    """The result of joining a batch's keys; `row_counts` has by table the rows of each export by its index."""
 
     exports: tuple[SurveyedExport, ...]
-    counts: Mapping[str, Mapping[int, int]]
+    row_counts: Mapping[str, Mapping[int, int]]
     joined: JoinedRows
 
 
 @dataclass(frozen=True, slots=True)
 class _ProfiledBatch:
-    """A joined unit, and the rows of its profile."""
+    """A joined batch, and the rows of its profile."""
 
     batch: _JoinedBatch
-    profile: Rows
+    rows: Rows
 
 
 @dataclass(frozen=True, slots=True)
 class _Profiler:
-    """Makes the profile of a unit. Of at most `few` rows it may be made at once."""
+    """Makes the profile of a batch. Profiles of at most `max_eager_rows` rows may be assembled at once."""
 
     joiner: Joiner
-    gatherer: ProfileAssembler
-    few: int
+    assembler: ProfileAssembler
+    max_eager_rows: int
 
-    def joined(self, batch: ExportBatch) -> _JoinedBatch:
-        """Joins a unit, of whose tables it needs the keys."""
-        counts = {name: count_by_export(owners) for name, owners in batch.owners.items()}
-        return _JoinedBatch(batch.exports, counts, self.joiner.rows_of(batch))
+    def join(self, batch: ExportBatch) -> _JoinedBatch:
+        """Join a batch, of whose tables only the key columns are needed."""
+        row_counts = {name: count_by_export(exports) for name, exports in batch.export_of_row.items()}
+        return _JoinedBatch(batch.exports, row_counts, self.joiner.join(batch))
 
     def profile(self, batch: ExportBatch) -> _ProfiledBatch:
-        """Joins the unit, beside other units. Its columns are gathered when they are encoded."""
-        joined = self.joined(batch)
-        return _ProfiledBatch(joined, self.gathered(batch, joined.joined.rows))
+        """Join a batch, in any thread. Its columns are assembled when they are encoded."""
+        joined = self.join(batch)
+        return _ProfiledBatch(joined, self.assemble(batch, joined.joined.rows))
 
-    def gathered(self, batch: ExportBatch, places: pa.Table) -> Rows:
-        """The rows of a profile that are at these places of the unit's tables."""
-        rows: Rows = LazyProfileRows(self.gatherer, batch, places)
-        if 0 < rows.num_rows <= min(self.few, _largest(batch) // _HELD):
-            # Those of many units wait for a row group, and would hold far more than they are.
-            rows = as_table(rows)
-        return rows
+    def assemble(self, batch: ExportBatch, rows: pa.Table) -> Rows:
+        """Return the profile rows for joined `rows`, with the columns of `JoinedRows.rows`."""
+        profile: Rows = LazyProfileRows(self.assembler, batch, rows)
+        if 0 < profile.num_rows <= min(self.max_eager_rows, _longest_table(batch) // _LONG_TABLE_RATIO):
+            # Rows of many batches wait for one row group, and would hold far more memory than they take themselves.
+            profile = as_table(profile)
+        return profile
 
 
-def _largest(batch: ExportBatch) -> int:
+def _longest_table(batch: ExportBatch) -> int:
     return max(int(table.num_rows) for table in batch.tables.values())
 
 
-def _record(run: Conversion, done: _JoinedBatch) -> None:
-    """Enters into the account what became of each export of a unit."""
-    faulty = {defect.export: defect for defect in reversed(done.joined.defects)}
-    by_index = {export.index: export for export in done.exports}
-    for index, defect in faulty.items():
+def _record(run: ConversionRun, batch: _JoinedBatch) -> None:
+    """Enter the outcome of each export of a batch into the ledger."""
+    # The first defect of an export is its reason.
+    first_defects = {defect.export: defect for defect in reversed(batch.joined.defects)}
+    by_index = {export.index: export for export in batch.exports}
+    for index, defect in first_defects.items():
         run.ledger.fail(by_index[index], defect.table, defect.reason, whole_export=True)
-    for export in done.exports:
-        if export.index in faulty:
+    for export in batch.exports:
+        if export.index in first_defects:
             continue
         for name in export.tables:
-            rows = done.counts[name].get(export.index, 0) if name in done.counts else None
-            run.ledger.converted(export, name, rows)
-    run.ledger.add_unmatched(done.joined.unmatched)
+            rows = batch.row_counts[name].get(export.index, 0) if name in batch.row_counts else None
+            run.ledger.add_converted(export, name, rows)
+    run.ledger.add_unmatched(batch.joined.unmatched)

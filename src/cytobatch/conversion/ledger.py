@@ -1,4 +1,4 @@
-"""The account that is kept while a plate is converted: what became of each table, and what was met on the way."""
+"""The ledger of a conversion: the outcome of each table, and the repairs, warnings and counts of the run."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
@@ -12,15 +12,19 @@ from cytobatch.readers.numbers import Repair
 from cytobatch.report.model import LedgerEntry, NonFiniteValues, Outcome, ReportWarning, ValueRepair
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, left_out_entries, with_file_facts
 
-_FAILURES_SHOWN = 50
-_EXPORTS_NAMED = 10
+_MAX_FAILURES_SHOWN = 50
+_MAX_EXPORTS_NAMED = 10
 
 SiteKey = tuple[object, object, object]
-"""A plate, a well and a site; what is not known is None."""
+"""A plate, a well and a site; an unknown one is None."""
 
 
 class RunLedger:
-    """Collects ledger entries, repairs, warnings and counts. Starts with what the survey settled."""
+    """Collects ledger entries, repairs, warnings and counts. Starts with the entries of the survey.
+
+    `objects` counts the rows of converted tables by name. `site_keys` are the sites of the rows that were written;
+    `rows` and `rows_dropped` count rows that were written, and rows that were left out because of nulls.
+    """
 
     def __init__(self, survey: Survey) -> None:
         self._job = survey.plan.job
@@ -32,103 +36,40 @@ class RunLedger:
         self._repairs: list[TableRepair] = list(survey.repairs)
         self._warnings: list[ReportWarning] = list(survey.warnings)
         self._unmatched: list[UnmatchedObjects] = []
-        self._odd: dict[str, Counter[str]] = defaultdict(Counter)
+        self._non_finite: dict[str, Counter[str]] = defaultdict(Counter)
         self.objects: Counter[str] = Counter()
-        self.places: set[SiteKey] = set()
+        self.site_keys: set[SiteKey] = set()
         self.rows = 0
         self.rows_dropped = 0
 
     @property
     def failed_exports(self) -> set[str]:
-        """The paths of exports of which a table failed."""
+        """The paths of the exports that have a failed table."""
         return {entry.export for entry in self.entries if entry.outcome is Outcome.FAILED and entry.export}
 
     @property
-    def wells(self) -> int:
-        """Wells of the rows that were written."""
-        return len({(plate, well) for plate, well, _ in self.places if well is not None})
+    def finished_entries(self) -> list[LedgerEntry]:
+        """The entries of tables that are in the output, or are valid and have no object."""
+        return [entry for entry in self.entries if entry.outcome in (Outcome.CONVERTED, Outcome.EMPTY)]
 
     @property
     def plates(self) -> int:
-        """Plates of the rows that were written."""
-        return len({plate for plate, _, _ in self.places if plate is not None})
+        """The number of plates of the rows that were written."""
+        return len({plate for plate, _, _ in self.site_keys if plate is not None})
+
+    @property
+    def wells(self) -> int:
+        """The number of wells of the rows that were written."""
+        return len({(plate, well) for plate, well, _ in self.site_keys if well is not None})
 
     @property
     def sites(self) -> int:
-        """Sites of the rows that were written."""
-        return len({place for place in self.places if place[2] is not None})
-
-    def check(self) -> None:
-        """Raises TooManyFailedExportsError, naming them, once more exports failed than the job allows."""
-        failed = len(self.failed_exports)
-        if failed <= self._job.max_failed_exports:
-            return
-        raise TooManyFailedExportsError(
-            f"{failed} of {len(self._paths)} export(s) failed",
-            where=self._job.source,
-            why=self.failures(),
-            remedy=f"mend or remove them, or allow them with max_failed_exports (now {self._job.max_failed_exports})",
-        )
-
-    @property
-    def finished_entries(self) -> list[LedgerEntry]:
-        """The entries of tables that are in the output, or are sound and have no object."""
-        return [entry for entry in self.entries if entry.outcome in (Outcome.CONVERTED, Outcome.EMPTY)]
-
-    def check_something_is_left(self, what: Sized) -> None:
-        """Raises InputDataError where nothing is left that could be converted, whatever the job allows to fail."""
-        if not what:
-            raise InputDataError(
-                "nothing could be converted",
-                where=self._job.source,
-                why=self.failures(),
-                remedy="mend the exports named",
-            )
-
-    def failures(self) -> str:
-        """The failed tables, a line each, each with its reason."""
-        failed = [entry for entry in self.entries if entry.outcome is Outcome.FAILED]
-        lines = [f"{entry.path} ({entry.table or 'file'}): {entry.reason}" for entry in failed[:_FAILURES_SHOWN]]
-        more = len(failed) - len(lines)
-        return "\n       ".join([*lines, f"and {more} more"] if more else lines)
-
-    def fail(self, export: SurveyedExport, name: str, reason: str, *, whole_export: bool) -> None:
-        """A table failed; with `whole_export` the sound tables of its export are left out with it."""
-        table = export.tables[name]
-        entry = LedgerEntry(
-            path=table.source, outcome=Outcome.FAILED, export=export.path, table=table.shown_name, reason=reason
-        )
-        self._add(entry)
-        if whole_export:
-            for other in left_out_entries(export.path, (t for key, t in export.tables.items() if key != name)):
-                self._add(other)
-        self.check()
-
-    def converted(self, export: SurveyedExport, name: str, rows: int | None) -> None:
-        """A table of an export was converted, with so many rows; None where they were not counted."""
-        table = export.tables[name]
-        if self._exact_has_rows and not table.has_rows:
-            return
-        self.objects[name] += rows or 0
-        counted = self._counted.get(export.index, {}).get(name)
-        if rows is not None and counted is not None and counted != rows:
-            what = "objects that the image table counts and the table lacks"
-            more = "objects that the table has and the image table does not count"
-            self._unmatched.append(
-                UnmatchedObjects(export.index, name, what if rows < counted else more, abs(counted - rows))
-            )
-        entry = LedgerEntry(
-            path=table.source, outcome=Outcome.CONVERTED, export=export.path, table=table.shown_name, rows=rows
-        )
-        self._add(entry)
-
-    def repaired(self, export: SurveyedExport, table: str, repairs: Iterable[Repair]) -> None:
-        """Values of a table were taken for what they mean."""
-        self._repairs += [TableRepair(export.path, table, repair) for repair in repairs]
+        """The number of sites of the rows that were written."""
+        return len({key for key in self.site_keys if key[2] is not None})
 
     @property
     def repairs(self) -> list[ValueRepair]:
-        """What was made of odd text, added up over exports for each column."""
+        """The repairs of text in numeric columns, added up over exports for each column."""
         groups: dict[tuple[str, str, str, str], list[TableRepair]] = defaultdict(list)
         for item in self._repairs:
             groups[item.table, item.repair.column, item.repair.text, item.repair.became].append(item)
@@ -140,35 +81,22 @@ class RunLedger:
                 became=became,
                 count=sum(item.repair.count for item in items),
                 exports=len(items),
-                first_exports=[item.export for item in items[:_EXPORTS_NAMED]],
+                first_exports=[item.export for item in items[:_MAX_EXPORTS_NAMED]],
             )
             for (table, column, text, became), items in groups.items()
         ]
 
-    def odd_values(self, columns: Iterable[NonFinite]) -> None:
-        """Adds up what in columns of floats is no finite number."""
-        for found in columns:
-            self._odd[found.column].update(nulls=found.nulls, nans=found.nans, infinities=found.infinities)
-
     @property
-    def odd(self) -> list[NonFiniteValues]:
-        """The columns of floats in the output that hold anything but finite numbers."""
+    def non_finite(self) -> list[NonFiniteValues]:
+        """The output columns of floats that hold nulls, NaN or infinities, with the number of each."""
         return [
-            NonFiniteValues(column=name, nulls=found["nulls"], nans=found["nans"], infinities=found["infinities"])
-            for name, found in self._odd.items()
+            NonFiniteValues(column=name, nulls=counts["nulls"], nans=counts["nans"], infinities=counts["infinities"])
+            for name, counts in self._non_finite.items()
         ]
-
-    def warn(self, what: str, *, table: str | None = None) -> None:
-        """Something that a reader of the profile should know."""
-        self._warnings.append(ReportWarning(what=what, table=table))
-
-    def add_unmatched(self, unmatched: Iterable[UnmatchedObjects]) -> None:
-        """Objects that a join left aside."""
-        self._unmatched += unmatched
 
     @property
     def warnings(self) -> list[ReportWarning]:
-        """All warnings; what joins left aside is added up over exports."""
+        """All warnings; unmatched objects are added up over exports."""
         groups: dict[tuple[str, str], list[UnmatchedObjects]] = defaultdict(list)
         for item in self._unmatched:
             groups[item.table, item.what].append(item)
@@ -178,17 +106,99 @@ class RunLedger:
                 table=table,
                 count=sum(item.count for item in items),
                 exports=len(items),
-                first_exports=[self._paths[item.export] for item in items[:_EXPORTS_NAMED]],
+                first_exports=[self._paths[item.export] for item in items[:_MAX_EXPORTS_NAMED]],
             )
             for (table, what), items in groups.items()
         ]
+
+    def check_failed_exports(self) -> None:
+        """Raise TooManyFailedExportsError, with their names, if more exports failed than the job allows."""
+        failed = len(self.failed_exports)
+        if failed <= self._job.max_failed_exports:
+            return
+        raise TooManyFailedExportsError(
+            f"{failed} of {len(self._paths)} export(s) failed",
+            where=self._job.source,
+            why=self.failures(),
+            remedy=f"mend or remove them, or allow them with max_failed_exports (now {self._job.max_failed_exports})",
+        )
+
+    def check_not_empty(self, inputs: Sized) -> None:
+        """Raise InputDataError if there is no input to convert, however many exports the job allows to fail."""
+        if not inputs:
+            raise InputDataError(
+                "nothing could be converted",
+                where=self._job.source,
+                why=self.failures(),
+                remedy="mend the exports named",
+            )
+
+    def failures(self) -> str:
+        """Return the failed tables as lines of text, each with its reason."""
+        failed = [entry for entry in self.entries if entry.outcome is Outcome.FAILED]
+        lines = [f"{entry.path} ({entry.table or 'file'}): {entry.reason}" for entry in failed[:_MAX_FAILURES_SHOWN]]
+        more = len(failed) - len(lines)
+        return "\n       ".join([*lines, f"and {more} more"] if more else lines)
+
+    def fail(self, export: SurveyedExport, name: str, reason: str, *, whole_export: bool) -> None:
+        """Add a failed table; with `whole_export` the valid tables of its export are left out with it.
+
+        Raises TooManyFailedExportsError.
+        """
+        table = export.tables[name]
+        entry = LedgerEntry(
+            path=table.source, outcome=Outcome.FAILED, export=export.path, table=table.shown_name, reason=reason
+        )
+        self._add(entry)
+        if whole_export:
+            for other in left_out_entries(export.path, (t for key, t in export.tables.items() if key != name)):
+                self._add(other)
+        self.check_failed_exports()
+
+    def add_converted(self, export: SurveyedExport, name: str, rows: int | None) -> None:
+        """Add a converted table with its number of rows, or None if they were not counted."""
+        table = export.tables[name]
+        if self._exact_has_rows and not table.has_rows:
+            return
+        self.objects[name] += rows or 0
+        if rows is not None:
+            self._compare_with_image_table(export, name, rows)
+        entry = LedgerEntry(
+            path=table.source, outcome=Outcome.CONVERTED, export=export.path, table=table.shown_name, rows=rows
+        )
+        self._add(entry)
+
+    def _compare_with_image_table(self, export: SurveyedExport, name: str, rows: int) -> None:
+        counted = self._counted.get(export.index, {}).get(name, rows)
+        if counted != rows:
+            lacking = "objects that the image table counts and the table lacks"
+            extra = "objects that the table has and the image table does not count"
+            what = lacking if rows < counted else extra
+            self._unmatched.append(UnmatchedObjects(export.index, name, what, abs(counted - rows)))
+
+    def add_repairs(self, export: SurveyedExport, table: str, repairs: Iterable[Repair]) -> None:
+        """Add the repairs of values of a table."""
+        self._repairs += [TableRepair(export.path, table, repair) for repair in repairs]
+
+    def add_non_finite(self, columns: Iterable[NonFinite]) -> None:
+        """Add up the nulls, NaN and infinities of output columns of floats."""
+        for column in columns:
+            self._non_finite[column.column].update(nulls=column.nulls, nans=column.nans, infinities=column.infinities)
+
+    def add_unmatched(self, unmatched: Iterable[UnmatchedObjects]) -> None:
+        """Add objects without a counterpart."""
+        self._unmatched += unmatched
+
+    def warn(self, what: str, *, table: str | None = None) -> None:
+        """Add a warning for readers of the profile."""
+        self._warnings.append(ReportWarning(what=what, table=table))
 
     def _add(self, entry: LedgerEntry) -> None:
         self.entries.append(with_file_facts(entry, self._files))
 
 
 def sites_of(profile: RowGroup) -> set[SiteKey]:
-    """The plates, wells and sites of profile rows."""
+    """Return the plate, well and site of each site that profile rows are of."""
     numbers = [profile.schema.get_field_index(name) for name in (PLATE, WELL, SITE)]
     table = profile.select([number for number in numbers if number >= 0])
     if not table.num_columns:

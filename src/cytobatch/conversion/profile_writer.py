@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from cytobatch.conversion.ledger import RunLedger, sites_of
 from cytobatch.conversion.nonfinite import NonFinite, non_finite
-from cytobatch.conversion.resources import RunResources
+from cytobatch.conversion.run_resources import RunResources
 from cytobatch.errors import ConfigurationError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.output.reread import write_from_parquet
@@ -195,8 +195,8 @@ class ProfileWriter:
             sites = self._executor.submit_next(partial(sites_of, group)) if with_sites else set
             counter = _NonFiniteCounter(group)
             yield counter
-            self._ledger.odd_values(counter.counts)
-            self._ledger.places |= sites()
+            self._ledger.add_non_finite(counter.counts)
+            self._ledger.site_keys |= sites()
             del group, counter, sites
 
     def row_group_rows(self, columns: int) -> int:

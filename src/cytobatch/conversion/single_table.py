@@ -1,4 +1,4 @@
-"""Files of whole rows, one after the other under one schema, with plate, well and site beside their columns."""
+"""Write files of whole rows, one after the other under one schema, with plate, well and site in front of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.conversion.context import Conversion
-from cytobatch.conversion.gather import PROFILE_TABLE_NUMBER
+from cytobatch.conversion.conversion_run import ConversionRun
+from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import OBJECTS, SingleTable
 from cytobatch.planning.columns import distinct_names, under_metadata
@@ -16,63 +16,73 @@ from cytobatch.planning.schema import text_keys
 from cytobatch.survey.model import SurveyedExport
 
 
-def write_single_table(run: Conversion, single: SingleTable) -> None:
-    """Write the rows of all files as one file, or as a file for each of them. Columns keep their names and order."""
+def write_single_table(run: ConversionRun, single: SingleTable) -> None:
+    """Write the rows of all files as one output, or as an output for each file.
+
+    Columns keep their order, and their names except for Metadata_ in front of identifying ones.
+    """
     table = run.survey.schemas[OBJECTS]
     locations = run.survey.images.locations.schema
-    numbered = run.numbers or (single.null_table_number and PROFILE_TABLE_NUMBER not in table.schema.names)
-    first = [*([pa.field(PROFILE_TABLE_NUMBER, pa.int64())] if numbered else []), *locations]
+    has_number = run.table_numbers or (single.null_table_number and PROFILE_TABLE_NUMBER not in table.schema.names)
+    first = [*([pa.field(PROFILE_TABLE_NUMBER, pa.int64())] if has_number else []), *locations]
     names = _profile_names(run, single, [field.name for field in first])
     schema = pa.schema([*first, *((new, table.schema.field(name).type) for name, new in names.items())])
     features = [new for name, new in names.items() if name in table.features]
     rows = _SingleTableRows(run, single, names, schema)
-    run.reader.expect((OBJECTS,))
+    run.loader.expect((OBJECTS,))
     for name, exports in run.outputs:
         may_be_null = {*locations.names, PROFILE_TABLE_NUMBER}
-        run.writer.write(name, schema, rows.of(exports), features, may_be_null=may_be_null)
+        run.writer.write(name, schema, rows.of_exports(exports), features, may_be_null=may_be_null)
 
 
-def _profile_names(run: Conversion, single: SingleTable, first: Sequence[str]) -> dict[str, str]:
-    """Return the profile's names by the source's; a name that is in use, as by the columns `first`, gets a number."""
+def _profile_names(run: ConversionRun, single: SingleTable, first: Sequence[str]) -> dict[str, str]:
+    """Return the profile's names by the source's; a name that is in use, also by a column of `first`, is numbered."""
     replaced = run.survey.images.locations.column_names if single.locations_replace_columns else ()
     columns = [name for name in run.survey.schemas[OBJECTS].schema.names if name not in replaced]
     identifying = run.survey.preset.identifying_columns
-    wanted = (under_metadata(name) if name in identifying else name for name in columns)
-    return dict(zip(columns, distinct_names([*first, *wanted])[len(first) :], strict=True))
+    names = (under_metadata(name) if name in identifying else name for name in columns)
+    return dict(zip(columns, distinct_names([*first, *names])[len(first) :], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class _SingleTableRows:
-    """Profile rows of exports: `names` are the profile's names by the source's, `schema` is the profile's."""
+    """Makes profile rows of exports: `names` are the profile's names by the source's, `schema` is the profile's."""
 
-    run: Conversion
+    run: ConversionRun
     single: SingleTable
     names: Mapping[str, str]
     schema: pa.Schema
 
-    def of(self, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
+    def of_exports(self, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
         """Yield the rows of exports, a row group's worth at a time; exports with repeated objects fail."""
         size = self.run.writer.row_group_rows(len(self.schema))
-        for export, table in self.run.reader.rows(exports, OBJECTS, whole_export=True):
+        for export, table in self.run.loader.rows(exports, OBJECTS, whole_export=True):
             try:
                 _check_repeated_objects(export, table, self.single.object_keys)
             except InvalidTableError as error:
                 self.run.ledger.fail(export, OBJECTS, error.reason, whole_export=True)
                 continue
-            self.run.ledger.converted(export, OBJECTS, table.num_rows)
+            self.run.ledger.add_converted(export, OBJECTS, table.num_rows)
             for rows in _chunks(table, size, self.single.sort_keys if self.run.job.sort_output else ()):
-                yield self._profile(export, rows)
+                yield self._profile_rows(export, rows)
 
-    def _profile(self, export: SurveyedExport, rows: pa.Table) -> pa.Table:
+    def _profile_rows(self, export: SurveyedExport, rows: pa.Table) -> pa.Table:
+        """Return rows under the profile's schema, with the export's number and the rows' locations."""
         locations = self.run.survey.images.locations.take(self._location_rows(export, rows))
-        number = pa.scalar(self.run.numbers.get(export.index), pa.int64())
+        number = pa.scalar(self.run.table_numbers.get(export.index), pa.int64())
         columns = {PROFILE_TABLE_NUMBER: pa.repeat(number, rows.num_rows)}
         columns |= {name: locations[name] for name in locations.column_names}
         columns |= {new: rows[name] for name, new in self.names.items()}
         return pa.table(columns).select(self.schema.names)
 
     def _location_rows(self, export: SurveyedExport, rows: pa.Table) -> pa.Array | pa.ChunkedArray:
-        """Return for each row the index of its image set, or else of its export, in the plate's locations."""
+        """Return for each row the row of its location: that of its image set if it has one, or else of its export.
+
+        Returns
+        -------
+        pa.Array or pa.ChunkedArray
+            Row indices in `ImageSets.locations`: `int64, (rows,)`.
+        """
         images = self.run.survey.images
         of_export = pa.repeat(pa.scalar(images.table.num_rows + export.index, pa.int64()), rows.num_rows)
         columns = [name for name in self.single.image_set_keys if name in rows.column_names]
@@ -80,8 +90,8 @@ class _SingleTableRows:
             return of_export
         keys = images.keys
         own = keys.filter(pc.equal(keys[EXPORT], export.index))
-        found = pc.index_in(text_keys(rows, columns), own[IMAGE_SET].combine_chunks())
-        return pc.coalesce(own[ROW].take(found), of_export)
+        own_rows = pc.index_in(text_keys(rows, columns), own[IMAGE_SET].combine_chunks())
+        return pc.coalesce(own[ROW].take(own_rows), of_export)
 
 
 def _chunks(table: pa.Table, size: int, sort_keys: Sequence[str]) -> Iterator[pa.Table]:

@@ -1,4 +1,4 @@
-"""A user's own `joins` SQL, run once for each export over its tables, so that exports are never mixed."""
+"""Run a user's own `joins` SQL once for each export, over its tables alone, so that exports are never mixed."""
 
 import itertools
 import re
@@ -8,87 +8,112 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.option_types import ColumnNaming
-from cytobatch.conversion.context import Conversion
-from cytobatch.conversion.gather import PROFILE_TABLE_NUMBER
+from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.per_table import NamedTables
+from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER
 from cytobatch.engine.duckdb import Session
 from cytobatch.engine.sql import sorted_join
 from cytobatch.planning.columns import is_measurement, order_key
+from cytobatch.planning.key_columns import EXPORT, IMAGE, ROW, TABLE
 from cytobatch.survey.model import SurveyedExport
 
-_REPEATED_NUMBER = re.compile(rf"{PROFILE_TABLE_NUMBER}_[0-9]+")
+_REPEATED_TABLE_NUMBER = re.compile(rf"{PROFILE_TABLE_NUMBER}_[0-9]+")
+_IMAGE_KEY_COLUMNS = {IMAGE: "Metadata_ImageNumber", TABLE: PROFILE_TABLE_NUMBER}
+"""The columns of a result that identify the image set of a row, by the key column of the image sets."""
 
 
-def write_sql_join(run: Conversion, text: str) -> None:
-    """Writes the result of the SQL `text` as one file, or as a file for each export. Raises JoinSqlError."""
-    tables = {table.full_name for export in run.survey.exports for table in export.tables.values()}
-    query = run.engine.check_join(text, tables | set(run.survey.schemas))
-    places = set(run.survey.images.locations.column_names)
+def write_sql_join(run: ConversionRun, joins: str) -> None:
+    """Write the result of the SQL `joins` as one output, or as an output for each export. Raises JoinSqlError."""
+    full_names = {table.full_name for export in run.survey.exports for table in export.tables.values()}
+    query = run.engine.check_join(joins, full_names | set(run.survey.schemas))
+    locations = set(run.survey.images.locations.column_names)
     # A user's SQL is written for CytoTable's names.
-    named = NamedTables(run, ColumnNaming.CYTOTABLE)
-    run.reader.expect(named.names_to_read)
+    tables = NamedTables(run, ColumnNaming.CYTOTABLE)
+    run.loader.expect(tables.names_to_read)
     for name, exports in run.outputs:
-        rows = _rows(run, named, query, exports)
+        rows = _rows(run, tables, query, exports)
         first = next(rows, None)
         if first is not None:
             features = _features(run, first.schema)
-            run.writer.write(name, first.schema, itertools.chain([first], rows), features, may_be_null=places)
+            run.writer.write(name, first.schema, itertools.chain([first], rows), features, may_be_null=locations)
 
 
-def _features(run: Conversion, schema: pa.Schema) -> list[str]:
-    """Which columns of a result are measurements, by their names: those of compartments that keep them."""
+def _features(run: ConversionRun, schema: pa.Schema) -> list[str]:
+    """Return the columns of a result that are measurements, by their names: those of compartments that keep them."""
     labels = tuple(f"{table.label}_" for table in run.survey.schemas.values() if table.keys)
     numeric = (f.name for f in schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type))
     return [name for name in numeric if name.startswith(labels) and is_measurement(name)]
 
 
-def _rows(run: Conversion, named: NamedTables, query: str, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
-    for export, read in run.reader.exports(exports, named.names_to_read):
-        tables = {name: named.table(export, name, read.get(name)) for name in export.tables}
-        for name, table in tables.items():
-            run.ledger.converted(export, name, table.num_rows)
-        by_name = tables | {export.tables[name].full_name: table for name, table in tables.items()}
-        with run.engine.tables(by_name) as session:
+def _rows(run: ConversionRun, tables: NamedTables, query: str, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
+    """Yield the results of the query on each export's tables."""
+    for export, rows in run.loader.exports(exports, tables.names_to_read):
+        by_name = {name: tables.table(export, name, rows.get(name)) for name in export.tables}
+        for name, table in by_name.items():
+            run.ledger.add_converted(export, name, table.num_rows)
+        by_full_name = {export.tables[name].full_name: table for name, table in by_name.items()}
+        with run.engine.tables(by_name | by_full_name) as session:
             yield from _result(run, session, export, query)
 
 
-def _result(run: Conversion, session: Session, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
+def _result(run: ConversionRun, session: Session, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
+    """Yield the result on one export, a row group's rows at a time; first a table without rows, for its columns."""
     schema = session.join_schema(query)
     text = sorted_join(query, schema.names) if run.job.sort_output else query
     batches = session.run_join(text, run.writer.row_group_rows(len(schema)))
-    # Without a row there is no batch, but there are still columns.
+    # A result without rows has no batch, but its columns are needed.
     for rows in itertools.chain([schema.empty_table()], (pa.Table.from_batches([batch]) for batch in batches)):
-        table = _with_places(run, export, rows)
+        table = _with_locations(run, export, rows)
+        if run.table_numbers:
+            table = _with_table_number(table, run.table_numbers[export.index])
         yield table.select(sorted(table.column_names, key=order_key))
 
 
-def _with_places(run: Conversion, export: SurveyedExport, table: pa.Table) -> pa.Table:
-    """The result with plate, well and site of its images, where the SQL has kept their ImageNumber."""
-    sets = run.survey.images
-    rows = pa.repeat(pa.scalar(sets.table.num_rows + export.index, pa.int64()), table.num_rows)
-    own = {"i": "Metadata_ImageNumber", "t": PROFILE_TABLE_NUMBER}
-    keys = [key for key in own if key in sets.table.column_names]
-    if sets.table.num_rows and all(own[key] in table.column_names for key in keys):
-        image_keys = sets.keys
-        mine = image_keys.filter(pc.equal(image_keys["e"], export.index))
-        images = _as_one([mine[key] for key in keys]).combine_chunks()
-        found = pc.index_in(_as_one([table[own[key]] for key in keys]), images)
-        rows = pc.coalesce(mine["r"].take(found), rows)
-    for name in sets.locations.column_names:
-        column = sets.locations[name].take(rows)
-        if name in table.column_names:
-            table = table.drop_columns([name])
+def _with_locations(run: ConversionRun, export: SurveyedExport, table: pa.Table) -> pa.Table:
+    """Return a result with plate, well and site of its rows, in place of columns of these names."""
+    locations = run.survey.images.locations
+    location_rows = _location_rows(run, export, table)
+    columns = {name: locations[name].take(location_rows) for name in locations.column_names}
+    table = table.drop_columns([name for name in columns if name in table.column_names])
+    for name, column in columns.items():
         table = table.append_column(name, column)
-    if not run.numbers:
-        return table
-    # `cells.*, nuclei.*` brings the export's number once for each table; one is enough.
-    table = table.drop_columns([name for name in table.column_names if _REPEATED_NUMBER.fullmatch(name)])
-    if PROFILE_TABLE_NUMBER not in table.column_names:
-        number = pa.scalar(run.numbers[export.index], pa.int64())
-        table = table.append_column(PROFILE_TABLE_NUMBER, pa.repeat(number, table.num_rows))
     return table
 
 
-def _as_one(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """Several key columns as one of text."""
+def _location_rows(run: ConversionRun, export: SurveyedExport, table: pa.Table) -> pa.Array | pa.ChunkedArray:
+    """Return for each row of a result the row of its location.
+
+    That is the row of its image set if the SQL has kept the image's keys, or else of its export.
+
+    Returns
+    -------
+    pa.Array or pa.ChunkedArray
+        Row indices in `ImageSets.locations`: `int64, (rows,)`.
+    """
+    images = run.survey.images
+    of_export = pa.repeat(pa.scalar(images.table.num_rows + export.index, pa.int64()), table.num_rows)
+    columns = {key: name for key, name in _IMAGE_KEY_COLUMNS.items() if key in images.table.column_names}
+    if not images.table.num_rows or not all(name in table.column_names for name in columns.values()):
+        return of_export
+    image_keys = images.keys
+    own = image_keys.filter(pc.equal(image_keys[EXPORT], export.index))
+    image_texts = _joined_texts([own[key] for key in columns]).combine_chunks()
+    own_rows = pc.index_in(_joined_texts([table[name] for name in columns.values()]), image_texts)
+    return pc.coalesce(own[ROW].take(own_rows), of_export)
+
+
+def _joined_texts(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Return several key columns, `(rows,)` each, as one column of text."""
     return pc.binary_join_element_wise(*(column.cast(pa.string()) for column in columns), "/")
+
+
+def _with_table_number(table: pa.Table, number: int) -> pa.Table:
+    """Return a result with the export's number in one column.
+
+    `cells.*, nuclei.*` brings it once for each table.
+    """
+    table = table.drop_columns([name for name in table.column_names if _REPEATED_TABLE_NUMBER.fullmatch(name)])
+    if PROFILE_TABLE_NUMBER in table.column_names:
+        return table
+    column = pa.repeat(pa.scalar(number, pa.int64()), table.num_rows)
+    return table.append_column(PROFILE_TABLE_NUMBER, column)

@@ -1,4 +1,4 @@
-"""One table of one export as Arrow: in memory if it is small, memory-mapped from the scratch folder if it is large."""
+"""Load one table of one export as Arrow: in memory if it is small, memory-mapped from the scratch folder if large."""
 
 import functools
 import itertools
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cytobatch.conversion.resources import RunResources
+from cytobatch.conversion.run_resources import RunResources
 from cytobatch.formats.base import ConversionPlan, IndexedRows, ReadContext, SurveyedTable
 from cytobatch.planning.schema import align_to_schema
 from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStrategy, read_with_fallback
@@ -18,7 +18,7 @@ from cytobatch.readers.numbers import Repair
 
 @dataclass(frozen=True, slots=True)
 class LoadedTable:
-    """All rows of a table under the plate's unified schema, and the repairs that reading them took."""
+    """Rows of a table under the plate's unified schema, and the repairs of values that were made in them."""
 
     table: pa.Table
     repairs: tuple[Repair, ...]
@@ -26,14 +26,28 @@ class LoadedTable:
 
 @dataclass(frozen=True, slots=True)
 class OutOfCoreTable:
-    """A table whose rows are read by number, under the plate's unified schema; and the keys of all rows."""
+    """A table whose rows are read by number, and the key columns of all its rows.
+
+    `unified` is the plate's schema, under which rows are read.
+    """
 
     rows: IndexedRows
     keys: pa.Table
     unified: pa.Schema
 
     def read(self, numbers: npt.NDArray[np.int64]) -> LoadedTable:
-        """Read rows by their numbers, in ascending order. Raises InvalidTableError."""
+        """Read rows by number.
+
+        Parameters
+        ----------
+        numbers
+            Row numbers from 0, ascending and distinct: `int64, (rows,)`.
+
+        Raises
+        ------
+        InvalidTableError
+            If the file has changed since it was indexed.
+        """
         table, repairs = self.rows.read(numbers)
         return LoadedTable(align_to_schema(table, self.unified), tuple(repairs))
 
@@ -48,7 +62,7 @@ class TableGroup:
 
 
 class TableLoader:
-    """Loads tables by the readers of the plan's format. Tables of the largest files go through the scratch disk.
+    """Loads tables with the readers of the plan's format. Tables of the largest files go through the scratch disk.
 
     Several threads may load at once.
     """
@@ -60,32 +74,35 @@ class TableLoader:
         self._scratch = resources.scratch
         self._group_bytes = resources.batch_bytes
         self._table_bytes = resources.table_bytes
-        self._numbers = itertools.count(1)
+        self._spill_numbers = itertools.count(1)
 
     def read(self, table: SurveyedTable, unified: pa.Schema) -> LoadedTable:
         """Load the whole table. Raises InvalidTableError if it cannot be read whole, StorageError."""
         path = self._inputs.whole(table.source)
-        own = _own(table.schema, unified)
+        own = _own_schema(table.schema, unified)
         repairs: list[Repair] = []
         strategies = self._format.readers(table, path, own, repairs, self._context)
-        take = self._spill if self.is_large(path.stat().st_size) else _collect
-        read = read_with_fallback(strategies, repairs, functools.partial(take, own))
-        return LoadedTable(align_to_schema(read, unified), tuple(repairs))
+        consume = self._spill if self.is_large(path.stat().st_size) else _collect
+        rows = read_with_fallback(strategies, repairs, functools.partial(consume, own))
+        return LoadedTable(align_to_schema(rows, unified), tuple(repairs))
 
-    def out_of_core(self, table: SurveyedTable, unified: pa.Schema, keys: Sequence[str]) -> OutOfCoreTable:
-        """Index a table's rows. Raises FastPathUnavailable if they cannot be read by number, InvalidTableError."""
-        path, own = self._inputs.whole(table.source), _own(table.schema, unified)
-        wanted = pa.schema([unified.field(name) for name in keys if name in unified.names])
-        present = pa.schema([field for field in wanted if field.name in own.names])
-        rows, found = self._format.index_rows(table, path, own, present, self._context)
-        return OutOfCoreTable(rows, align_to_schema(found, wanted), unified)
+    def index(self, table: SurveyedTable, unified: pa.Schema, keys: Sequence[str]) -> OutOfCoreTable:
+        """Index a table's rows by number, and read its key columns.
+
+        Raises FastPathUnavailable if the rows cannot be read by number, InvalidTableError.
+        """
+        path, own = self._inputs.whole(table.source), _own_schema(table.schema, unified)
+        key_schema = pa.schema([unified.field(name) for name in keys if name in unified.names])
+        own_keys = pa.schema([field for field in key_schema if field.name in own.names])
+        rows, key_columns = self._format.index_rows(table, path, own, own_keys, self._context)
+        return OutOfCoreTable(rows, align_to_schema(key_columns, key_schema), unified)
 
     def is_large(self, size: int) -> bool:
         """Return whether tables of a file of this size in bytes are too large for memory."""
         return size > self._table_bytes
 
     def is_out_of_core(self, size: int) -> bool:
-        """Return whether tables of a file of this size are read by row number."""
+        """Return whether tables of a file of this size in bytes are read by row number."""
         return self._format.traits.indexed_rows and self.is_large(size)
 
     def group(self, tables: Sequence[SurveyedTable], size: int) -> TableGroup | None:
@@ -96,11 +113,12 @@ class TableLoader:
     def read_group(self, group: TableGroup, unified: pa.Schema) -> ConcatenatedTables:
         """Load a group. Raises FastPathUnavailable if its tables must be read one by one, StorageError."""
         paths = [self._inputs.whole(source) for source in group.sources]
-        found = group.read(paths, _own(group.schema, unified))
-        return ConcatenatedTables(align_to_schema(found.table, unified), found.rows)
+        concatenated = group.read(paths, _own_schema(group.schema, unified))
+        return ConcatenatedTables(align_to_schema(concatenated.table, unified), concatenated.rows)
 
     def _spill(self, schema: pa.Schema, strategy: ReadStrategy) -> pa.Table:
-        path = self._scratch / f"table-{next(self._numbers)}.arrow"
+        """Stream a table to the scratch disk, and return it memory-mapped."""
+        path = self._scratch / f"table-{next(self._spill_numbers)}.arrow"
         with pa.ipc.new_file(path, schema) as writer:
             for batch in strategy():
                 writer.write_batch(batch)
@@ -110,7 +128,7 @@ class TableLoader:
         return pa.ipc.open_file(mapped).read_all()
 
 
-def _own(schema: pa.Schema, unified: pa.Schema) -> pa.Schema:
+def _own_schema(schema: pa.Schema, unified: pa.Schema) -> pa.Schema:
     """Return a table's own columns with the plate's types; the plate's very schema if the table has all of it."""
     if schema.equals(unified):
         return unified

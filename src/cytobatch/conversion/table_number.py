@@ -1,4 +1,4 @@
-"""TableNumbers: the field's name for a number that tells exports apart."""
+"""TableNumbers: CellProfiler's and cytominer-database's name for a number that identifies an export."""
 
 import zlib
 
@@ -10,17 +10,18 @@ _CHUNK = 2**20
 
 
 def export_table_numbers(survey: Survey, inputs: Inputs) -> dict[int, int]:
-    """The TableNumber of each export, by index: the CRC-32 of its image table's file, as cytominer-database has it.
+    """Return the TableNumber of each export by its index, or nothing if exports get no number.
 
-    For SQLite and IN Carta it is that of the whole file. Exports whose files are alike byte for byte, or that have no
-    image table, get the CRC-32 with their path added, so that no two exports share a number. Empty where none is
-    wanted: by default, where there is one export, where the source has TableNumbers of its own, or for DeepProfiler.
+    A TableNumber is the CRC-32 of the file of the export's image table, as in cytominer-database; if a file holds
+    several tables, or whole rows, that of the whole file. Exports whose files are equal byte for byte, or that have no
+    image table, get the CRC-32 with their path added, so that no two exports share a number. By default exports get
+    none if there is one export, if the source has TableNumbers, or if the format does not number exports.
     """
-    wanted = survey.plan.job.add_tablenumber
-    if wanted is None:
-        numbers_itself = survey.by_table_number or not survey.plan.format.traits.numbers_exports
-        wanted = len(survey.plan.exports) > 1 and not numbers_itself
-    if not wanted:
+    is_numbered = survey.plan.job.add_tablenumber
+    if is_numbered is None:
+        has_own_identity = survey.by_table_number or not survey.plan.format.traits.numbers_exports
+        is_numbered = len(survey.plan.exports) > 1 and not has_own_identity
+    if not is_numbered:
         return {}
     numbers: dict[int, int] = {}
     taken: set[int] = set()
@@ -34,6 +35,7 @@ def export_table_numbers(survey: Survey, inputs: Inputs) -> dict[int, int]:
 
 
 def _checksum(survey: Survey, inputs: Inputs, export: SurveyedExport) -> int:
+    """Return the CRC-32 of the file of the export's image table, or of its path if it has none."""
     names = (OBJECTS,) if survey.plan.format.traits.single_table else survey.preset.metadata
     table = next((export.tables[name] for name in names if name in export.tables), None)
     if table is None:

@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 
 from cytobatch.config.option_types import Aggregation
 from cytobatch.config.options import PROFILES
-from cytobatch.conversion.context import Conversion
+from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.nonfinite import all_finite
 from cytobatch.engine import sql
 from cytobatch.errors import LayoutError
 from cytobatch.output.parquet.reader import read_columns
 from cytobatch.planning.columns import PLATE, WELL
+from cytobatch.planning.key_columns import EXPORT
 from cytobatch.planning.schema import text_keys
 
 OBJECT_COUNT, SITE_COUNT = "Metadata_Object_Count", "Metadata_Site_Count"
@@ -37,7 +38,7 @@ class Wells:
     table: pa.Table
 
 
-def check_wells(run: Conversion) -> None:
+def check_wells(run: ConversionRun) -> None:
     """Raise LayoutError, before anything is converted, if no well of the plate is known."""
     if WELL not in run.survey.images.locations.column_names:
         raise LayoutError(
@@ -48,7 +49,7 @@ def check_wells(run: Conversion) -> None:
         )
 
 
-def write_wells(run: Conversion, aggregation: Aggregation) -> None:
+def write_wells(run: ConversionRun, aggregation: Aggregation) -> None:
     """Write the well-level profile of all profile rows that were written."""
     profiles = list(run.writer.profiles.values())
     paths = [profile.file.path for profile in profiles]
@@ -78,20 +79,20 @@ def _wells(paths: Sequence[Path], strata: Sequence[str], annotations: Sequence[s
     return Wells(encoded.indices, table)
 
 
-def _site_counts(run: Conversion, strata: Sequence[str]) -> dict[str, int]:
+def _site_counts(run: ConversionRun, strata: Sequence[str]) -> dict[str, int]:
     """Count each well's image sets, also those without objects; without image sets, count its exports."""
     images = run.survey.images
     failed = run.ledger.failed_exports
     valid = pa.array([e.index for e in run.survey.plan.exports if e.path not in failed], pa.int64())
     count = images.table.num_rows
-    exports = images.table["e"] if count else pa.array(range(len(run.survey.plan.exports)), pa.int64())
+    exports = images.table[EXPORT] if count else pa.array(range(len(run.survey.plan.exports)), pa.int64())
     sites = images.locations.slice(0, count) if count else images.locations
     kept = sites.filter(pc.is_in(exports, valid))
     return {item["values"]: item["counts"] for item in pc.value_counts(text_keys(kept, strata)).to_pylist()}
 
 
 def _aggregated(
-    run: Conversion, aggregation: Aggregation, paths: Sequence[Path], features: Sequence[str], wells: Wells
+    run: ConversionRun, aggregation: Aggregation, paths: Sequence[Path], features: Sequence[str], wells: Wells
 ) -> Iterator[tuple[Sequence[str], pa.Table]]:
     """Aggregate some features at a time.
 
@@ -101,7 +102,7 @@ def _aggregated(
         Some features, and their values, `float64, (wells, features)`, in the order of `wells.table`.
     """
     rows = max(1, len(wells.of_row))
-    size = max(1, min(_COLUMNS_AT_ONCE, run.reader.batch_bytes // (8 * rows)))
+    size = max(1, min(_COLUMNS_AT_ONCE, run.loader.batch_bytes // (8 * rows)))
     for start in range(0, len(features), size):
         names = features[start : start + size]
         values = read_columns(paths, names)
@@ -110,7 +111,7 @@ def _aggregated(
         yield names, _aggregate(run, aggregation, pa.table({**numbered, sql.WELL: wells.of_row}))
 
 
-def _aggregate(run: Conversion, aggregation: Aggregation, rows: pa.Table) -> pa.Table:
+def _aggregate(run: ConversionRun, aggregation: Aggregation, rows: pa.Table) -> pa.Table:
     """Aggregate numbered columns by the column of well numbers, and return a row for each well in order."""
     features = [name for name in rows.column_names if name != sql.WELL]
     if aggregation is Aggregation.MEAN:

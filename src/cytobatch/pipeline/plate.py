@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cytobatch.config.gallery import plate_sources
 from cytobatch.config.options import PlateJob
-from cytobatch.conversion.convert import ConvertedPlate, convert
-from cytobatch.conversion.resources import RunResources
+from cytobatch.conversion.convert import ConvertedPlate, convert_survey
+from cytobatch.conversion.run_resources import RunResources
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
@@ -97,7 +97,7 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
 def convert_plate(surveyed: Survey, resources: RunResources) -> ConvertedPlate:
     """Convert the surveyed files into outputs on the scratch disk."""
     with storage_errors(f"scratch folder {resources.scratch.parent}"):
-        return convert(surveyed, resources)
+        return convert_survey(surveyed, resources)
 
 
 def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:

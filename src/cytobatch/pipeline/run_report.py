@@ -61,7 +61,7 @@ def make_report(
             SchemaDifference(export=item.export, table=item.table, column=item.column) for item in survey.missing
         ],
         repairs=ledger.repairs,
-        odd_values=ledger.odd,
+        odd_values=ledger.non_finite,
         annotations=list(survey.annotations),
         ledger=ledger.entries,
     )

@@ -1,28 +1,29 @@
-"""What every way of converting a plate works with."""
+"""A conversion while it runs: the surveyed plate, and the services that every kind of output uses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cytobatch.config.options import SINGLE_CELLS, PlateJob
-from cytobatch.conversion.export_batches import ExportLoader
+from cytobatch.conversion.export_loader import ExportLoader
 from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.profile_writer import ProfileWriter, file_stem
 from cytobatch.engine.duckdb import Engine
-from cytobatch.engine.executor import Executor
 from cytobatch.survey.model import Survey, SurveyedExport
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
-    """A surveyed plate, and what converts it in this run. `numbers` are the exports' TableNumbers."""
+class ConversionRun:
+    """The input of a conversion (`survey`), what reads it, and what collects its result (`ledger`, `writer`).
+
+    `table_numbers` has the TableNumber of each export by its index; it is empty if exports are not numbered.
+    """
 
     survey: Survey
     engine: Engine
-    executor: Executor
-    reader: ExportLoader
+    loader: ExportLoader
     ledger: RunLedger
     writer: ProfileWriter
-    numbers: Mapping[int, int]
+    table_numbers: Mapping[int, int]
 
     @property
     def job(self) -> PlateJob:

@@ -2,14 +2,14 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.conversion.gather import side_by_side, take
+from cytobatch.conversion.profile_assembler import concat_columns, take_rows
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 9)), max_size=12), st.integers(1, 4))
 def test_take_is_the_rows_asked_for(rows: list[int | None], chunks: int) -> None:
     whole = pa.table({"a": list(range(10)), "b": [str(n) for n in range(10)]})
     table = pa.concat_tables([whole.slice(start, chunks) for start in range(0, 10, chunks)])
-    got = take(table, pa.chunked_array([pa.array(rows, pa.int64())]))
+    got = take_rows(table, pa.chunked_array([pa.array(rows, pa.int64())]))
     assert got["a"].to_pylist() == rows
     assert got["b"].to_pylist() == [None if row is None else str(row) for row in rows]
 
@@ -32,6 +32,6 @@ def test_tables_side_by_side_keep_values_nulls_and_types_however_they_are_cut(
         starts = [sum(chunks[:at]) for at in range(len(chunks))] if number % 2 else [0]
         ends = [*starts[1:], rows]
         tables.append(pa.concat_tables([whole.slice(s, e - s) for s, e in zip(starts, ends, strict=True)]))
-    got = side_by_side(tables)
+    got = concat_columns(tables)
     assert got.columns == [column for table in tables for column in table.columns]
     assert got.schema.types == [kind for table in tables for kind in table.schema.types]

@@ -1,0 +1,88 @@
+"""The columns of a profile: their names, types, order and origin."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import pyarrow as pa
+
+from cytobatch.config.option_types import ColumnNaming
+from cytobatch.planning.columns import METADATA, TABLE_NUMBER, distinct_names, order_key, profile_name, under_metadata
+from cytobatch.planning.joins import JoinPlan
+from cytobatch.survey.model import Survey, TableSchema
+
+PROFILE_TABLE_NUMBER = f"{METADATA}{TABLE_NUMBER}"
+
+
+class Origin(StrEnum):
+    """The origin of a profile column that is not a compartment's."""
+
+    IMAGE = "image set"
+    LOCATION = "plate, well and site"
+    TABLE_NUMBER = "number of the export"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileColumn:
+    """One column of the profile: its name and type, and the table (or `Origin`) and column that it is taken from.
+
+    `is_feature` marks columns that measure objects.
+    """
+
+    name: str
+    data_type: pa.DataType
+    table: str
+    column: str
+    is_feature: bool = False
+
+
+def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> tuple[ProfileColumn, ...]:
+    """Return the profile's columns in order, keys first.
+
+    Names are CytoTable's, except that columns which measure nothing go under Metadata_ if the job's `naming` asks for
+    it. Repeated names are numbered as in DuckDB.
+    """
+    columns = _columns_beside_compartments(survey, number_exports=number_exports)
+    taken = {column.name for column in columns if column.table != Origin.IMAGE}
+    for name in plan.compartments:
+        columns += [
+            column
+            for column in _compartment_columns(survey, survey.schemas[name])
+            if column.name not in taken and (name == plan.base or column.name not in survey.preset.dropped_keys)
+        ]
+    names = distinct_names(column.name for column in columns)
+    named = [
+        column if column.name == name else replace(column, name=name)
+        for name, column in zip(names, columns, strict=True)
+    ]
+    return tuple(sorted(named, key=lambda column: order_key(column.name)))
+
+
+def _columns_beside_compartments(survey: Survey, *, number_exports: bool) -> list[ProfileColumn]:
+    """Return the number of the export, the locations, and the columns of image sets that are no location."""
+    columns: list[ProfileColumn] = []
+    if number_exports:
+        columns.append(ProfileColumn(PROFILE_TABLE_NUMBER, pa.int64(), Origin.TABLE_NUMBER, TABLE_NUMBER))
+    locations = survey.images.locations.schema
+    columns += [ProfileColumn(field.name, field.type, Origin.LOCATION, field.name) for field in locations]
+    taken = {column.name for column in columns}
+    images = survey.images.table.schema
+    image_columns = [name for name in survey.images.columns if name not in taken]
+    return columns + [ProfileColumn(name, images.field(name).type, Origin.IMAGE, name) for name in image_columns]
+
+
+def _compartment_columns(survey: Survey, table: TableSchema) -> list[ProfileColumn]:
+    names = profile_names_by_source(survey, table, survey.plan.job.naming)
+    return [ProfileColumn(names[f.name], f.type, table.name, f.name, f.name in table.features) for f in table.schema]
+
+
+def profile_names_by_source(survey: Survey, table: TableSchema, naming: ColumnNaming) -> dict[str, str]:
+    """Return the profile's name for each column of a table, by its name at the source."""
+    preset = survey.preset
+    names = {
+        name: profile_name(name, table.label, preset.identifying_columns, preset.metadata)
+        for name in table.schema.names
+    }
+    # An image table has no features; its measurements are under Image_.
+    if naming is ColumnNaming.CYTOTABLE or table.keys is None:
+        return names
+    return {name: named if name in table.features else under_metadata(named) for name, named in names.items()}
