@@ -1,8 +1,8 @@
-"""Every defect in a corpus of them is repaired, or named: never a row less without a word, or a fault of another class.
+"""Every defect of a corpus is repaired or reported: no row is lost without an entry in the report.
 
-What nothing can tell: rows that a file of whole rows (IN Carta's) lost between two lines, for no other file counts
-them; a file or an export copied over another, for a table does not say of which site it is; and a digit or letter that
-became another.
+Three defects cannot be detected. A file of whole rows (IN Carta's) that lost lines, because no other file counts its
+rows. A file or an export that was copied over another, because a table does not name its site. A digit or letter that
+became another one.
 """
 
 import math
@@ -30,22 +30,22 @@ from tests.support.plates import convert
 
 @dataclass(frozen=True)
 class Right:
-    """The rows are there; those of the damaged export are as they were, but for some columns.
+    """The expected profile has all rows; those of the damaged export differ in the columns of `changes` alone.
 
-    `told` are words of the report's warnings, repairs and schema differences. Of the damaged export's rows those of
-    the numbers `lost`, from 0 on, are not there, which is told.
+    `reported` are words of the report's warnings, repairs and schema differences. `lost` are the numbers, from 0, of
+    the damaged export's rows that are missing, which the report warns of.
     """
 
     changes: Mapping[str, list[object]] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
     lost: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The export is left out, and the ledger says so of one file, for a reason with these words.
+    """The export is left out, and the ledger has one failed file, for a reason with these words.
 
-    The file is the damaged one, unless another is named.
+    The file is the damaged one, unless `path` is another one.
     """
 
     reason: str
@@ -66,10 +66,10 @@ class Case:
     expected: Right | Failed | NoRows
 
 
-def cases(plate: c.Plate, *found: tuple[str, str, c.Damage, Right | Failed | NoRows]) -> list[Any]:
-    """Cases as parameters; a file is given by a part of its name."""
+def cases(plate: c.Plate, *rows: tuple[str, str, c.Damage, Right | Failed | NoRows]) -> list[Any]:
+    """Return cases as parameters; a part of its name identifies a file."""
     result = []
-    for part, name, damage, expected in found:
+    for part, name, damage, expected in rows:
         file = next(file for file in plate.files if part in file)
         label = f"{Path(file).stem}-{name}".replace(" ", "_")
         result.append(pytest.param(Case(plate, file, name, damage, expected), id=label))
@@ -89,7 +89,7 @@ AREAS = [3001.0, 3002.0, 3003.0, 3004.0, 3005.0]
 
 
 def areas(row: int, becomes: object) -> dict[str, list[object]]:
-    return {CELLS_AREA: [becomes if place == row else area for place, area in enumerate(AREAS, start=1)]}
+    return {CELLS_AREA: [becomes if number == row else area for number, area in enumerate(AREAS, start=1)]}
 
 
 CSV_CASES = cases(
@@ -172,8 +172,8 @@ CSV_CASES = cases(
     ("Image", "image column lacks", c.without_column("ImageNumber"), Failed("no ImageNumber column")),
     ("Cytoplasm", "parent column lacks", c.without_column("Parent_Cells"), Failed("no Parent_Cells column")),
     ("Cells", "a column less", c.without_column(AREA), Right({CELLS_AREA: [None] * 5}, (AREA,))),
-    ("Cells", "a column more", c.with_extra_column("AreaShape_Extra", "7"), Right(told=("AreaShape_Extra",))),
-    ("Cells", "a column of words more", c.with_extra_column("Classify", "big"), Right(told=("Classify",))),
+    ("Cells", "a column more", c.with_extra_column("AreaShape_Extra", "7"), Right(reported=("AreaShape_Extra",))),
+    ("Cells", "a column of words more", c.with_extra_column("Classify", "big"), Right(reported=("Classify",))),
     ("Cells", "missing", c.missing_file, Failed("missing", "P1-A01-3")),
     ("Cytoplasm", "missing", c.missing_file, Failed("missing", "P1-A01-3")),
     ("Image", "missing", c.missing_file, Failed("missing", "P1-A01-3")),
@@ -206,7 +206,7 @@ CSV_CASES = cases(
             ("the image table does not count",),
         ),
     ),
-    # No file says of which site it is: what was copied over another's cannot be told from it.
+    # A file does not name its site, so that a copy of another site's file cannot be detected.
     (
         "Cells",
         "cells of another site",
@@ -227,13 +227,13 @@ COMBINED_CASES = cases(
         "object",
         "last two lines lost",
         c.lines_changed(lambda lines: lines[:-2]),
-        Right(told=("the image table counts and the table lacks",), lost=(4,)),
+        Right(reported=("the image table counts and the table lacks",), lost=(4,)),
     ),
     (
         "object",
         "middle line lost",
         c.lines_changed(lambda lines: [*lines[:3], *lines[4:]]),
-        Right(told=("the image table counts and the table lacks",), lost=(1,)),
+        Right(reported=("the image table counts and the table lacks",), lost=(1,)),
     ),
     ("object", "line twice", c.lines_changed(lambda lines: [*lines[:3], *lines[2:]]), Failed("repeated objects")),
     (
@@ -335,7 +335,7 @@ SQLITE_CASES = [
             "P3",
             "last row lost",
             c.sql("DELETE FROM CYTOPLASM WHERE ObjectNumber = 5"),
-            Right(told=("the image table counts and the table lacks",), lost=(4,)),
+            Right(reported=("the image table counts and the table lacks",), lost=(4,)),
         ),
         ("P3", "text nan", c.sql("UPDATE CELLS SET AREA = 'nan' WHERE NUMBER = 2"), Right(areas(2, None), ("nan",))),
         ("P3", "a word", c.sql("UPDATE CELLS SET AREA = 'big' WHERE NUMBER = 2"), Right(areas(2, None), ("big",))),
@@ -439,7 +439,7 @@ PT = "Primary Target Area wv1"
 
 
 def targets(row: int, becomes: object) -> dict[str, list[object]]:
-    return {PT: [becomes if place == row else 2999.0 + place for place in range(1, 13)]}
+    return {PT: [becomes if number == row else 2999.0 + number for number in range(1, 13)]}
 
 
 INCARTA_CASES = cases(
@@ -496,8 +496,8 @@ INCARTA_CASES = cases(
     ("Day3", "key column lacks", c.without_column("OBJECT ID"), Failed("no OBJECT ID column")),
     ("Day3", "well column lacks", c.without_column("WELL LABEL"), Failed("no WELL LABEL column")),
     ("Day3", "a column less", c.without_column(PT), Right({PT: [None] * 12}, (PT,))),
-    ("Day3", "a column more", c.with_extra_column("Extra Area wv1", "7"), Right(told=("Extra Area wv1",))),
-    ("Day3", "a column of words more", c.with_extra_column("Remark", "odd"), Right(told=("Remark",))),
+    ("Day3", "a column more", c.with_extra_column("Extra Area wv1", "7"), Right(reported=("Extra Area wv1",))),
+    ("Day3", "a column of words more", c.with_extra_column("Remark", "odd"), Right(reported=("Remark",))),
     ("Day3", "no newline at the end", c.no_newline_at_the_end, Failed("cut short: the last line has no end")),
     ("Day3", "blank lines at the end", c.blank_lines_at_the_end, SAME),
     ("Day3", "blank line first", c.blank_line_first, Failed("no header")),
@@ -548,7 +548,7 @@ NPZ_CASES = cases(
     ("A01_3", "Fortran order", c.member("features", np.asfortranarray), SAME),
     ("A01_3", "big-endian", c.member("features", lambda a: a.astype(">f4")), SAME),
     ("A01_3", "other width", c.member("features", lambda a: a[:, :3]), Right({"net_4": [None] * 5}, ("net_4",))),
-    ("A01_3", "wider", c.member("features", lambda a: np.hstack([a, a[:, :1]])), Right(told=("net_5",))),
+    ("A01_3", "wider", c.member("features", lambda a: np.hstack([a, a[:, :1]])), Right(reported=("net_5",))),
     ("A01_3", "metadata is a list", c.metadata_of([1, 2]), Failed("metadata")),
     ("A01_3", "metadata is text", c.member("metadata", lambda _: np.array("x")), Failed("metadata is no dictionary")),
     ("A01_3", "metadata has other keys", c.metadata_of({1: 2}), Failed("metadata")),
@@ -600,22 +600,22 @@ def comparable(table: pa.Table, names: list[str]) -> list[tuple[object, ...]]:
 
 
 def expected_rows(case: Case) -> pa.Table:
-    """The rows of the undamaged plate, but for what becomes of the damaged export's."""
+    """Return the rows of the undamaged plate, with the expected changes of the damaged export's rows."""
     whole, plate = undamaged(case.plate), case.plate
-    mine = pc.equal(whole[plate.owner], plate.owned)
+    is_damaged = pc.equal(whole[plate.owner], plate.owned)
     if not isinstance(case.expected, Right):
-        return whole.filter(pc.invert(mine))
-    kept = [row for row in range(whole.num_rows) if row not in _lost(mine, case.expected.lost)]
+        return whole.filter(pc.invert(is_damaged))
+    kept = [row for row in range(whole.num_rows) if row not in _lost(is_damaged, case.expected.lost)]
     for name, values in case.expected.changes.items():
         replaced = pc.replace_with_mask(
-            whole[name].combine_chunks(), mine.combine_chunks(), pa.array(values, whole[name].type)
+            whole[name].combine_chunks(), is_damaged.combine_chunks(), pa.array(values, whole[name].type)
         )
         whole = whole.set_column(whole.column_names.index(name), name, replaced)
     return whole.take(kept)
 
 
-def _lost(mine: pa.ChunkedArray, lost: tuple[int, ...]) -> set[int]:
-    rows = [row for row, is_mine in enumerate(mine.to_pylist()) if is_mine]
+def _lost(is_damaged: pa.ChunkedArray, lost: tuple[int, ...]) -> set[int]:
+    rows = [row for row, is_own in enumerate(is_damaged.to_pylist()) if is_own]
     return {rows[number] for number in lost}
 
 
@@ -624,19 +624,19 @@ def files_of(source: Path) -> set[str]:
 
 
 def assert_ledger_is_whole(files: set[str], ledger: list[LedgerEntry]) -> None:
-    """Every file is there, once for each of its tables, and what was not converted with a reason."""
+    """Assert that every file has an entry for each of its tables, with a reason if the table was not converted."""
     assert files <= {entry.path for entry in ledger}
     assert {entry.path for entry in ledger if entry.size is not None} == files
     assert max(Counter((entry.path, entry.table) for entry in ledger).values()) == 1
     assert all(entry.reason for entry in ledger if entry.outcome is not Outcome.CONVERTED)
 
 
-def told(report: RunReport) -> str:
+def reported_text(report: RunReport) -> str:
     return " ".join(map(repr, [*report.warnings, *report.repairs, *report.schema_differences, *report.odd_values]))
 
 
 def assert_refused(case: Case, expected: Failed, source: Path, out: Path) -> None:
-    """By default the run fails, says which file it is and why, and leaves nothing."""
+    """Assert that by default the run fails, names the file and the reason, and leaves no output."""
     with pytest.raises(TooManyFailedExportsError) as caught:
         convert(source, out)
     assert caught.value.exit_code == ExitCode.INPUT_DATA
@@ -645,20 +645,20 @@ def assert_refused(case: Case, expected: Failed, source: Path, out: Path) -> Non
     assert not out.exists()
 
 
-def assert_told(case: Case, report: RunReport) -> None:
+def assert_reported(case: Case, report: RunReport) -> None:
     expected = case.expected
     entries = [entry for entry in report.ledger if entry.path in (case.file, getattr(expected, "path", None))]
     if isinstance(expected, Failed):
         own = [entry for entry in entries if entry.outcome is Outcome.FAILED]
         assert any(entry.path == (expected.path or case.file) and expected.reason in str(entry.reason) for entry in own)
     elif isinstance(expected, Right):
-        assert all(word in told(report) for word in expected.told), told(report)
+        assert all(word in reported_text(report) for word in expected.reported), reported_text(report)
     else:
         assert all(entry.outcome in (Outcome.EMPTY, Outcome.IGNORED) or not entry.rows for entry in entries)
 
 
 @pytest.mark.parametrize("case", [*CSV_CASES, *COMBINED_CASES, *SQLITE_CASES, *INCARTA_CASES, *NPZ_CASES])
-def test_a_defect_is_repaired_or_named(tmp_path: Path, case: Case) -> None:
+def test_a_defect_is_repaired_or_reported(tmp_path: Path, case: Case) -> None:
     source = c.written(case.plate, tmp_path)
     case.damage(source / case.file)
     files = files_of(source)
@@ -668,7 +668,7 @@ def test_a_defect_is_repaired_or_named(tmp_path: Path, case: Case) -> None:
     table, report = convert(source, tmp_path / "out", max_failed_exports=int(fails))
     assert report.counts.failed_exports == int(fails)
     assert_ledger_is_whole(files, report.ledger)
-    assert_told(case, report)
+    assert_reported(case, report)
     right = expected_rows(case)
     names = [name for name in right.column_names if name != "Metadata_TableNumber"]
     assert table.num_rows == right.num_rows
@@ -684,7 +684,7 @@ def test_a_defect_is_repaired_or_named(tmp_path: Path, case: Case) -> None:
         (c.blank_line_first, "no header"),
     ],
 )
-def test_a_file_that_nothing_tells_for_in_cartas_fails_where_the_job_names_the_preset(
+def test_a_file_that_does_not_look_like_in_cartas_fails_if_the_job_names_the_preset(
     tmp_path: Path, damage: c.Damage, reason: str
 ) -> None:
     damage(c.written(c.IN_CARTA, tmp_path) / "Day3.csv")
@@ -692,14 +692,14 @@ def test_a_file_that_nothing_tells_for_in_cartas_fails_where_the_job_names_the_p
         convert(tmp_path / "in", tmp_path / "out", preset="in-carta")
 
 
-def assert_right_or_told(plate: c.Plate, damaged: str, source: Path, out: Path) -> None:
-    """The rows of the other exports are as they were. Those of the damaged export are as many, or it is named."""
+def assert_right_or_reported(plate: c.Plate, damaged: str, source: Path, out: Path) -> None:
+    """Assert that other exports have their rows, and the damaged export as many as before, unless it is reported."""
     files = files_of(source)
     whole = undamaged(plate)
     try:
         table, report = convert(source, out, max_failed_exports=1)
     except LayoutError as error:
-        # Two files disagree of what a column is, and no third one decides.
+        # Two files have different types of a column, and no third file decides.
         assert Path(damaged).name in str(error) or damaged in str(error)
         return
     assert_ledger_is_whole(files, report.ledger)
@@ -718,7 +718,7 @@ def assert_right_or_told(plate: c.Plate, damaged: str, source: Path, out: Path) 
 
 
 def lines_below(path: Path) -> int:
-    """Rows of a file that stands for itself alone: IN Carta's, in which no other table counts them."""
+    """Return the number of rows of a file whose rows no other table counts, as of IN Carta."""
     return sum(bool(line.strip()) for line in path.read_bytes().split(b"\n")[1:])
 
 
@@ -731,7 +731,7 @@ BYTES = settings(max_examples=examples(35))
 @pytest.mark.parametrize(
     "plate", [c.CSV, c.COMBINED, c.CYTOMINER, c.IN_CARTA, c.NPZ], ids=["csv", "combined", "sqlite", "in-carta", "npz"]
 )
-def test_random_damage_is_told_or_harmless(plate: c.Plate, data: st.DataObject) -> None:
+def test_random_damage_is_reported_or_harmless(plate: c.Plate, data: st.DataObject) -> None:
     file = data.draw(st.sampled_from(plate.files), "file")
     damage, at = data.draw(st.sampled_from(c.SPANS), "damage"), data.draw(st.floats(0, 1), "at")
     length, bit = data.draw(st.integers(1, 60) | st.integers(1, 5000), "length"), data.draw(st.integers(0, 7), "bit")
@@ -740,15 +740,15 @@ def test_random_damage_is_told_or_harmless(plate: c.Plate, data: st.DataObject) 
         content = (source / file).read_bytes()
         start = int(at * (len(content) - 1))
         (source / file).write_bytes(damage(content, start, length, bit))
-        assert_right_or_told(plate, file, source, Path(folder) / "out")
+        assert_right_or_reported(plate, file, source, Path(folder) / "out")
 
 
 @pytest.mark.slow
 @BYTES
 @given(data=st.data())
 @pytest.mark.parametrize("plate", [c.CSV, c.COMBINED, c.IN_CARTA], ids=["csv", "combined", "in-carta"])
-def test_lines_lost_or_doubled_are_told(plate: c.Plate, data: st.DataObject) -> None:
-    """A line lost from a file of whole rows is the one thing that nothing tells: no other file counts its rows."""
+def test_lines_lost_or_doubled_are_reported(plate: c.Plate, data: st.DataObject) -> None:
+    """A line lost from a file of whole rows cannot be detected, because no other file counts its rows."""
     file = data.draw(st.sampled_from(plate.files), "file")
     again = data.draw(st.booleans(), "doubled")
     with TemporaryDirectory() as folder:
@@ -759,4 +759,4 @@ def test_lines_lost_or_doubled_are_told(plate: c.Plate, data: st.DataObject) -> 
         (source / file).write_bytes(
             b"".join([*lines[:last], *lines[first:]] if again else [*lines[:first], *lines[last:]])
         )
-        assert_right_or_told(plate, file, source, Path(folder) / "out")
+        assert_right_or_reported(plate, file, source, Path(folder) / "out")

@@ -1,4 +1,4 @@
-"""A file cut at any byte is named, or nothing was lost: never fewer rows without a word."""
+"""A file cut at any byte is reported, unless no row was lost."""
 
 from pathlib import Path
 
@@ -16,8 +16,11 @@ pytestmark = pytest.mark.slow
 CUTS = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def assert_nothing_is_lost_in_silence(source: Path, cut: Path, at: float, lost: tuple[str, object]) -> None:
-    """`lost` is the column and value by which the rows of the cut file's export are known."""
+def assert_loss_is_reported(source: Path, cut: Path, at: float, lost: tuple[str, object]) -> None:
+    """Cut a file, and assert that its export is reported, or that the profile is the same.
+
+    `lost` is the column and value that identify the rows of the cut file's export.
+    """
     whole, _ = convert(source, source.parent / "whole")
     content = cut.read_bytes()
     cut.write_bytes(content[: int(len(content) * at)])
@@ -38,7 +41,7 @@ def test_a_csv_file_cut_anywhere(tmp_path_factory: pytest.TempPathFactory, at: f
     source = tmp_path_factory.mktemp("cut") / "in"
     write_plate(PLATE, source)
     cut = source / "BR00117035-A02-1" / f"{table}.csv"
-    assert_nothing_is_lost_in_silence(source, cut, at, ("Metadata_Well", "A02"))
+    assert_loss_is_reported(source, cut, at, ("Metadata_Well", "A02"))
 
 
 @CUTS
@@ -47,4 +50,4 @@ def test_a_sqlite_file_cut_anywhere(tmp_path_factory: pytest.TempPathFactory, at
     source = tmp_path_factory.mktemp("cut") / "in"
     for seed in (1, 2, 3):
         write_plate(PLATE.model_copy(update={"seed": seed, "name": f"P{seed}"}), source, PlateFormat.SQLITE)
-    assert_nothing_is_lost_in_silence(source, source / "P2.sqlite", at, ("Metadata_Plate", "P2"))
+    assert_loss_is_reported(source, source / "P2.sqlite", at, ("Metadata_Plate", "P2"))

@@ -1,4 +1,4 @@
-"""What is unsound is named and counted against max_failed_exports; what is sound is converted all the same."""
+"""Invalid exports are reported and counted against max_failed_exports; valid ones are converted all the same."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +86,7 @@ DEFECTS: list[tuple[Callable[[Path], None], str, str]] = [
 
 
 @pytest.mark.parametrize(("defect", "table", "reason"), DEFECTS)
-def test_a_defect_is_named_and_the_other_sites_are_converted(
+def test_a_defect_is_reported_and_the_other_sites_are_converted(
     tmp_path: Path, defect: Callable[[Path], None], table: str, reason: str
 ) -> None:
     source = write_sites(tmp_path / "in", 4, 5)
@@ -110,7 +110,7 @@ def test_a_defect_is_named_and_the_other_sites_are_converted(
     }
 
 
-def test_with_join_off_the_sound_tables_of_a_broken_export_are_converted(tmp_path: Path) -> None:
+def test_with_join_off_the_valid_tables_of_a_failed_export_are_converted(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 3, 5)
     emptied(source / "P1-A01-2" / "Cells.csv")
     cut_in_a_row(source / "P1-A01-3" / "Nuclei.csv")
@@ -192,14 +192,14 @@ def test_files_that_never_end_their_last_line_are_a_style_and_no_defect(tmp_path
     assert table.num_rows == 6
 
 
-def test_when_nothing_can_be_converted_the_job_fails_whatever_is_allowed(tmp_path: Path) -> None:
+def test_when_no_export_can_be_converted_the_job_fails_whatever_max_failed_exports_is(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 1, 3)
     emptied(source / "P1-A01-1" / "Cells.csv")
     with pytest.raises(InputDataError, match="nothing could be converted"):
         convert(source, tmp_path / "out", max_failed_exports=5)
 
 
-def test_text_in_one_site_and_numbers_in_the_others_fails_that_site_naming_both(tmp_path: Path) -> None:
+def test_text_in_one_site_and_numbers_in_the_others_fails_that_site_and_names_both(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 2, 2)
     tables = site_tables(2)
     tables["Cells"] = with_column(tables["Cells"], "AreaShape_Area", pa.array(["big", "small"]))
@@ -219,7 +219,7 @@ def test_a_column_that_is_text_in_most_sites_is_text(tmp_path: Path) -> None:
     assert table["Metadata_Cells_Classify_Size"].to_pylist() == ["big", "small", "tiny", "big", "1.50", "big"]
 
 
-def test_numbers_in_one_site_of_a_text_column_fail_it_unless_the_job_says_what_they_are(tmp_path: Path) -> None:
+def test_numbers_in_one_site_of_a_text_column_fail_it_unless_the_job_gives_a_type(tmp_path: Path) -> None:
     for site, values in enumerate((["big", "small"], ["tiny", "big"], ["1.50", "2"]), start=1):
         tables = site_tables(2)
         tables["Cells"] = tables["Cells"].append_column("Classify_Size", pa.array(values))
@@ -253,8 +253,8 @@ def test_image_metadata_beside_objects_is_what_all_of_its_values_are(tmp_path: P
         for name, values in rows.items():
             tables["Cells"] = tables["Cells"].append_column(name, pa.array(values[site]))
         write_site(tmp_path / "in" / f"s{site}", tables)
-    found, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False, column_names="cytotable")
-    cells = found["cells.parquet"]
+    outputs, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False, column_names="cytotable")
+    cells = outputs["cells.parquet"]
     kinds = {name: values[2] for name, values in rows.items()}
     names = {name: name if name in ("Metadata_Plate", "Metadata_Well") else f"Cells_{name}" for name in rows}
     assert {name: cells.schema.field(names[name]).type for name in rows} == kinds
@@ -263,7 +263,7 @@ def test_image_metadata_beside_objects_is_what_all_of_its_values_are(tmp_path: P
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"", "empty file"), (b"not a database" * 9, "not a SQLite database")])
-def test_a_sqlite_file_that_is_none_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path, content: bytes, reason: str) -> None:
     write_sqlite(tmp_path / "in" / "good.sqlite", cytominer_tables(site_tables(3), 1))
     (tmp_path / "in" / "bad.sqlite").write_bytes(content)
     with pytest.raises(TooManyFailedExportsError) as caught:
@@ -274,7 +274,7 @@ def test_a_sqlite_file_that_is_none_is_named(tmp_path: Path, content: bytes, rea
     assert [entry.path for entry in failed(report)] == ["bad.sqlite"]
 
 
-def test_a_sqlite_file_cut_short_is_named(tmp_path: Path) -> None:
+def test_a_sqlite_file_cut_short_is_reported(tmp_path: Path) -> None:
     good = write_sqlite(tmp_path / "in" / "good.sqlite", cytominer_tables(site_tables(2000), 1))
     bad = tmp_path / "in" / "bad.sqlite"
     bad.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
@@ -302,7 +302,7 @@ def test_nan_as_text_in_a_numeric_sqlite_column_becomes_null_and_is_counted(tmp_
     assert len(report.repairs) == 1
 
 
-def test_a_table_with_fewer_objects_than_are_counted_is_cut_short_where_another_agrees(tmp_path: Path) -> None:
+def test_a_table_with_fewer_objects_than_are_counted_is_cut_short_if_another_table_agrees(tmp_path: Path) -> None:
     tables = site_tables(5)
     tables["Image"] = tables["Image"].append_column("Count_Cytoplasm", pa.array([5.0]))
     tables["Cytoplasm"] = tables["Cytoplasm"].slice(0, 1)
@@ -314,7 +314,7 @@ def test_a_table_with_fewer_objects_than_are_counted_is_cut_short_where_another_
     assert failed(report)[0].reason == "cut short: the image table counts 5 objects, the table has 1"
 
 
-def test_a_table_with_fewer_objects_than_are_counted_is_warned_of_where_none_agrees(tmp_path: Path) -> None:
+def test_a_table_with_fewer_objects_than_are_counted_is_a_warning_if_no_table_agrees(tmp_path: Path) -> None:
     tables = site_tables(3)
     for name in ("Count_Cells", "Count_Nuclei"):
         tables["Image"] = with_column(tables["Image"], name, pa.array([500.0]))
@@ -326,7 +326,7 @@ def test_a_table_with_fewer_objects_than_are_counted_is_warned_of_where_none_agr
     ]
 
 
-def test_objects_whose_image_is_not_there_are_warned_of(tmp_path: Path) -> None:
+def test_objects_whose_image_is_missing_are_a_warning(tmp_path: Path) -> None:
     tables = site_tables(3)
     tables["Image"] = with_column(tables["Image"], "ImageNumber", pa.array([7]))
     table, report = convert(write_site(tmp_path / "in", tables), tmp_path)
@@ -336,15 +336,15 @@ def test_objects_whose_image_is_not_there_are_warned_of(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", ["1.5", "abc", "", "99999999999999999999999"])
 @pytest.mark.parametrize("table", ["Image", "Cells"])
-def test_a_number_of_an_image_that_is_none_fails_the_export(tmp_path: Path, table: str, number: str) -> None:
+def test_an_image_number_that_is_no_number_fails_the_export(tmp_path: Path, table: str, number: str) -> None:
     source = write_sites(tmp_path / "in", 2, 3)
     path = source / "P1-A01-2" / f"{table}.csv"
     header, row, *rest = path.read_text().splitlines()
     values = row.split(",")
     values[header.split(",").index("ImageNumber")] = number
     path.write_text("\n".join([header, ",".join(values), *rest]) + "\n")
-    found, report = convert(source, tmp_path, max_failed_exports=1)
-    assert found.num_rows == 3
+    profile, report = convert(source, tmp_path, max_failed_exports=1)
+    assert profile.num_rows == 3
     assert failed(report)[0].path == f"P1-A01-2/{table}.csv"
 
 
@@ -352,12 +352,12 @@ def test_a_number_of_an_image_that_is_none_fails_the_export(tmp_path: Path, tabl
 def test_carriage_returns_inside_lines_fail_the_export(tmp_path: Path, content: bytes) -> None:
     source = write_sites(tmp_path / "in", 2, 3)
     (source / "P1-A01-2" / "Cells.csv").write_bytes(content)
-    found, report = convert(source, tmp_path, max_failed_exports=1)
-    assert found.num_rows == 3
+    profile, report = convert(source, tmp_path, max_failed_exports=1)
+    assert profile.num_rows == 3
     assert failed(report)[0].path == "P1-A01-2/Cells.csv"
 
 
-def test_text_and_numbers_in_an_image_column_are_refused_unless_the_job_says_which(tmp_path: Path) -> None:
+def test_text_and_numbers_in_an_image_column_are_refused_unless_the_job_gives_a_type(tmp_path: Path) -> None:
     for site, channel in enumerate(("1", "2", "DAPI")):
         tables = site_tables(2)
         tables["Image"] = tables["Image"].append_column("Channel_DNA", pa.array([channel]))
@@ -367,8 +367,8 @@ def test_text_and_numbers_in_an_image_column_are_refused_unless_the_job_says_whi
         convert_to_folder(tmp_path / "in", tmp_path / "out", join=False)
     assert caught.value.where == "s2 and s0"
     types = {"Channel_DNA": "text"}
-    found, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False, column_types=types)
-    assert found["image.parquet"]["Image_Channel_DNA"].to_pylist() == ["1", "2", "DAPI"]
+    outputs, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False, column_types=types)
+    assert outputs["image.parquet"]["Image_Channel_DNA"].to_pylist() == ["1", "2", "DAPI"]
 
 
 def test_a_long_field_in_an_image_table_is_no_defect(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_a_long_field_in_an_image_table_is_no_defect(tmp_path: Path) -> None:
     assert convert(write_site(tmp_path / "in", tables), tmp_path)[0].num_rows == 3
 
 
-def test_one_odd_value_in_the_first_row_fails_the_export_and_makes_no_text_column(tmp_path: Path) -> None:
+def test_a_word_in_the_first_row_fails_the_export_and_makes_no_text_column(tmp_path: Path) -> None:
     tables = site_tables(3)
     tables["Cells"] = with_column(tables["Cells"], "AreaShape_Area", pa.array(["12x4", "2", "3"]))
     with pytest.raises(TooManyFailedExportsError) as caught:
@@ -393,7 +393,7 @@ def test_when_all_exports_fail_while_they_are_read_there_is_no_empty_profile(tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_sqlite_table_that_numbers_no_images_is_named(tmp_path: Path) -> None:
+def test_a_sqlite_table_without_image_numbers_is_reported(tmp_path: Path) -> None:
     tables = cytominer_tables(site_tables(3), 1)
     tables["Cells"] = tables["Cells"].rename_columns(
         ["X" if name == "ImageNumber" else name for name in tables["Cells"].column_names]
@@ -402,7 +402,7 @@ def test_a_sqlite_table_that_numbers_no_images_is_named(tmp_path: Path) -> None:
         convert(write_sqlite(tmp_path / "in" / "p.sqlite", tables), tmp_path / "out")
 
 
-def test_a_sqlite_table_that_is_not_read_is_named(tmp_path: Path) -> None:
+def test_a_sqlite_table_that_is_not_read_is_reported(tmp_path: Path) -> None:
     tables = cytominer_tables(site_tables(3), 1) | {"Experiment": pa.table({"name": ["x"]})}
     _, report = convert(write_sqlite(tmp_path / "in" / "p.sqlite", tables), tmp_path)
     assert [entry.table for entry in report.ledger if entry.outcome is Outcome.IGNORED] == ["Experiment"]
@@ -426,5 +426,5 @@ def test_text_in_a_numeric_column_of_a_sqlite_image_table_is_counted_too(tmp_pat
     tables["Image"] = with_column(tables["Image"], "ImageNumber", pa.array([2]))
     write_sqlite(path, {"Image": tables["Image"]})
     _, report = convert_to_folder(path, tmp_path / "out", join=join)
-    told = [(repair.table, repair.column, repair.text, repair.count) for repair in report.repairs]
-    assert told == [("Image", "Image_Count_Nuclei", "nan", 1)]
+    repairs = [(repair.table, repair.column, repair.text, repair.count) for repair in report.repairs]
+    assert repairs == [("Image", "Image_Count_Nuclei", "nan", 1)]

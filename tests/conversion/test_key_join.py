@@ -23,7 +23,7 @@ REAL = settings(max_examples=examples(12), deadline=None, suppress_health_check=
 
 
 def identity(table: pa.Table) -> set[tuple[object, ...]]:
-    """What tells the rows of the plates of this module apart: values that no two objects share."""
+    """Return the values that identify the rows of this module's plates: no two objects share them."""
     names = ["Cytoplasm_AreaShape_Area", "Cells_AreaShape_Area", "Nuclei_AreaShape_Area"]
     return set(zip(*(table[name].to_pylist() for name in names), strict=True))
 
@@ -38,7 +38,7 @@ def expected(exports: int, objects: int) -> set[tuple[float, float, float]]:
 
 @REAL
 @given(exports=st.integers(1, 6), objects=st.integers(1, 8))
-def test_k_site_folders_that_all_say_image_1_give_k_times_n_rows(
+def test_k_site_folders_that_all_start_at_image_1_give_k_times_n_rows(
     tmp_path_factory: pytest.TempPathFactory, exports: int, objects: int
 ) -> None:
     root = tmp_path_factory.mktemp("plate")
@@ -49,7 +49,7 @@ def test_k_site_folders_that_all_say_image_1_give_k_times_n_rows(
 
 @REAL
 @given(exports=st.integers(1, 6), objects=st.integers(1, 8), per=st.booleans())
-def test_k_sqlite_files_that_all_say_image_1_give_k_times_n_rows(
+def test_k_sqlite_files_that_all_start_at_image_1_give_k_times_n_rows(
     tmp_path_factory: pytest.TempPathFactory, exports: int, objects: int, per: bool
 ) -> None:
     root = tmp_path_factory.mktemp("plate")
@@ -96,7 +96,7 @@ def test_a_whole_plate_folder_joins_within_each_image_in_any_order(
     assert len(keys) == images * objects
 
 
-def test_copies_of_a_site_alike_byte_for_byte_have_numbers_of_their_own(tmp_path: Path) -> None:
+def test_copies_of_a_site_equal_byte_for_byte_have_numbers_of_their_own(tmp_path: Path) -> None:
     for copy in ("a", "b", "c"):
         write_site(tmp_path / "in" / copy, site_tables(4))
     table, _ = convert(tmp_path / "in", tmp_path)
@@ -146,11 +146,11 @@ def test_an_extra_compartment_joins_its_first_child_and_the_others_are_counted(t
     table, report = convert(write_site(tmp_path / "in", tables), tmp_path)
     assert table.num_rows == 3
     assert table["PH3_Area"].to_pylist() == [None, 1.0, 3.0]
-    loose = [warning for warning in report.warnings if warning.table == "ph3"]
-    assert [warning.count for warning in loose] == [1]
+    unmatched = [warning for warning in report.warnings if warning.table == "ph3"]
+    assert [warning.count for warning in unmatched] == [1]
 
 
-def test_a_compartment_that_nothing_links_is_named(tmp_path: Path) -> None:
+def test_a_compartment_without_a_link_to_the_base_is_reported(tmp_path: Path) -> None:
     tables = site_tables(2) | {"Worms": pa.table({"ImageNumber": [1], "ObjectNumber": [1], "Area": [1.0]})}
     table, report = convert(write_site(tmp_path / "in", tables), tmp_path)
     assert not [name for name in table.column_names if name.startswith("Worms")]

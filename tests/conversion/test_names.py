@@ -1,4 +1,4 @@
-"""Any name of a column, table, file, folder or plate goes through unharmed, and its values stay with it."""
+"""Any name of a column, table, file, folder or plate is kept, and its values stay with it."""
 
 import csv
 import sqlite3
@@ -34,7 +34,7 @@ from tests.support.plates import (
 MANY = settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FEWER = settings(MANY, max_examples=examples(2))
 
-ODD = (
+UNUSUAL = (
     "it's",
     'a "b"',
     "back`tick",
@@ -110,8 +110,8 @@ ODD = (
     "imagenumber",
     "tablenumber",
 )
-# What makes a name a key, a count or a path, of which the values are no free numbers, is told by other tests.
-_SPOKEN_FOR = (
+# Parts of names that make a column a key, a count or a path. Their values are no free numbers; other tests cover them.
+_RESERVED = (
     "ImageNumber",
     "ObjectNumber",
     "Object_Number",
@@ -127,16 +127,16 @@ LABELS = ("Image", "Cells", "Cytoplasm", "Nuclei")
 
 
 def is_free(name: str) -> bool:
-    return not (name.startswith(LABELS) or any(word in name for word in _SPOKEN_FOR))
+    return not (name.startswith(LABELS) or any(word in name for word in _RESERVED))
 
 
 FREE = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\n"), max_size=12).filter(is_free)
-NAMES = st.lists(st.one_of(st.sampled_from(ODD), FREE), min_size=1, max_size=8, unique=True)
-ALL = list(ODD)
+NAMES = st.lists(st.one_of(st.sampled_from(UNUSUAL), FREE), min_size=1, max_size=8, unique=True)
+ALL = list(UNUSUAL)
 
 
 def folded(name: str) -> str:
-    """As SQLite compares names: only ASCII letters lose their case."""
+    """Return a name as SQLite compares it: only ASCII letters lose their case."""
     return "".join(letter.lower() if letter.isascii() else letter for letter in name)
 
 
@@ -145,17 +145,17 @@ def for_sqlite(names: list[str]) -> list[str]:
     return [taken.add(folded(n)) or n for n in names if n and folded(n) not in taken]  # type: ignore[func-returns-value]
 
 
-def value(site: int, table: str, place: int, row: int) -> int:
-    """A number that no other site, table, column or row has."""
-    return ((site * 10 + LABELS.index(table)) * 100 + place) * 10 + row
+def value(site: int, table: str, column_number: int, row: int) -> int:
+    """Return a number that no other site, table, column or row has."""
+    return ((site * 10 + LABELS.index(table)) * 100 + column_number) * 10 + row
 
 
 def widened(names: list[str], site: int) -> Tables:
     tables = site_tables(2, offset=1000.0 * site)
     for label, table in tables.items():
         wide = table
-        for place, name in enumerate(names):
-            numbers = [value(site, label, place, row) for row in range(table.num_rows)]
+        for column_number, name in enumerate(names):
+            numbers = [value(site, label, column_number, row) for row in range(table.num_rows)]
             wide = wide.append_column(name, pa.array(numbers, pa.int64()))
         tables[label] = wide
     return tables
@@ -215,7 +215,7 @@ def write_cytominer_file(root: Path, names: list[str]) -> None:
 
 
 def profile_name(label: str, name: str, *, naming: bool = True) -> str:
-    """As the README has it: the table's name in front, and Metadata_ where a column measures nothing."""
+    """Return the name that the README defines: the table's in front, and Metadata_ if a column measures nothing."""
     own = f"{label}_{name}"
     return f"Metadata_{own}" if naming and label != "Image" and "Metadata_" in name else own
 
@@ -225,8 +225,8 @@ def column_of(table: pa.Table, name: str) -> list[object]:
     return sorted(int(item) for item in table[name].to_pylist() if item is not None)
 
 
-def expected(table: str, place: int, rows: int = 2) -> list[int]:
-    return sorted(value(site, table, place, row) for site in (1, 2) for row in range(rows))
+def expected(table: str, column_number: int, rows: int = 2) -> list[int]:
+    return sorted(value(site, table, column_number, row) for site in (1, 2) for row in range(rows))
 
 
 Writer = Callable[[Path, list[str]], None]
@@ -243,9 +243,9 @@ def plate_of(kind: str, names: list[str], root: Path) -> Path:
 
 
 def check_profile(table: pa.Table, names: list[str], labels: tuple[str, ...] = LABELS[1:], **options: bool) -> None:
-    for place, name in enumerate(names):
+    for column_number, name in enumerate(names):
         for label in labels:
-            assert column_of(table, profile_name(label, name, **options)) == expected(label, place)
+            assert column_of(table, profile_name(label, name, **options)) == expected(label, column_number)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -259,8 +259,8 @@ def test_a_column_of_any_name_is_in_the_profile(
     table, report = convert(plate_of(kind, names, root), root, image_columns="(?s)Image_.*")
     assert table.num_rows == report.counts.rows == 4
     check_profile(table, kept_names(kind, names))
-    for place, name in enumerate(kept_names(kind, names)):
-        image = sorted(value(site, "Image", place, 0) for site in (1, 2) for _ in range(2))
+    for column_number, name in enumerate(kept_names(kind, names)):
+        image = sorted(value(site, "Image", column_number, 0) for site in (1, 2) for _ in range(2))
         assert column_of(table, profile_name("Image", name)) == image
 
 
@@ -275,10 +275,10 @@ def test_tables_and_files_of_their_own_have_columns_of_any_name(
     source, kept = plate_of(kind, names, root), kept_names(kind, names)
     tables, _ = convert_to_folder(source, root / "tables", join=False)
     for label in LABELS:
-        for place, name in enumerate(kept):
+        for column_number, name in enumerate(kept):
             rows = {"Image": 1, "Nuclei": 3}.get(label, 2)
-            found = column_of(tables[f"{label.lower()}.parquet"], profile_name(label, name))
-            assert found == expected(label, place, rows)
+            values = column_of(tables[f"{label.lower()}.parquet"], profile_name(label, name))
+            assert values == expected(label, column_number, rows)
     exports, _ = convert_to_folder(source, root / "exports", concat=False)
     check_profile(pa.concat_tables(exports.values()), kept)
 
@@ -299,13 +299,13 @@ def test_a_users_sql_reads_columns_of_any_name(
         for name in table.column_names
         if pa.types.is_integer(table[name].type) or pa.types.is_floating(table[name].type)
     }
-    for place, name in enumerate(kept):
+    for column_number, name in enumerate(kept):
         own = profile_name("Cells", name, naming=False)
-        # SQL does not tell names apart that differ in case alone; DuckDB numbers them.
+        # SQL takes names that differ in case alone for the same; DuckDB numbers them.
         alike = [other for other in by_name if folded(other).startswith(folded(own))]
-        assert sum(by_name[other] == expected("Cells", place) for other in alike) == 1
+        assert sum(by_name[other] == expected("Cells", column_number) for other in alike) == 1
         if sum(folded(other) == folded(name) for other in kept) == 1:
-            assert by_name[own] == expected("Cells", place)
+            assert by_name[own] == expected("Cells", column_number)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -320,14 +320,14 @@ def test_options_over_columns_of_any_name(
     tables, _ = convert_to_folder(source, root / "w", well_profiles="median", data_type_cast_map={"float": "float32"})
     check_profile(tables["single_cells.parquet"], kept)
     wells = tables["profiles.parquet"]
-    for place, name in enumerate(kept):
+    for column_number, name in enumerate(kept):
         for label in LABELS[1:]:
             if "Metadata_" not in name:
-                numbers = expected(label, place)
+                numbers = expected(label, column_number)
                 middle = (numbers[1] + numbers[2]) / 2
                 assert wells[profile_name(label, name)].to_pylist() == [pytest.approx(middle)]
-    asked = dict.fromkeys(kept[:1], "text") | {f"cells.{name}": "integer" for name in kept[1:]}
-    typed, _ = convert(source, root / "t", column_types=asked, column_names="cytotable")
+    column_types = dict.fromkeys(kept[:1], "text") | {f"cells.{name}": "integer" for name in kept[1:]}
+    typed, _ = convert(source, root / "t", column_types=column_types, column_names="cytotable")
     check_profile(typed, kept, naming=False)
     for name in kept:
         kind_of = typed[profile_name("Cells", name, naming=False)].type
@@ -341,16 +341,18 @@ def test_incarta_columns_of_any_name(tmp_path_factory: pytest.TempPathFactory, n
     root = tmp_path_factory.mktemp("names")
     for site in (1, 2):
         table = incarta_table(wells=("C - 3",), fields=1, objects=2)
-        for place, name in enumerate(names):
+        for column_number, name in enumerate(names):
             for column, label in ((name, "Cells"), (f"{name} wv1", "Nuclei")):
-                table = table.append_column(column, pa.array([value(site, label, place, row) for row in range(2)]))
+                table = table.append_column(
+                    column, pa.array([value(site, label, column_number, row) for row in range(2)])
+                )
         write_quoted(root / "in" / f"{site}.csv", table)
     tables, _ = convert_to_folder(root / "in", root / "out", well_profiles="median")
-    for place, name in enumerate(names):
+    for column_number, name in enumerate(names):
         # Exports are numbered under this name, so that a column of the source's own comes second.
         own = "Metadata_TableNumber_1" if name == "Metadata_TableNumber" else name
-        assert column_of(tables["single_cells.parquet"], own) == expected("Cells", place)
-        measured = expected("Nuclei", place)
+        assert column_of(tables["single_cells.parquet"], own) == expected("Cells", column_number)
+        measured = expected("Nuclei", column_number)
         assert column_of(tables["single_cells.parquet"], f"{name} wv1") == measured
         assert tables["profiles.parquet"][f"{name} wv1"].to_pylist() == [(measured[1] + measured[2]) / 2]
     exports, _ = convert_to_folder(root / "in", root / "exports", concat=False)
@@ -358,30 +360,30 @@ def test_incarta_columns_of_any_name(tmp_path_factory: pytest.TempPathFactory, n
 
 
 @pytest.mark.parametrize("name", ["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
-def test_incarta_columns_called_as_places_are_kept_beside_them(tmp_path: Path, name: str) -> None:
+def test_incarta_columns_with_names_of_locations_are_kept_beside_them(tmp_path: Path, name: str) -> None:
     table = incarta_table(("C - 3",), 1, 2).append_column(name, pa.array(["own", "own"]))
     write_incarta(tmp_path / "in" / "x.csv", table)
-    found, _ = convert(tmp_path / "in", tmp_path)
-    assert found[f"{name}_1"].to_pylist() == ["own", "own"]
-    assert found["Metadata_Well"].to_pylist() == ["C03", "C03"]
+    table, _ = convert(tmp_path / "in", tmp_path)
+    assert table[f"{name}_1"].to_pylist() == ["own", "own"]
+    assert table["Metadata_Well"].to_pylist() == ["C03", "C03"]
 
 
 @MANY
 @example(names=ALL, model="well")
-@given(names=NAMES, model=st.one_of(st.sampled_from(ODD), FREE))
+@given(names=NAMES, model=st.one_of(st.sampled_from(UNUSUAL), FREE))
 def test_npz_metadata_and_models_of_any_name(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], model: str
 ) -> None:
     root = tmp_path_factory.mktemp("names")
     for site in (1, 2):
-        said = {name: value(site, "Cells", place, 0) for place, name in enumerate(names)}
-        members = npz_members(2, 3, **{**said, "Metadata_Model": model, "Metadata_Site": site})
+        metadata = {name: value(site, "Cells", column_number, 0) for column_number, name in enumerate(names)}
+        members = npz_members(2, 3, **{**metadata, "Metadata_Model": model, "Metadata_Site": site})
         write_npz(root / "in" / "P1" / f"A01_{site}.npz", members)
     tables, _ = convert_to_folder(root / "in", root / "out", well_profiles="mean")
     cells = tables["single_cells.parquet"]
     assert cells.num_rows == 4
-    for place, name in enumerate(names):
-        assert column_of(cells, name) == sorted(value(site, "Cells", place, 0) for site in (1, 2, 1, 2))
+    for column_number, name in enumerate(names):
+        assert column_of(cells, name) == sorted(value(site, "Cells", column_number, 0) for site in (1, 2, 1, 2))
     features = [f"{model or 'DP'}_{number}" for number in (1, 2, 3)]
     assert [cells[name].to_pylist() for name in features] == [[n / 8, (n + 3) / 8] * 2 for n in range(3)]
     assert [tables["profiles.parquet"][name].to_pylist() for name in features] == [[(2 * n + 3) / 16] for n in range(3)]
@@ -436,7 +438,7 @@ def test_a_sqlite_table_of_any_name_stays_in_the_destination(tmp_path: Path, nam
 
 # Files, folders and plates
 
-ODD_FILES = (
+UNUSUAL_FILES = (
     "it's",
     'a "b"',
     "b`t",
@@ -481,14 +483,14 @@ ODD_FILES = (
     "\x7f",
 )
 FILES = st.one_of(
-    st.sampled_from(ODD_FILES),
+    st.sampled_from(UNUSUAL_FILES),
     st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0/"), min_size=1, max_size=20),
 ).filter(lambda name: name not in (".", "..") and len(name.encode()) <= 200 and not name.endswith(".parquet"))
 LAYOUTS = ("csv", "sqlite", "npz", "incarta")
 
 
 def write_named(root: Path, layout: str, name: str, site: int) -> None:
-    """Two objects with values of the site's own, under the name."""
+    """Write two objects with values of the site's own, under the name."""
     tables = site_tables(2, offset=1000.0 * site)
     if layout == "csv":
         write_site(root / name, tables)
@@ -516,8 +518,8 @@ def test_files_and_folders_of_any_name(
         write_named(source, layout, own, site)
     table, report = convert(source, target / "x.parquet")
     assert table.num_rows == report.counts.rows == 2 * len(names)
-    found = {entry.path for entry in report.ledger if entry.outcome == "converted"}
-    assert found == {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    converted = {entry.path for entry in report.ledger if entry.outcome == "converted"}
+    assert converted == {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     exports, parted = convert_to_folder(source, target / "parts", concat=False)
     assert len(exports) == len(names)
     assert sum(part.num_rows for part in exports.values()) == table.num_rows

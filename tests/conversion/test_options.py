@@ -1,4 +1,4 @@
-"""What each option does to the output."""
+"""The effect of each option on the output."""
 
 import zlib
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_profile_has_cytotables_columns_and_plate_well_and_site(tmp_path: Path
     assert (report.counts.plates, report.counts.wells, report.counts.sites) == (1, 1, 1)
 
 
-def test_the_folder_and_then_the_job_tell_what_the_tables_do_not(tmp_path: Path) -> None:
+def test_locations_that_tables_lack_come_from_the_folder_and_then_from_the_job(tmp_path: Path) -> None:
     tables = site_tables(1)
     tables["Image"] = tables["Image"].drop_columns(["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
     write_site(tmp_path / "in" / "B3-7", tables)
@@ -73,7 +73,7 @@ def test_the_folder_and_then_the_job_tell_what_the_tables_do_not(tmp_path: Path)
     ]
 
 
-def test_a_plate_without_image_tables_takes_its_places_from_folders(tmp_path: Path) -> None:
+def test_a_plate_without_image_tables_takes_its_locations_from_folders(tmp_path: Path) -> None:
     for site in (1, 2):
         tables = site_tables(2)
         del tables["Image"]
@@ -112,7 +112,7 @@ def test_concat_off_writes_a_parquet_for_each_export(tmp_path: Path) -> None:
     assert len(tables) == 8
 
 
-def test_exports_whose_flattened_names_are_alike_have_files_of_their_own(tmp_path: Path) -> None:
+def test_exports_whose_file_names_would_be_equal_have_files_of_their_own(tmp_path: Path) -> None:
     for folder in ("a/b", "a-b"):
         write_site(tmp_path / "in" / folder, site_tables(2))
     tables, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", concat=False)
@@ -138,7 +138,7 @@ def test_a_users_join_may_name_tables_as_the_source_does(tmp_path: Path) -> None
     ]
 
 
-def test_a_users_join_over_table_numbers_has_its_places(tmp_path: Path) -> None:
+def test_a_users_join_over_table_numbers_has_its_locations(tmp_path: Path) -> None:
     sites = []
     for number, well in ((1, "A1"), (2, "B2")):
         sites.append(cytominer_tables(site_tables(2, well=well), number))
@@ -150,7 +150,7 @@ def test_a_users_join_over_table_numbers_has_its_places(tmp_path: Path) -> None:
     assert wells == {(1, "A01"), (2, "B02")}
 
 
-def test_a_users_sql_may_put_values_together(tmp_path: Path) -> None:
+def test_a_users_sql_may_aggregate_values(tmp_path: Path) -> None:
     sql = "SELECT LIST(Cells_AreaShape_Area) AS areas, {'n': COUNT(*)} AS counts FROM cells"
     table, _ = convert(write_sites(tmp_path / "in", 2), tmp_path / "out", joins=sql)
     assert table.num_rows == 2
@@ -193,12 +193,12 @@ def test_types_are_cast_by_group(tmp_path: Path) -> None:
     assert kinds == {"float", "int32", "string"}
 
 
-def test_values_that_do_not_fit_the_type_asked_for_are_told(tmp_path: Path) -> None:
+def test_values_that_do_not_fit_the_cast_type_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="do not fit"):
         convert(write_sites(tmp_path / "in", 2, 200), tmp_path, data_type_cast_map={"integer": "int8"})
 
 
-def test_a_metadata_table_that_is_nowhere_is_told(tmp_path: Path) -> None:
+def test_a_metadata_table_that_is_missing_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="no table for metadata nope"):
         convert(write_sites(tmp_path / "in", 1, 2), tmp_path, metadata=("nope",))
 
@@ -210,7 +210,7 @@ def test_rows_with_nulls_are_dropped_on_request_and_counted(tmp_path: Path) -> N
     assert (table.num_rows, report.counts.rows_dropped_as_null) == (2, 2)
 
 
-def test_an_unknown_place_drops_no_row(tmp_path: Path) -> None:
+def test_an_unknown_location_drops_no_row(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 2, 2)
     tables = site_tables(2)
     tables["Image"] = tables["Image"].drop_columns(["Metadata_Well", "Metadata_Site"])
@@ -220,7 +220,7 @@ def test_an_unknown_place_drops_no_row(tmp_path: Path) -> None:
     assert table.num_rows == 6
 
 
-def test_rows_are_sorted_by_object_unless_asked_not_to(tmp_path: Path) -> None:
+def test_rows_are_sorted_by_object_unless_sort_output_is_off(tmp_path: Path) -> None:
     tables = {name: table.take(list(range(table.num_rows))[::-1]) for name, table in site_tables(3).items()}
     source = write_site(tmp_path / "in", tables)
     assert convert(source, tmp_path / "a")[0]["Metadata_ObjectNumber"].to_pylist() == [1, 2, 3]
@@ -242,7 +242,7 @@ def test_chunk_size_is_the_rows_of_a_row_group(tmp_path: Path) -> None:
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 4, 3]
 
 
-def test_parquet_says_where_it_comes_from(tmp_path: Path) -> None:
+def test_parquet_metadata_names_the_origin(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 1, 1)
     convert(source, tmp_path)
     metadata = pq.read_schema(tmp_path / "out.parquet").metadata
@@ -258,7 +258,7 @@ def test_two_runs_of_one_input_give_the_same_bytes(tmp_path: Path) -> None:
     assert reports[0].outputs[0].sha256 == reports[1].outputs[0].sha256
 
 
-def test_little_memory_gives_the_same_profile_by_way_of_the_disk(tmp_path: Path) -> None:
+def test_little_memory_gives_the_same_profile_through_the_disk(tmp_path: Path) -> None:
     sites = [cytominer_tables(site_tables(4000, image=n, offset=1000.0 * n), "t") for n in range(1, 40)]
     path = write_sqlite(tmp_path / "in" / "p.sqlite", *sites)
     assert path.stat().st_size > 2**23
@@ -309,7 +309,7 @@ PYCYTOMINER = [
 
 
 def jump_tables(objects: int) -> Tables:
-    """As the SQLite files of cpg0016 are: plate and well of the image table without its name in front."""
+    """Return tables as in the SQLite files of cpg0016: image columns of plate and well have no `Image_` in front."""
     tables = cytominer_tables(site_tables(objects), 5)
     bare = {"Image_Metadata_Plate": "Metadata_Plate", "Image_Metadata_Well": "Metadata_Well"}
     image = tables["Image"].rename_columns([bare.get(name, name) for name in tables["Image"].column_names])
@@ -361,8 +361,8 @@ def test_columns_of_the_image_table_are_kept_on_request(tmp_path: Path) -> None:
     assert "image_columns" not in str(report.warnings)
     table, report = convert(source, tmp_path, image_columns="ImageQuality_.*")
     assert not [name for name in table.column_names if name.startswith("Image_")]
-    told = [warning.what for warning in report.warnings]
-    assert "no column of the image table fits image_columns 'ImageQuality_.*'" in told
+    warnings = [warning.what for warning in report.warnings]
+    assert "no column of the image table fits image_columns 'ImageQuality_.*'" in warnings
 
 
 def test_objects_that_an_image_set_counts_are_metadata(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_objects_that_an_image_set_counts_are_metadata(tmp_path: Path) -> None:
     assert table["Metadata_Count_Nuclei"].to_pylist() == [4] * 6
 
 
-def test_what_measures_nothing_goes_under_metadata_with_auto(tmp_path: Path) -> None:
+def test_columns_that_measure_nothing_go_under_metadata_with_auto(tmp_path: Path) -> None:
     tables = cytominer_tables(site_tables(3), 1)
     for name in ("Cells", "Cytoplasm", "Nuclei"):
         numbers = tables[name]["ObjectNumber"]
@@ -406,8 +406,8 @@ def test_values_that_are_no_finite_numbers_are_counted_for_each_column(tmp_path:
         tables["Cells"] = with_column(tables["Cells"], "AreaShape_Area", pa.array(values))
         write_site(tmp_path / "in" / f"P1-A01-{site}", tables)
     _, report = convert(tmp_path / "in", tmp_path)
-    odd = {item.column: (item.nulls, item.nans, item.infinities) for item in report.odd_values}
-    assert odd == {"Cells_AreaShape_Area": (1, 2, 1)}
+    non_finite = {item.column: (item.nulls, item.nans, item.infinities) for item in report.odd_values}
+    assert non_finite == {"Cells_AreaShape_Area": (1, 2, 1)}
     assert report.repairs == []
 
 
@@ -423,8 +423,8 @@ def test_a_sqlite_may_number_its_tables_by_text_by_integers_or_not_at_all(
         )
     table, _ = convert(path, tmp_path)
     assert table["Cells_AreaShape_Area"].to_pylist() == [101.0, 102.0, 103.0, 201.0, 202.0, 203.0]
-    found = set(table["Metadata_TableNumber"].to_pylist()) if numbers else set()
-    assert found == set(numbers or ())
+    table_numbers = set(table["Metadata_TableNumber"].to_pylist()) if numbers else set()
+    assert table_numbers == set(numbers or ())
 
 
 def test_integers_that_one_site_writes_as_floats_unify(tmp_path: Path) -> None:
@@ -455,7 +455,7 @@ def test_the_jobs_well_is_normalised_as_any_other(tmp_path: Path) -> None:
     assert table["Metadata_Well"].to_pylist() == ["B03"]
 
 
-def test_column_types_for_columns_that_are_not_there_are_told(tmp_path: Path) -> None:
+def test_column_types_for_missing_columns_are_reported(tmp_path: Path) -> None:
     types = {"AreaShape_Area": "number", "cells.Areea": "number"}
     _, report = convert(write_sites(tmp_path / "in", 1), tmp_path, column_types=types)
     assert "column_types names 'cells.Areea', which no table has" in [warning.what for warning in report.warnings]

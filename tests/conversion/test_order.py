@@ -39,18 +39,18 @@ ANY = st.sampled_from([pa.int64(), pa.float64(), pa.null(), pa.string()])
 
 @st.composite
 def schemas(draw: st.DrawFn) -> list[pa.Schema]:
-    """Headers of several exports in any order; text only where names tell nothing, as elsewhere it is refused."""
-    found = []
+    """Draw headers of several exports; text only under names that have no type, because it is refused elsewhere."""
+    drawn = []
     for _ in range(draw(st.integers(1, 5))):
         names = draw(st.lists(NAMES, unique=True, max_size=7))
-        found.append(pa.schema([(name, draw(ANY if "Metadata_" in name else NUMERIC)) for name in names]))
-    return found
+        drawn.append(pa.schema([(name, draw(ANY if "Metadata_" in name else NUMERIC)) for name in names]))
+    return drawn
 
 
 @PURE
 @given(schemas(), st.data())
-def test_unify_gives_one_schema_for_any_order_of_exports(found: list[pa.Schema], data: st.DataObject) -> None:
-    parts = [ExportColumns(f"site{number}", schema) for number, schema in enumerate(found)]
+def test_unify_gives_one_schema_for_any_order_of_exports(headers: list[pa.Schema], data: st.DataObject) -> None:
+    parts = [ExportColumns(f"site{number}", schema) for number, schema in enumerate(headers)]
     assert unify_schemas("cells", data.draw(st.permutations(parts))).equals(unify_schemas("cells", parts))
 
 
@@ -58,8 +58,8 @@ KINDS = ("whole", "fraction", "blank", "lacking", "extra")
 SITES = st.lists(st.sampled_from(KINDS), min_size=2, max_size=4)
 
 
-def odd_site(kind: str, site: int, *, text: bool) -> Tables:
-    """A site with values of its own, and with columns that are not as those of other sites."""
+def unusual_site(kind: str, site: int, *, text: bool) -> Tables:
+    """Return a site with values of its own, and with columns that differ from those of other sites."""
     tables = site_tables(2, offset=1000.0 * site)
     values = {
         "whole": pa.array([site, site + 1]),
@@ -99,15 +99,15 @@ def test_the_order_of_exports_changes_neither_rows_nor_columns(
     root = tmp_path_factory.mktemp("order")
     order = list(range(len(sites)))[::-1] if data is None else data.draw(st.permutations(range(len(sites))))
     results = []
-    for turn, places in enumerate((list(range(len(sites))), order)):
-        for site, (place, what) in enumerate(zip(places, sites, strict=True)):
-            tables = odd_site(what, site, text=site == 1)
+    for turn, folders in enumerate((list(range(len(sites))), order)):
+        for site, (number, content) in enumerate(zip(folders, sites, strict=True)):
+            tables = unusual_site(content, site, text=site == 1)
             folder = root / str(turn)
             if kind == "csv":
-                write_site(folder / f"f{place}", tables)
+                write_site(folder / f"f{number}", tables)
             else:
                 named = per_tables(tables) if kind == "per" else cytominer_tables(tables, site)
-                write_sqlite(folder / f"f{place}.sqlite", named)
+                write_sqlite(folder / f"f{number}.sqlite", named)
         numbered = kind == "csv"
         results.append(
             convert_to_folder(
@@ -127,10 +127,10 @@ def test_npz_files_in_any_order_give_a_row_for_each_object(
     root = tmp_path_factory.mktemp("npz")
     results = []
     for turn, order in enumerate((range(len(objects)), data.draw(st.permutations(range(len(objects)))))):
-        for site, (place, count) in enumerate(zip(order, objects, strict=True)):
-            said = {f"Own_{site}": site} | ({"Dose": site} if site % 2 else {"Dose": site + 0.5})
-            members = npz_members(count, 2 + site % 2, Metadata_Site=site, Metadata_Note=None, **said)
-            write_npz(root / str(turn) / f"f{place}.npz", members)
+        for site, (number, count) in enumerate(zip(order, objects, strict=True)):
+            metadata = {f"Own_{site}": site} | ({"Dose": site} if site % 2 else {"Dose": site + 0.5})
+            members = npz_members(count, 2 + site % 2, Metadata_Site=site, Metadata_Note=None, **metadata)
+            write_npz(root / str(turn) / f"f{number}.npz", members)
         table, report = convert(root / str(turn), root / f"out{turn}")
         assert table.num_rows == report.counts.rows == sum(objects)
         results.append({"cells": table.drop_columns(["Metadata_NPZSource"])})
@@ -145,14 +145,14 @@ def test_incarta_files_in_any_order_give_a_row_for_each_object(
     root = tmp_path_factory.mktemp("incarta")
     results = []
     for turn, order in enumerate((range(len(objects)), data.draw(st.permutations(range(len(objects)))))):
-        for site, (place, count) in enumerate(zip(order, objects, strict=True)):
+        for site, (number, count) in enumerate(zip(order, objects, strict=True)):
             table = incarta_table(wells=("C - 3",), fields=2, objects=count)
             own = pa.array([float(site) if site % 2 else site + 0.25] * table.num_rows)
             table = table.append_column("Neighbor Count wv9", own)
             table = table.append_column(f"Own {site % 3} wv1", own).append_column(
                 "Note", pa.nulls(len(own), pa.string())
             )
-            write_incarta(root / str(turn) / f"f{place}.csv", table)
+            write_incarta(root / str(turn) / f"f{number}.csv", table)
         table, report = convert(root / str(turn), root / f"out{turn}")
         assert table.num_rows == report.counts.rows == 2 * sum(objects)
         results.append({"cells": table})
@@ -162,7 +162,7 @@ def test_incarta_files_in_any_order_give_a_row_for_each_object(
 @pytest.mark.parametrize("kind", ["incarta", "npz"])
 @REAL
 @given(exports=st.integers(1, 6), objects=st.integers(1, 8))
-def test_k_flat_files_alike_give_k_times_n_rows(
+def test_k_equal_files_of_whole_rows_give_k_times_n_rows(
     tmp_path_factory: pytest.TempPathFactory, kind: str, exports: int, objects: int
 ) -> None:
     root = tmp_path_factory.mktemp("flat")
@@ -212,8 +212,8 @@ def same_wells(tables: dict[str, pa.Table], features: list[str], how: str) -> No
     assert sorted(key) == sorted(other)
     assert len(set(key)) == len(key)
     wells.index, expected.index = pd.Index(key, tupleize_cols=False), pd.Index(other, tupleize_cols=False)
-    found = wells.reindex(expected.index).to_numpy(float)
-    np.testing.assert_allclose(found, expected.to_numpy(float), rtol=1e-9, atol=1e-9, equal_nan=True)
+    values = wells.reindex(expected.index).to_numpy(float)
+    np.testing.assert_allclose(values, expected.to_numpy(float), rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize("how", ["median", "mean"])
@@ -261,7 +261,7 @@ def test_a_profile_of_few_of_the_objects_has_their_values(few: int, tmp_path: Pa
     table, report = convert(tmp_path / "in", tmp_path / "out", plate="P1")
     assert report.counts.rows == table.num_rows == 3 * few
     areas = {name: table[f"{name}_AreaShape_Area"].to_numpy() for name in ("Cells", "Cytoplasm", "Nuclei")}
-    numbers = [number for _ in range(3) for number in sorted(place + 1 for place in chosen)]
+    numbers = [number for _ in range(3) for number in sorted(row + 1 for row in chosen)]
     offsets = np.repeat([1000.0, 2000.0, 3000.0], few)
     assert (areas["Cells"] - offsets).tolist() == numbers
     assert ((areas["Cytoplasm"] - offsets) / 10).tolist() == numbers

@@ -1,4 +1,4 @@
-"""A SQLite plate too large for memory: the same profile as of one that is read whole, whatever way it is read."""
+"""A SQLite plate that is too large for memory has the same profile as one that is read whole."""
 
 import sqlite3
 from contextlib import closing
@@ -17,7 +17,7 @@ from cytobatch.synthetic import ParentNumbers, PlateFormat, SyntheticPlate, writ
 from tests.support.plates import convert, cytominer_tables, site_tables, write_sqlite
 
 LARGE, SMALL = 2**32, 2**26
-"""Memory in which a file is read whole, and in which it is not."""
+"""Memory in which a file is read whole, and in which it is read by row number."""
 OBJECTS = 2000
 
 pytestmark = pytest.mark.slow
@@ -25,35 +25,35 @@ pytestmark = pytest.mark.slow
 indices = st.none() | st.integers(0, 29)
 
 
-@given(places=st.lists(st.tuples(indices, indices), min_size=1, max_size=40), each=st.integers(1, 50))
-def test_parts_hold_all_rows_of_each_table_and_name_the_same(
-    places: list[tuple[int | None, int | None]], each: int
+@given(row_indices=st.lists(st.tuples(indices, indices), min_size=1, max_size=40), slice_rows=st.integers(1, 50))
+def test_slices_read_all_rows_of_each_table_and_refer_to_the_same(
+    row_indices: list[tuple[int | None, int | None]], slice_rows: int
 ) -> None:
     rows = pa.table(
-        {name: pa.array(column, pa.int64()) for name, column in zip("ab", zip(*places, strict=True), strict=True)}
+        {name: pa.array(column, pa.int64()) for name, column in zip("ab", zip(*row_indices, strict=True), strict=True)}
     )
-    parts = split_rows(rows, {"a": 30, "b": 30}, each)
+    slices = split_rows(rows, {"a": 30, "b": 30}, slice_rows)
     for name in "ab":
-        read = [part.read[name] for part in parts]
+        read = [slice_.read[name] for slice_ in slices]
         assert set(np.concatenate(read).tolist()) == set(range(30))
         assert all((np.diff(numbers) > 0).all() for numbers in read)
-        named = [
-            None if place is None else int(part.read[name][place])
-            for part in parts
-            for place in part.rows[name].to_pylist()
+        original = [
+            None if row is None else int(slice_.read[name][row])
+            for slice_ in slices
+            for row in slice_.rows[name].to_pylist()
         ]
-        assert named == rows[name].to_pylist()
-    assert [part.rows.num_rows for part in parts[:-1]] == [each] * (len(parts) - 1)
+        assert original == rows[name].to_pylist()
+    assert [slice_.rows.num_rows for slice_ in slices[:-1]] == [slice_rows] * (len(slices) - 1)
 
 
-def test_a_row_that_no_part_has_is_read_once() -> None:
+def test_a_row_that_no_slice_uses_is_read_once() -> None:
     rows = pa.table({"a": pa.array([2, 3, 6, 9], pa.int64())})
-    read = [part.read["a"].tolist() for part in split_rows(rows, {"a": 12}, 2)]
+    read = [slice_.read["a"].tolist() for slice_ in split_rows(rows, {"a": 12}, 2)]
     assert read == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
 
 
 def plate(path: Path, sites: int = 40) -> Path:
-    """Sites in an order other than that of their TableNumbers, as they are checksums in real plates."""
+    """Write sites in an order other than that of their TableNumbers, which are checksums in real plates."""
     exports = [
         cytominer_tables(site_tables(OBJECTS, image=n, offset=1000.0 * n), f"{n * 7919 % 1009:04}")
         for n in range(1, sites + 1)
@@ -62,15 +62,15 @@ def plate(path: Path, sites: int = 40) -> Path:
 
 
 def both(source: Path, folder: Path, **options: Any) -> tuple[pa.Table, RunReport]:
-    """The profile, which is the same with much memory and with little."""
-    large, told = convert(source, folder / "large", memory=LARGE, **options)
+    """Convert with much memory and with little, assert that the results are equal, and return one of them."""
+    large, expected = convert(source, folder / "large", memory=LARGE, **options)
     small, report = convert(source, folder / "small", memory=SMALL, workers=2, **options)
     assert small.equals(large)
-    assert [one.sha256 for one in report.outputs] == [one.sha256 for one in told.outputs]
-    for part in ("counts", "repairs", "odd_values", "warnings"):
-        assert getattr(report, part) == getattr(told, part)
-    # Exports that fail are told when they are met, and not all are met in the same order.
-    assert sorted(map(repr, report.ledger)) == sorted(map(repr, told.ledger))
+    assert [one.sha256 for one in report.outputs] == [one.sha256 for one in expected.outputs]
+    for key in ("counts", "repairs", "odd_values", "warnings"):
+        assert getattr(report, key) == getattr(expected, key)
+    # A failed export is recorded when it is read, and exports are not always read in the same order.
+    assert sorted(map(repr, report.ledger)) == sorted(map(repr, expected.ledger))
     return small, report
 
 
@@ -100,7 +100,7 @@ def test_several_large_files_and_small_ones(tmp_path: Path) -> None:
     assert both(tmp_path / "in", tmp_path)[0].num_rows == 85 * OBJECTS
 
 
-def test_values_that_are_no_numbers_are_told_once(tmp_path: Path) -> None:
+def test_values_that_are_no_numbers_are_reported_once(tmp_path: Path) -> None:
     path = plate(tmp_path / "in" / "p.sqlite")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE Cells SET Cells_AreaShape_Area = 'nan' WHERE rowid % 100 = 0")
@@ -124,7 +124,7 @@ def test_values_that_are_no_numbers_are_told_once(tmp_path: Path) -> None:
     ],
     ids=["write-ahead log", "no order", "added column", "rows deleted", "no parents"],
 )
-def test_plates_that_came_to_be_in_other_ways(tmp_path: Path, change: str) -> None:
+def test_plates_written_in_other_ways(tmp_path: Path, change: str) -> None:
     path = plate(tmp_path / "in" / "p.sqlite")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(change)
@@ -139,7 +139,7 @@ def test_plates_that_came_to_be_in_other_ways(tmp_path: Path, change: str) -> No
     ],
     ids=["a fraction", "twice the same"],
 )
-def test_keys_at_fault_fail_a_large_file_as_a_small_one(tmp_path: Path, change: str) -> None:
+def test_invalid_keys_fail_a_large_file_like_a_small_one(tmp_path: Path, change: str) -> None:
     for name in ("a", "b"):
         plate(tmp_path / "in" / f"{name}.sqlite")
     with closing(sqlite3.connect(tmp_path / "in" / "b.sqlite")) as connection:

@@ -22,7 +22,7 @@ from tests.support.plates import (
 )
 
 
-def test_incarta_files_follow_one_another_under_their_own_names(tmp_path: Path) -> None:
+def test_rows_of_incarta_files_follow_one_another_under_the_files_own_column_names(tmp_path: Path) -> None:
     table, report = convert(write_incarta_plate(tmp_path / "in", 3), tmp_path)
     assert table.num_rows == 36
     own = incarta_table()
@@ -35,7 +35,7 @@ def test_incarta_files_follow_one_another_under_their_own_names(tmp_path: Path) 
     assert len(set(table["Metadata_TableNumber"].to_pylist())) == 3
 
 
-def test_incartas_places_become_plate_well_and_site(tmp_path: Path) -> None:
+def test_incartas_locations_become_plate_well_and_site(tmp_path: Path) -> None:
     table, _ = convert(write_incarta_plate(tmp_path / "in", 1), tmp_path)
     for row in table.to_pylist():
         assert row["Metadata_Plate"] == "2023 DAY0"
@@ -43,7 +43,7 @@ def test_incartas_places_become_plate_well_and_site(tmp_path: Path) -> None:
         assert row["Metadata_Site"] == row["FOV"]
 
 
-def test_class_columns_are_typed_alike_though_empty_in_most_files(tmp_path: Path) -> None:
+def test_class_columns_have_one_type_though_they_are_empty_in_most_files(tmp_path: Path) -> None:
     write_incarta_plate(tmp_path / "in", 2)
     classed = with_column(incarta_table(), "Class Name", pa.array(["mitotic"] * 12))
     counted = with_column(classed, "Primary Target Neighbor Count (SOI) wv1", pa.array([0.5] * 12))
@@ -55,7 +55,7 @@ def test_class_columns_are_typed_alike_though_empty_in_most_files(tmp_path: Path
     assert table.schema.field("Primary Target Neighbor Count (SOI) wv1").type == pa.float64()
 
 
-def test_rows_are_sorted_by_place_and_object_unless_told_otherwise(tmp_path: Path) -> None:
+def test_rows_are_sorted_by_location_and_object_unless_sort_output_is_off(tmp_path: Path) -> None:
     shuffled = incarta_table().take(pa.array([5, 3, 11, 0, 1, 2, 4, 6, 7, 8, 9, 10]))
     write_incarta(tmp_path / "in" / "a.csv", shuffled)
     keys = ["Row", "Column", "FOV", "OBJECT ID"]
@@ -65,7 +65,7 @@ def test_rows_are_sorted_by_place_and_object_unless_told_otherwise(tmp_path: Pat
     assert table["Primary Target Area wv1"].to_pylist() == shuffled["Primary Target Area wv1"].to_pylist()
 
 
-def test_a_column_that_one_file_lacks_is_null_there_and_named(tmp_path: Path) -> None:
+def test_a_column_that_one_file_lacks_is_null_there_and_reported(tmp_path: Path) -> None:
     write_incarta(tmp_path / "in" / "a.csv", incarta_table())
     write_incarta(tmp_path / "in" / "b.csv", incarta_table().drop_columns(["Cells Area wv3"]))
     table, report = convert(tmp_path / "in", tmp_path)
@@ -73,7 +73,7 @@ def test_a_column_that_one_file_lacks_is_null_there_and_named(tmp_path: Path) ->
     assert [(d.export, d.column) for d in report.schema_differences] == [("b.csv", "Cells Area wv3")]
 
 
-def test_other_csv_files_under_the_preset_are_named(tmp_path: Path) -> None:
+def test_other_csv_files_under_the_preset_are_reported(tmp_path: Path) -> None:
     write_incarta_plate(tmp_path / "in", 1)
     (tmp_path / "in" / "summary.csv").write_text("a,b\n1,2\n")
     with pytest.raises(TooManyFailedExportsError, match="no OBJECT ID, WELL LABEL column"):
@@ -83,7 +83,7 @@ def test_other_csv_files_under_the_preset_are_named(tmp_path: Path) -> None:
     assert [e.path for e in report.ledger if e.outcome is Outcome.IGNORED] == ["summary.csv"]
 
 
-def test_a_word_that_is_neither_yes_nor_no_is_named(tmp_path: Path) -> None:
+def test_a_word_that_is_neither_yes_nor_no_is_reported(tmp_path: Path) -> None:
     write_incarta(tmp_path / "in" / "a.csv", with_column(incarta_table(), "Slice Indicator", pa.array(["Maybe"] * 12)))
     with pytest.raises(TooManyFailedExportsError, match="neither yes nor no in column 'Slice Indicator'"):
         convert(tmp_path / "in", tmp_path)
@@ -117,7 +117,7 @@ def test_deepprofilers_files_have_cytotables_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["P7/B02_3.npz", "P7/B02/3.npz", "P7/B02/3/embedding.npz", "P7/B02-3/embedding.npz", "P7-B02-3/x.npz"]
 )
-def test_the_path_tells_what_the_metadata_does_not(path: str, tmp_path: Path) -> None:
+def test_locations_that_metadata_lacks_come_from_the_path(path: str, tmp_path: Path) -> None:
     members = npz_members()
     members["metadata"] = np.array({"Metadata_Model": "net"}, dtype=object)
     write_npz(tmp_path / "net" / "batch" / path, members)
@@ -126,7 +126,7 @@ def test_the_path_tells_what_the_metadata_does_not(path: str, tmp_path: Path) ->
     assert list(table.select(names).to_pylist()[0].values()) == ["P7", "B02", 3]
 
 
-def test_a_member_that_other_files_have_is_missed(tmp_path: Path) -> None:
+def test_a_missing_member_that_other_files_have_is_reported(tmp_path: Path) -> None:
     write_npz_plate(tmp_path / "in", 2)
     lacking = npz_members()
     del lacking["locations"]
@@ -158,7 +158,7 @@ def test_metadata_that_is_text_in_one_file_and_a_number_in_another_needs_a_type(
     assert [(r.text, r.became, r.count) for r in report.repairs] == [("low", "null", 3)]
 
 
-def test_a_file_without_objects_is_sound(tmp_path: Path) -> None:
+def test_a_file_without_objects_is_valid(tmp_path: Path) -> None:
     write_npz_plate(tmp_path / "in", 2)
     write_npz(tmp_path / "in" / "P1" / "A01_9.npz", npz_members(0))
     table, report = convert(tmp_path / "in", tmp_path)
@@ -167,26 +167,26 @@ def test_a_file_without_objects_is_sound(tmp_path: Path) -> None:
 
 
 def test_concat_off_writes_a_file_for_each(tmp_path: Path) -> None:
-    found, _ = convert_to_folder(write_npz_plate(tmp_path / "in", 2), tmp_path / "out", concat=False)
-    assert {name: table.num_rows for name, table in found.items()} == {
+    outputs, _ = convert_to_folder(write_npz_plate(tmp_path / "in", 2), tmp_path / "out", concat=False)
+    assert {name: table.num_rows for name, table in outputs.items()} == {
         "P1-A01_1.npz.parquet": 3,
         "P1-A01_2.npz.parquet": 4,
     }
 
 
 @pytest.mark.parametrize("option", [{"joins": "SELECT 1"}, {"compartments": ("cells",)}, {"metadata": ("image",)}])
-def test_what_speaks_of_compartments_does_not_fit(option: dict[str, object], tmp_path: Path) -> None:
+def test_options_about_compartments_do_not_fit(option: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="does not fit this source"):
         convert(write_npz_plate(tmp_path / "in", 1), tmp_path, **option)
 
 
 def test_identifying_columns_go_under_metadata_and_are_no_features(tmp_path: Path) -> None:
     write_npz_plate(tmp_path / "in", 2)
-    found, _ = convert_to_folder(
+    outputs, _ = convert_to_folder(
         tmp_path / "in", tmp_path / "out", identifying_columns=("net_1", "Treatment"), well_profiles="mean"
     )
-    assert {"Metadata_net_1", "Metadata_Treatment"} <= set(found["single_cells.parquet"].column_names)
-    features = [name for name in found["profiles.parquet"].column_names if not name.startswith("Metadata_")]
+    assert {"Metadata_net_1", "Metadata_Treatment"} <= set(outputs["single_cells.parquet"].column_names)
+    features = [name for name in outputs["profiles.parquet"].column_names if not name.startswith("Metadata_")]
     assert features == ["net_2", "net_3", "net_4"]
 
 
@@ -207,7 +207,7 @@ def test_a_key_cannot_be_text(tmp_path: Path) -> None:
         convert(tmp_path / "in", tmp_path, column_types={"ImageNumber": "text"})
 
 
-def test_a_place_that_differs_by_object_is_refused(tmp_path: Path) -> None:
+def test_a_location_that_differs_by_object_is_refused(tmp_path: Path) -> None:
     write_npz(tmp_path / "in" / "P1" / "A01_1.npz", npz_members(2, 3, Metadata_Well=["A01", "B02"]))
     with pytest.raises(TooManyFailedExportsError, match="Metadata_Well differs by object"):
         convert(tmp_path / "in", tmp_path)

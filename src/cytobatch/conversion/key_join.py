@@ -15,7 +15,7 @@ from cytobatch.conversion.export_batch import ExportBatch
 from cytobatch.engine import sql
 from cytobatch.engine.duckdb import Engine, Session
 from cytobatch.planning.columns import IMAGE_NUMBER
-from cytobatch.planning.joins import JoinPlan, Join, JoinKind
+from cytobatch.planning.joins import Join, JoinKind, JoinPlan
 from cytobatch.planning.key_columns import EXPORT, IMAGE, OBJECT, ROW, TABLE
 from cytobatch.survey.model import Survey, TableSchema
 
