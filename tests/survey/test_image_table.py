@@ -102,3 +102,16 @@ def test_counts_are_metadata() -> None:
     assert table["Metadata_Count_Cells"].to_pylist() == [7]
     assert table["Metadata_Count_Cells_1"].to_pylist() == [8]
     assert table.schema.field("Metadata_Count_Cells").type == pa.int64()
+
+
+def test_a_count_that_is_text_in_one_export_is_refused_as_a_measurement_is() -> None:
+    rows = image_rows({"ImageNumber": [1, 1], "Count_Cells": ["5", "="]}, [0, 1])
+    with pytest.raises(LayoutError, match="column 'Count_Cells' of the image tables has two types"):
+        images.convert_text_columns(rows, {}, {0: "site1", 1: "site2"})
+
+
+def test_counts_in_other_spellings_stay_counts() -> None:
+    rows = image_rows({"ImageNumber": [1, 1], "Count_Cells": ["5", "6,0"]}, [0, 1])
+    counts = images.convert_text_columns(rows, {}, {0: "site1", 1: "site2"}).table["Count_Cells"]
+    assert counts.to_pylist() == [5, 6]
+    assert counts.type == pa.int64()

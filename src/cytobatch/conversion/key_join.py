@@ -47,8 +47,8 @@ class JoinedRows:
     ----------
     rows
         For each profile row the row index in each compartment's table, in the image sets (`sql.IMAGE_ROW`, if the plate
-        has image sets), and the index of its export (`sql.EXPORT`): `int64, (profile rows,)` each. A row index is null
-        where the profile row has no object of that compartment, or no image set.
+        has image sets), and the index of its export (`sql.EXPORT_INDEX`): `int64, (profile rows,)` each. A row index is
+        null where the profile row has no object of that compartment, or no image set.
     defects
         Defects of tables. The exports that have one have no rows.
     unmatched
@@ -226,7 +226,7 @@ class Joiner:
         """Count the base objects whose image is not in the image table."""
         if sql.IMAGE_ROW not in rows.column_names:
             return []
-        exports = rows.filter(pc.is_null(rows[sql.IMAGE_ROW]))[sql.EXPORT]
+        exports = rows.filter(pc.is_null(rows[sql.IMAGE_ROW]))[sql.EXPORT_INDEX]
         what = "objects whose image is not in the image table"
         return [
             UnmatchedObjects(export, self._plan.base, what, count) for export, count in count_by_export(exports).items()

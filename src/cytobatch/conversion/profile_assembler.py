@@ -192,9 +192,9 @@ class ProfileAssembler:
             case Origin.IMAGE:
                 return take_rows(images.table, image)
             case Origin.LOCATION:
-                return images.locations.take(pc.coalesce(image, pc.add(rows[sql.EXPORT], images.table.num_rows)))
+                return images.locations.take(pc.coalesce(image, pc.add(rows[sql.EXPORT_INDEX], images.table.num_rows)))
             case Origin.TABLE_NUMBER:
-                numbers = [self._table_numbers.get(export) for export in rows[sql.EXPORT].to_pylist()]
+                numbers = [self._table_numbers.get(export) for export in rows[sql.EXPORT_INDEX].to_pylist()]
                 return pa.table({TABLE_NUMBER: pa.array(numbers, pa.int64())})
 
 

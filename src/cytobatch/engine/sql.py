@@ -2,8 +2,10 @@
 
 The key join works on key tables, one for each compartment, called `keys_<compartment>`, with the columns
 
-    e  the export's index          i  ImageNumber       r  the row's index in the wide table
-    t  TableNumber, as text        o  object number     p_<other>  the object number of a parent in `other`
+    EXPORT  the export's index     IMAGE   ImageNumber       ROW        the row's index in the wide table
+    TABLE   TableNumber, as text   OBJECT  object number     p_<other>  the object number of a parent in `other`
+
+(`planning.key_columns` has their names).
 """
 
 import json
@@ -14,11 +16,12 @@ from typing import Any
 from cytobatch.config.option_types import Aggregation
 from cytobatch.errors import JoinSqlError
 from cytobatch.planning.joins import Join, JoinKind, JoinPlan
+from cytobatch.planning.key_columns import EXPORT, IMAGE, OBJECT, ROW, TABLE
 
 # Names that no table of a plate can have.
 IMAGE_KEYS = "#image keys"
 IMAGE_ROW = "#image"
-EXPORT = "#export"
+EXPORT_INDEX = "#export"
 
 
 def identifier(name: str) -> str:
@@ -113,17 +116,21 @@ def describe_sqlite(path: str, table: str) -> str:
     return f"SELECT * FROM sqlite_scan({literal(path)}, {literal(table)}) LIMIT 0"
 
 
+def _image_key(by_table: bool) -> tuple[str, ...]:
+    """Return the key columns of an image, with TableNumber where the source has one."""
+    return (EXPORT, TABLE, IMAGE) if by_table else (EXPORT, IMAGE)
+
+
 def _same_image(left: str, right: str, by_table: bool) -> str:
-    columns = ("e", "t", "i") if by_table else ("e", "i")
-    return " AND ".join(f"{left}.{column} = {right}.{column}" for column in columns)
+    return " AND ".join(f"{left}.{column} = {right}.{column}" for column in _image_key(by_table))
 
 
 def _first_children(link: Join, by_table: bool) -> str:
-    image = "e, t, i" if by_table else "e, i"
+    image = ", ".join(_image_key(by_table))
     via = identifier(parent(link.via))
     return (
         f"(SELECT * FROM {identifier(keys_of(link.compartment))} "
-        f"QUALIFY row_number() OVER (PARTITION BY {image}, {via} ORDER BY o) = 1)"
+        f"QUALIFY row_number() OVER (PARTITION BY {image}, {via} ORDER BY {OBJECT}) = 1)"
     )
 
 
@@ -132,9 +139,11 @@ def _link_sql(link: Join, by_table: bool) -> str:
     image = _same_image(name, via, by_table)
     if link.kind is JoinKind.PARENT:
         keys = identifier(keys_of(link.compartment))
-        return f"LEFT JOIN {keys} AS {name} ON {image} AND {name}.o = {via}.{identifier(parent(link.compartment))}"
+        return (
+            f"LEFT JOIN {keys} AS {name} ON {image} AND {name}.{OBJECT} = {via}.{identifier(parent(link.compartment))}"
+        )
     children = _first_children(link, by_table)
-    return f"LEFT JOIN {children} AS {name} ON {image} AND {name}.{identifier(parent(link.via))} = {via}.o"
+    return f"LEFT JOIN {children} AS {name} ON {image} AND {name}.{identifier(parent(link.via))} = {via}.{OBJECT}"
 
 
 def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sort: bool) -> str:
@@ -145,27 +154,27 @@ def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sor
     the base table's own order.
     """
     base = identifier(plan.base)
-    rows = [f"{identifier(name)}.r AS {identifier(name)}" for name in plan.compartments]
+    rows = [f"{identifier(name)}.{ROW} AS {identifier(name)}" for name in plan.compartments]
     joins = [_link_sql(link, by_table) for link in plan.joins]
     if image_keys:
         image = identifier(IMAGE_KEYS)
-        rows.append(f"{image}.r AS {identifier(IMAGE_ROW)}")
+        rows.append(f"{image}.{ROW} AS {identifier(IMAGE_ROW)}")
         same = " AND ".join(f"{image}.{key} = {base}.{key}" for key in image_keys)
         joins.append(f"LEFT JOIN {image} ON {same}")
-    keys = ("e", "t", "i", "o", "r") if by_table else ("e", "i", "o", "r")
-    order = ", ".join(f"{base}.{key}" for key in (keys if sort else ("e", "r")))
-    select = ", ".join([*rows, f"{base}.e AS {identifier(EXPORT)}"])
+    keys = (*_image_key(by_table), OBJECT, ROW) if sort else (EXPORT, ROW)
+    order = ", ".join(f"{base}.{key}" for key in keys)
+    select = ", ".join([*rows, f"{base}.{EXPORT} AS {identifier(EXPORT_INDEX)}"])
     return f"SELECT {select} FROM {identifier(keys_of(plan.base))} AS {base} {' '.join(joins)} ORDER BY {order}"
 
 
 def repeated_keys(keys: str, *, by_table: bool, by_object: bool = True) -> str:
     """Select, for each export with repeated keys, one of their images and object numbers, and the number of keys."""
-    image = "e, t, i" if by_table else "e, i"
-    key = f"{image}, o" if by_object else image
-    shown = "min(o)" if by_object else "NULL"
+    image = ", ".join(_image_key(by_table))
+    key = f"{image}, {OBJECT}" if by_object else image
+    shown = f"min({OBJECT})" if by_object else "NULL"
     return (
-        f"SELECT e, min(i) AS i, {shown} AS o, count(*) AS n, NULL AS beyond "
-        f"FROM (SELECT {key} FROM {identifier(keys)} GROUP BY {key} HAVING count(*) > 1) GROUP BY e"
+        f"SELECT {EXPORT}, min({IMAGE}) AS {IMAGE}, {shown} AS {OBJECT}, count(*) AS n, NULL AS beyond "
+        f"FROM (SELECT {key} FROM {identifier(keys)} GROUP BY {key} HAVING count(*) > 1) GROUP BY {EXPORT}"
     )
 
 
@@ -178,12 +187,13 @@ def dangling_parents(link: Join, *, by_table: bool) -> str:
     column = identifier(parent(parents))
     table = identifier(keys_of(parents))
     return (
-        f"WITH last AS (SELECT e, max({{'i': i, 'o': o}}) AS key FROM {table} GROUP BY e) "
-        f"SELECT c.e AS e, NULL AS i, NULL AS o, count(*) AS n, "
-        f"count(*) FILTER (last.key IS NULL OR {{'i': c.i, 'o': c.{column}}} > last.key) AS beyond "
-        f"FROM {identifier(keys_of(child))} AS c LEFT JOIN last ON last.e = c.e "
+        f"WITH last AS (SELECT {EXPORT}, max({{'image': {IMAGE}, 'object': {OBJECT}}}) AS key "
+        f"FROM {table} GROUP BY {EXPORT}) "
+        f"SELECT c.{EXPORT} AS {EXPORT}, NULL AS {IMAGE}, NULL AS {OBJECT}, count(*) AS n, "
+        f"count(*) FILTER (last.key IS NULL OR {{'image': c.{IMAGE}, 'object': c.{column}}} > last.key) AS beyond "
+        f"FROM {identifier(keys_of(child))} AS c LEFT JOIN last ON last.{EXPORT} = c.{EXPORT} "
         f"WHERE c.{column} > 0 AND NOT EXISTS (SELECT 1 FROM {table} AS p "
-        f"WHERE {_same_image('p', 'c', by_table)} AND p.o = c.{column}) GROUP BY c.e"
+        f"WHERE {_same_image('p', 'c', by_table)} AND p.{OBJECT} = c.{column}) GROUP BY c.{EXPORT}"
     )
 
 

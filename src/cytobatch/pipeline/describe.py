@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cytobatch.config.options import PARQUET, PROFILES, SINGLE_CELLS, PlateJob
+from cytobatch.config.options import PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.formats.base import ConversionPlan
+from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.folders import folders_for
 from cytobatch.pipeline.plate import open_resources, plan_plate, survey_plate
 from cytobatch.readers.inputs import Inputs
@@ -53,8 +54,7 @@ def _outputs(plan: ConversionPlan) -> Iterator[str]:
     if not (job.join or plan.format.traits.single_table):
         rows = "<table>" if job.concat else "<table>/<export>"
     for stem in (rows, PROFILES) if job.well_profiles else (rows,):
-        yield f"{stem}{PARQUET}"
-        yield from (f"{stem}.{kind}" for kind in job.anndata)
+        yield from (f"{stem}{sink.suffix}" for sink in sinks_for(job))
 
 
 def _row_counts(surveyed: Survey, inputs: Inputs) -> dict[str, int]:

@@ -138,7 +138,7 @@ def convert_text_columns(
     Raises
     ------
     LayoutError
-        If a measurement is text in one export and a number in another. The message names both exports.
+        If a measurement or a count is text in one export and a number in another. The message names both exports.
     InvalidTableError
         If a value does not fit the type that the job gives to its column, and cannot become null.
     """
@@ -165,17 +165,18 @@ def _as_inferred(
     converted = convert_to_inferred_type(column)
     if pa.types.is_null(converted.type):
         return converted.cast(pa.string())
-    if kind_of(name) is ColumnKind.INTEGER and pa.types.is_floating(converted.type):
+    kind = kind_of(name)
+    if pa.types.is_string(converted.type) and kind in (ColumnKind.MEASUREMENT, ColumnKind.INTEGER):
+        converted = _numbers_if_any(name, converted, owners, exports)
+    if kind is ColumnKind.INTEGER and pa.types.is_floating(converted.type):
         return _integers_if_whole(converted)
-    if pa.types.is_string(converted.type) and kind_of(name) is ColumnKind.MEASUREMENT:
-        return _numbers_if_any(name, converted, owners, exports)
     return converted
 
 
 def _numbers_if_any(
     name: str, column: pa.ChunkedArray, owners: pa.ChunkedArray, exports: Mapping[int, str]
 ) -> pa.ChunkedArray:
-    """Convert a measurement that Arrow did not parse: numbers in other spellings, or text in all exports."""
+    """Convert a measurement or count that Arrow did not parse: numbers in other spellings, or text in all exports."""
     values = [(export, text) for export, text in zip(owners.to_pylist(), column.to_pylist(), strict=True) if text]
     not_numbers = {export: text for export, text in values if not is_number(text)}
     numeric = [export for export, _ in values if export not in not_numbers]
