@@ -5,6 +5,7 @@ from cytobatch.config.presets.catalog import PRESETS, PresetName
 from cytobatch.config.wells import SiteLocation
 from cytobatch.errors import LayoutError
 from cytobatch.formats.image_sets import location_table
+from cytobatch.planning.key_columns import EXPORT, IMAGE, ROW
 from cytobatch.survey import image_table as images
 
 CSV = PRESETS[PresetName.CELLPROFILER_CSV]
@@ -81,7 +82,7 @@ def test_image_sets_keep_leading_zeros_of_a_plate() -> None:
     sets = images.image_sets(raw, images.convert_text_columns(raw, {}, {0: "."}), CSV, [SiteLocation()])
     assert sets.locations["Metadata_Plate"].to_pylist() == ["001", None]
     assert sets.columns == ("Image_FileName_DNA",)
-    assert sets.keys.to_pylist() == [{"e": 0, "i": 1, "r": 0}]
+    assert sets.keys.to_pylist() == [{EXPORT: 0, IMAGE: 1, ROW: 0}]
 
 
 def test_text_and_numbers_in_one_column_are_an_error_that_names_both_exports() -> None:

@@ -61,7 +61,7 @@ def _well(text: str) -> str | None:
 def normalise_well(text: str) -> str | None:
     """Return `A01` for `a1`, `A - 01` and `A001`, and None for blank text.
 
-    Text that is no well of a 1536-well plate is returned without its outer blanks.
+    Text that is not a well of a 1536-well plate is returned without its outer blanks.
     """
     text = text.strip()
     return _well(text) or text or None

@@ -39,7 +39,7 @@ def annotation_table(
     Raises
     ------
     AnnotationError
-        If the text is no such table, or if two rows of one key differ.
+        If the text is not such a table, or if two rows of one key differ.
     """
     by_key = rows_by_key(text, where, key, (), normalise)
     columns = dict.fromkeys(name for row in by_key.values() for name in row if name not in key)

@@ -49,7 +49,7 @@ _SOURCE = "image tables"
 class ImageRows:
     """The rows of the image tables of all exports, under their source names.
 
-    `owners` has the index of each row's export: int64, (rows,). It is no column of `table`, because a column of the
+    `owners` has the index of each row's export: int64, (rows,). It is not a column of `table`, because a column of the
     source may have any name.
     """
 

@@ -122,8 +122,8 @@ def _convert_text(plan: ConversionPlan, preset: Preset, raw: ImageRows) -> Image
 
 
 def _image_warnings(plan: ConversionPlan, images: ImageSets) -> tuple[ReportWarning, ...]:
-    kept = [name for name in images.columns if not name.startswith(image_table.COUNT)]
-    if plan.job.image_columns is None or kept:
+    chosen = [name for name in images.columns if not name.startswith(image_table.COUNT)]
+    if plan.job.image_columns is None or chosen:
         return ()
     return (ReportWarning(what=f"no column of the image table fits image_columns {plan.job.image_columns!r}"),)
 
@@ -161,10 +161,10 @@ def _read_image_tables(
         result = scan
         if table is not None:
             columns = tuple(table.schema.names)
-            wanted = columns if reading.all_columns else image_table.needed_columns(columns, preset)
+            needed = columns if reading.all_columns else image_table.needed_columns(columns, preset)
             path = reading.inputs.whole(table.source)
             try:
-                rows[scan.export.index], repairs = plan.format.read_images(table, path, wanted, reading.engine)
+                rows[scan.export.index], repairs = plan.format.read_images(table, path, needed, reading.engine)
                 reading.repairs.extend(TableRepair(scan.export.path, table.shown_name, each) for each in repairs)
             except InvalidTableError as error:
                 result = scan.without(table.name, error.reason)

@@ -52,7 +52,7 @@ def annotate(survey: Survey, read: ReadText) -> Survey:
     Raises
     ------
     AnnotationError
-        If a file is no such table, or cannot be joined.
+        If a file is not such a table, or cannot be joined.
     """
     job = survey.plan.job
     digests: dict[str, str] = {}

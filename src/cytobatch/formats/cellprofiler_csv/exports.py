@@ -49,16 +49,16 @@ def table_names_by_stem(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -
     preset = csv_preset(job)
     prefix = export_prefix(headers)
     by_table = {stem.removeprefix(prefix): stem for stem in headers if stem.startswith(prefix)}
-    wanted = set(preset.compartments) | set(preset.metadata)
+    table_names = set(preset.compartments) | set(preset.metadata)
     if job.preset is PresetName.AUTO and job.compartments is None:
-        wanted |= {
+        table_names |= {
             table
             for table, stem in by_table.items()
             if {IMAGE_NUMBER, OBJECT_NUMBER} <= set(headers[stem]) and table not in _NO_COMPARTMENTS
         }
     if COMBINED in by_table and combined_compartments(headers[by_table[COMBINED]]):
-        wanted.add(COMBINED)
-    return {stem: table for table, stem in by_table.items() if table in wanted}
+        table_names.add(COMBINED)
+    return {stem: table for table, stem in by_table.items() if table in table_names}
 
 
 def plan_exports(
