@@ -1,6 +1,6 @@
 """Memory that files are read into: each thread reuses its own.
 
-New memory costs more than what is read into it: the machine clears it, page by page, when it is first touched.
+New memory costs more than reading a file into it: the machine clears it, page by page, when it is first touched.
 """
 
 import mmap
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 # Files of one kind have similar sizes: with a little more memory the next ones fit, too.
 _SPARE = 16
-# Windows has no such flags, and needs none: memory without a file is private there.
+# Windows lacks these flags and does not need them: memory without a file is private there.
 _PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 
 

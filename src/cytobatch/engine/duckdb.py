@@ -129,7 +129,7 @@ class Engine:
     def check_join(self, text: str, tables: set[str]) -> str:
         """Return a user's join, ready to run: the table `cells` replaces CytoTable's `read_parquet('cells.parquet')`.
 
-        Raises JoinSqlError if the join does not parse, reads none of `tables`, or reads one that does not exist.
+        Raises JoinSqlError if the join does not parse, reads no table of `tables`, or reads one that does not exist.
         """
         row = self._connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
         tree = sql.parsed(row[0] if row else "")
