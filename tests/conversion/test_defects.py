@@ -428,3 +428,15 @@ def test_text_in_a_numeric_column_of_a_sqlite_image_table_is_counted_too(tmp_pat
     _, report = convert_to_folder(path, tmp_path / "out", join=join)
     repairs = [(repair.table, repair.column, repair.text, repair.count) for repair in report.repairs]
     assert repairs == [("Image", "Image_Count_Nuclei", "nan", 1)]
+
+
+def test_a_whole_table_is_not_blamed_for_a_wrong_parent_number(tmp_path: Path) -> None:
+    """The image table counts as many cells as there are, so that the number in the other table is the fault."""
+    tables = site_tables(5)
+    tables["Cytoplasm"] = with_column(tables["Cytoplasm"], "Parent_Cells", pa.array([1, 2, 3, 4, 7]))
+    write_site(tmp_path / "in" / "P1-A01-1", tables)
+    table, report = convert(tmp_path / "in", tmp_path)
+    assert table.num_rows == 5
+    assert failed(report) == []
+    (warning,) = [each for each in report.warnings if each.what == "objects whose parent is not in cells"]
+    assert (warning.table, warning.count) == ("cytoplasm", 1)

@@ -193,9 +193,11 @@ class Joiner:
         if link.kind is JoinKind.CHILD:
             child, parents = parents, child
         count, export = row["n"], row[EXPORT]
-        may_be_cut_short = self._survey.plan.format.traits.may_be_cut_short
-        has_no_parents = not pc.any(pc.equal(keys[parents][EXPORT], export)).as_py()
-        if row["beyond"] == count and (may_be_cut_short or has_no_parents):
+        rows = pc.sum(pc.equal(keys[parents][EXPORT], export)).as_py() or 0
+        # A table with as many objects as the image table counts is whole: the child's number is wrong.
+        is_whole = rows > 0 and rows == self._survey.counted.get(export, {}).get(parents)
+        may_be_cut_short = self._survey.plan.format.traits.may_be_cut_short and not is_whole
+        if row["beyond"] == count and (may_be_cut_short or not rows):
             reason = f"cut short: it lacks {count} object(s) past its end that {child} names as parents"
             return TableDefect(export, parents, reason)
         return UnmatchedObjects(export, child, f"objects whose parent is not in {parents}", count)

@@ -129,7 +129,7 @@ def convert_text_columns(
     requested
         The types that the job gives to columns; text that does not fit such a type becomes null.
     exports
-        The paths of the exports by index, for messages.
+        The paths of the exports' image tables by the export's index, for messages.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def convert_text_columns(
     Raises
     ------
     LayoutError
-        If a measurement or a count is text in one export and a number in another. The message names both exports.
+        If a measurement or a count is text in one export and a number in another. The message names both files.
     InvalidTableError
         If a value does not fit the type that the job gives to its column, and cannot become null.
     """

@@ -13,7 +13,7 @@ from cytobatch.config.presets.catalog import Preset, PresetName
 from cytobatch.config.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError, LayoutError
-from cytobatch.formats.base import OBJECTS, ConversionPlan, ExportScan, PlateScan
+from cytobatch.formats.base import OBJECTS, ConversionPlan, ExportScan, PlateScan, SurveyedTable
 from cytobatch.formats.image_sets import ImageSets
 from cytobatch.planning.columns import is_measurement
 from cytobatch.planning.joins import JoinPlan, find_keys, plan_joins
@@ -74,7 +74,9 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
     exports = tuple(SurveyedExport(each.export, each.tables) for each, ok in zip(scans, valid, strict=True) if ok)
     tables = _table_schemas(plan, preset, exports)
     raw = _concatenate_image_rows(exports, rows, [tables[name].schema for name in preset.metadata if name in tables])
-    typed = _convert_text(plan, preset, raw) if raw is not None and plan.format.traits.text_image_tables else raw
+    typed = (
+        _convert_text(plan, preset, exports, raw) if raw is not None and plan.format.traits.text_image_tables else raw
+    )
     images = image_table.image_sets(raw, typed, preset, _export_locations(plan))
     return Survey(
         plan=plan,
@@ -116,9 +118,16 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
     )
 
 
-def _convert_text(plan: ConversionPlan, preset: Preset, raw: ImageRows) -> ImageRows:
+def _image_table_of(preset: Preset, tables: Mapping[str, SurveyedTable]) -> SurveyedTable | None:
+    """Return the image table of an export: the first that the preset names."""
+    return next((tables[name] for name in preset.metadata if name in tables), None)
+
+
+def _convert_text(plan: ConversionPlan, preset: Preset, exports: Sequence[SurveyedExport], raw: ImageRows) -> ImageRows:
     requested = requested_types(preset.metadata[0], raw.table.column_names, plan.job.column_types)
-    return image_table.convert_text_columns(raw, requested, {export.index: export.path for export in plan.exports})
+    tables = {export.index: _image_table_of(preset, export.tables) for export in exports}
+    files = {index: table.source for index, table in tables.items() if table is not None}
+    return image_table.convert_text_columns(raw, requested, files)
 
 
 def _image_warnings(plan: ConversionPlan, images: ImageSets) -> tuple[ReportWarning, ...]:
@@ -157,7 +166,7 @@ def _read_image_tables(
     rows: dict[int, pa.Table] = {}
     checked = []
     for scan in scans:
-        table = next((scan.tables[name] for name in preset.metadata if name in scan.tables), None)
+        table = _image_table_of(preset, scan.tables)
         result = scan
         if table is not None:
             columns = tuple(table.schema.names)
