@@ -131,15 +131,15 @@ class Joiner:
         )
 
     def _key_checks(self) -> Iterator[tuple[str | Join, str]]:
-        """Yield the queries that check keys, each with the table whose repeats, or the link whose parents, it finds."""
+        """Yield the queries that check keys, each with the table whose repeats, or the join whose parents, it finds."""
         for name in self._plan.compartments:
             yield name, sql.repeated_keys(sql.keys_of(name), by_table=self._by_table)
         if self._image_keys:
             by_table = TABLE in self._image_keys
             image_table = self._survey.preset.metadata[0]
             yield image_table, sql.repeated_keys(sql.IMAGE_KEYS, by_table=by_table, by_object=False)
-        for link in self._plan.joins:
-            yield link, sql.dangling_parents(link, by_table=self._by_table)
+        for join in self._plan.joins:
+            yield join, sql.dangling_parents(join, by_table=self._by_table)
 
     def join(self, batch: ExportBatch) -> JoinedRows:
         """Join the keys of a batch. Exports whose keys have a defect are left out of the joined rows."""
@@ -186,11 +186,11 @@ class Joiner:
         return defects, unmatched
 
     def _missing_parents(
-        self, link: Join, row: Mapping[str, int], keys: Mapping[str, pa.Table]
+        self, join: Join, row: Mapping[str, int], keys: Mapping[str, pa.Table]
     ) -> TableDefect | UnmatchedObjects:
         """Return the objects of an export that name a missing parent: a defect if the parents' table was cut short."""
-        child, parents = link.via, link.compartment
-        if link.kind is JoinKind.CHILD:
+        child, parents = join.via, join.compartment
+        if join.kind is JoinKind.CHILD:
             child, parents = parents, child
         count, export = row["n"], row[EXPORT]
         rows = pc.sum(pc.equal(keys[parents][EXPORT], export)).as_py() or 0
@@ -237,15 +237,15 @@ class Joiner:
     def _not_in_profile(self, keys: Mapping[str, pa.Table], rows: pa.Table) -> list[UnmatchedObjects]:
         """Count the objects of the joined compartments that are in no row of the profile."""
         unmatched = []
-        for link in self._plan.joins:
-            table = keys[link.compartment]
+        for join in self._plan.joins:
+            table = keys[join.compartment]
             # An array indexed by row number, because looking each row up in a set takes longer than the join.
             is_used = np.zeros((pc.max(table[ROW]).as_py() or 0) + 1, np.bool_)
-            is_used[rows[link.compartment].drop_null().to_numpy()] = True
+            is_used[rows[join.compartment].drop_null().to_numpy()] = True
             unused = table.filter(pa.array(~is_used[table[ROW].to_numpy()]))
             what = f"objects that no object of {self._plan.base} belongs to"
             unmatched += [
-                UnmatchedObjects(export, link.compartment, what, count)
+                UnmatchedObjects(export, join.compartment, what, count)
                 for export, count in count_by_export(unused[EXPORT]).items()
             ]
         return unmatched

@@ -19,7 +19,7 @@ from cytobatch.engine import sql
 from cytobatch.errors import LayoutError
 from cytobatch.output.parquet.reader import read_columns
 from cytobatch.planning.columns import PLATE, WELL
-from cytobatch.planning.key_columns import EXPORT
+from cytobatch.planning.key_columns import EXPORT, ROW
 from cytobatch.planning.schema import text_keys
 
 OBJECT_COUNT, SITE_COUNT = "Metadata_Object_Count", "Metadata_Site_Count"
@@ -73,9 +73,10 @@ def _wells(paths: Sequence[Path], strata: Sequence[str], annotations: Sequence[s
     """Read the wells of all rows, in the order of their first rows."""
     rows = read_columns(paths, [*strata, *annotations])
     encoded = text_keys(rows, strata).combine_chunks().dictionary_encode()
-    numbered = pa.table({"g": pa.chunked_array([encoded.indices]), "r": pa.array(range(rows.num_rows), pa.int64())})
-    groups = numbered.group_by("g").aggregate([("r", "min"), ("r", "count")]).sort_by("g")
-    table = rows.take(groups["r_min"]).append_column(OBJECT_COUNT, groups["r_count"].cast(pa.int64()))
+    numbers = pa.chunked_array([encoded.indices])
+    numbered = pa.table({sql.WELL: numbers, ROW: pa.array(range(rows.num_rows), pa.int64())})
+    groups = numbered.group_by(sql.WELL).aggregate([(ROW, "min"), (ROW, "count")]).sort_by(sql.WELL)
+    table = rows.take(groups[f"{ROW}_min"]).append_column(OBJECT_COUNT, groups[f"{ROW}_count"].cast(pa.int64()))
     return Wells(encoded.indices, table)
 
 
