@@ -13,6 +13,7 @@ from cyclopts import App
 
 from cytobatch.config.options import PlateJob
 from cytobatch.engine.gc_tuning import gc_frozen
+from cytobatch.formats.registry import source_formats
 from cytobatch.pipeline.plate import plan_plate, run_plate
 from cytobatch.synthetic import PlateFormat
 from floor import csv_reading, sqlite_reading, write_again
@@ -24,6 +25,8 @@ app = App(name="work", help=__doc__)
 with gc_frozen():
     # Arrow imports pandas, if it is installed, when it first makes an array of Python values.
     pa.array([0])
+    # Formats are imported at their first use.
+    source_formats()
 
 
 @app.command
