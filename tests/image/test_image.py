@@ -232,7 +232,7 @@ def test_all_modules_that_a_run_imports_are_compiled(image: Image) -> None:
     """Otherwise each container compiles them at its start, and discards the result at its end."""
     code = """
 import importlib.util, pathlib, sys
-import cytobatch.cli.app, cytobatch.batch.flows.plate, cytobatch.batch.flows.server, cytobatch.storage.obstore_get
+import cytobatch.cli.app, cytobatch.batch.flows.plate, cytobatch.batch.flows.server, cytobatch.storage.obstore_client
 files = [file for module in sys.modules.values() if (file := getattr(module, "__file__", None) or "").endswith(".py")]
 print(len(files), [file for file in files if not pathlib.Path(importlib.util.cache_from_source(file)).exists()])
 """

@@ -194,9 +194,9 @@ def _check_local(folder: Path) -> None:
             why=f"{existing} is a file",
             remedy="name a folder, or a file that ends in .parquet",
         )
-    probe = existing / _PART
-    probe.touch()
-    probe.unlink()
+    # A file without a fixed name, because several runs may check one folder at once.
+    with tempfile.TemporaryFile(dir=existing):
+        pass
 
 
 def put(local: Path, target: Path | CloudPath) -> None:

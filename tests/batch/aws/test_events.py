@@ -33,16 +33,21 @@ class Watch:
         answers = [self.batch.list_jobs(jobQueue=self._queue, jobStatus=state) for state in states]
         return [job["jobId"] for answer in answers for job in answer["jobSummaryList"]]
 
-    def new(self, count: int = 1) -> list[dict[str, Any]]:
-        """Return new jobs when they have ended, and check their number."""
+    def new(self, uploaded: str) -> list[dict[str, Any]]:
+        """Return the new jobs of an uploaded object when they have ended, of which there must be one."""
         end = time.monotonic() + 120
         fresh: set[str] = set()
-        while len(fresh) < count and time.monotonic() < end:
+        while not fresh and time.monotonic() < end:
             fresh = set(self._ids()) - self._known
+            fresh = {job for job in fresh if self._is_of(job, uploaded)}
             time.sleep(0.5)
-        assert len(fresh) == count
+        assert len(fresh) == 1
         self._known |= fresh
         return [ended(self.batch, job) for job in sorted(fresh)]
+
+    def _is_of(self, job: str, uploaded: str) -> bool:
+        (description,) = self.batch.describe_jobs(jobs=[job])["jobs"]
+        return uploaded in description["parameters"].values()
 
     def none_new(self) -> bool:
         return set(self._ids()) <= self._known
@@ -64,8 +69,9 @@ def test_a_sqlite_file_of_an_unusual_name_becomes_a_profile_of_that_name(
     lab: Applied, put: Put, watch: Watch, sqlite: Path, tmp_path: Path
 ) -> None:
     name = "BR 1+2 (ü, 細胞) & co=x"
-    put(sqlite, f"{lab.deployment['source_uri']}/batch 7/{name}.sqlite")
-    (job,) = watch.new()
+    uploaded = f"{lab.deployment['source_uri']}/batch 7/{name}.sqlite"
+    put(sqlite, uploaded)
+    (job,) = watch.new(uploaded)
     assert job["status"] == "SUCCEEDED", explained(lab, [job])
     s3, profile = lab.emulator.client("s3"), f"{lab.deployment['destination_uri']}/{name}"
     assert keys_below(s3, profile) == WHOLE
@@ -84,7 +90,7 @@ def test_the_marker_starts_a_plate_of_csv_files_and_the_files_do_not(
     assert watch.none_new()
     (tmp_path / "_SUCCESS").write_bytes(b"")
     put(tmp_path / "_SUCCESS", f"{folder}/_SUCCESS")
-    (job,) = watch.new()
+    (job,) = watch.new(f"{folder}/_SUCCESS")
     assert job["status"] == "SUCCEEDED", explained(lab, [job])
     assert keys_below(lab.emulator.client("s3"), f"{lab.deployment['destination_uri']}/M 1") == WHOLE
 
@@ -98,8 +104,9 @@ def test_a_job_spec_starts_its_plates(lab: Applied, put: Put, watch: Watch, tmp_
         plates.append({"plate": name, "source": f"{source}/spec/{name}", "destination": f"{destination}/spec/{name}"})
     spec = tmp_path / "both.cytobatch.json"
     spec.write_text(json.dumps({"plates": plates}))
-    put(spec, f"{source}/specs/both of them.cytobatch.json")
-    (job,) = watch.new()
+    uploaded = f"{source}/specs/both of them.cytobatch.json"
+    put(spec, uploaded)
+    (job,) = watch.new(uploaded)
     assert job["status"] == "SUCCEEDED", explained(lab, [job])
     s3 = lab.emulator.client("s3")
     assert [keys_below(s3, f"{destination}/spec/{name}") for name in ("S1", "S2")] == [WHOLE, WHOLE]
@@ -107,8 +114,9 @@ def test_a_job_spec_starts_its_plates(lab: Applied, put: Put, watch: Watch, tmp_
 
 @pytest.mark.usefixtures("jobs_image")
 def test_an_event_that_is_delivered_twice_gives_one_result(lab: Applied, put: Put, watch: Watch, sqlite: Path) -> None:
-    put(sqlite, f"{lab.deployment['source_uri']}/twice/T1.sqlite")
-    (first,) = watch.new()
+    uploaded = f"{lab.deployment['source_uri']}/twice/T1.sqlite"
+    put(sqlite, uploaded)
+    (first,) = watch.new(uploaded)
     s3, profile = lab.emulator.client("s3"), f"{lab.deployment['destination_uri']}/T1"
     versions = [versions_of(s3, f"{profile}/{name}") for name in sorted(WHOLE)]
     # The same request again, as EventBridge would send it.
@@ -133,13 +141,13 @@ def test_a_plate_of_the_same_name_in_another_folder_replaces_nothing(
 ) -> None:
     source, profile = lab.deployment["source_uri"], f"{lab.deployment['destination_uri']}/N1"
     put(sqlite, f"{source}/monday/N1.sqlite")
-    (first,) = watch.new()
+    (first,) = watch.new(f"{source}/monday/N1.sqlite")
     assert first["status"] == "SUCCEEDED", explained(lab, [first])
     s3 = lab.emulator.client("s3")
     versions = versions_of(s3, f"{profile}/single_cells.parquet")
     write_sqlite(tmp_path / "other.sqlite", cytominer_tables(site_tables(9), "t"))
     put(tmp_path / "other.sqlite", f"{source}/tuesday/N1.sqlite")
-    (second,) = watch.new()
+    (second,) = watch.new(f"{source}/tuesday/N1.sqlite")
     assert (second["status"], second["container"]["exitCode"]) == ("FAILED", ExitCode.CONFIGURATION)
     assert "destination has the profile of another source" in log_of(lab, second["container"]["logStreamName"])
     assert versions_of(s3, f"{profile}/single_cells.parquet") == versions
