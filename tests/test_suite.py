@@ -1,10 +1,14 @@
 """The suite's own plugins: requests to the controller, shared resources, the record of calls."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import AuthenticationError
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +106,25 @@ def test_the_record_is_incomplete_without_the_calls_of_a_test(fate: str) -> None
         record.pytest_testnodedown()
     with pytest.raises(RuntimeError, match="the calls of 1 tests are not known: b"):
         record.wait(frozenset({"a", "b"}))
+
+
+GROUPED = """
+import os
+import pytest
+pytestmark = pytest.mark.xdist_group("queue")
+@pytest.mark.parametrize("number", range(12))
+def test_worker(number, tmp_path_factory):
+    with open({log!r}, "a") as log:
+        log.write(os.environ["PYTEST_XDIST_WORKER"] + "\\n")
+"""
+
+
+def test_tests_of_one_group_run_in_one_worker(tmp_path: Path) -> None:
+    # pytest-xdist does not tell when it cannot read the groups: tests of one queue then disturb each other.
+    log = tmp_path / "workers.txt"
+    (tmp_path / "test_group.py").write_text(GROUPED.format(log=str(log)))
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    subprocess.run([*command, "test_group.py"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    workers = log.read_text().split()
+    assert (len(workers), len(set(workers))) == (12, 1)

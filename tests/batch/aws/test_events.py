@@ -49,8 +49,11 @@ class Watch:
         (description,) = self.batch.describe_jobs(jobs=[job])["jobs"]
         return uploaded in description["parameters"].values()
 
-    def none_new(self) -> bool:
-        return set(self._ids()) <= self._known
+    def others(self) -> list[tuple[Any, ...]]:
+        """Return the parameters and the creation times of all other new jobs."""
+        fresh = sorted(set(self._ids()) - self._known)
+        jobs = self.batch.describe_jobs(jobs=fresh)["jobs"] if fresh else []
+        return [(job["jobId"], job["parameters"], job["createdAt"], job["status"]) for job in jobs]
 
 
 @pytest.fixture
@@ -87,7 +90,7 @@ def test_the_marker_starts_a_plate_of_csv_files_and_the_files_do_not(
 ) -> None:
     folder = f"{lab.deployment['source_uri']}/csv/M 1"
     put(write_sites(tmp_path / "in", 2), folder)
-    assert watch.none_new()
+    assert watch.others() == []
     (tmp_path / "_SUCCESS").write_bytes(b"")
     put(tmp_path / "_SUCCESS", f"{folder}/_SUCCESS")
     (job,) = watch.new(f"{folder}/_SUCCESS")
@@ -166,7 +169,7 @@ def test_uploads_that_are_no_plate_start_no_job(lab: Applied, put: Put, watch: W
     for uri in (f"{source}/P1.sqlite.part", f"{source}/x_SUCCESS", f"{destination}/P1.sqlite", f"{source}/job.json"):
         put(tmp_path / "f", uri)
     time.sleep(2)
-    assert watch.none_new()
+    assert watch.others() == []
 
 
 def test_a_key_that_fits_into_no_parameter_is_kept_as_a_dead_letter(
@@ -178,4 +181,4 @@ def test_a_key_that_fits_into_no_parameter_is_kept_as_a_dead_letter(
     (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
     assert json.loads(message["Body"])["detail"]["object"]["key"].endswith('a "quoted" name.sqlite')
-    assert watch.none_new()
+    assert watch.others() == []
