@@ -9,6 +9,7 @@
     |   +-- LayoutError                      no layout fits the source, or more than one does
     |   +-- AnnotationError                  a platemap or LoadData file that cannot be joined
     |   +-- InvalidTableError                one table that cannot be read, caught per export
+    |   |   +-- FractionError                   a column of integers that holds a fraction
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   an object store or disk failed to read or write; a retry may help
     +-- ServiceError                     5   AWS Batch or its logs refused or did not answer (`submit`, `status`)
@@ -110,6 +111,12 @@ class AnnotationError(InputDataError):
 
 class InvalidTableError(InputDataError):
     """One table of one export cannot be read whole."""
+
+
+class FractionError(InvalidTableError):
+    """A column of integers holds a fraction. `column` is its name, set where the error is raised."""
+
+    column = ""
 
 
 class TooManyFailedExportsError(InputDataError):

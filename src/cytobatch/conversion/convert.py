@@ -1,11 +1,12 @@
 """Convert a surveyed plate into outputs on the scratch disk, with a ledger entry for every table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cytobatch import __version__
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.export_loader import ExportLoader
+from cytobatch.conversion.fractions import with_doubles_for_fractions
 from cytobatch.conversion.joined_profile import write_profile
 from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.per_table import write_tables
@@ -15,6 +16,7 @@ from cytobatch.conversion.single_table import write_single_table
 from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
 from cytobatch.conversion.well_profile import check_wells, write_wells
+from cytobatch.errors import FractionError
 from cytobatch.output.registry import sinks_for
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.report.model import FORMAT_VERSION
@@ -36,13 +38,32 @@ class ConvertedPlate:
 def convert_survey(survey: Survey, resources: RunResources) -> ConvertedPlate:
     """Convert a surveyed plate into outputs below `resources.out`.
 
-    Raises TooManyFailedExportsError, InputDataError if no export can be converted, and JoinSqlError.
+    It starts again if a count holds a fraction, which is then a double. Raises TooManyFailedExportsError,
+    InputDataError if no export can be converted, and JoinSqlError.
     """
+    try:
+        return _convert(survey, resources)
+    except FractionError:
+        if not survey.integers_by_name:
+            raise
+    # Threads of the first conversion may still write to its scratch folder.
+    scratch = resources.scratch / "again"
+    scratch.mkdir()
+    again = replace(resources, scratch=scratch)
+    return _convert(with_doubles_for_fractions(survey, again), again)
+
+
+def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
+    """Convert a plate under the survey's types. Raises FractionError if a column must be a double, and the others."""
     run = _start(survey, resources)
     job, ledger = run.job, run.ledger
     if job.well_profiles:
         check_wells(run)
-    _write_rows(run)
+    try:
+        _write_rows(run)
+    except FractionError:
+        run.loader.keep_files()
+        raise
     ledger.check_failed_exports()
     ledger.check_not_empty(ledger.finished_entries)
     if job.well_profiles:

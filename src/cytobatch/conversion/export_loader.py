@@ -17,7 +17,7 @@ from cytobatch.conversion.out_of_core import ExportSlice, OutOfCoreExport
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.table_loader import LoadedTable, TableLoader
 from cytobatch.engine.executor import Task
-from cytobatch.errors import FastPathUnavailable, InvalidTableError
+from cytobatch.errors import FastPathUnavailable, FractionError, InvalidTableError
 from cytobatch.formats.base import SurveyedTable
 from cytobatch.readers.fallback import ConcatenatedTables
 from cytobatch.readers.numbers import Repair
@@ -50,6 +50,7 @@ class ExportLoader:
         self._executor = resources.executor
         self._pending_reads = Counter[str]()
         self._pending_lock = threading.Lock()
+        self._keeps_files = False
         self._ahead_bytes = resources.ahead_bytes
         self.batch_bytes = resources.batch_bytes
         # The rows of a slice are in memory twice while they are read: as bytes, and as columns.
@@ -142,14 +143,18 @@ class ExportLoader:
             self._inputs.release(path)
         self._inputs.expect(dict.fromkeys(table.source for table in tables))
 
+    def keep_files(self) -> None:
+        """Release no more files, because another loader reads them: threads may still end reads of this one."""
+        with self._pending_lock:
+            self._keeps_files = True
+
     def _release(self, sources: Iterable[str]) -> None:
         """Count a read of each file as done, and release the files that have no other."""
         for source in sources:
             with self._pending_lock:
                 self._pending_reads[source] -= 1
-                is_last = not self._pending_reads[source]
-            if is_last:
-                self._inputs.release(source)
+                if not self._pending_reads[source] and not self._keeps_files:
+                    self._inputs.release(source)
 
     def _record(self, read: ReadExport, *, whole_export: bool) -> bool:
         """Record the result of reading an export in the ledger; return whether it is valid."""
@@ -178,8 +183,14 @@ class ExportLoader:
                 try:
                     tables[name] = self._loader.read(table, self._survey.schemas[name].schema)
                 except InvalidTableError as error:
+                    if self._must_be_a_double(name, error):
+                        raise
                     return ReadExport(export, {}, name, error.reason)
         return ReadExport(export, tables)
+
+    def _must_be_a_double(self, name: str, error: InvalidTableError) -> bool:
+        """Return True if a table holds a fraction in a column that is an integer by its name only."""
+        return isinstance(error, FractionError) and error.column in self._survey.integers_by_name.get(name, ())
 
     def _groups(self, exports: Sequence[SurveyedExport]) -> Iterator[list[SurveyedExport]]:
         """Yield as many exports together as stay below a batch's size, in order."""

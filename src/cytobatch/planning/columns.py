@@ -27,10 +27,14 @@ _LATER = ("image", "cytoplasm", "cells", "nuclei")
 
 _INTEGER = re.compile(
     r"(.*_)?(ImageNumber|ObjectNumber|TableNumber|Number_Object_Number|Parent_[^_].*|Children_.+_Count"
-    r"|(First|Second)ClosestObjectNumber_.+|NumberOfNeighbors_.+)|(Image_)?Count_.+"
+    r"|(First|Second)ClosestObjectNumber_.+)|(Image_)?Count_.+"
 )
 _KEY = re.compile(r"(.*_)?(ImageNumber|ObjectNumber|Number_Object_Number|Parent_[^_].*)")
-_NEIGHBOURS = re.compile(r"(.*_)?NumberOfNeighbors_.+")
+# The word comes first, or after the label of a table. After `Parent_` and the like it is part of an object's name.
+_AGGREGATE = re.compile(
+    r"((?!(Parent|Children|Count|(First|Second)ClosestObjectNumber|Metadata|FileName|PathName|URL|MD5Digest)_)[^_]*_)*"
+    r"(Mean|Median|StDev)_.+"
+)
 _TEXT = re.compile(r"(Image_)?(FileName|PathName|URL|MD5Digest)_.+")
 
 
@@ -52,8 +56,11 @@ def table_label(name: str) -> str:
 def kind_of(column: str) -> ColumnKind:
     """Return the kind of a column by its name at the source: keys, parents and counts are integers.
 
-    Cached, because thousands of files have the same few thousand names.
+    Means of several objects, and numbers of neighbours, are measurements: CellProfiler writes both with a decimal
+    point. Cached, because thousands of files have the same few thousand names.
     """
+    if is_aggregate(column):
+        return ColumnKind.MEASUREMENT
     if _INTEGER.fullmatch(column):
         return ColumnKind.INTEGER
     if _TEXT.fullmatch(column):
@@ -64,15 +71,25 @@ def kind_of(column: str) -> ColumnKind:
 
 
 def is_measurement(column: str) -> bool:
-    """Return True if a column measures objects, by its name at the source or in a profile.
+    """Return True if a column measures objects, by its name at the source or in a profile."""
+    return kind_of(column) is ColumnKind.MEASUREMENT
 
-    The number of an object's neighbours is an integer and a measurement.
+
+def is_aggregate(column: str) -> bool:
+    """Return True if a column is a mean, median or standard deviation of several objects, whatever was averaged.
+
+    RelateObjects averages the columns of children, and the exports those of an image: also their numbers and counts.
     """
-    return kind_of(column) is ColumnKind.MEASUREMENT or _NEIGHBOURS.fullmatch(column) is not None
+    return _AGGREGATE.fullmatch(column) is not None
 
 
 def is_key(column: str) -> bool:
-    """Return True if a column numbers images or objects, and so must be an integer to be joined."""
+    """Return True if a column numbers images or objects by its name, and is no mean of such numbers."""
+    return numbers_objects(column) and not is_aggregate(column)
+
+
+def numbers_objects(column: str) -> bool:
+    """Return True if a column has the name of a key in a table with any label, such as `Mean_Cells`."""
     return _KEY.fullmatch(column) is not None
 
 

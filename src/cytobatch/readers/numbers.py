@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.errors import InvalidTableError
+from cytobatch.errors import FractionError, InvalidTableError
 
 YES = ("Yes", "yes", "YES", "true", "True", "TRUE", "1")
 NO = ("No", "no", "NO", "false", "False", "FALSE", "0")
@@ -74,16 +74,20 @@ def is_number(text: str) -> bool:
 def as_integer(number: float, raw: object, column: str, where: str) -> int:
     """Convert a number to the integer that it is. `raw` is the value in the file.
 
-    Raises InvalidTableError if the number has a fraction or is too large for int64.
+    Raises FractionError if the number has a fraction, InvalidTableError if it is too large for int64.
     """
     if number.is_integer() and abs(number) < _BEYOND_INT64:
         # Beyond 2**53 neighbouring integers are the same float, so the digits are read again.
         is_exact = isinstance(raw, int) or (isinstance(raw, str) and _DIGITS.fullmatch(raw))
         return int(raw) if is_exact and isinstance(raw, int | str) else int(number)
-    what = "too large a number" if number.is_integer() else "a fraction"
-    raise InvalidTableError(
-        f"{what} in integer column {column!r}", where=where, why=f"the value is {raw!r}", remedy=_REMEDY
-    )
+    why = f"the value is {raw!r}"
+    if number.is_integer() or not math.isfinite(number):
+        raise InvalidTableError(
+            f"too large a number in integer column {column!r}", where=where, why=why, remedy=_REMEDY
+        )
+    error = FractionError(f"a fraction in integer column {column!r}", where=where, why=why, remedy=_REMEDY)
+    error.column = column
+    raise error
 
 
 def read_numbers(

@@ -1,7 +1,7 @@
 """The results of a survey, as frozen values."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -72,6 +72,7 @@ class Survey:
     `repairs` are those of the image tables. `warnings` are for the report.
     `annotations` are the files that were joined to the locations.
     `single_table` describes files of whole rows, and is None for compartments.
+    `integers_by_name` has by table the columns that become doubles if an export holds a fraction.
     """
 
     plan: ConversionPlan
@@ -88,6 +89,7 @@ class Survey:
     warnings: tuple[ReportWarning, ...] = ()
     annotations: tuple[AnnotationFile, ...] = ()
     single_table: SingleTable | None = None
+    integers_by_name: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def by_table_number(self) -> bool:

@@ -5,7 +5,7 @@ read later, once.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError, LayoutError
 from cytobatch.formats.base import OBJECTS, ConversionPlan, ExportScan, PlateScan, SurveyedTable
 from cytobatch.formats.image_sets import ImageSets
-from cytobatch.planning.columns import is_measurement
+from cytobatch.planning.columns import is_measurement, numbers_objects
 from cytobatch.planning.joins import JoinPlan, find_keys, plan_joins
 from cytobatch.planning.schema import (
     ExportColumns,
@@ -24,12 +24,14 @@ from cytobatch.planning.schema import (
     missing_columns,
     requested_types,
     unify_schemas,
+    with_types,
 )
 from cytobatch.readers.inputs import Inputs
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
 from cytobatch.survey import image_table
 from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
+from cytobatch.survey.integer_columns import integers_by_name
 from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
 
@@ -58,8 +60,13 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
     """
     scan = plan.format.scan(plan, inputs, engine)
     if scan.images is not None:
-        return _survey_single_tables(plan, scan, scan.images)
-    return _survey_compartments(plan, scan, inputs, engine)
+        result = _survey_single_tables(plan, scan, scan.images)
+    else:
+        result = _survey_compartments(plan, scan, inputs, engine)
+    types = plan.job.column_types
+    return replace(
+        result, integers_by_name=integers_by_name(result.schemas.values(), result.join, result.single_table, types)
+    )
 
 
 def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, engine: Engine) -> Survey:
@@ -234,8 +241,11 @@ def _table_schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[Surve
                 why=f"there is no ObjectNumber among its {len(schema)} columns",
                 remedy="leave it out with 'compartments'",
             )
-        identifying = preset.identifying_columns
-        features = frozenset(f.name for f in schema if keys and _is_feature(f) and f.name not in identifying)
+        numbers = {column for column in keys.columns if numbers_objects(column)} if keys else set[str]()
+        # The objects may be called `Mean_Cells`, so that their number has the name of a mean.
+        schema = with_types(schema, dict.fromkeys(numbers, pa.int64()))
+        others = {*preset.identifying_columns, *numbers}
+        features = frozenset(f.name for f in schema if keys and _is_feature(f) and f.name not in others)
         result[name] = TableSchema(name, label, schema, keys, features)
     return result
 
