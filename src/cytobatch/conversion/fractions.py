@@ -10,14 +10,13 @@ from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.table_loader import TableLoader
 from cytobatch.engine.executor import Task
 from cytobatch.errors import InvalidTableError
 from cytobatch.planning.schema import with_types
-from cytobatch.survey.integer_columns import fraction_warning
+from cytobatch.survey.integer_columns import fraction_warning, holds_fraction
 from cytobatch.survey.model import Survey, SurveyedExport, TableSchema
 
 
@@ -76,15 +75,3 @@ def _fractions_of(survey: Survey, export: SurveyedExport, loader: TableLoader) -
             # The conversion finds the defect again, and reports it.
             continue
         yield from ((name, column) for column in own if holds_fraction(rows[column]))
-
-
-def holds_fraction(values: pa.ChunkedArray) -> bool:
-    """Return True if a value has a fraction.
-
-    Parameters
-    ----------
-    values
-        float64, (rows,). Nulls, NaN and infinities have no fraction.
-    """
-    has_fraction = pc.and_(pc.is_finite(values), pc.not_equal(values, pc.floor(values)))
-    return pc.any(has_fraction).as_py() is True

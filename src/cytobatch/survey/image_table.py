@@ -4,6 +4,7 @@ An image table has one row for each image set. Tables without declared types are
 the plate decide the type of a column, and not those of the first file.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cytobatch.planning.columns import (
     TABLE_NUMBER,
     ColumnKind,
     distinct_names,
+    is_aggregate,
     kind_of,
     profile_name,
 )
@@ -98,23 +100,24 @@ def object_counts(rows: pa.Table) -> dict[str, int]:
     ----------
     rows
         Image rows with `Count_<Compartment>` or `Image_Count_<Compartment>` columns, of text or numbers. Text that is
-        not a number counts as 0.
+        not a number counts as 0. A column with a fraction is left out, because it does not count objects.
     """
     totals = {}
     for column in rows.column_names:
         match = _COUNT.fullmatch(column)
-        if match and pa.types.is_string(rows[column].type):
-            totals[match[1].lower()] = sum(_to_integer(value) for value in rows[column].to_pylist())
-        elif match:
-            totals[match[1].lower()] = int(pc.sum(rows[column]).as_py() or 0)
+        if match:
+            values = [_to_number(value) for value in rows[column].to_pylist()]
+            if all(value.is_integer() for value in values):
+                totals[match[1].lower()] = int(sum(values))
     return totals
 
 
-def _to_integer(text: str | None) -> int:
+def _to_number(value: float | str | None) -> float:
     try:
-        return int(float(text or 0))
+        number = float(value or 0)
     except ValueError:
-        return 0
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def convert_text_columns(
@@ -166,6 +169,8 @@ def _as_inferred(
     if pa.types.is_null(converted.type):
         return converted.cast(pa.string())
     kind = kind_of(name)
+    if pa.types.is_integer(converted.type) and is_aggregate(name):
+        return converted.cast(pa.float64())
     if pa.types.is_string(converted.type) and kind in (ColumnKind.MEASUREMENT, ColumnKind.INTEGER):
         converted = _numbers_if_any(name, converted, owners, exports)
     if kind is ColumnKind.INTEGER and pa.types.is_floating(converted.type):

@@ -6,6 +6,7 @@ read later, once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -31,7 +32,7 @@ from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
 from cytobatch.survey import image_table
 from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
-from cytobatch.survey.integer_columns import integers_by_name
+from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
 from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
 
@@ -97,7 +98,11 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
         missing=_missing(exports, tables),
         counted=counted,
         repairs=tuple(repairs),
-        warnings=(*_type_warnings(plan, tables), *(_image_warnings(plan, images) if joined else ())),
+        warnings=(
+            *_type_warnings(plan, tables),
+            *(_image_warnings(plan, images) if joined else ()),
+            *(_fraction_warnings(plan, preset, typed) if typed else ()),
+        ),
     )
 
 
@@ -153,6 +158,11 @@ def _type_warnings(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> t
     return tuple(ReportWarning(what=f"column_types names {name!r}, which no table has") for name in unknown)
 
 
+def _fraction_warnings(plan: ConversionPlan, preset: Preset, rows: ImageRows) -> list[ReportWarning]:
+    paths = {export.index: export.path for export in plan.exports}
+    return image_fraction_warnings(preset.metadata[0], rows.table, rows.owners, paths)
+
+
 @dataclass(frozen=True, slots=True)
 class _ImageTableReading:
     """The files, DuckDB, and the list of repairs. `all_columns` reads columns that no profile needs, too."""
@@ -179,8 +189,11 @@ def _read_image_tables(
             columns = tuple(table.schema.names)
             needed = columns if reading.all_columns else image_table.needed_columns(columns, preset)
             path = reading.inputs.whole(table.source)
+            requested = requested_types(table.name, columns, plan.job.column_types)
+            read = partial(plan.format.read_images, path=path, columns=needed, engine=reading.engine)
             try:
-                rows[scan.export.index], repairs = plan.format.read_images(table, path, needed, reading.engine)
+                table, (rows[scan.export.index], repairs) = read_with_fractions(table, requested, read)
+                result = replace(scan, tables={**scan.tables, table.name: table})
                 reading.repairs.extend(TableRepair(scan.export.path, table.shown_name, each) for each in repairs)
             except InvalidTableError as error:
                 result = scan.without(table.name, error.reason)
