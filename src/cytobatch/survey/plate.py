@@ -30,6 +30,7 @@ from cytobatch.planning.schema import (
 from cytobatch.readers.inputs import Inputs
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
 from cytobatch.survey import image_table
+from cytobatch.survey.duplicates import duplicate_warnings
 from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
@@ -64,10 +65,9 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
         result = _survey_single_tables(plan, scan, scan.images)
     else:
         result = _survey_compartments(plan, scan, inputs, engine)
-    types = plan.job.column_types
-    return replace(
-        result, integers_by_name=integers_by_name(result.schemas.values(), result.join, result.single_table, types)
-    )
+    by_name = integers_by_name(result.schemas.values(), result.join, result.single_table, plan.job.column_types)
+    warnings = (*result.warnings, *duplicate_warnings(result, inputs, engine))
+    return replace(result, integers_by_name=by_name, warnings=warnings)
 
 
 def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, engine: Engine) -> Survey:
