@@ -7,6 +7,7 @@ from cytobatch.errors import LayoutError
 from cytobatch.formats.image_sets import location_table
 from cytobatch.planning.key_columns import EXPORT, IMAGE, ROW
 from cytobatch.survey import image_table as images
+from cytobatch.survey import location_columns
 
 CSV = PRESETS[PresetName.CELLPROFILER_CSV]
 
@@ -41,7 +42,7 @@ def test_counts_add_up_over_images() -> None:
 
 def test_locations_are_read_under_all_their_names_and_gaps_filled() -> None:
     table = pa.table({"Image_Metadata_Plate": ["001", None], "Metadata_Row": ["1", "2"], "Metadata_Col": ["3", "12"]})
-    found = images.locations(table, [SiteLocation("x", "H12", "9")] * 2)
+    found = location_columns.locations(table, [SiteLocation("x", "H12", "9")] * 2)
     assert found == [SiteLocation("001", "A03", "9"), SiteLocation("x", "B12", "9")]
 
 

@@ -6,14 +6,14 @@ the plate decide the type of a column, and not those of the first file.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.presets.catalog import Preset
-from cytobatch.config.wells import SiteLocation, normalise_well, well_of_row_and_column
+from cytobatch.config.wells import SiteLocation
 from cytobatch.errors import LayoutError
 from cytobatch.formats.image_sets import ImageSets, location_table, no_image_sets
 from cytobatch.planning.columns import (
@@ -28,20 +28,13 @@ from cytobatch.planning.columns import (
 )
 from cytobatch.planning.key_columns import EXPORT, IMAGE, TABLE
 from cytobatch.readers.numbers import convert_to_inferred_type, is_number, read_numbers
+from cytobatch.survey.carried_columns import is_carried
+from cytobatch.survey.location_columns import location_columns, locations
 
 IMAGE_LABEL = "Image"
 COUNT = "Metadata_Count_"
 """The prefix of the profile's columns with counts of objects."""
 
-# The names that users of CellProfiler's Metadata and LoadData modules commonly choose, the most specific first.
-_PLATE_COLUMNS = ("Metadata_Plate", "Metadata_PlateID", "Metadata_Plate_Name", "Metadata_Barcode")
-_WELL_COLUMNS = ("Metadata_Well", "Metadata_WellID", "Metadata_Well_Position")
-_ROW_AND_COLUMN = (
-    ("Metadata_WellRow", "Metadata_WellColumn"),
-    ("Metadata_Row", "Metadata_Col"),
-    ("Metadata_Row", "Metadata_Column"),
-)
-_SITE_COLUMNS = ("Metadata_Site", "Metadata_Field", "Metadata_FieldID", "Metadata_FOV")
 _COUNT = re.compile(r"(?:Image_)?Count_(.+)")
 _SOURCE = "image tables"
 """The source of a column in messages: it has the rows of several files."""
@@ -59,20 +52,6 @@ class ImageRows:
     table: pa.Table
 
 
-def _variants(name: str) -> tuple[str, str]:
-    return name, f"Image_{name}"
-
-
-def location_columns(columns: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns of an image table that contain a plate, well or site."""
-    known = {
-        variant
-        for name in (*_PLATE_COLUMNS, *_WELL_COLUMNS, *_SITE_COLUMNS, *(n for pair in _ROW_AND_COLUMN for n in pair))
-        for variant in _variants(name)
-    }
-    return tuple(column for column in columns if column in known)
-
-
 def _image_name(column: str, preset: Preset) -> str:
     """Return the name of an image table's column in a joined profile: under `Image_` or `Metadata_`.
 
@@ -82,14 +61,20 @@ def _image_name(column: str, preset: Preset) -> str:
     return name if name.startswith((f"{IMAGE_LABEL}_", METADATA)) else f"{IMAGE_LABEL}_{name}"
 
 
-def needed_columns(columns: Sequence[str], preset: Preset) -> tuple[str, ...]:
-    """Return the columns of an image table that a joined profile needs: keys, counts, locations and image columns."""
+def needed_columns(columns: Sequence[str], preset: Preset, *, carried: bool = False) -> tuple[str, ...]:
+    """Return the columns of an image table that a joined profile needs: keys, counts, locations and image columns.
+
+    With `carried`, it needs all columns under `Metadata_`, too.
+    """
     names = {column: _image_name(column, preset) for column in columns}
     always = set(location_columns(columns)) | {IMAGE_NUMBER, TABLE_NUMBER}
     return tuple(
         column
         for column in columns
-        if column in always or _COUNT.fullmatch(column) or re.fullmatch(preset.image_columns, names[column])
+        if column in always
+        or _COUNT.fullmatch(column)
+        or re.fullmatch(preset.image_columns, names[column])
+        or (carried and is_carried(column))
     )
 
 
@@ -203,55 +188,6 @@ def _integers_if_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.cast(column, pa.int64())
     except pa.ArrowInvalid:
         return column
-
-
-def locations(table: pa.Table, fallback: Sequence[SiteLocation]) -> list[SiteLocation]:
-    """Return plate, well and site of each image row.
-
-    Parameters
-    ----------
-    table
-        Image rows under their source names. The first known column that has a value is read, with or without `Image_`.
-    fallback
-        A location for each row, of its export's folder or of the job. It fills what the row's columns lack.
-    """
-    plate = _first_column(table, _PLATE_COLUMNS)
-    well = _first_column(table, _WELL_COLUMNS) or _wells_by_row_and_column(table)
-    site = _first_column(table, _SITE_COLUMNS)
-    unknown = [None] * table.num_rows
-    rows = zip(plate or unknown, well or unknown, site or unknown, strict=True)
-    return [
-        SiteLocation(plate_name, normalise_well(well_name) if well_name else None, site_name).or_else(other)
-        for (plate_name, well_name, site_name), other in zip(rows, fallback, strict=True)
-    ]
-
-
-def _text(table: pa.Table, column: str) -> list[str | None]:
-    values = table[column].to_pylist()
-    return [None if value is None or not str(value).strip() else _to_text(value) for value in values]
-
-
-def _to_text(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-
-
-def _first_column(table: pa.Table, names: Iterable[str]) -> list[str | None] | None:
-    present = set(table.column_names)
-    for name in names:
-        for variant in _variants(name):
-            if variant in present and table[variant].null_count < table.num_rows:
-                return _text(table, variant)
-    return None
-
-
-def _wells_by_row_and_column(table: pa.Table) -> list[str | None] | None:
-    present = set(table.column_names)
-    for row, column in _ROW_AND_COLUMN:
-        for row_name, column_name in zip(_variants(row), _variants(column), strict=True):
-            if {row_name, column_name} <= present:
-                pairs = zip(_text(table, row_name), _text(table, column_name), strict=True)
-                return [well_of_row_and_column(one, two) if one and two else None for one, two in pairs]
-    return None
 
 
 def image_sets(

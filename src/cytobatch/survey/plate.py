@@ -30,12 +30,15 @@ from cytobatch.planning.schema import (
 from cytobatch.readers.inputs import Inputs
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
 from cytobatch.survey import image_table
+from cytobatch.survey.carried_columns import carried_columns, with_carried
 from cytobatch.survey.duplicates import duplicate_warnings
 from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
+from cytobatch.survey.location_checks import column_warnings, location_warnings
 from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
+from cytobatch.survey.object_locations import object_locations
 
 
 def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
@@ -76,16 +79,22 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
     preset, scans = scan.preset, check_missing_keys(plan, scan, joined=joined)
     reading = _ImageTableReading(inputs, engine, repairs, all_columns=not joined)
     rows, scans = _read_image_tables(plan, preset, scans, reading)
+    of_objects, scans = object_locations(plan, preset, scans, inputs, engine)
+    rows |= of_objects
     counted = {index: image_table.object_counts(table) for index, table in rows.items() if table.num_rows}
     scans = [resolve_empty_tables(plan, each, preset, counted.get(each.export.index, {})) for each in scans]
     valid = [_is_converted(each, joined=plan.job.join) for each in scans]
     exports = tuple(SurveyedExport(each.export, each.tables) for each, ok in zip(scans, valid, strict=True) if ok)
     tables = _table_schemas(plan, preset, exports)
-    raw = _concatenate_image_rows(exports, rows, [tables[name].schema for name in preset.metadata if name in tables])
+    of_images = [tables[name].schema for name in preset.metadata if name in tables]
+    raw = _concatenate_image_rows(exports, rows, [*of_images, *(table.schema for table in of_objects.values())])
     typed = (
         _convert_text(plan, preset, exports, raw) if raw is not None and plan.format.traits.text_image_tables else raw
     )
     images = image_table.image_sets(raw, typed, preset, _export_locations(plan))
+    if raw is not None and typed is not None and plan.job.preset is PresetName.AUTO:
+        requested = requested_types(preset.metadata[0], raw.table.column_names, plan.job.column_types)
+        images = with_carried(images, carried_columns(raw.table, typed.table, requested))
     return Survey(
         plan=plan,
         preset=preset,
@@ -102,6 +111,8 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
             *_type_warnings(plan, tables),
             *(_image_warnings(plan, images) if joined else ()),
             *(_fraction_warnings(plan, preset, typed) if typed else ()),
+            *location_warnings(plan, images),
+            *column_warnings(raw and raw.table, images, [name for schema in of_images for name in schema.names]),
         ),
     )
 
@@ -125,7 +136,7 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
         missing=_missing(exports, tables),
         counted={},
         repairs=(),
-        warnings=_type_warnings(plan, tables),
+        warnings=(*_type_warnings(plan, tables), *location_warnings(plan, images)),
         single_table=scan.single_table,
     )
 
@@ -187,7 +198,8 @@ def _read_image_tables(
         result = scan
         if table is not None:
             columns = tuple(table.schema.names)
-            needed = columns if reading.all_columns else image_table.needed_columns(columns, preset)
+            carried = plan.job.preset is PresetName.AUTO
+            needed = columns if reading.all_columns else image_table.needed_columns(columns, preset, carried=carried)
             path = reading.inputs.whole(table.source)
             requested = requested_types(table.name, columns, plan.job.column_types)
             read = partial(plan.format.read_images, path=path, columns=needed, engine=reading.engine)
