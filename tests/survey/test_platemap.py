@@ -135,7 +135,7 @@ def test_load_data_is_joined_by_plate_well_and_site(tmp_path: Path) -> None:
     assert table["Image_Focus"].to_pylist() == [7.5] * 2 + [None] * 2
     # The image table has the column already, and its values stay.
     assert set(table["Image_FileName_OrigDNA"].to_pylist()) == {"dna.tiff"}
-    assert "1 image set(s) not in the LoadData file" in [warning.what for warning in report.warnings]
+    assert "1 image set(s) not in the LoadData file, of well(s) B02" in [warning.what for warning in report.warnings]
 
 
 def test_load_data_without_plates_is_joined_by_well_and_site(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from cytobatch.pipeline.skip_done import find_finished_run
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
 from cytobatch.planning.inventory import Inventory
 from cytobatch.report.model import OutputFile, RunReport
-from cytobatch.storage.access import Access, Clients, read_text, storage_errors
+from cytobatch.storage.access import Access, Clients, storage_errors
+from cytobatch.storage.annotation_files import read_table_text
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.source import Source
 from cytobatch.survey.model import Survey
@@ -103,7 +104,7 @@ def convert_plate(surveyed: Survey, resources: RunResources) -> ConvertedPlate:
 def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:
     """Survey the files, and join the platemap and LoadData files that the job names."""
     access = Access.to_source(plan.job)
-    return annotate(survey(plan, resources.inputs, resources.engine), lambda uri: read_text(uri, access))
+    return annotate(survey(plan, resources.inputs, resources.engine), lambda uri: read_table_text(uri, access))
 
 
 def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:

@@ -5,7 +5,8 @@ from cytobatch.errors import ConfigurationError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.report.model import RunReport, UnreadableReportError, parse_report
-from cytobatch.storage.access import Access, read_text
+from cytobatch.storage.access import Access
+from cytobatch.storage.annotation_files import read_table_text
 from cytobatch.storage.destination import Destination
 from cytobatch.survey.platemap import digest_of
 
@@ -29,7 +30,7 @@ def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -
     if not matches_report(report, plan.job, plan.inventory):
         return False
     access = Access.to_source(plan.job)
-    if any(digest_of(read_text(file.path, access)) != file.sha256 for file in report.annotations):
+    if any(digest_of(read_table_text(file.path, access)) != file.sha256 for file in report.annotations):
         return False
     return all(destination.size_of(out.path, out.files) == out.bytes for out in report.outputs)
 

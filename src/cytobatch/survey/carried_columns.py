@@ -1,7 +1,7 @@
 """The further metadata of image sets, such as a time point, a dose or a crop: columns that a profile takes over."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
@@ -59,7 +59,7 @@ def carried_columns(raw: pa.Table, typed: pa.Table, requested: Collection[str]) 
     return columns
 
 
-def infer_type(texts: list[str | None]) -> pa.ChunkedArray:
+def infer_type(texts: Sequence[str | None]) -> pa.ChunkedArray:
     """Return texts as integers, floats or text. If one of them is a name, such as `007` or `5E12`, all are text.
 
     Parameters
@@ -78,11 +78,23 @@ def infer_type(texts: list[str | None]) -> pa.ChunkedArray:
     return values.cast(pa.string()) if pa.types.is_null(values.type) else values
 
 
-def with_carried(images: ImageSets, carried: dict[str, pa.ChunkedArray]) -> ImageSets:
-    """Return image sets with more columns in their locations, which are null for objects without an image set."""
+def with_carried(images: ImageSets, carried: dict[str, pa.ChunkedArray], exports: int) -> ImageSets:
+    """Return image sets with more columns in their locations, which are null for objects without an image set.
+
+    Parameters
+    ----------
+    images
+        The image sets.
+    carried
+        Columns by profile name, a value for each image set.
+    exports
+        The number of exports, whose locations follow those of the image sets.
+    """
     locations = images.locations
     for name, column in carried.items():
-        nulls = pa.nulls(locations.num_rows - len(column), column.type)
+        nulls = pa.nulls(exports, column.type)
         if name not in locations.column_names:
-            locations = locations.append_column(name, pa.chunked_array([*column.chunks, nulls], column.type))
+            # One chunk, as the other locations have, because threads take rows of it at once.
+            values = pa.chunked_array([*column.chunks, nulls], column.type).combine_chunks()
+            locations = locations.append_column(name, values)
     return ImageSets(images.table, locations, images.of_wells)

@@ -94,7 +94,7 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
     images = image_table.image_sets(raw, typed, preset, _export_locations(plan))
     if raw is not None and typed is not None and plan.job.preset is PresetName.AUTO:
         requested = requested_types(preset.metadata[0], raw.table.column_names, plan.job.column_types)
-        images = with_carried(images, carried_columns(raw.table, typed.table, requested))
+        images = with_carried(images, carried_columns(raw.table, typed.table, requested), len(plan.exports))
     return Survey(
         plan=plan,
         preset=preset,

@@ -15,12 +15,20 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from cytobatch.config.natural_order import natural_key
-from cytobatch.config.wells import normalise_well, site_number
+from cytobatch.config.wells import known_text, normalise_well, site_number, without_decimals
 from cytobatch.planning.columns import METADATA, PLATE, SITE, WELL, ColumnKind, kind_of, under_metadata
-from cytobatch.readers.numbers import convert_to_inferred_type
 from cytobatch.report.model import AnnotationFile, ReportWarning
-from cytobatch.survey.annotation_table import AnnotationTable, Key, annotation_error, annotation_table, rows_by_key
+from cytobatch.survey.annotation_table import (
+    AnnotationTable,
+    Key,
+    annotation_error,
+    annotation_table,
+    header_of,
+    rows_by_key,
+)
+from cytobatch.survey.carried_columns import infer_type
 from cytobatch.survey.image_table import IMAGE_LABEL
+from cytobatch.survey.location_columns import columns_of
 from cytobatch.survey.model import Survey
 
 ReadText = Callable[[str], str]
@@ -28,7 +36,7 @@ ReadText = Callable[[str], str]
 
 _BARCODES, _MAPS, _LOAD_DATA = "barcode_platemap.csv", "platemap", "load_data.csv"
 _BARCODE, _MAP_NAME, _POSITION = "Assay_Plate_Barcode", "Plate_Map_Name", "well_position"
-_SUFFIXES = (".txt", ".tsv", ".csv")
+_SUFFIXES = (".txt", ".tsv", ".csv", ".parquet")
 _SHOWN = 10
 
 PlateWellSite = tuple[str | None, str | None, int | str | None]
@@ -79,27 +87,52 @@ def _with_platemap(survey: Survey, where: str, read: ReadText) -> Survey:
     locations = _locations(survey)
     if not any(well for _, well, _ in locations):
         raise annotation_error("platemap without wells", where, "no well of the plate is known", "give it with 'well'")
+    own = _with_objects(survey, locations)
     # Objects without an image set may have no plate either, and then no row.
-    plates = {plate for plate, _, _ in _with_objects(survey, locations)}
-    maps = _platemaps(plates, survey.plan.job.plate, where, read)
+    maps, warnings = _platemaps({plate for plate, _, _ in own}, survey.plan.job.plate, where, read)
+    _check_any_well_fits(maps, own)
     rows = [maps[plate].by_key.get((well,)) if plate in maps else None for plate, well, _ in locations]
     columns = list(dict.fromkeys(name for table in maps.values() for name in table.columns))
-    names = {column: _unused_name(under_metadata(column), survey.images.locations.column_names) for column in columns}
-    missing = {well for (_, well, _), row in zip(_with_objects(survey, locations), rows, strict=False) if row is None}
+    taken = {PLATE, WELL, SITE} & set(survey.images.locations.column_names)
+    names = {column: _unused_name(under_metadata(column), taken) for column in columns}
+    missing = {well for (_, well, _), row in zip(own, rows, strict=False) if row is None}
     unused = {key[0] for table in maps.values() for key in table.by_key} - {well for _, well, _ in locations}
+    notes = dict.fromkeys(note for table in maps.values() for note in table.warnings)
     warnings = [
+        *warnings,
+        *notes,
         *_well_warnings("not in the platemap", missing),
         *_well_warnings("of the platemap without image sets", unused),
     ]
     return _with_columns(survey, names, rows, warnings, of_wells=tuple(names.values()))
 
 
+def _check_any_well_fits(maps: Mapping[str | None, AnnotationTable], locations: Sequence[PlateWellSite]) -> None:
+    """Raise AnnotationError if the platemap of a plate has not one of its wells."""
+    for table in {id(table): table for table in maps.values()}.values():
+        plates = {plate for plate in maps if maps[plate] is table}
+        wells = {well for plate, well, _ in locations if well is not None and plate in plates}
+        keys = {key[0] for key in table.by_key}
+        if wells and not wells & keys:
+            plate = f"plate {_shown(plates)}" if plates - {None} else "the plate"
+            why = f"it has {_shown(keys) or 'no well'}, and {plate} has {_shown(wells)}"
+            raise annotation_error("platemap of other wells", table.where, why, "give the platemap of this plate")
+
+
+def _shown(names: Iterable[str | None]) -> str:
+    known = sorted((name for name in names if name is not None), key=natural_key)
+    return ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+
+
 def _platemaps(
     plates: Iterable[str | None], job_plate: str | None, where: str, read: ReadText
-) -> dict[str | None, AnnotationTable]:
-    """Return the platemap of each plate. A plate that the batch's list lacks has that of the job's own plate name."""
+) -> tuple[dict[str | None, AnnotationTable], list[str]]:
+    """Return the platemap of each plate, and warnings.
+
+    A plate that the batch's list lacks has that of the job's own plate name, with a warning.
+    """
     if _is_file(where):
-        return dict.fromkeys(plates, _read_map(where, read))
+        return dict.fromkeys(plates, _read_map(where, read)), []
     listing = f"{where.rstrip('/')}/{_BARCODES}"
     by_barcode = rows_by_key(read(listing), listing, (_BARCODE,), (_MAP_NAME,))
     names = {key[0]: row[_MAP_NAME] for key, row in by_barcode.items()}
@@ -114,7 +147,12 @@ def _platemaps(
         name: f"{where.rstrip('/')}/{_MAPS}/{name if _is_file(name) else f'{name}.txt'}" for name in names.values()
     }
     maps = {name: _read_map(files[name], read) for name in {names[listed[plate]] for plate in listed}}
-    return {plate: maps[names[name]] for plate, name in listed.items()}
+    renamed = sorted((plate, name) for plate, name in listed.items() if plate and name and plate != name)
+    warnings = [
+        f"plate {plate!r} is not in {_BARCODES}; it has the platemap {names[name]!r} of plate {name!r}, the job's"
+        for plate, name in renamed
+    ]
+    return {plate: maps[names[name]] for plate, name in listed.items()}, warnings
 
 
 def _read_map(where: str, read: ReadText) -> AnnotationTable:
@@ -124,16 +162,33 @@ def _read_map(where: str, read: ReadText) -> AnnotationTable:
 def _with_load_data(survey: Survey, where: str, read: ReadText) -> Survey:
     path = where if _is_file(where) else f"{where.rstrip('/')}/{_LOAD_DATA}"
     text = read(path)
-    by_plate = PLATE in text.partition("\n")[0]
-    table = annotation_table(text, path, (PLATE, WELL, SITE) if by_plate else (WELL, SITE), _normalise_site_key)
+    header = header_of(text)
+    plate_column, well, site = (next(iter(columns_of(part, header)), None) for part in (PLATE, WELL, SITE))
+    key = (*((plate_column,) if plate_column else ()), well or WELL, site or SITE)
+    table = annotation_table(text, path, key, _normalise_site_key)
     locations = _locations(survey)
-    keys = [(*((plate,) if by_plate else ()), well, _normalise_site(site)) for plate, well, site in locations]
+    keys = [_site_key(location, by_plate=plate_column is not None) for location in locations]
     rows = [table.by_key.get(key) for key in keys]
+    own = _with_objects(survey, locations)
+    missing = [location for location, row in zip(own, rows, strict=False) if row is None]
+    if own and len(missing) == len(own):
+        why = f"it has {_shown_key(table.by_key)}, and the plate has {_shown_key(keys)}, by {', '.join(key)}"
+        raise annotation_error("LoadData file of other image sets", path, why, "give the LoadData file of this plate")
     present = {*survey.images.columns, *survey.images.locations.column_names}
     names = {column: name for column in table.columns if (name := _image_name(column)) not in present}
-    missing = sum(row is None for row in rows[: len(_with_objects(survey, locations))])
-    warnings = [f"{missing} image set(s) not in the LoadData file"] if missing else []
-    return _with_columns(survey, names, rows, warnings, of_wells=())
+    wells = _shown({well for _, well, _ in missing}) or "unknown"
+    warnings = [f"{len(missing)} image set(s) not in the LoadData file, of well(s) {wells}"] if missing else []
+    return _with_columns(survey, names, rows, [*table.warnings, *warnings], of_wells=())
+
+
+def _site_key(location: PlateWellSite, *, by_plate: bool) -> Key:
+    plate, well, site = location
+    return *((plate,) if by_plate else ()), well, _normalise_site(site)
+
+
+def _shown_key(keys: Iterable[Key]) -> str:
+    first = next(iter(keys), None)
+    return " ".join(str(value) for value in first) if first else "no row"
 
 
 def _image_name(column: str) -> str:
@@ -141,15 +196,15 @@ def _image_name(column: str) -> str:
 
 
 def _normalise_site_key(key: Key) -> Key:
-    *plate, well, site = key
-    return *plate, normalise_well(well or ""), _normalise_site(site)
+    *plates, well, site = key
+    known = (known_text(plate) for plate in plates)
+    return *(plate and without_decimals(plate) for plate in known), normalise_well(well or ""), _normalise_site(site)
 
 
 def _normalise_site(site: int | str | None) -> str | None:
-    if site is None:
-        return None
-    number = site_number(str(site))
-    return str(site if number is None else number)
+    text = known_text(site)
+    number = None if text is None else site_number(text)
+    return text if number is None else str(number)
 
 
 def _with_columns(
@@ -166,13 +221,47 @@ def _with_columns(
     location. Columns have the type of all their values; those without values, and names of files, are text.
     """
     locations = survey.images.locations
+    warnings = list(warnings)
     for column, name in names.items():
-        text = pa.chunked_array([pa.array([row.get(column) if row else None for row in rows], pa.string())])
-        values = text if kind_of(column) is ColumnKind.TEXT else convert_to_inferred_type(text)
-        locations = locations.append_column(name, values.cast(pa.string()) if pa.types.is_null(values.type) else values)
+        texts = [row.get(column) if row else None for row in rows]
+        if name in locations.column_names:
+            texts, differences = _merged(name, texts, locations)
+            warnings += differences
+            locations = locations.drop_columns([name])
+        is_text = kind_of(column) is ColumnKind.TEXT
+        values = pa.chunked_array([pa.array(texts, pa.string())]) if is_text else infer_type(texts)
+        locations = locations.append_column(name, values)
     images = replace(survey.images, locations=locations, of_wells=(*survey.images.of_wells, *of_wells))
     added = tuple(ReportWarning(what=what) for what in warnings)
     return replace(survey, images=images, warnings=(*survey.warnings, *added))
+
+
+def _merged(name: str, texts: Sequence[str | None], locations: pa.Table) -> tuple[list[str | None], list[str]]:
+    """Return the values of a platemap's column that the image table has, too, and a warning if they differ.
+
+    The platemap wins. Where it has no value, the image table's stays if it is one value in each well.
+    """
+    others = [None if value is None else str(value) for value in locations[name].to_pylist()]
+    differing = [
+        pair for pair in zip(texts, others, strict=True) if pair[0] and pair[1] and not _is_same(pair[0], pair[1])
+    ]
+    wells = [locations[part].to_pylist() for part in (PLATE, WELL) if part in locations.column_names]
+    places = list(zip(*wells, strict=True))
+    constant = len({*zip(places, others, strict=True)}) == len({*places})
+    merged = [text or (other if constant else text) for text, other in zip(texts, others, strict=True)]
+    warnings = []
+    if differing:
+        mine, other = differing[0]
+        what = f"{name} is {mine!r} in the platemap, which is taken, and {other!r} in the image table"
+        warnings.append(f"{len(differing)} image set(s) with two values of {name}: {what}")
+    return merged, warnings
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one.strip() == other.strip()
 
 
 def _locations(survey: Survey) -> list[PlateWellSite]:
@@ -206,4 +295,4 @@ def _unused_name(name: str, used: Collection[str]) -> str:
 
 
 def _is_file(uri: str) -> bool:
-    return PurePosixPath(uri).suffix.lower() in _SUFFIXES
+    return PurePosixPath(uri.lower().removesuffix(".gz")).suffix in _SUFFIXES

@@ -12,6 +12,11 @@ def read_columns(paths: Sequence[Path], names: Sequence[str]) -> pa.Table:
     return pa.concat_tables(pq.ParquetFile(path).read(columns=list(names)).select(list(names)) for path in paths)
 
 
+def read_bytes(content: bytes) -> pa.Table:
+    """Return the table of a Parquet file from its bytes. Raises pyarrow.ArrowException and OSError."""
+    return pq.ParquetFile(pa.BufferReader(content)).read()
+
+
 def read_row_groups(path: Path) -> Iterator[pa.Table]:
     """Yield a file's row groups in order, each read when it is asked for."""
     file = pq.ParquetFile(path)
