@@ -2,6 +2,7 @@
 
 import csv
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,10 +19,36 @@ from cytobatch.report.summary import PlateRow, PlateState, summarise
 from cytobatch.storage.access import Access, storage_errors
 from cytobatch.storage.report_files import StoredReport, publish_files, read_reports
 
+_OTHERS_SHOWN = 3
+
 
 def gather(jobs: Sequence[PlateJob]) -> BatchTable:
-    """Read the reports of all plates. Raises StorageError if the store fails, but not for a missing report."""
-    return BatchTable.of(each_row(jobs))
+    """Read the reports of all plates. Raises StorageError if the store fails, but not for a missing report.
+
+    A plate that occurs twice has a reason in each of its rows.
+    """
+    return BatchTable.of(with_repeated_plates(list(each_row(jobs))))
+
+
+def with_repeated_plates(rows: Sequence[PlateRow]) -> Iterator[PlateRow]:
+    """Yield the rows; where another row has objects of the same plate, the reason names it."""
+    destinations: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for name in _plates_of(row):
+            destinations[name].append(row.destination)
+    for row in rows:
+        repeated = [name for name in _plates_of(row) if len(destinations[name]) > 1]
+        others = dict.fromkeys(each for name in repeated for each in destinations[name] if each != row.destination)
+        if others:
+            also = f"plate {', '.join(map(repr, repeated))} is also in {', '.join(list(others)[:_OTHERS_SHOWN])}"
+            yield replace(row, reason=f"{row.reason}; {also}" if row.reason else also)
+        else:
+            yield row
+
+
+def _plates_of(row: PlateRow) -> tuple[str, ...]:
+    """Return the plates of a converted row: those of its objects, or else its name."""
+    return () if row.run is None else row.run.plate_names or (row.plate,)
 
 
 def each_row(jobs: Sequence[PlateJob]) -> Iterator[PlateRow]:

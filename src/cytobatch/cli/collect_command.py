@@ -24,6 +24,9 @@ def collect(to: str, options: PlateOptions, spec: SpecFlags) -> int:
         out.print(f"  {row.state}  {row.plate}: {row.reason}", markup=False, highlight=False)
     if len(lacking) > _SHOWN:
         out.print(f"  and {len(lacking) - _SHOWN} more", highlight=False)
+    flagged = [row for row in table.rows if row.state is PlateState.DONE and row.reason]
+    for row in flagged[:_SHOWN]:
+        out.print(f"  warning  {row.plate}: {row.reason}", markup=False, highlight=False)
     for path in paths:
         out.print(f"  {path}", markup=False, highlight=False)
     return ExitCode.PLATES_FAILED if lacking else ExitCode.OK

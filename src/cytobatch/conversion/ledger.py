@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
 
+from cytobatch.config.natural_order import natural_key
 from cytobatch.conversion.key_join import UnmatchedObjects
 from cytobatch.conversion.nonfinite import NonFinite
 from cytobatch.errors import InputDataError, TooManyFailedExportsError
@@ -55,7 +56,12 @@ class RunLedger:
     @property
     def plates(self) -> int:
         """The number of plates of the rows that were written."""
-        return len({plate for plate, _, _ in self.site_keys if plate is not None})
+        return len(self.plate_names)
+
+    @property
+    def plate_names(self) -> list[str]:
+        """The names of the plates of the rows that were written, in natural order."""
+        return sorted({str(plate) for plate, _, _ in self.site_keys if plate is not None}, key=natural_key)
 
     @property
     def wells(self) -> int:

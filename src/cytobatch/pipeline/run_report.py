@@ -55,6 +55,7 @@ def make_report(
         peak_memory_bytes=peak_memory(),
         limits=RunLimits(workers=limits.workers, memory_bytes=limits.memory),
         counts=_counts(converted),
+        plates=ledger.plate_names,
         outputs=list(outputs),
         warnings=ledger.warnings,
         schema_differences=[

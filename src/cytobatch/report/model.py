@@ -147,6 +147,7 @@ class RunReport(_Model):
     peak_memory_bytes: int
     limits: RunLimits
     counts: Counts
+    plates: list[str] = []
     outputs: list[OutputFile]
     warnings: list[ReportWarning]
     schema_differences: list[SchemaDifference]

@@ -50,7 +50,7 @@ class RunSummary:
     """The figures of one report, with the names that they have as columns.
 
     `steps` (in seconds), `objects` and `ledger` are several columns each. `problems` are the first ones, and
-    `more_problems` is how many others there are.
+    `more_problems` is how many others there are. `plate_names` are the plates of its rows.
     """
 
     preset: str
@@ -79,6 +79,7 @@ class RunSummary:
     cytobatch_version: str
     problems: tuple[Problem, ...]
     more_problems: int
+    plate_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ def summarise(report: RunReport) -> RunSummary:
         cytobatch_version=report.cytobatch_version,
         problems=tuple(problems[:_MAX_PROBLEMS]),
         more_problems=max(0, len(problems) - _MAX_PROBLEMS),
+        plate_names=tuple(report.plates),
     )
 
 

@@ -90,11 +90,11 @@ def with_carried(images: ImageSets, carried: dict[str, pa.ChunkedArray], exports
     exports
         The number of exports, whose locations follow those of the image sets.
     """
-    locations = images.locations
+    # A table without columns has no rows either, so that columns are collected first.
+    columns = {name: images.locations[name] for name in images.locations.column_names}
     for name, column in carried.items():
-        nulls = pa.nulls(exports, column.type)
-        if name not in locations.column_names:
+        if name not in columns:
+            nulls = pa.nulls(exports, column.type)
             # One chunk, as the other locations have, because threads take rows of it at once.
-            values = pa.chunked_array([*column.chunks, nulls], column.type).combine_chunks()
-            locations = locations.append_column(name, values)
-    return ImageSets(images.table, locations, images.of_wells)
+            columns[name] = pa.chunked_array([*column.chunks, nulls], column.type).combine_chunks()
+    return ImageSets(images.table, pa.table(columns), images.of_wells)

@@ -161,6 +161,9 @@ def _read_map(where: str, read: ReadText) -> AnnotationTable:
 
 def _with_load_data(survey: Survey, where: str, read: ReadText) -> Survey:
     path = where if _is_file(where) else f"{where.rstrip('/')}/{_LOAD_DATA}"
+    if not {WELL, SITE} <= set(survey.images.locations.column_names):
+        why = "no well or no site of the plate is known"
+        raise annotation_error("LoadData file without wells and sites", path, why, "give them with 'well' and 'site'")
     text = read(path)
     header = header_of(text)
     plate_column, well, site = (next(iter(columns_of(part, header)), None) for part in (PLATE, WELL, SITE))
