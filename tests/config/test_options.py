@@ -25,6 +25,7 @@ EVERY_OPTION: dict[str, Any] = {
     "preset": "cellprofiler_csv",
     "compartments": ["cells"],
     "metadata": ["image"],
+    "table_prefix": "RunA_",
     "identifying_columns": ["ImageNumber"],
     "image_columns": "Image_.*",
     "column_names": "cytotable",

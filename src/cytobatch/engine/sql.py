@@ -49,6 +49,11 @@ def select(table: str, columns: Iterable[str]) -> str:
     return f"SELECT {', '.join(identifier(column) for column in columns)} FROM {identifier(table)}"
 
 
+def select_first(table: str, columns: Iterable[str], rows: int) -> str:
+    """Read columns of the first rows of a table, in SQLite's own SQL."""
+    return f"{select(table, columns)} LIMIT {rows}"
+
+
 def any_real(table: str, columns: Iterable[str]) -> str:
     """Select a row if any of the columns of a SQLite table holds a number with a fraction, in SQLite's own SQL.
 
@@ -78,6 +83,21 @@ def own_sqlite_tables() -> str:
     return (
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
+
+
+def sqlite_views() -> str:
+    """Select the names of a SQLite database's views, and their SQL."""
+    return "SELECT name, sql FROM sqlite_master WHERE type = 'view' ORDER BY name"
+
+
+def any_row(table: str) -> str:
+    """Select a row if a SQLite table or view has any, in SQLite's own SQL."""
+    return f"SELECT 1 FROM {identifier(table)} LIMIT 1"
+
+
+def count_rows(table: str) -> str:
+    """Count the rows of a SQLite table or view."""
+    return f"SELECT count(*) FROM {identifier(table)}"
 
 
 def sqlite_root(table: str) -> str:

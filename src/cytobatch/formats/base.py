@@ -23,7 +23,7 @@ from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.fallback import ConcatReader, ReadStrategy
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
-from cytobatch.report.model import LedgerEntry, Outcome
+from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
 
 NOT_READ = "no table of this layout"
 MISSING = "missing: other exports have this table, this one does not"
@@ -202,13 +202,14 @@ class PlateScan:
     """The scans of all exports, and the preset that fits them.
 
     A format of whole rows sets `single_table` and `images`. For other formats both are None, and the survey derives the
-    image sets from the image tables.
+    image sets from the image tables. `warnings` are for the report.
     """
 
     preset: Preset
     exports: tuple[ExportScan, ...]
     single_table: SingleTable | None = None
     images: ImageSets | None = None
+    warnings: tuple[ReportWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ _AGGREGATE = re.compile(
     r"((?!(Parent|Children|Count|(First|Second)ClosestObjectNumber|Metadata|FileName|PathName|URL|MD5Digest)_)[^_]*_)*"
     r"(Mean|Median|StDev)_.+"
 )
+_ROW_NUMBER = re.compile(r"index|level_[0-9]+|Unnamed: ?[0-9]+(\.[0-9]+|_level_[0-9]+)?|\.\.\.[0-9]+")
 _TEXT = re.compile(r"(Image_)?(FileName|PathName|URL|MD5Digest)_.+")
 
 
@@ -91,6 +92,11 @@ def is_key(column: str) -> bool:
 def numbers_objects(column: str) -> bool:
     """Return True if a column has the name of a key in a table with any label, such as `Mean_Cells`."""
     return _KEY.fullmatch(column) is not None
+
+
+def is_row_number(column: str) -> bool:
+    """Return True if a column numbers the rows of its table, as pandas and R name it, and so measures nothing."""
+    return _ROW_NUMBER.fullmatch(column) is not None
 
 
 def profile_name(column: str, label: str, identifying: Collection[str], metadata: Iterable[str]) -> str:

@@ -64,6 +64,8 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
         column that is text in one export and a number in another.
     """
     scan = plan.format.scan(plan, inputs, engine)
+    # A file may hold several exports, which only its content shows.
+    plan = replace(plan, exports=tuple(each.export for each in scan.exports))
     if scan.images is not None:
         result = _survey_single_tables(plan, scan, scan.images)
     else:
@@ -108,6 +110,7 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
         counted=counted,
         repairs=tuple(repairs),
         warnings=(
+            *scan.warnings,
             *_type_warnings(plan, tables),
             *(_image_warnings(plan, images) if joined else ()),
             *(_fraction_warnings(plan, preset, typed) if typed else ()),
@@ -136,7 +139,7 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
         missing=_missing(exports, tables),
         counted={},
         repairs=(),
-        warnings=(*_type_warnings(plan, tables), *location_warnings(plan, images)),
+        warnings=(*scan.warnings, *_type_warnings(plan, tables), *location_warnings(plan, images)),
         single_table=scan.single_table,
     )
 

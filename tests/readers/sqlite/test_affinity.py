@@ -3,7 +3,7 @@ import pytest
 
 from cytobatch.errors import InvalidTableError
 from cytobatch.readers.numbers import Repair
-from cytobatch.readers.sqlite.affinity import ValueCoercer
+from cytobatch.readers.sqlite.affinity import NUMBERS_IN_TEXT, ValueCoercer
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,6 @@ from cytobatch.readers.sqlite.affinity import ValueCoercer
     [
         (1.5, 1.5, None),
         (7, 7, None),
-        ("0.25", 0.25, None),
         ("nan", None, "null"),
         ("word", None, "null"),
         (b"\xff", None, "null"),
@@ -23,6 +22,23 @@ def test_values_in_a_column_of_measurements(value: object, number: float | None,
     coercer = ValueCoercer("a.sqlite")
     assert coercer.number(value, "x", integer=False, count=3) == number
     assert coercer.repairs == ([] if became is None else [Repair("x", str(value), became, 3)])
+
+
+@pytest.mark.parametrize("value", ["0.25", b"0.25"])
+def test_plain_numbers_in_text_are_counted_once_for_each_column(value: str | bytes) -> None:
+    coercer = ValueCoercer("a.sqlite")
+    assert [coercer.number(value, "x", integer=False, count=n) for n in (1, 2)] == [0.25, 0.25]
+    assert coercer.number("7", "x", integer=False) == 7
+    assert coercer.repairs == [Repair("x", NUMBERS_IN_TEXT, "numbers", 4)]
+
+
+def test_text_fails_a_column_of_numbers_only() -> None:
+    coercer = ValueCoercer("a.sqlite", {"x"})
+    assert coercer.number("nan", "x", integer=False) is None
+    assert coercer.number("word", "y", integer=False) is None
+    with pytest.raises(InvalidTableError) as caught:
+        coercer.number("word", "x", integer=False)
+    assert (caught.value.where, "'word'" in caught.value.why) == ("a.sqlite", True)
 
 
 def test_an_integer_stays_itself_however_large() -> None:

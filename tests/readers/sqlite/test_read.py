@@ -31,7 +31,7 @@ def database(path: Path, *rows: tuple[object, ...]) -> Path:
 
 def test_a_table_of_its_declared_types_is_read_by_duckdb(engine: Engine, tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite", (1, 0.1, "a"), (2, None, None))
-    by_duckdb, _ = sqlite.strategies(engine, path, "Cells", SCHEMA, [])
+    by_duckdb, _ = sqlite.strategies(engine, sqlite.SqliteTable(path, "Cells"), SCHEMA, [])
     assert pa.Table.from_batches(by_duckdb(), SCHEMA).to_pylist() == [
         {"n": 1, "x": 0.1, "s": "a"},
         {"n": 2, "x": None, "s": None},
@@ -49,7 +49,7 @@ def test_mixed_values_are_read_by_sqlite_and_recorded(engine: Engine, tmp_path: 
     ]
     path = database(tmp_path / "a.sqlite", *values)
     repairs: list[Repair] = []
-    by_duckdb, by_sqlite = sqlite.strategies(engine, path, "Cells", SCHEMA, repairs)
+    by_duckdb, by_sqlite = sqlite.strategies(engine, sqlite.SqliteTable(path, "Cells"), SCHEMA, repairs)
     with pytest.raises(FastPathUnavailable, match="a value is not of its column's declared type"):
         list(by_duckdb())
     table = pa.Table.from_batches(by_sqlite(), SCHEMA)
@@ -70,7 +70,7 @@ def test_mixed_values_are_read_by_sqlite_and_recorded(engine: Engine, tmp_path: 
 def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engine, tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
     schema = pa.schema([("n", pa.float64())])
-    by_duckdb, by_sqlite = sqlite.strategies(engine, path, "Cells", schema, [])
+    by_duckdb, by_sqlite = sqlite.strategies(engine, sqlite.SqliteTable(path, "Cells"), schema, [])
     with pytest.raises(FastPathUnavailable, match="a value is not of its column's declared type"):
         list(by_duckdb())
     assert pa.Table.from_batches(by_sqlite(), schema)["n"].to_pylist() == [1.0, 2.75]
@@ -78,7 +78,7 @@ def test_a_fraction_in_a_measurement_declared_as_an_integer_is_kept(engine: Engi
 
 def test_a_fraction_in_a_key_is_refused(engine: Engine, tmp_path: Path) -> None:
     path = database(tmp_path / "a.sqlite", (1, 0.5, "a"), (2.75, 0.5, "b"))
-    by_duckdb, by_sqlite = sqlite.strategies(engine, path, "Cells", SCHEMA, [])
+    by_duckdb, by_sqlite = sqlite.strategies(engine, sqlite.SqliteTable(path, "Cells"), SCHEMA, [])
     with pytest.raises(FastPathUnavailable, match="a value is not of its column's declared type"):
         list(by_duckdb())
     with pytest.raises(InvalidTableError, match="a fraction in integer column 'n'"):
@@ -92,7 +92,7 @@ def test_a_fraction_that_duckdb_would_cut_off_is_left_to_sqlite(
     schema = pa.schema([("n", pa.int64())])
     cut_off = pa.record_batch({"n": [1, 2]}, schema)
     monkeypatch.setattr(Engine, "scan_sqlite", lambda *_: iter([cut_off]))
-    by_duckdb, _ = sqlite.strategies(engine, path, "Cells", schema, [])
+    by_duckdb, _ = sqlite.strategies(engine, sqlite.SqliteTable(path, "Cells"), schema, [])
     with pytest.raises(FastPathUnavailable, match="a column declared as integer holds a fraction"):
         list(by_duckdb())
 
@@ -103,7 +103,7 @@ def test_bytes_that_are_not_utf8_are_replaced_in_text_and_recorded(engine: Engin
         connection.execute("UPDATE Cells SET s = CAST(x'41ff42' AS TEXT)")
         connection.commit()
     repairs: list[Repair] = []
-    by_duckdb, by_sqlite = sqlite.strategies(engine, path, "Cells", SCHEMA, repairs)
+    by_duckdb, by_sqlite = sqlite.strategies(engine, sqlite.SqliteTable(path, "Cells"), SCHEMA, repairs)
     with pytest.raises(FastPathUnavailable, match=r"a value does not fit its column: .*UTF8"):
         list(by_duckdb())
     assert pa.Table.from_batches(by_sqlite(), SCHEMA)["s"].to_pylist() == ["A\ufffdB"]
@@ -113,7 +113,7 @@ def test_bytes_that_are_not_utf8_are_replaced_in_text_and_recorded(engine: Engin
 def test_doubles_keep_every_bit_when_sqlite_reads_them(engine: Engine, tmp_path: Path) -> None:
     exact = 0.1 + 0.2
     path = database(tmp_path / "a.sqlite", (1, exact, "a"), (2, "nan", "b"))
-    _, by_sqlite = sqlite.strategies(engine, path, "Cells", SCHEMA, [])
+    _, by_sqlite = sqlite.strategies(engine, sqlite.SqliteTable(path, "Cells"), SCHEMA, [])
     assert pa.Table.from_batches(by_sqlite(), SCHEMA)["x"][0].as_py() == exact
 
 
@@ -131,7 +131,7 @@ def test_a_database_cut_short_is_refused(engine: Engine, tmp_path: Path) -> None
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InvalidTableError):
-        for strategy in sqlite.strategies(engine, path, "Cells", SCHEMA, []):
+        for strategy in sqlite.strategies(engine, sqlite.SqliteTable(path, "Cells"), SCHEMA, []):
             list(strategy())
     path.write_bytes(whole[:50])
     with pytest.raises(InvalidTableError):
@@ -164,6 +164,8 @@ def test_rows_that_are_still_in_the_write_ahead_log_are_read(engine: Engine, tmp
         (tmp_path / "staged").mkdir()
         for name in ("a.sqlite", "a.sqlite-wal"):
             shutil.copy(tmp_path / name, tmp_path / "staged" / name)
-    by_duckdb, by_sqlite = sqlite.strategies(engine, tmp_path / "staged" / "a.sqlite", "Cells", SCHEMA, [])
+    by_duckdb, by_sqlite = sqlite.strategies(
+        engine, sqlite.SqliteTable(tmp_path / "staged" / "a.sqlite", "Cells"), SCHEMA, []
+    )
     for strategy in (by_duckdb, by_sqlite):
         assert pa.Table.from_batches(strategy(), SCHEMA)["n"].to_pylist() == [1, 2]

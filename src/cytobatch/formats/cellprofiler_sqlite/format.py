@@ -1,6 +1,7 @@
 """The format of SQLite files of CellProfiler's ExportToDatabase and of cytominer-database: one file for each export."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -20,10 +21,11 @@ from cytobatch.formats.base import (
     Listing,
     PlateScan,
     ReadContext,
-    SurveyedTable,
     with_overrides,
 )
+from cytobatch.formats.cellprofiler_sqlite.combined import only_present
 from cytobatch.formats.cellprofiler_sqlite.scan import choose_tables, scan_database, sqlite_preset
+from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable, left_out_warnings, resolve_undecided
 from cytobatch.formats.defaults import FormatDefaults
 from cytobatch.formats.image_sets import check_image_numbers
 from cytobatch.formats.text_columns import check_text_columns
@@ -33,12 +35,12 @@ from cytobatch.readers.fallback import ReadStrategy, read_with_fallback
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
-from cytobatch.readers.sqlite.native.scan import SqliteTable, find_rows, stream_pages
+from cytobatch.readers.sqlite.native.scan import find_rows, stream_pages
 
 _COMPANIONS = ("-wal", "-journal")
 
 
-class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
+class CellProfilerSqlite(FormatDefaults[DatabaseTable]):
     """One SQLite file for each export, with tables Per_Image, Per_Cells and so on, or Image, Cells and so on."""
 
     name = FormatName.SQLITE.value
@@ -62,42 +64,57 @@ class CellProfilerSqlite(FormatDefaults[SurveyedTable]):
         return FormatPlan(exports, preset, ignored=companions)
 
     def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
-        """Scan the declarations of every table. Raises LayoutError if a compartment is in no file."""
-        scans = [scan_database(plan, export, inputs, engine) for export in plan.exports]
+        """Scan the declarations of every table. A file has an export for each set of tables.
+
+        Raises LayoutError if a compartment is in no file.
+        """
+        found = [scan for export in plan.exports for scan in scan_database(plan, export, inputs, engine)]
+        numbered = [replace(scan, export=replace(scan.export, index=index)) for index, scan in enumerate(found)]
+        scans = resolve_undecided(numbered)
         preset = plan.preset or sqlite_preset(plan, scans)
-        return PlateScan(preset, tuple(check_text_columns(choose_tables(plan, preset, scans))))
+        chosen = check_text_columns(choose_tables(plan, preset, scans))
+        return PlateScan(preset, tuple(chosen), warnings=left_out_warnings(chosen))
 
     def read_images(
-        self, table: SurveyedTable, path: Path, columns: Sequence[str], engine: Engine
+        self, table: DatabaseTable, path: Path, columns: Sequence[str], engine: Engine
     ) -> tuple[pa.Table, Sequence[Repair]]:
         """Read the columns with their declared types. Raises InvalidTableError."""
         schema = pa.schema([table.schema.field(column) for column in columns])
         repairs: list[Repair] = []
-        strategies = sqlite.strategies(engine, path, table.shown_name, schema, repairs)
+        strategies = sqlite.strategies(engine, _sqlite_table(table, path), schema, repairs)
         rows = read_with_fallback(strategies, repairs, lambda strategy: pa.Table.from_batches(strategy(), schema))
         check_image_numbers(rows[IMAGE_NUMBER], table.source)
         return rows, repairs
 
     def readers(
-        self, table: SurveyedTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
+        self, table: DatabaseTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
     ) -> tuple[ReadStrategy, ...]:
         """Return the native reader of pages unless the job excludes it, then DuckDB's scan, then SQLite itself."""
-        others = sqlite.strategies(context.engine, path, table.shown_name, schema, repairs)
-        if context.job.sqlite_reader is SqliteReader.DUCKDB:
-            return others
-        return partial(stream_pages, SqliteTable(path, table.shown_name), schema, context.executor, repairs), *others
+        source = _sqlite_table(table, path)
+        strategies = sqlite.strategies(context.engine, source, schema, repairs)
+        if context.job.sqlite_reader is SqliteReader.NATIVE:
+            strategies = (partial(stream_pages, source, schema, context.executor, repairs), *strategies)
+        if table.presence_column is None:
+            return strategies
+        return tuple(only_present(strategy, table.presence_column) for strategy in strategies)
 
     def index_rows(
-        self, table: SurveyedTable, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
+        self, table: DatabaseTable, path: Path, schema: pa.Schema, keys: pa.Schema, context: ReadContext
     ) -> tuple[IndexedRows, pa.Table]:
         """Return the rows by the pages of the file. Raises FastPathUnavailable if the job reads with DuckDB."""
         if context.job.sqlite_reader is SqliteReader.DUCKDB:
             raise FastPathUnavailable("the job reads SQLite with DuckDB")
-        return find_rows(SqliteTable(path, table.shown_name), schema, keys, context.executor)
+        if table.presence_column is not None:
+            raise FastPathUnavailable("the table has rows of several compartments")
+        return find_rows(_sqlite_table(table, path), schema, keys, context.executor)
 
-    def count_rows(self, table: SurveyedTable, path: Path) -> int | None:
+    def count_rows(self, table: DatabaseTable, path: Path) -> int | None:
         """Return the highest rowid: the number of rows if none was ever deleted."""
         return sqlite.approximate_rows(path, table.shown_name, table.schema.names)
+
+
+def _sqlite_table(table: DatabaseTable, path: Path) -> sqlite.SqliteTable:
+    return sqlite.SqliteTable(path, table.shown_name, table.numbers_only)
 
 
 def _companions(file: SourceFile, inventory: Inventory) -> list[SourceFile]:

@@ -3,8 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
+import pyarrow as pa
+
+from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.catalog import PRESETS, USUAL_TABLES, Preset, PresetName
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError, LayoutError
@@ -15,63 +20,202 @@ from cytobatch.formats.base import (
     ConversionPlan,
     Export,
     ExportScan,
-    SurveyedTable,
     failed_entry,
     unusual_tables,
     with_overrides,
 )
-from cytobatch.planning.columns import IMAGE_NUMBER, is_key, table_label
+from cytobatch.formats.cellprofiler_sqlite.combined import split_combined
+from cytobatch.formats.cellprofiler_sqlite.names import OBJECT, TableName, table_names
+from cytobatch.formats.cellprofiler_sqlite.sets import TableSet, check_distinct, choose_sets, split_sets
+from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable
+from cytobatch.formats.cellprofiler_sqlite.types import column_types
+from cytobatch.planning.columns import IMAGE_NUMBER, is_key, is_row_number
 from cytobatch.planning.joins import find_keys
-from cytobatch.planning.schema import requested_types, schema_by_declarations, with_types
+from cytobatch.planning.schema import requested_types
+from cytobatch.readers.fallback import read_with_fallback
 from cytobatch.readers.inputs import Inputs
+from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
 from cytobatch.report.model import LedgerEntry, Outcome
 
-_PER = re.compile(r"(?:.*_)?per_(.+)", re.IGNORECASE)
+_IMAGE = "image"
+_COMPARTMENTS = USUAL_TABLES - {_IMAGE}
 _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
+_VIEW = "a view"
+_REPEATS = "a view beside the table of its name"
+_OTHER_SET = "of another set of tables: table_prefix takes one"
+_NO_SET = "of no set of tables, where the file has several"
 
 
-def scan_database(plan: ConversionPlan, export: Export, inputs: Inputs, engine: Engine) -> ExportScan:
-    """Scan the tables of a SQLite file that number images. A table that numbers objects but not images is invalid."""
-    file = export.files[0]
+@dataclass(slots=True)
+class _FileScan:
+    """The tables of one file that number images, and the ledger entries of the others."""
+
+    export: Export
+    path: Path
+    engine: Engine
+    job: PlateJob
+    tables: list[DatabaseTable] = field(default_factory=list)
+    defects: list[LedgerEntry] = field(default_factory=list)
+    ignored: list[LedgerEntry] = field(default_factory=list)
+
+    def ignore(self, source: str, reason: str = NOT_READ) -> None:
+        """Add the ledger entry of a table that is not read."""
+        self.ignored.append(_not_read(self.export, source, reason))
+
+    def fail(self, source: str, reason: str) -> None:
+        """Add the ledger entry of an invalid table."""
+        self.defects.append(failed_entry(self.export, self.export.files[0].path, source, reason))
+
+    def add(self, name: TableName) -> None:
+        """Scan a table. One that numbers objects but not images is invalid. Raises InvalidTableError."""
+        everything = self.engine.sqlite_schema(self.path, name.source)
+        left_out = tuple(column for column in everything.names if is_row_number(column) or not column.strip())
+        declared = pa.schema([field for field in everything if field.name not in left_out])
+        requested = requested_types(name.name, declared.names, self.job.column_types)
+        if IMAGE_NUMBER not in declared.names:
+            numbers_objects = name.view is None and any(is_key(column) for column in declared.names)
+            if name.name in USUAL_TABLES or numbers_objects:
+                self.fail(name.source, "no ImageNumber column")
+            else:
+                self.ignore(name.source)
+            return
+        types = column_types(self.path, name.source, declared, requested)
+        table = DatabaseTable(
+            name=name.name,
+            label=name.label,
+            source=self.export.files[0].path,
+            schema=types.schema,
+            has_rows=_has_rows(self.path, name, declared.names),
+            source_name=name.source,
+            origin=name,
+            numbers_only=types.numbers_by_name,
+            undecided=types.undecided,
+            left_out=left_out,
+        )
+        self.tables.append(table)
+
+
+def _not_read(export: Export, table: str, reason: str = NOT_READ) -> LedgerEntry:
+    path = export.files[0].path
+    return LedgerEntry(path=path, outcome=Outcome.IGNORED, export=export.path, table=table, reason=reason)
+
+
+def _has_rows(path: Path, name: TableName, columns: Sequence[str]) -> bool:
+    if name.view is not None:
+        return sqlite.has_rows(path, name.source)
+    return sqlite.approximate_rows(path, name.source, columns) > 0
+
+
+def scan_database(plan: ConversionPlan, export: Export, inputs: Inputs, engine: Engine) -> list[ExportScan]:
+    """Scan the tables of a SQLite file that number images: an export, or one for each set of tables.
+
+    Raises LayoutError if two sets are of the same image sets.
+    """
     # SQLite's write-ahead log or journal must lie beside the database when it is opened.
     path, *_ = [inputs.whole(each.path) for each in export.files]
-    tables: dict[str, SurveyedTable] = {}
-    defects: list[LedgerEntry] = []
-    ignored: list[LedgerEntry] = []
+    scan = _FileScan(export, path, engine, plan.job)
     try:
-        for sql_table in sqlite.list_tables(path):
-            label = _label_of(sql_table)
-            name = label.lower()
-            declared = engine.sqlite_schema(path, sql_table)
-            types = requested_types(name, declared.names, plan.job.column_types)
-            schema = with_types(schema_by_declarations(declared), types)
-            if IMAGE_NUMBER in schema.names:
-                has_rows = sqlite.approximate_rows(path, sql_table, declared.names) > 0
-                tables[name] = SurveyedTable(name, label, file.path, schema, has_rows, sql_table)
-            elif name in USUAL_TABLES or any(is_key(column) for column in schema.names):
-                defects.append(failed_entry(export, file.path, sql_table, "no ImageNumber column"))
-            else:
-                ignored.append(_not_read(export, file.path, sql_table))
+        names = table_names(sqlite.list_tables(path), sqlite.list_views(path))
+        _scan_tables(scan, names)
+        tables = split_combined(scan.tables, _metadata(plan))
+        sets, rest = split_sets(tables)
+        chosen, others = choose_sets(plan.job, sets)
+        check_distinct(chosen, export.path, partial(_read_columns, path, engine))
     except InvalidTableError as error:
-        return ExportScan(export, {}, (failed_entry(export, file.path, None, error.reason),))
-    return ExportScan(export, tables, tuple(defects), ignored=tuple(ignored))
+        return [ExportScan(export, {}, (failed_entry(export, export.files[0].path, None, error.reason),))]
+    for table in {table.shown_name: table for table in (*rest, *others)}.values():
+        scan.ignore(table.shown_name, _NO_SET if table in rest else _OTHER_SET)
+    return _exports(scan, chosen)
 
 
-def _not_read(export: Export, path: str, table: str) -> LedgerEntry:
-    return LedgerEntry(path=path, outcome=Outcome.IGNORED, export=export.path, table=table, reason=NOT_READ)
+def _exports(scan: _FileScan, sets: Sequence[TableSet]) -> list[ExportScan]:
+    """Return an export for each set; a single one keeps the path of its file. The first has the other tables."""
+    if len(sets) <= 1:
+        tables = {table.name: table for each in sets for table in each.tables}
+        return [ExportScan(scan.export, tables, tuple(scan.defects), ignored=tuple(scan.ignored))]
+    owners = [_set_of(entry.table or "", sets) for entry in scan.defects]
+    scans = []
+    for each in sets:
+        export = each.export(scan.export)
+        own = [entry for entry, owner in zip(scan.defects, owners, strict=True) if owner is each]
+        defects = tuple(entry.model_copy(update={"export": export.path}) for entry in own)
+        scans.append(ExportScan(export, {table.name: table for table in each.tables}, defects))
+    return [replace(scans[0], ignored=tuple(scan.ignored)), *scans[1:]]
 
 
-def _label_of(sql_table: str) -> str:
-    """Return `Cells` for `Per_Cells` and `MyExpt_Per_Cells`: the names of CellProfiler's ExportToDatabase."""
-    match = _PER.fullmatch(sql_table)
-    return table_label(match[1] if match else sql_table)
+def _set_of(source: str, sets: Sequence[TableSet]) -> TableSet:
+    """Return the set of a table that is in none, because it is invalid, by the longest prefix; or else the first."""
+    fitting = [each for each in sets if source.lower().startswith(each.prefix.lower())]
+    return max(fitting, key=lambda each: len(each.prefix), default=sets[0])
+
+
+def _metadata(plan: ConversionPlan) -> Collection[str]:
+    return [name.lower() for name in plan.job.metadata or (plan.preset.metadata if plan.preset else ("image",))]
+
+
+def _read_columns(path: Path, engine: Engine, table: DatabaseTable, columns: Sequence[str]) -> pa.Table:
+    """Read columns as text. Raises InvalidTableError."""
+    schema = pa.schema([table.schema.field(column) for column in columns])
+    repairs: list[Repair] = []
+    strategies = sqlite.strategies(engine, sqlite.SqliteTable(path, table.shown_name), schema, repairs)
+    return read_with_fallback(strategies, repairs, lambda strategy: pa.Table.from_batches(strategy(), schema))
+
+
+def _scan_tables(scan: _FileScan, names: Sequence[TableName]) -> None:
+    """Scan the tables of a file, and then the views that are read like tables. Raises InvalidTableError."""
+    tables = [name for name in names if name.view is None]
+    views = [name for name in names if name.view is not None]
+    chosen = []
+    for view in views:
+        reason = _reason_to_ignore(view, tables, views, scan.job)
+        if reason:
+            scan.ignore(view.source, reason)
+        else:
+            chosen.append(view)
+    for table in tables:
+        reader = next((view.source for view in chosen if _reads(view, table)), None)
+        if reader:
+            scan.ignore(table.source, f"read through the view {reader}")
+        else:
+            scan.add(table)
+    for view in chosen:
+        try:
+            scan.add(view)
+        except InvalidTableError as error:
+            if view.is_usual:
+                scan.fail(view.source, error.reason)
+            else:
+                scan.ignore(view.source, f"{_VIEW} that cannot be read: {error.reason}")
+
+
+def _reason_to_ignore(
+    view: TableName, tables: Sequence[TableName], views: Sequence[TableName], job: PlateJob
+) -> str | None:
+    """Return why a view is not read like a table; None if it is, because the layout has a table of its name."""
+    same_name = [table for table in tables if table.name == view.name]
+    in_set = [table for table in tables if table.set_key == view.set_key and (table.is_usual or table.is_per_table)]
+    if same_name and not in_set:
+        return _REPEATS
+    named = {name.lower() for name in (*(job.compartments or ()), *(job.metadata or ()))}
+    if view.name == OBJECT:
+        others = [each for each in (*tables, *views) if each.set_key == view.set_key and each.name in _COMPARTMENTS]
+        return _VIEW if others else None
+    fits = view.is_usual or view.name in named or (view.is_per_table and view.name not in _NOT_OBJECTS)
+    return None if fits else _VIEW
+
+
+def _reads(view: TableName, table: TableName) -> bool:
+    """Return True if a view reads a table whose own name stands for no table of the layout."""
+    known = table.is_usual or table.is_per_table
+    return not known and re.search(rf"\b{re.escape(table.source)}\b", view.view or "", re.IGNORECASE) is not None
 
 
 def sqlite_preset(plan: ConversionPlan, scans: Sequence[ExportScan]) -> Preset:
     """Return the preset for `auto`: ExportToDatabase names its tables `Per_…`, cytominer-database does not."""
-    names = {table.full_name for scan in scans for table in scan.tables.values()}
-    has_per_tables = any(_PER.fullmatch(name) for name in names)
+    tables = [table for scan in scans for table in scan.tables.values()]
+    names = [table.origin for table in tables if isinstance(table, DatabaseTable)]
+    has_per_tables = any(each.is_per_table for each in names)
     name = PresetName.CELLPROFILER_SQLITE if has_per_tables else PresetName.CELL_HEALTH
     preset = with_overrides(PRESETS[name], plan.job)
     if plan.job.compartments:
@@ -128,8 +272,10 @@ def _keep_tables(scan: ExportScan, kept: Sequence[str], unusual: Collection[str]
     """Return the scan with the tables `kept`; others are ignored, and those that it lacks are defects."""
     tables = {name: scan.tables[name] for name in kept if name in scan.tables}
     others = [table for name, table in scan.tables.items() if name not in tables and name not in unusual]
-    ignored = (*scan.ignored, *(_not_read(scan.export, table.source, table.shown_name) for table in others))
+    ignored = (*scan.ignored, *(_not_read(scan.export, table.shown_name) for table in others))
     if scan.defects:
         return replace(scan, tables=tables, ignored=ignored)
-    defects = [failed_entry(scan.export, scan.export.path, name, MISSING) for name in kept if name not in tables]
+    defects = [
+        failed_entry(scan.export, scan.export.files[0].path, name, MISSING) for name in kept if name not in tables
+    ]
     return replace(scan, tables=tables, defects=tuple(defects), ignored=ignored)

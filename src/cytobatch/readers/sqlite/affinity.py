@@ -5,21 +5,29 @@ cytominer-database, for one, wrote missing measurements as the text `nan` into c
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
 
+from cytobatch.errors import InvalidTableError
 from cytobatch.readers.numbers import Repair, as_integer, is_plain, parse_number
 
 Value = int | float | str | bytes
+NUMBERS_IN_TEXT = "numbers in text"
+"""The text of the repair that counts all plain numbers that a column holds as text."""
+_SHOWN = 40
 
 
 class ValueCoercer:
-    """Converts the values of one file to the types of their columns, and counts those that were of another type."""
+    """Converts the values of one file to the types of their columns, and counts those that were of another type.
 
-    def __init__(self, where: str) -> None:
+    Text that is no number is an error in the columns `numbers_only`, and null in the others.
+    """
+
+    def __init__(self, where: str, numbers_only: Collection[str] = ()) -> None:
         self._where = where
+        self._numbers_only = numbers_only
         self._counts = Counter[tuple[str, str, str]]()
 
     @property
@@ -49,7 +57,7 @@ class ValueCoercer:
         Raises
         ------
         InvalidTableError
-            If an integer column holds a fraction or too large a number.
+            If an integer column holds a fraction or too large a number, or a column of `numbers_only` text.
         """
         if pa.types.is_string(field.type):
             return pa.array([None if value is None else self.text(value, field.name) for value in values], pa.string())
@@ -83,21 +91,40 @@ class ValueCoercer:
 
         Whatever was not a number is counted as a repair. SQLite has null for a missing value, so NaN is text that some
         program wrote in its place. Raises InvalidTableError if it shall be an `integer`
-        and has a fraction or is too large.
+        and has a fraction or is too large, or if it is text in a column of `numbers_only`.
         """
         if isinstance(value, int):
             return value
-        number = value if isinstance(value, float) else _parse_number_or_none(str(value))
+        raw = _text_of(value)
+        number = raw if isinstance(raw, float) else self._parsed(raw, column)
         if number is None or math.isnan(number):
-            self._counts[column, str(value), "null"] += count
+            self._counts[column, str(raw), "null"] += count
             return None
-        if isinstance(value, str) and not is_plain(value):
-            self._counts[column, value, str(number)] += count
-        return as_integer(number, value, column, self._where) if integer else number
+        if isinstance(raw, str):
+            plain = is_plain(raw)
+            self._counts[column, *((NUMBERS_IN_TEXT, "numbers") if plain else (raw, str(number)))] += count
+        return as_integer(number, raw, column, self._where) if integer else number
+
+    def _parsed(self, text: str, column: str) -> float | None:
+        """Return text as a number; None if it is none. Raises InvalidTableError in a column of `numbers_only`."""
+        try:
+            return parse_number(text)
+        except ValueError as error:
+            if column in self._numbers_only:
+                raise InvalidTableError(
+                    f"text in numeric column {column!r}",
+                    where=self._where,
+                    why=f"the value is {text[:_SHOWN]!r}, where the first rows have numbers",
+                    remedy=f"correct the file, or declare a type: column_types {column}=number or {column}=text",
+                ) from error
+            return None
 
 
-def _parse_number_or_none(text: str) -> float | None:
+def _text_of(value: float | str | bytes) -> float | str:
+    """Return bytes as the text that they are, or as Python shows them."""
+    if not isinstance(value, bytes):
+        return value
     try:
-        return parse_number(text)
-    except ValueError:
-        return None
+        return value.decode("ascii")
+    except UnicodeDecodeError:
+        return str(value)

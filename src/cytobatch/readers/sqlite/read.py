@@ -6,9 +6,10 @@ columns declared as FLOAT, which DuckDB refuses to read.
 
 import io
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +20,25 @@ from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.numbers import Repair
-from cytobatch.readers.sqlite.affinity import ValueCoercer
+from cytobatch.readers.sqlite.affinity import Value, ValueCoercer
 from cytobatch.readers.sqlite.native.pages import HEADER_BYTES, page_size
 
 SQLITE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 """Errors for a damaged file: SQLite's message may quote bytes that Python's sqlite3 cannot decode."""
 _MAGIC = b"SQLite format 3\x00"
 _BATCH_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteTable:
+    """A table or view by the path of its file and its name.
+
+    Text that is no number is an error in the columns `numbers_only`.
+    """
+
+    path: Path
+    name: str
+    numbers_only: frozenset[str] = frozenset()
 
 
 def check_file(path: Path) -> None:
@@ -74,46 +87,85 @@ def list_tables(path: Path) -> list[str]:
         raise _damaged(path, "database", error) from error
 
 
+def list_views(path: Path) -> dict[str, str]:
+    """Return the SQL of a database's views by name. Raises InvalidTableError if the file is not a valid database."""
+    try:
+        with closing(connect(path)) as connection:
+            return {name: text or "" for name, text in connection.execute(sql.sqlite_views())}
+    except SQLITE_ERRORS as error:
+        raise _damaged(path, "database", error) from error
+
+
+def has_rows(path: Path, table: str) -> bool:
+    """Return True if a table or view has a row. Raises InvalidTableError if SQLite cannot read it."""
+    with _open_table(path, table) as connection:
+        return connection.execute(sql.any_row(table)).fetchone() is not None
+
+
+def first_values(path: Path, table: str, columns: Sequence[str], rows: int) -> dict[str, tuple[Value | None, ...]]:
+    """Return the values of columns in a table's first rows, as SQLite stores them, by column.
+
+    Raises InvalidTableError if SQLite cannot read them.
+    """
+    with _open_table(path, table) as connection:
+        values = connection.execute(sql.select_first(table, columns, rows)).fetchall()
+    return dict(zip(columns, zip(*values, strict=True), strict=True)) if values else dict.fromkeys(columns, ())
+
+
 def approximate_rows(path: Path, table: str, columns: Iterable[str]) -> int:
     """Return a table's highest row id by one look-up: its number of rows if no row was ever deleted.
 
-    `columns` are those of the table. Raises InvalidTableError if SQLite cannot read it.
+    The rows of a view, and of a table without row ids, are counted. `columns` are those of the table. Raises
+    InvalidTableError if SQLite cannot read it.
     """
     try:
         with closing(connect(path)) as connection:
-            return int(connection.execute(sql.highest_rowid(table, columns)).fetchone()[0] or 0)
+            with suppress(sqlite3.OperationalError):
+                highest = connection.execute(sql.highest_rowid(table, columns)).fetchone()[0]
+                # Some versions of SQLite read null as the row id of a view.
+                if highest is not None:
+                    return int(highest)
+            return int(connection.execute(sql.count_rows(table)).fetchone()[0])
     except SQLITE_ERRORS as error:
         raise _damaged(path, f"table {table!r}", error) from error
 
 
 def strategies(
-    engine: Engine, path: Path, table: str, schema: pa.Schema, repairs: list[Repair]
+    engine: Engine, table: SqliteTable, schema: pa.Schema, repairs: list[Repair]
 ) -> tuple[ReadStrategy, ...]:
     """Return two strategies to stream the columns of `schema`: by DuckDB, and by SQLite for columns of mixed types.
 
     The first raises FastPathUnavailable, at its end at the latest, where DuckDB would lose or change values. In the
     second, text in a numeric column becomes null or its number, and is recorded in `repairs`. Both raise
-    InvalidTableError where the file is damaged, or an integer column holds a fraction or too large a number.
+    InvalidTableError where the file is damaged, or an integer column holds a fraction or too large a number, or a
+    column of the table's `numbers_only` holds text that is no number.
     """
     rows = max(1, _BATCH_BYTES // (8 * len(schema)))
-    by_duckdb = partial(_stream_by_duckdb, engine, path, table, schema, rows)
-    return by_duckdb, partial(_stream_by_sqlite, path, table, schema, rows, repairs)
+    by_duckdb = partial(_stream_by_duckdb, engine, table, schema, rows)
+    return by_duckdb, partial(_stream_by_sqlite, table, schema, rows, repairs)
 
 
-def _stream_by_duckdb(engine: Engine, path: Path, table: str, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
-    declared = engine.sqlite_schema(path, table)
+def _stream_by_duckdb(engine: Engine, table: SqliteTable, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+    path, name = table.path, table.name
+    declared = engine.sqlite_schema(path, name)
     # DuckDB scans by ranges of rowid, which would lose rows.
     if sql.hides_rowid(declared.names):
         raise FastPathUnavailable("a column is called rowid, by which DuckDB scans the table")
-    integers = [name for name in schema.names if pa.types.is_integer(declared.field(name).type)]
+    if any(_is_number(field.type) and not _is_number(declared.field(field.name).type) for field in schema):
+        raise FastPathUnavailable("a column of numbers is declared as something else, and may hold text")
+    integers = [field for field in schema.names if pa.types.is_integer(declared.field(field).type)]
     # DuckDB can cut fractions off where a column is declared as an integer, though 1.5.5 refuses those of all integer
     # types. SQLite finds out whether there are any.
     with ThreadPoolExecutor(1) as other_thread:
-        has_fractions = other_thread.submit(engine.sqlite_has_fractions, path, table, integers)
-        for batch in engine.scan_sqlite(path, table, schema.names, rows):
+        has_fractions = other_thread.submit(engine.sqlite_has_fractions, path, name, integers)
+        for batch in engine.scan_sqlite(path, name, schema.names, rows):
             yield _cast(batch, schema)
         if has_fractions.result():
             raise FastPathUnavailable("a column declared as integer holds a fraction")
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -153,11 +205,11 @@ def _open_table(path: Path, table: str) -> Iterator[sqlite3.Connection]:
 
 
 def _stream_by_sqlite(
-    path: Path, table: str, schema: pa.Schema, rows: int, repairs: list[Repair]
+    table: SqliteTable, schema: pa.Schema, rows: int, repairs: list[Repair]
 ) -> Iterator[pa.RecordBatch]:
-    coercer = ValueCoercer(path.name)
-    with _open_table(path, table) as connection:
-        cursor = connection.execute(sql.select(table, schema.names))
+    coercer = ValueCoercer(table.path.name, table.numbers_only)
+    with _open_table(table.path, table.name) as connection:
+        cursor = connection.execute(sql.select(table.name, schema.names))
         while chunk := cursor.fetchmany(rows):
             columns = zip(*chunk, strict=True)
             arrays = [coercer.array(values, field) for values, field in zip(columns, schema, strict=True)]

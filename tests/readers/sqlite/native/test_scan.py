@@ -17,7 +17,8 @@ from cytobatch.engine.executor import Executor
 from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
-from cytobatch.readers.sqlite.native.scan import OutOfCoreRows, SqliteTable, find_rows, stream_pages
+from cytobatch.readers.sqlite.native.scan import OutOfCoreRows, find_rows, stream_pages
+from cytobatch.readers.sqlite.read import SqliteTable
 from tests.support.examples import examples
 
 SCHEMA = pa.schema([("s", pa.string()), ("x", pa.float64()), ("n", pa.int64()), ("y", pa.float64())])
@@ -83,7 +84,7 @@ def through_sqlite(path: Path, schema: pa.Schema = SCHEMA) -> tuple[pa.Table, li
     """The table that Python's sqlite3 returns, value by value."""
     repairs: list[Repair] = []
     with Engine(spill=path.parent, memory=2**28, workers=1) as engine:
-        by_sqlite = sqlite.strategies(engine, path, "Cells", schema, repairs)[-1]
+        by_sqlite = sqlite.strategies(engine, SqliteTable(path, "Cells"), schema, repairs)[-1]
         return pa.Table.from_batches(by_sqlite(), schema), repairs
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,19 +17,11 @@ from cytobatch.readers.sqlite.native.arrays import Int64Array
 from cytobatch.readers.sqlite.native.btree import TableTree
 from cytobatch.readers.sqlite.native.pages import Geometry
 from cytobatch.readers.sqlite.native.records import ColumnSelection, decode_columns
-from cytobatch.readers.sqlite.read import SQLITE_ERRORS, connect
+from cytobatch.readers.sqlite.read import SQLITE_ERRORS, SqliteTable, connect
 
 _CHUNK_BYTES = 16 * 2**20
 _BEFORE_ALL_ROWIDS = -(2**63) - 1
 _TYPES = (pa.int64(), pa.float64(), pa.string())
-
-
-@dataclass(frozen=True, slots=True)
-class SqliteTable:
-    """A table by the path of its file and its name."""
-
-    path: Path
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +52,8 @@ class _TableLeaves:
 
     Attributes
     ----------
-    path
-        The database file.
+    table
+        The table.
     root
         Number of the table's root page.
     geometry
@@ -73,21 +64,21 @@ class _TableLeaves:
         Estimated bytes of records on one leaf, those on overflow pages included.
     """
 
-    path: Path
+    table: SqliteTable
     root: int
     geometry: Geometry
     leaves: Int64Array
     leaf_bytes: int
 
     @classmethod
-    def find(cls, path: Path, root: int) -> "_TableLeaves":
+    def find(cls, table: SqliteTable, root: int) -> "_TableLeaves":
         """Find the leaves below a root page. Raises FastPathUnavailable if a page is damaged."""
-        with path.open("rb", buffering=0) as stream:
+        with table.path.open("rb", buffering=0) as stream:
             tree = TableTree(stream, root)
             leaves = tree.leaves()
             sample = leaves[[0, len(leaves) // 2, -1]]
             largest = max(int(tree.records(leaf).sizes.sum()) for leaf in sample[:, None])
-            return cls(path, root, tree.geometry, leaves, max(tree.geometry.page_size, largest))
+            return cls(table, root, tree.geometry, leaves, max(tree.geometry.page_size, largest))
 
     def decode(self, selection: ColumnSelection, leaves: Int64Array, rows: Int64Array | None = None) -> _DecodedRows:
         """Decode columns of the rows on some leaves.
@@ -108,8 +99,8 @@ class _TableLeaves:
         InvalidTableError
             If an integer column holds a fraction or too large a number.
         """
-        coercer = ValueCoercer(self.path.name)
-        with self.path.open("rb", buffering=0) as stream:
+        coercer = ValueCoercer(self.table.path.name, self.table.numbers_only)
+        with self.table.path.open("rb", buffering=0) as stream:
             tree = TableTree(stream, self.root)
             if tree.geometry != self.geometry:
                 raise FastPathUnavailable("the file changed while it was read")
@@ -168,7 +159,7 @@ def stream_pages(
     """
     coercer = ValueCoercer(table.path.name)
     root, (selection,) = _locate(table, schema)
-    for decoded in _TableLeaves.find(table.path, root).stream(selection, executor, chunk_bytes):
+    for decoded in _TableLeaves.find(table, root).stream(selection, executor, chunk_bytes):
         coercer.add(decoded.repairs)
         yield decoded.batch
     repairs.extend(coercer.repairs)
@@ -224,7 +215,10 @@ class OutOfCoreRows:
             decoded = self._leaves.decode(self._selection, self._leaves.leaves[leaves], indices)
         except FastPathUnavailable as error:
             raise InvalidTableError(
-                "changed while it was read", where=self._leaves.path.name, why=error.reason, remedy="convert it again"
+                "changed while it was read",
+                where=self._leaves.table.path.name,
+                why=error.reason,
+                remedy="convert it again",
             ) from error
         return pa.Table.from_batches([decoded.batch]), decoded.repairs
 
@@ -262,7 +256,7 @@ def find_rows(
     """
     checked = pa.schema([field for field in schema if pa.types.is_integer(field.type) or field.name in keys.names])
     root, (checked_columns, all_columns) = _locate(table, checked, schema)
-    leaves = _TableLeaves.find(table.path, root)
+    leaves = _TableLeaves.find(table, root)
     chunks = list(leaves.stream(checked_columns, executor, chunk_bytes))
     rows = OutOfCoreRows(leaves, all_columns, np.concatenate([chunk.rows_per_leaf for chunk in chunks]))
     return rows, pa.Table.from_batches([chunk.batch for chunk in chunks]).select(keys.names)

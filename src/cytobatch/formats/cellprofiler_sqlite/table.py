@@ -1,0 +1,73 @@
+"""A table of a SQLite file, as the scan finds it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from cytobatch.formats.base import ExportScan, SurveyedTable
+from cytobatch.formats.cellprofiler_sqlite.names import TableName
+from cytobatch.report.model import ReportWarning
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTable(SurveyedTable):
+    """A table or view of a SQLite file.
+
+    `origin` is its name with the prefix of its set. Text that is no number is an error in the columns `numbers_only`,
+    which are declared as text and hold numbers; `undecided` are those of them without a value among the first rows.
+    `left_out` are columns without a meaning, in which an importer numbered the rows, or without a name.
+    Rows without a value in `presence_column` are of other compartments, because one table holds several.
+    """
+
+    origin: TableName = field(kw_only=True)
+    numbers_only: frozenset[str] = field(default=frozenset(), kw_only=True)
+    undecided: frozenset[str] = field(default=frozenset(), kw_only=True)
+    left_out: tuple[str, ...] = field(default=(), kw_only=True)
+    presence_column: str | None = field(default=None, kw_only=True)
+
+
+def left_out_warnings(scans: Sequence[ExportScan]) -> tuple[ReportWarning, ...]:
+    """Return a warning for each column that is left out."""
+    exports = defaultdict[tuple[str, str], list[str]](list)
+    for scan in scans:
+        for name, table in scan.tables.items():
+            if isinstance(table, DatabaseTable):
+                for column in table.left_out:
+                    exports[name, column].append(scan.export.path)
+    return tuple(
+        ReportWarning(what=f"{name}: {_left_out(column)}", table=name, exports=len(paths), first_exports=paths[:_SHOWN])
+        for (name, column), paths in exports.items()
+    )
+
+
+def _left_out(column: str) -> str:
+    why = f"column {column!r} numbers the rows, and" if column.strip() else "a column without a name"
+    return f"{why} is left out"
+
+
+def resolve_undecided(scans: Sequence[ExportScan]) -> list[ExportScan]:
+    """Return the scans with columns without values as text where another export has text in them."""
+    text = {
+        (name, field.name)
+        for scan in scans
+        for name, table in scan.tables.items()
+        for field in table.schema
+        if pa.types.is_string(field.type)
+    }
+    return [
+        replace(scan, tables={name: _resolved(table, text) for name, table in scan.tables.items()}) for scan in scans
+    ]
+
+
+def _resolved(table: SurveyedTable, text: set[tuple[str, str]]) -> SurveyedTable:
+    if not isinstance(table, DatabaseTable):
+        return table
+    columns = {column for column in table.undecided if (table.name, column) in text}
+    if not columns:
+        return table
+    fields = [each.with_type(pa.string()) if each.name in columns else each for each in table.schema]
+    return replace(table, schema=pa.schema(fields), numbers_only=table.numbers_only - columns)
