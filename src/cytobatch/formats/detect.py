@@ -7,6 +7,7 @@ from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.catalog import PRESETS, PresetName
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import NOT_READ, ConversionPlan, FormatPlan, Listing, SourceFormat
+from cytobatch.formats.mysql_export import check_no_mysql_export
 from cytobatch.formats.registry import source_formats
 from cytobatch.planning.inventory import Inventory, SourceFile
 
@@ -50,6 +51,7 @@ def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -
     LayoutError
         If no format claims a file, if two formats do, or if the claimed files are ambiguous or incomplete.
     """
+    check_no_mysql_export(inventory, heads)
     listing = Listing(job, inventory, heads)
     claims = [(each, each.claims(listing)) for each in formats_for(job)]
     chosen, files = _only_claim(listing, [(each, files) for each, files in claims if files])

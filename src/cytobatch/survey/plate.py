@@ -36,6 +36,7 @@ from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
 from cytobatch.survey.location_checks import column_warnings, location_warnings
+from cytobatch.survey.lost_measurements import check_measurements
 from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
 from cytobatch.survey.object_locations import object_locations
@@ -88,6 +89,7 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
     valid = [_is_converted(each, joined=plan.job.join) for each in scans]
     exports = tuple(SurveyedExport(each.export, each.tables) for each, ok in zip(scans, valid, strict=True) if ok)
     tables = _table_schemas(plan, preset, exports)
+    check_measurements(plan, tables)
     of_images = [tables[name].schema for name in preset.metadata if name in tables]
     raw = _concatenate_image_rows(exports, rows, [*of_images, *(table.schema for table in of_objects.values())])
     typed = (

@@ -7,7 +7,6 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytobatch.config.presets.catalog import USUAL_TABLES
 from cytobatch.formats.cellprofiler_sqlite.names import OBJECT
 from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER
@@ -23,19 +22,22 @@ def compartments_of(columns: Collection[str]) -> list[str]:
     return sorted(name.removesuffix(_NUMBER) for name in columns if name.endswith(_NUMBER) and name != _NUMBER)
 
 
-def split_combined(tables: list[DatabaseTable], metadata: Collection[str]) -> list[DatabaseTable]:
-    """Return the tables with a single object table as a table for each of its compartments.
+def split_combined(tables: list[DatabaseTable]) -> tuple[list[DatabaseTable], list[DatabaseTable]]:
+    """Return the tables, with a single object table as a table for each of its compartments; and repeated ones.
 
-    Where the compartments have tables of their own, the single object table repeats them and stays as it is. `metadata`
-    are the names of image tables.
+    Where its compartments have tables of their own, a single object table repeats them.
     """
-    result = []
+    result, repeated = [], []
     for table in tables:
-        siblings = [other for other in tables if other is not table and other.origin.set_key == table.origin.set_key]
-        has_own = any(other.name in USUAL_TABLES and other.name not in metadata for other in siblings)
-        labels = compartments_of(table.schema.names) if table.name == OBJECT and not has_own else []
-        result += [_compartment(table, label, labels) for label in labels] or [table]
-    return result
+        own = {each.name for each in tables if each.name != OBJECT and each.origin.set_key == table.origin.set_key}
+        labels = compartments_of(table.schema.names) if table.name == OBJECT else []
+        if labels and all(label.lower() in own for label in labels):
+            repeated.append(table)
+        elif own & {label.lower() for label in labels} or not labels:
+            result.append(table)
+        else:
+            result += [_compartment(table, label, labels) for label in labels]
+    return result, repeated
 
 
 def _compartment(table: DatabaseTable, label: str, labels: Collection[str]) -> DatabaseTable:

@@ -41,8 +41,10 @@ from cytobatch.report.model import LedgerEntry, Outcome
 _IMAGE = "image"
 _COMPARTMENTS = USUAL_TABLES - {_IMAGE}
 _NOT_OBJECTS = frozenset({"experiment", "image", "well"})
+_MADE_UP = re.compile(r"C[0-9]+")
 _VIEW = "a view"
 _REPEATS = "a view beside the table of its name"
+_COMBINED = "the single object table: its compartments have tables of their own"
 _OTHER_SET = "of another set of tables: table_prefix takes one"
 _NO_SET = "of no set of tables, where the file has several"
 
@@ -70,7 +72,7 @@ class _FileScan:
     def add(self, name: TableName) -> None:
         """Scan a table. One that numbers objects but not images is invalid. Raises InvalidTableError."""
         everything = self.engine.sqlite_schema(self.path, name.source)
-        left_out = tuple(column for column in everything.names if is_row_number(column) or not column.strip())
+        left_out = _left_out(self.path, name.source, everything.names)
         declared = pa.schema([field for field in everything if field.name not in left_out])
         requested = requested_types(name.name, declared.names, self.job.column_types)
         if IMAGE_NUMBER not in declared.names:
@@ -96,6 +98,13 @@ class _FileScan:
         self.tables.append(table)
 
 
+def _left_out(path: Path, table: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that number rows or have no name, for which DuckDB makes one up."""
+    made_up = [column for column in columns if _MADE_UP.fullmatch(column)]
+    nameless = set(made_up) - set(sqlite.column_names(path, table)) if made_up else set()
+    return tuple(c for c in columns if is_row_number(c) or not c.strip() or c in nameless)
+
+
 def _not_read(export: Export, table: str, reason: str = NOT_READ) -> LedgerEntry:
     path = export.files[0].path
     return LedgerEntry(path=path, outcome=Outcome.IGNORED, export=export.path, table=table, reason=reason)
@@ -118,12 +127,14 @@ def scan_database(plan: ConversionPlan, export: Export, inputs: Inputs, engine: 
     try:
         names = table_names(sqlite.list_tables(path), sqlite.list_views(path))
         _scan_tables(scan, names)
-        tables = split_combined(scan.tables, _metadata(plan))
+        tables, repeated = split_combined(scan.tables)
         sets, rest = split_sets(tables)
         chosen, others = choose_sets(plan.job, sets)
         check_distinct(chosen, export.path, partial(_read_columns, path, engine))
     except InvalidTableError as error:
         return [ExportScan(export, {}, (failed_entry(export, export.files[0].path, None, error.reason),))]
+    for table in repeated:
+        scan.ignore(table.shown_name, _COMBINED)
     for table in {table.shown_name: table for table in (*rest, *others)}.values():
         scan.ignore(table.shown_name, _NO_SET if table in rest else _OTHER_SET)
     return _exports(scan, chosen)
@@ -148,10 +159,6 @@ def _set_of(source: str, sets: Sequence[TableSet]) -> TableSet:
     """Return the set of a table that is in none, because it is invalid, by the longest prefix; or else the first."""
     fitting = [each for each in sets if source.lower().startswith(each.prefix.lower())]
     return max(fitting, key=lambda each: len(each.prefix), default=sets[0])
-
-
-def _metadata(plan: ConversionPlan) -> Collection[str]:
-    return [name.lower() for name in plan.job.metadata or (plan.preset.metadata if plan.preset else ("image",))]
 
 
 def _read_columns(path: Path, engine: Engine, table: DatabaseTable, columns: Sequence[str]) -> pa.Table:

@@ -96,6 +96,12 @@ def list_views(path: Path) -> dict[str, str]:
         raise _damaged(path, "database", error) from error
 
 
+def column_names(path: Path, table: str) -> list[str]:
+    """Return the names of a table's columns as they are in the file. Raises InvalidTableError."""
+    with _open_table(path, table) as connection:
+        return [name for name, *_ in connection.execute(sql.sqlite_columns(table))]
+
+
 def has_rows(path: Path, table: str) -> bool:
     """Return True if a table or view has a row. Raises InvalidTableError if SQLite cannot read it."""
     with _open_table(path, table) as connection:
