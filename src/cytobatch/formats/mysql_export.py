@@ -16,8 +16,8 @@ _CSV, _SCRIPT = ".csv", ".sql"
 def check_no_mysql_export(inventory: Inventory, heads: Mapping[str, bytes]) -> None:
     """Check that CSV files are not those that MySQL loads: `SQL_1_96_Image.CSV`. Raises LayoutError.
 
-    They are if no other CSV file is there, and a script lies beside them or their first row holds numbers alone. `heads`
-    has the first bytes of files by path.
+    They are if no other CSV file is there, and a script lies beside them or their first row holds numbers alone.
+    `heads` has the first bytes of files by path.
     """
     tables = [file for file in inventory.files if file.suffix == _CSV]
     scripts = [file for file in inventory.files if file.suffix == _SCRIPT]
@@ -33,7 +33,7 @@ def check_no_mysql_export(inventory: Inventory, heads: Mapping[str, bytes]) -> N
             "CSV files without a header",
             where=f"{inventory.root}, {shown.path}",
             why="ExportToDatabase wrote them for MySQL, and only its SQL script names their columns",
-            remedy="load them into MySQL and export its tables, or run ExportToSpreadsheet or ExportToDatabase (SQLite)",
+            remedy="load them into MySQL and export its tables, or export to CSV or SQLite",
         )
 
 
