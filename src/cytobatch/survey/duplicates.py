@@ -22,7 +22,7 @@ from cytobatch.planning.inventory import SourceFile
 from cytobatch.planning.key_columns import EXPORT, IMAGE, TABLE
 from cytobatch.readers.inputs import BEGINNING, Inputs
 from cytobatch.report.model import ReportWarning
-from cytobatch.survey.image_table import location_columns
+from cytobatch.survey.location_columns import location_columns
 from cytobatch.survey.model import Survey, SurveyedExport
 
 _GROUPS_SHOWN = 3
