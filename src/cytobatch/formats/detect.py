@@ -7,6 +7,7 @@ from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.catalog import PRESETS, PresetName
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import NOT_READ, ConversionPlan, FormatPlan, Listing, SourceFormat
+from cytobatch.formats.hidden_files import HIDDEN, without_hidden
 from cytobatch.formats.mysql_export import check_no_mysql_export
 from cytobatch.formats.registry import source_formats
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -25,8 +26,9 @@ def formats_for(job: PlateJob) -> tuple[SourceFormat[Any], ...]:
 
 
 def files_to_probe(job: PlateJob, inventory: Inventory) -> list[SourceFile]:
-    """Return the files whose first bytes the formats need to claim files, each file once."""
-    probes = (file for each in formats_for(job) for file in each.probes(job, inventory))
+    """Return the files whose first bytes the formats need to claim files, each file once; hidden files are not read."""
+    visible = without_hidden(inventory)
+    probes = (file for each in formats_for(job) for file in each.probes(job, visible))
     return list({file.path: file for file in probes}.values())
 
 
@@ -51,8 +53,9 @@ def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -
     LayoutError
         If no format claims a file, if two formats do, or if the claimed files are ambiguous or incomplete.
     """
-    check_no_mysql_export(inventory, heads)
-    listing = Listing(job, inventory, heads)
+    visible = without_hidden(inventory)
+    check_no_mysql_export(visible, heads)
+    listing = Listing(job, visible, heads)
     claims = [(each, each.claims(listing)) for each in formats_for(job)]
     chosen, files = _only_claim(listing, [(each, files) for each, files in claims if files])
     planned = chosen.plan(listing, files)
@@ -86,7 +89,12 @@ def _only_claim(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Se
 def _ignored(inventory: Inventory, planned: FormatPlan) -> tuple[tuple[SourceFile, str], ...]:
     """Return the files that are not tables of their own, with reasons: unread files, then companions of read files."""
     read = {file.path for export in planned.exports for file in export.files}
-    unread = [(file, planned.ignored.get(file.path, NOT_READ)) for file in inventory.files if file.path not in read]
+    visible = {file.path for file in without_hidden(inventory).files}
+    unread = [
+        (file, planned.ignored.get(file.path, NOT_READ if file.path in visible else HIDDEN))
+        for file in inventory.files
+        if file.path not in read
+    ]
     files = {file.path: file for file in inventory.files}
     companions = [(files[path], reason) for path, reason in planned.ignored.items() if path in read]
     return (*unread, *companions)
