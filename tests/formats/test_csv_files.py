@@ -83,7 +83,7 @@ def test_a_stem_is_represented_by_its_first_file_with_content() -> None:
 )
 def test_headers_are_read_where_names_do_not_show_the_content(options: dict[str, object], expected: list[str]) -> None:
     job = PlateJob.model_validate({"source": "/in", "destination": "/out", **options})
-    files = inventory(a__Image=5, a__Cells=5, a__PH3=5, b__PH3=5, a__object=5, a__Nothing=0)
+    files = inventory(a__Image=5, a__Cells=5, a__Nuclei=5, a__PH3=5, b__PH3=5, a__object=5, a__Nothing=0)
     assert [file.path for file in files_of_unknown_stems(job, files)] == expected
 
 

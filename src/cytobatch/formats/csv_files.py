@@ -15,6 +15,7 @@ from cytobatch.formats.base import (
     ReadContext,
     SurveyedTable,
 )
+from cytobatch.formats.csv_names import COMBINED, IMAGE, table_files
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of
@@ -25,10 +26,10 @@ from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStr
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
 
-CSV_SUFFIX = ".csv"
-COMBINED = "object"
-"""The stem of the file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
 _COUNT_BLOCK = 2**20
+_COMPARTMENTS = USUAL_TABLES - {IMAGE}
+_FEW_COMPARTMENTS = 2
+"""A plate with fewer usual compartments than this may have them in one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +49,27 @@ class CsvTable(SurveyedTable):
 def files_by_stem(inventory: Inventory) -> dict[str, SourceFile]:
     """Return a CSV file for each lower-case stem: the first one with content, or else the last one.
 
-    Files of one stem are the same table in different exports, so that one header of each stem is enough.
+    Stems are without the prefix of an export. Files of one stem are the same table in different exports, so that one
+    header of each stem is enough.
     """
     stems: dict[str, SourceFile] = {}
-    for file in inventory.files:
-        if file.suffix == CSV_SUFFIX and (file.stem.lower() not in stems or not stems[file.stem.lower()].size):
-            stems[file.stem.lower()] = file
+    for each in table_files(inventory).values():
+        if each.stem not in stems or not stems[each.stem].size:
+            stems[each.stem] = each.file
     return stems
 
 
 def files_of_unknown_stems(job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
-    """Return the files whose content does not follow from their names, so that their headers must be read."""
-    for stem, file in files_by_stem(inventory).items():
-        unknown = job.preset is PresetName.AUTO and job.compartments is None and stem not in USUAL_TABLES
-        if file.size and (unknown or stem.endswith(COMBINED)):
+    """Return the files whose content does not follow from their names, so that their headers must be read.
+
+    Where a plate lacks most of the usual compartments, any file may be the one that has all of them side by side.
+    """
+    files = files_by_stem(inventory)
+    lacking = len(_COMPARTMENTS & set(files)) < _FEW_COMPARTMENTS
+    any_table = job.preset is PresetName.AUTO and job.compartments is None
+    for stem, file in files.items():
+        unknown = lacking or (any_table and stem not in USUAL_TABLES)
+        if file.size and stem != IMAGE and (unknown or stem.endswith(COMBINED)):
             yield file
 
 

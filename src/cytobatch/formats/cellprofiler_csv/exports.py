@@ -1,7 +1,8 @@
-"""The exports of CellProfiler's CSV files: a table for each file by its name or header, an export for each folder."""
+"""The exports of CellProfiler's CSV files: a table for each file, an export for each folder and prefix."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from cytobatch.config.options import PlateJob
@@ -9,30 +10,30 @@ from cytobatch.config.presets.catalog import PRESETS, Preset, PresetName
 from cytobatch.config.wells import SiteLocation, location_of_folder
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import Export, PlannedTable, unusual_tables, with_overrides
-from cytobatch.formats.csv_files import COMBINED
+from cytobatch.formats.cellprofiler_csv.combined import HeaderRows, combined_compartments, combined_stems
+from cytobatch.formats.csv_names import COMBINED, IMAGE, TableFile
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
-from cytobatch.planning.inventory import Inventory, SourceFile
+from cytobatch.planning.inventory import Inventory
 
-_IMAGE = "image"
-_NO_COMPARTMENTS = frozenset({"experiment", COMBINED, _IMAGE})
+_NO_COMPARTMENTS = frozenset({"experiment", COMBINED, IMAGE})
 
 Tables = dict[str, PlannedTable]
 """The tables of an export, by lower-case name."""
 
 
-def export_prefix(stems: Collection[str]) -> str:
-    """Return the prefix that CellProfiler put before every table's name (`myexpt_` of `MyExpt_Image.csv`), or ""."""
-    if _IMAGE in stems:
-        return ""
-    prefixes = {stem.removesuffix(_IMAGE) for stem in stems if stem.endswith(f"_{_IMAGE}")}
-    return prefixes.pop() if len(prefixes) == 1 else ""
+@dataclass(frozen=True, slots=True)
+class TableSet:
+    """The folder of an export's files, and the prefix of their names as it is written."""
 
+    folder: str
+    prefix: str
 
-def combined_compartments(header: Collection[str]) -> tuple[str, ...]:
-    """Return the compartments in the first of a combined file's two header rows, or () for any other header."""
-    if "Image" not in header or IMAGE_NUMBER in header:
-        return ()
-    return tuple(sorted(set(header) - {"Image", ""}))
+    @property
+    def path(self) -> str:
+        """The path that distinguishes the set from others in its folder."""
+        if not self.prefix:
+            return self.folder
+        return self.prefix if self.folder == "." else f"{self.folder}/{self.prefix}"
 
 
 def csv_preset(job: PlateJob) -> Preset:
@@ -41,101 +42,100 @@ def csv_preset(job: PlateJob) -> Preset:
     return with_overrides(PRESETS[name], job)
 
 
-def table_names_by_stem(job: PlateJob, headers: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def table_names_by_stem(job: PlateJob, headers: Mapping[str, HeaderRows]) -> dict[str, str]:
     """Return the lower-case table name of each CSV file to read, by the file's lower-case stem.
 
     `headers` are the first rows of files by stem, empty for files that were not read.
     """
     preset = csv_preset(job)
-    prefix = export_prefix(headers)
-    by_table = {stem.removeprefix(prefix): stem for stem in headers if stem.startswith(prefix)}
+    combined = combined_stems(headers)
     table_names = set(preset.compartments) | set(preset.metadata)
     if job.preset is PresetName.AUTO and job.compartments is None:
         table_names |= {
-            table
-            for table, stem in by_table.items()
-            if {IMAGE_NUMBER, OBJECT_NUMBER} <= set(headers[stem]) and table not in _NO_COMPARTMENTS
+            stem
+            for stem, rows in headers.items()
+            if {IMAGE_NUMBER, OBJECT_NUMBER} <= set(rows.first) and stem not in _NO_COMPARTMENTS
         }
-    if COMBINED in by_table and combined_compartments(headers[by_table[COMBINED]]):
-        table_names.add(COMBINED)
-    return {stem: table for table, stem in by_table.items() if table in table_names}
+    return {stem: COMBINED if stem in combined else stem for stem in headers if stem in table_names | combined}
 
 
 def plan_exports(
     job: PlateJob,
     inventory: Inventory,
-    files: Collection[SourceFile],
+    files: Collection[TableFile],
     names: Mapping[str, str],
-    headers: Mapping[str, tuple[str, ...]],
+    headers: Mapping[str, HeaderRows],
 ) -> tuple[Export, ...]:
-    """Return an export for each folder with tables.
+    """Return an export for each folder and prefix with tables.
 
-    `names` are table names by stem. Raises LayoutError if a folder has two files of one table, or if compartments lie
+    `names` are table names by stem. Raises LayoutError if an export has two files of one table, or if compartments lie
     at two levels of nested folders.
     """
-    folders = _tables_by_folder(inventory, files, names)
-    _split_combined(job, folders, headers)
-    _check_nested_exports(inventory, folders)
-    usual, unusual = _usual_tables(csv_preset(job), folders)
+    sets = _tables_by_set(inventory, files, names)
+    _split_combined(job, sets, headers)
+    _check_nested_exports(inventory, sets)
+    usual, unusual = _usual_tables(csv_preset(job), sets)
+    folders = Counter(key.folder for key in sets)
     return tuple(
         Export(
             index,
-            folder,
+            key.folder if folders[key.folder] == 1 else key.path,
             tuple({table.file.path: table.file for table in tables.values()}.values()),
-            _location_of_folder(inventory.root, folder),
+            _location(inventory.root, key),
             tables,
             tuple(table for table in usual if table not in tables),
             tuple(table for table in tables if table in unusual),
         )
-        for index, (folder, tables) in enumerate(folders.items())
+        for index, (key, tables) in enumerate(sets.items())
     )
 
 
-def _usual_tables(preset: Preset, folders: Mapping[str, Tables]) -> tuple[list[str], set[str]]:
+def _usual_tables(preset: Preset, sets: Mapping[TableSet, Tables]) -> tuple[list[str], set[str]]:
     """Return the tables that every export should have, and those that most exports and the preset lack."""
-    counts = Counter(table for tables in folders.values() for table in tables)
+    counts = Counter(table for tables in sets.values() for table in tables)
     known = {*preset.compartments, *preset.metadata}
-    unusual = unusual_tables(counts, known, len(folders))
+    unusual = unusual_tables(counts, known, len(sets))
     return sorted(set(counts) - unusual), unusual
 
 
-def _tables_by_folder(
-    inventory: Inventory, files: Collection[SourceFile], names: Mapping[str, str]
-) -> dict[str, Tables]:
-    folders: dict[str, Tables] = defaultdict(dict)
-    for file in files:
-        table = names[file.stem.lower()]
-        if table in folders[file.folder]:
+def _tables_by_set(
+    inventory: Inventory, files: Collection[TableFile], names: Mapping[str, str]
+) -> dict[TableSet, Tables]:
+    sets: dict[TableSet, Tables] = {}
+    prefixes: dict[tuple[str, str], str] = {}
+    for each in files:
+        # Names may differ in case within an export, and its prefix with them: the first one stands for all.
+        prefix = prefixes.setdefault((each.file.folder, each.prefix.lower()), each.prefix)
+        tables = sets.setdefault(TableSet(each.file.folder, prefix), {})
+        table = names[each.stem]
+        if table in tables:
             raise LayoutError(
                 "ambiguous layout",
-                where=f"{inventory.root}, folder {file.folder}",
-                why=f"two files are the table {table!r}: {folders[file.folder][table].file.path} and {file.path}",
+                where=f"{inventory.root}, folder {each.file.folder}",
+                why=f"two files are the table {table!r}: {tables[table].file.path} and {each.file.path}",
                 remedy="remove one of the two",
             )
-        folders[file.folder][table] = PlannedTable(table, _label(file.stem, table), file)
-    return folders
+        tables[table] = PlannedTable(table, table_label(each.file.stem[len(each.prefix) :]), each.file)
+    return sets
 
 
-def _split_combined(job: PlateJob, folders: dict[str, Tables], headers: Mapping[str, tuple[str, ...]]) -> None:
-    """Replace a combined file by its compartments, in folders that have no other files of compartments."""
+def _split_combined(job: PlateJob, sets: Mapping[TableSet, Tables], headers: Mapping[str, HeaderRows]) -> None:
+    """Replace a combined file by its compartments, in exports that have no other files of compartments."""
     preset = csv_preset(job)
     all_compartments = job.preset is PresetName.AUTO and job.compartments is None
-    for tables in folders.values():
+    for key, tables in sets.items():
         combined = tables.pop(COMBINED, None)
         if combined is None or set(tables) - set(preset.metadata):
             continue
-        for label in combined_compartments(headers[combined.file.stem.lower()]):
+        stem = combined.file.stem[len(key.prefix) :].lower()
+        for label in combined_compartments(headers[stem].first):
             name = label.lower()
             if all_compartments or name in preset.compartments:
                 tables[name] = PlannedTable(name, table_label(label), combined.file, combined=True)
 
 
-def _label(stem: str, table: str) -> str:
-    return table_label(stem[len(stem) - len(table) :])
-
-
-def _check_nested_exports(inventory: Inventory, folders: Mapping[str, Mapping[str, PlannedTable]]) -> None:
-    compartments = {folder for folder, tables in folders.items() if set(tables) - {_IMAGE}}
+def _check_nested_exports(inventory: Inventory, sets: Mapping[TableSet, Tables]) -> None:
+    compartments = {key.folder for key, tables in sets.items() if set(tables) - {IMAGE}}
     for folder in compartments:
         for parent in PurePosixPath(folder).parents:
             if str(parent) in compartments and str(parent) != folder:
@@ -178,5 +178,7 @@ def plan_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping
     return tuple(sorted(present))
 
 
-def _location_of_folder(root: str, folder: str) -> SiteLocation:
-    return location_of_folder(PurePosixPath(root.rstrip("/") if folder == "." else folder).name)
+def _location(root: str, key: TableSet) -> SiteLocation:
+    """Return the location in the prefix of an export's files, or else in the name of its folder."""
+    folder = location_of_folder(PurePosixPath(root.rstrip("/") if key.folder == "." else key.folder).name)
+    return location_of_folder(key.prefix.strip(" _-.")).or_else(folder)

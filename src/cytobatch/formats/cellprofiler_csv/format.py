@@ -1,4 +1,4 @@
-"""CellProfiler's ExportToSpreadsheet as a format: a CSV file for each table, a folder for each export."""
+"""CellProfiler's ExportToSpreadsheet as a format: a CSV file for each table, a folder or prefix for each export."""
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -18,19 +18,20 @@ from cytobatch.formats.base import (
     PlateScan,
     ReadContext,
 )
+from cytobatch.formats.cellprofiler_csv.combined import check_edited, header_rows
+from cytobatch.formats.cellprofiler_csv.copies import check_copies, check_lone_copies, copies_of
 from cytobatch.formats.cellprofiler_csv.exports import csv_preset, plan_compartments, plan_exports, table_names_by_stem
 from cytobatch.formats.cellprofiler_csv.scan import scan_export
 from cytobatch.formats.csv_files import (
-    COMBINED,
-    CSV_SUFFIX,
     CsvTable,
     check_last_lines,
     count_csv_rows,
     csv_concat_reader,
     csv_readers,
+    files_by_stem,
     files_of_unknown_stems,
-    headers_by_stem,
 )
+from cytobatch.formats.csv_names import COMBINED, table_files
 from cytobatch.formats.defaults import FormatDefaults
 from cytobatch.formats.image_sets import check_image_numbers
 from cytobatch.formats.text_columns import resolve_text_columns
@@ -56,20 +57,31 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         return files_of_unknown_stems(job, inventory)
 
     def claims(self, listing: Listing) -> Sequence[SourceFile]:
-        """Return the CSV files with the names of the preset's tables, or with headers of compartments."""
-        names = table_names_by_stem(listing.job, headers_by_stem(listing))
-        return [file for file in _csv_files(listing) if file.stem.lower() in names]
+        """Return the CSV files with the names of the preset's tables, or with headers of compartments; no copies."""
+        names = table_names_by_stem(listing.job, header_rows(listing))
+        files = table_files(listing.inventory)
+        copies = copies_of(files.values())
+        return [each.file for path, each in files.items() if each.stem in names and path not in copies]
 
     def plan(self, listing: Listing, files: Sequence[SourceFile]) -> FormatPlan:
-        """Return an export for each folder that has tables. Raises LayoutError."""
-        headers = headers_by_stem(listing)
-        names = table_names_by_stem(listing.job, headers)
-        exports = plan_exports(listing.job, listing.inventory, files, names, headers)
-        compartments = plan_compartments(listing.job, exports, names)
-        ignored = {file.path: _COMBINED_IGNORED for file in _csv_files(listing) if file.stem.lower() == COMBINED}
+        """Return an export for each folder and prefix that has tables. Raises LayoutError."""
+        job, root = listing.job, listing.inventory.root
+        headers = header_rows(listing)
+        check_edited(root, files_by_stem(listing.inventory), headers)
+        names = table_names_by_stem(job, headers)
+        all_files = table_files(listing.inventory)
+        claimed = [all_files[file.path] for file in files]
+        originals = copies_of(all_files.values())
+        copies = {path: original for path, original in originals.items() if original in files}
+        check_lone_copies(root, claimed)
+        check_copies(root, copies, all_files)
+        exports = plan_exports(job, listing.inventory, claimed, names, headers)
+        compartments = plan_compartments(job, exports, names)
+        combined = [path for path, each in all_files.items() if COMBINED in (each.stem, names.get(each.stem))]
         read = {file.path for export in exports for file in export.files}
-        unread = {path: reason for path, reason in ignored.items() if path not in read}
-        return FormatPlan(exports, csv_preset(listing.job), compartments, unread)
+        ignored = {path: _COMBINED_IGNORED for path in combined if path not in read}
+        ignored |= {path: f"a copy of {original.path}, which is read" for path, original in copies.items()}
+        return FormatPlan(exports, csv_preset(job), compartments, ignored)
 
     def whole_files(self, plan: ConversionPlan) -> Collection[str]:
         """Return the paths of the image tables."""
@@ -106,10 +118,6 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
     def count_rows(self, table: CsvTable, path: Path) -> int | None:
         """Return the number of lines below the header."""
         return count_csv_rows(table, path)
-
-
-def _csv_files(listing: Listing) -> list[SourceFile]:
-    return [file for file in listing.inventory.files if file.suffix == CSV_SUFFIX]
 
 
 FORMAT = CellProfilerCsv()

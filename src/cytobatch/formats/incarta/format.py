@@ -22,7 +22,6 @@ from cytobatch.formats.base import (
     SingleTable,
 )
 from cytobatch.formats.csv_files import (
-    CSV_SUFFIX,
     CsvTable,
     check_last_lines,
     count_csv_rows,
@@ -31,6 +30,7 @@ from cytobatch.formats.csv_files import (
     files_of_unknown_stems,
     headers_by_stem,
 )
+from cytobatch.formats.csv_names import table_files
 from cytobatch.formats.image_sets import ImageSets, location_table, no_image_sets
 from cytobatch.formats.incarta import columns as incarta
 from cytobatch.formats.single_table import SingleTableFormat, invalid_scan, preset_of, with_empty_entry
@@ -59,8 +59,8 @@ class InCarta(SingleTableFormat[CsvTable]):
     def claims(self, listing: Listing) -> Sequence[SourceFile]:
         """Return the CSV files with IN Carta's headers; with the format's own preset, all CSV files."""
         stems = _stems(listing.job, headers_by_stem(listing))
-        files = listing.inventory.files
-        return [file for file in files if file.suffix == CSV_SUFFIX and file.stem.lower() in stems]
+        files = table_files(listing.inventory)
+        return [file for file in listing.inventory.files if file.path in files and files[file.path].stem in stems]
 
     def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
         """Scan the header of every file, and read the columns with the locations of its objects."""
