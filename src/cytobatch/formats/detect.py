@@ -77,7 +77,7 @@ def _only_claim(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Se
             remedy="name the preset of the one to convert, or point the source at it alone",
         )
     files = listing.inventory.files
-    shown = ", ".join(file.path for file in files[:_FILES_SHOWN])
+    shown = ", ".join(file.path for file in files[:_FILES_SHOWN]) or "every file is hidden"
     raise LayoutError(
         f"nothing here fits preset {job.preset.value!r}",
         where=root,

@@ -2,18 +2,19 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cytobatch.errors import LayoutError
+from cytobatch.formats.base import Listing
 from cytobatch.formats.csv_names import TableFile
 from cytobatch.planning.inventory import SourceFile
 
 _WORD = r"(?:copy|copie|copia|c[oó]pia|kopie|kopia|kopi)"
-_SURE = re.compile(
-    rf"(?P<name>.+?)(?:\s*[-\u2013]\s*{_WORD}|\s+{_WORD}(?:\s+\d+)?)?(?:\s*\((?:\d+|[^()]*{_WORD}[^()]*)\))?"
-    rf"|{_WORD}\s+(?:of|von|de)\s+(?P<of>.+)",
+_COPY = re.compile(
+    rf"(?P<name>.+?)(?:\s*[-\u2013]\s*{_WORD}|\s+{_WORD}(?:\s+\d+)?)?(?:\s*\((?:\d+|[^()]*{_WORD}[^()]*)\))?",
     re.IGNORECASE,
 )
+_COPY_OF = re.compile(rf"{_WORD}\s+(?:of|von|de)\s+(?P<name>.+)", re.IGNORECASE)
 """Names that only copies have, because CellProfiler's names of objects are letters, digits and underscores."""
 _LIKELY = re.compile(r"(?P<name>.+?)(?:[- ]\d+|-checkpoint)", re.IGNORECASE)
 """Names that are copies where the original is beside them: `Cells 2.csv` of macOS, `Cells-1.csv` of Safari."""
@@ -21,48 +22,61 @@ _LIKELY = re.compile(r"(?P<name>.+?)(?:[- ]\d+|-checkpoint)", re.IGNORECASE)
 
 def copied_name(stem: str) -> str | None:
     """Return the name of the file that a file is a copy of by its own name, or None if it has no name of a copy."""
-    match = _SURE.fullmatch(stem)
-    name = (match["name"] or match["of"]) if match else stem
-    return None if name == stem else name.strip()
+    match = _COPY_OF.fullmatch(stem) or _COPY.fullmatch(stem)
+    return match["name"].strip() if match and match["name"] != stem else None
 
 
 def copies_of(files: Iterable[TableFile]) -> dict[str, SourceFile]:
     """Return the original of each copy that lies beside its original, by the copy's path."""
-    groups: dict[tuple[str, str], dict[str, TableFile]] = defaultdict(dict)
+    folders: dict[str, dict[str, SourceFile]] = defaultdict(dict)
     for each in files:
-        groups[each.file.folder, each.prefix.lower()][each.stem] = each
+        folders[each.file.folder][each.file.stem.lower()] = each.file
     copies = {}
-    for group in groups.values():
-        for stem, each in group.items():
+    for folder in folders.values():
+        for stem, file in folder.items():
             likely = _LIKELY.fullmatch(stem)
             names = (copied_name(stem), likely["name"] if likely else None)
-            original = next((group[name] for name in names if name in group), None)
+            original = next((folder[name] for name in names if name in folder), None)
             if original is not None:
-                copies[each.file.path] = original.file
+                copies[file.path] = original
     return copies
 
 
-def check_copies(root: str, copies: Mapping[str, SourceFile], files: Mapping[str, TableFile]) -> None:
-    """Check that copies have the sizes of their originals. Raises LayoutError, because either may be the right one."""
+def files_to_compare(files: Iterable[TableFile]) -> Iterator[SourceFile]:
+    """Yield the copies and originals whose first bytes `check_copies` compares: those of one size."""
+    files = list(files)
+    by_path = {each.file.path: each.file for each in files}
+    for path, original in copies_of(files).items():
+        if by_path[path].size == original.size > 0:
+            yield from (by_path[path], original)
+
+
+def check_copies(listing: Listing, copies: Mapping[str, SourceFile]) -> None:
+    """Check that copies have the size and first bytes of their originals.
+
+    Raises LayoutError, because either of the two may be the right one, or both are tables of different sites.
+    """
+    files = {file.path: file for file in listing.inventory.files}
     for path, original in copies.items():
-        size = files[path].file.size
-        if size != original.size:
+        size = files[path].size
+        difference = f"has {size} bytes and not {original.size}" if size != original.size else "has other content"
+        if size != original.size or listing.heads.get(path) != listing.heads.get(original.path):
             raise LayoutError(
                 "a table and its copy differ",
-                where=root,
-                why=f"{path} is named as a copy of {original.path}, but has {size} bytes and not {original.size}",
-                remedy="remove one of the two, and give the other one the table's name",
+                where=listing.inventory.root,
+                why=f"{path} is named as a copy of {original.path}, but {difference}",
+                remedy="remove one of the two, or move the files of another site to a folder of their own",
             )
 
 
-def check_lone_copies(root: str, tables: Iterable[TableFile]) -> None:
+def check_lone_copies(root: str, files: Iterable[SourceFile]) -> None:
     """Check that no table is a copy whose original is absent. Raises LayoutError."""
-    for each in tables:
-        name = copied_name(each.stem)
+    for file in files:
+        name = copied_name(file.stem)
         if name is not None:
             raise LayoutError(
                 "a copy without its original",
                 where=root,
-                why=f"{each.file.path} is named as a copy of {name!r}, which is not there",
-                remedy=f"rename it to {each.prefix}{each.file.stem[len(each.prefix) :][: len(name)]}.csv, or remove it",
+                why=f"{file.path} is named as a copy of {name}.csv, which is not there",
+                remedy=f"rename it to {name}.csv, or remove it",
             )

@@ -19,8 +19,9 @@ from cytobatch.formats.base import (
     ReadContext,
 )
 from cytobatch.formats.cellprofiler_csv.combined import check_edited, header_rows
-from cytobatch.formats.cellprofiler_csv.copies import check_copies, check_lone_copies, copies_of
+from cytobatch.formats.cellprofiler_csv.copies import check_copies, check_lone_copies, copies_of, files_to_compare
 from cytobatch.formats.cellprofiler_csv.exports import csv_preset, plan_compartments, plan_exports, table_names_by_stem
+from cytobatch.formats.cellprofiler_csv.same_images import check_same_images
 from cytobatch.formats.cellprofiler_csv.scan import scan_export
 from cytobatch.formats.csv_files import (
     CsvTable,
@@ -53,8 +54,8 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
     traits = FormatTraits(text_image_tables=True, may_be_cut_short=True)
 
     def probes(self, job: PlateJob, inventory: Inventory) -> Iterable[SourceFile]:
-        """Return one CSV file for each name from which its content does not follow."""
-        return files_of_unknown_stems(job, inventory)
+        """Return one CSV file for each name from which its content does not follow, and the files that have copies."""
+        return (*files_of_unknown_stems(job, inventory), *files_to_compare(table_files(inventory).values()))
 
     def claims(self, listing: Listing) -> Sequence[SourceFile]:
         """Return the CSV files with the names of the preset's tables, or with headers of compartments; no copies."""
@@ -73,8 +74,8 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         claimed = [all_files[file.path] for file in files]
         originals = copies_of(all_files.values())
         copies = {path: original for path, original in originals.items() if original in files}
-        check_lone_copies(root, claimed)
-        check_copies(root, copies, all_files)
+        check_lone_copies(root, files)
+        check_copies(listing, copies)
         exports = plan_exports(job, listing.inventory, claimed, names, headers)
         compartments = plan_compartments(job, exports, names)
         combined = [path for path, each in all_files.items() if COMBINED in (each.stem, names.get(each.stem))]
@@ -94,6 +95,7 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         if plan.preset is None:
             raise InternalError("a plan of CSV files has no preset", where=plan.job.source)
         scans = [scan_export(plan, export, inputs, plan.preset.metadata) for export in plan.exports]
+        check_same_images(plan.job.source, plan.preset, scans, inputs)
         return PlateScan(plan.preset, tuple(resolve_text_columns(check_last_lines(scans, inputs), inputs)))
 
     def read_images(
