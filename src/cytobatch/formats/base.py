@@ -163,20 +163,25 @@ class SurveyedTable:
 
 @dataclass(frozen=True, slots=True)
 class ExportScan:
-    """The scan of one export: valid tables by name, defects, empty tables, and tables that are not read."""
+    """The scan of one export: valid tables by name, defects, empty tables, and tables that are not read.
+
+    `invalid_columns` are the columns of invalid tables by name, if they are known.
+    """
 
     export: Export
     tables: Mapping[str, SurveyedTable]
     defects: tuple[LedgerEntry, ...] = ()
     empty: tuple[LedgerEntry, ...] = ()
     ignored: tuple[LedgerEntry, ...] = ()
+    invalid_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def without(self, name: str, reason: str) -> "ExportScan":
         """Return the scan without one of its tables, and with its defect."""
         table = self.tables[name]
         others = {other: self.tables[other] for other in self.tables if other != name}
         entry = failed_entry(self.export, table.source, table.shown_name, reason)
-        return replace(self, tables=others, defects=(*self.defects, entry))
+        columns = {**self.invalid_columns, name: tuple(table.schema.names)}
+        return replace(self, tables=others, defects=(*self.defects, entry), invalid_columns=columns)
 
 
 @dataclass(frozen=True, slots=True)

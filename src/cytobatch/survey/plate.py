@@ -40,6 +40,7 @@ from cytobatch.survey.lost_measurements import check_measurements
 from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
 from cytobatch.survey.object_locations import object_locations
+from cytobatch.survey.unneeded_tables import check_unlinked, leave_out_unneeded
 
 
 def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
@@ -79,6 +80,7 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
 def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, engine: Engine) -> Survey:
     joined = plan.job.join and plan.job.joins is None
     repairs: list[TableRepair] = []
+    scan, left_out = leave_out_unneeded(plan, scan)
     preset, scans = scan.preset, check_missing_keys(plan, scan, joined=joined)
     reading = _ImageTableReading(inputs, engine, repairs, all_columns=not joined)
     rows, scans = _read_image_tables(plan, preset, scans, reading)
@@ -113,6 +115,7 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
         repairs=tuple(repairs),
         warnings=(
             *scan.warnings,
+            *left_out,
             *_type_warnings(plan, tables),
             *(_image_warnings(plan, images) if joined else ()),
             *(_fraction_warnings(plan, preset, typed) if typed else ()),
@@ -288,7 +291,9 @@ def _is_feature(field: pa.Field) -> bool:
 def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinPlan:
     keys = {name: table.keys for name, table in tables.items() if table.keys}
     required = plan.job.compartments or (() if plan.job.preset is PresetName.AUTO else keys)
-    return plan_joins(keys, {name.lower() for name in required})
+    joins = plan_joins(keys, {name.lower() for name in required})
+    check_unlinked(plan.job.source, joins, tables)
+    return joins
 
 
 def _export_locations(plan: ConversionPlan) -> list[SiteLocation]:

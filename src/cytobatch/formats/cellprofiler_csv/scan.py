@@ -17,11 +17,20 @@ from cytobatch.formats.base import (
     SurveyedTable,
     failed_entry,
 )
+from cytobatch.formats.cellprofiler_csv.combined import combined_compartments
 from cytobatch.formats.csv_files import CsvTable
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, kind_of
 from cytobatch.planning.schema import requested_types, schema_by_names
 from cytobatch.readers.csv import read as csv
-from cytobatch.readers.csv.header import CsvHead, PartialHeadError, invalid_file, read_combined_head, read_head
+from cytobatch.readers.csv.field_limit import LONGEST_FIELD
+from cytobatch.readers.csv.header import (
+    CsvHead,
+    PartialHeadError,
+    invalid_file,
+    parse_header,
+    read_combined_head,
+    read_head,
+)
 from cytobatch.readers.inputs import BEGINNING, Inputs
 from cytobatch.readers.numbers import convert_to_inferred_type, is_number
 
@@ -33,9 +42,11 @@ def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: 
     """Scan the CSV tables of an export; the tables in `metadata` are image tables."""
     tables: dict[str, SurveyedTable] = {}
     defects = []
+    invalid: dict[str, tuple[str, ...]] = {}
     for name, table in export.tables.items():
         if name in export.unusual:
             defects.append(failed_entry(export, table.file.path, name, UNUSUAL))
+            invalid[name] = _columns_of_header(table, inputs)
             continue
         try:
             head = _read_head(table, inputs)
@@ -43,8 +54,15 @@ def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: 
             tables[name] = _scan_table(table, inputs, head, types, is_metadata=name in metadata)
         except InvalidTableError as error:
             defects.append(failed_entry(export, table.file.path, name, error.reason))
+            invalid[name] = _columns_of_header(table, inputs)
     defects += [failed_entry(export, export.path, name, MISSING) for name in export.missing]
-    return ExportScan(export, tables, tuple(defects))
+    return ExportScan(export, tables, tuple(defects), invalid_columns=invalid)
+
+
+def _columns_of_header(table: PlannedTable, inputs: Inputs) -> tuple[str, ...]:
+    """Return the columns in the first line of an invalid table, as far as it can be read."""
+    with inputs.beginning(table.file.path).open("rb") as stream:
+        return parse_header(stream.readline(LONGEST_FIELD).decode("utf-8-sig", "replace"))
 
 
 def _read_head(table: PlannedTable, inputs: Inputs) -> CsvHead:
@@ -68,6 +86,8 @@ def _scan_table(
     """Return the table with its types. Raises InvalidTableError if it numbers no images, or holds unexpected text."""
     if IMAGE_NUMBER not in head.shape.names:
         path = inputs.beginning(table.file.path)
+        if combined_compartments(head.shape.names):
+            raise invalid_file(path, "a combined file beside other tables", "its first row has names of compartments")
         raise invalid_file(path, "no ImageNumber column", f"the header begins {','.join(head.shape.names[:3])!r}")
     # The columns of image tables are typed later, by all rows of the plate.
     needs_values = head.has_rows and not is_metadata
