@@ -199,6 +199,11 @@ def test_a_combined_file_with_an_edited_header_is_an_error_that_names_it(head: b
     assert "two header rows" in caught.value.why
 
 
+def test_a_table_of_several_compartments_beside_the_usual_ones_is_no_error() -> None:
+    merged = {"1/Merged.csv": b"ImageNumber,Cells_A,Nuclei_B\n1,2,3\n"}
+    assert plan(listed(*site("1"), *merged), merged).compartments == ("cells", "cytoplasm", "nuclei")
+
+
 @pytest.mark.parametrize(
     ("first", "second", "same"),
     [

@@ -4,9 +4,11 @@ A user may give any prefix to the files of an export: `MyExpt_`, `Run7`, or a ta
 files `<prefix>Image.csv`, `<prefix>Cells.csv`, … of one folder are one set. Names are compared in lower case.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cytobatch.config.presets.catalog import USUAL_TABLES
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -28,25 +30,27 @@ class TableFile:
     stem: str
 
 
-def table_files(inventory: Inventory) -> dict[str, TableFile]:
+@functools.lru_cache(maxsize=2)
+def table_files(inventory: Inventory) -> Mapping[str, TableFile]:
     """Return the CSV files by path, with their prefixes.
 
     A folder's prefixes are those of its image tables. A folder without image tables may use those of other folders.
+    Cached, because a plate may have tens of thousands of files.
     """
-    folders: dict[str, list[SourceFile]] = defaultdict(list)
+    folders: dict[str, list[tuple[SourceFile, str]]] = defaultdict(list)
     for file in inventory.files:
         if file.suffix == CSV_SUFFIX:
-            folders[file.folder].append(file)
-    stems = {folder: {file.stem.lower() for file in files} for folder, files in folders.items()}
+            folders[file.folder].append((file, file.stem))
+    stems = {folder: {stem.lower() for _, stem in files} for folder, files in folders.items()}
     own = _prefixes_by_folder(stems)
     known = frozenset(prefix for prefixes in own.values() for prefix in prefixes)
     result = {}
     for folder, files in folders.items():
         prefixes = own[folder] if own[folder] or IMAGE in stems[folder] else known
-        for file in files:
-            length = _prefix_length(file.stem.lower(), prefixes)
-            result[file.path] = TableFile(file, file.stem[:length], file.stem[length:].lower())
-    return result
+        for file, stem in files:
+            length = _prefix_length(stem.lower(), prefixes)
+            result[file.path] = TableFile(file, stem[:length], stem[length:].lower())
+    return MappingProxyType(result)
 
 
 def _prefixes_by_folder(folders: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:

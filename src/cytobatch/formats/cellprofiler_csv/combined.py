@@ -16,7 +16,8 @@ from cytobatch.readers.csv.header import parse_header
 _IMAGE_GROUP = "Image"
 _NUMBERED = re.compile(r"(.+)\.\d+")
 """The names that pandas gives to repeated columns: `Cells.1`."""
-_USUAL_LABELS = tuple(table_label(name) for name in sorted(USUAL_TABLES - {IMAGE}))
+_COMPARTMENTS = USUAL_TABLES - {IMAGE}
+_USUAL_LABELS = tuple(table_label(name) for name in sorted(_COMPARTMENTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,12 @@ def combined_stems(headers: Mapping[str, HeaderRows]) -> set[str]:
 
 
 def check_edited(root: str, files: Mapping[str, SourceFile], headers: Mapping[str, HeaderRows]) -> None:
-    """Check that no file is a combined one whose first header row was changed. Raises LayoutError."""
+    """Check that no file is a combined one whose first header row was changed. Raises LayoutError.
+
+    A plate that has compartments in files of their own may have tables of any form beside them.
+    """
+    if len(_COMPARTMENTS & set(files)) > 1:
+        return
     for stem, rows in headers.items():
         reason = _edited(rows)
         if reason:

@@ -19,15 +19,23 @@ _COPY_OF = re.compile(rf"{_WORD}\s+(?:of|von|de)\s+(?P<name>.+)", re.IGNORECASE)
 _LIKELY = re.compile(r"(?P<name>.+?)(?:[- ]\d+|-checkpoint)", re.IGNORECASE)
 """Names that are copies where the original is beside them: `Cells 2.csv` of macOS, `Cells-1.csv` of Safari."""
 
+_MARKS = re.compile(r"[ (\u2013-]")
+"""Characters of which each name of a copy has one."""
+
 
 def copied_name(stem: str) -> str | None:
     """Return the name of the file that a file is a copy of by its own name, or None if it has no name of a copy."""
+    if not _MARKS.search(stem):
+        return None
     match = _COPY_OF.fullmatch(stem) or _COPY.fullmatch(stem)
     return match["name"].strip() if match and match["name"] != stem else None
 
 
 def copies_of(files: Iterable[TableFile]) -> dict[str, SourceFile]:
     """Return the original of each copy that lies beside its original, by the copy's path."""
+    files = list(files)
+    if not any(_MARKS.search(each.stem) for each in files):
+        return {}
     folders: dict[str, dict[str, SourceFile]] = defaultdict(dict)
     for each in files:
         folders[each.file.folder][each.file.stem.lower()] = each.file

@@ -72,8 +72,8 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         names = table_names_by_stem(job, headers)
         all_files = table_files(listing.inventory)
         claimed = [all_files[file.path] for file in files]
-        originals = copies_of(all_files.values())
-        copies = {path: original for path, original in originals.items() if original in files}
+        tables, originals = set(files), copies_of(all_files.values())
+        copies = {path: original for path, original in originals.items() if original in tables}
         check_lone_copies(root, files)
         check_copies(listing, copies)
         exports = plan_exports(job, listing.inventory, claimed, names, headers)
