@@ -89,10 +89,12 @@ def test_the_usual_tables_of_a_prefix_are_not_read_to_be_known() -> None:
         (["a/Image.csv", "a/CellImage.csv", "a/Cells.csv"], [("", "image"), ("", "cellimage"), ("", "cells")]),
         (["a/CellImage.csv", "a/Cells.csv"], [("", "cellimage"), ("", "cells")]),
         (["a/Image.csv", "a/FilteredNuclei.csv"], [("", "image"), ("", "filterednuclei")]),
-        (["a/Image.csv", "a/Soma.csv", "a/B_Image.csv", "a/B_Soma.csv"],
-         [("", "image"), ("", "soma"), ("B_", "image"), ("B_", "soma")]),
+        (
+            ["a/Image.csv", "a/Soma.csv", "a/B_Image.csv", "a/B_Soma.csv"],
+            [("", "image"), ("", "soma"), ("B_", "image"), ("B_", "soma")],
+        ),
     ],
-)  # fmt: skip
+)
 def test_prefixes_are_those_of_image_tables(paths: list[str], expected: list[tuple[str, str]]) -> None:
     assert list(named(*paths).values()) == [dict(zip(paths, expected, strict=True))[path] for path in named(*paths)]
 
