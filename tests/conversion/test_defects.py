@@ -48,8 +48,8 @@ def missing(path: Path) -> None:
     path.unlink()
 
 
-def not_utf8(path: Path) -> None:
-    path.write_bytes(b"\xff\xfe" + path.read_bytes())
+def no_encoding(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe" + path.read_bytes() + b"\xd8")
 
 
 def header_twice(path: Path) -> None:
@@ -62,8 +62,9 @@ def rows_twice(path: Path) -> None:
     path.write_bytes(b"".join([header, *rows, *rows]))
 
 
-def wrong_delimiter(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b",", b";"))
+def delimiter_of_the_header_alone(path: Path) -> None:
+    header, *rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([header.replace(b",", b";"), *rows]))
 
 
 DEFECTS: list[tuple[Callable[[Path], None], str, str]] = [
@@ -77,11 +78,11 @@ DEFECTS: list[tuple[Callable[[Path], None], str, str]] = [
     (missing, "Nuclei", "missing"),
     (missing, "Cytoplasm", "missing"),
     (missing, "Image", "missing"),
-    (not_utf8, "Cells", "not UTF-8"),
+    (no_encoding, "Cells", "not UTF-16"),
     (header_twice, "Cytoplasm", "text in numeric column"),
     (rows_twice, "Nuclei", "repeated objects"),
     (rows_twice, "Image", "repeated images"),
-    (wrong_delimiter, "Cells", "wrong delimiter"),
+    (delimiter_of_the_header_alone, "Cells", "cut short"),
 ]
 
 

@@ -222,6 +222,16 @@ def copied_from(other: Callable[[Path], Path]) -> Damage:
 # Lines and values of CSV
 
 
+def in_order(*damages: Damage) -> Damage:
+    """Do several damages, one after the other."""
+
+    def damage(path: Path) -> None:
+        for each in damages:
+            each(path)
+
+    return damage
+
+
 def lines_changed(change: Callable[[list[bytes]], Iterable[bytes]]) -> Damage:
     def damage(path: Path) -> None:
         path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
@@ -314,6 +324,16 @@ def double_column(name: str) -> Damage:
     def change(rows: Rows) -> Rows:
         place = rows[0].index(name)
         return [[*row, row[place]] for row in rows]
+
+    return fields_changed(change)
+
+
+def column_twice_differently(name: str) -> Damage:
+    """Write a column twice, the second time with another value in the last row."""
+
+    def change(rows: Rows) -> Rows:
+        place = rows[0].index(name)
+        return [*([*row, row[place]] for row in rows[:-1]), [*rows[-1], "99"]]
 
     return fields_changed(change)
 

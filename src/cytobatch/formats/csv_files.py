@@ -21,12 +21,12 @@ from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of
 from cytobatch.readers.csv.chunks import stream_chunks
 from cytobatch.readers.csv.concat import read_group
+from cytobatch.readers.csv.dialect import PLAIN, beginning_text, count_lines
 from cytobatch.readers.csv.header import CUT_END, CsvShape, ends_with_newline, invalid_file, parse_header
 from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStrategy
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
 
-_COUNT_BLOCK = 2**20
 _COMPARTMENTS = USUAL_TABLES - {IMAGE}
 _FEW_COMPARTMENTS = 2
 """A plate with fewer usual compartments than this may have them in one file."""
@@ -76,7 +76,7 @@ def files_of_unknown_stems(job: PlateJob, inventory: Inventory) -> Iterable[Sour
 def headers_by_stem(listing: Listing) -> dict[str, tuple[str, ...]]:
     """Return the first row of a CSV file for each lower-case stem; empty if it was not read."""
     return {
-        stem: parse_header(listing.heads.get(file.path, b"").decode("utf-8-sig", "replace"))
+        stem: parse_header(*beginning_text(listing.heads.get(file.path, b"")))
         for stem, file in files_by_stem(listing.inventory).items()
     }
 
@@ -129,7 +129,8 @@ def csv_readers(
     if table.complete is None and not ends_with_newline(path):
         raise invalid_file(path, *CUT_END)
     one_stream = functools.partial(csv.stream, path, table.shape, schema, repairs, table.null_text_columns)
-    if table.shape.file_columns is not None or path.stat().st_size <= csv.SMALL_FILE:
+    shape = table.shape
+    if shape.file_columns is not None or shape.dialect != PLAIN or path.stat().st_size <= csv.SMALL_FILE:
         return (one_stream,)
     return functools.partial(stream_chunks, path, table.shape, schema, context.executor), one_stream
 
@@ -137,7 +138,9 @@ def csv_readers(
 def csv_concat_reader(tables: Sequence[CsvTable]) -> ConcatReader | None:
     """Return a reader of CSV files of one shape and schema as one table, or None if they differ."""
     shape, schema = tables[0].shape, tables[0].schema
-    if shape.file_columns is not None or not all(each.shape == shape and each.schema.equals(schema) for each in tables):
+    if shape.file_columns is not None or shape.dialect != PLAIN:
+        return None
+    if not all(each.shape == shape and each.schema.equals(schema) for each in tables):
         return None
 
     def read(paths: Sequence[Path], columns: pa.Schema) -> ConcatenatedTables:
@@ -148,6 +151,4 @@ def csv_concat_reader(tables: Sequence[CsvTable]) -> ConcatReader | None:
 
 def count_csv_rows(table: CsvTable, path: Path) -> int:
     """Return the number of lines below the header."""
-    with path.open("rb") as stream:
-        blocks = iter(functools.partial(stream.read, _COUNT_BLOCK), b"")
-        return max(0, sum(block.count(b"\n") for block in blocks) - table.shape.header_lines)
+    return max(0, count_lines(path, table.shape.dialect) - table.shape.header_lines)

@@ -34,6 +34,7 @@ from cytobatch.formats.csv_files import (
 )
 from cytobatch.formats.csv_names import COMBINED, table_files
 from cytobatch.formats.defaults import FormatDefaults
+from cytobatch.formats.header_columns import header_warnings
 from cytobatch.formats.image_sets import check_image_numbers
 from cytobatch.formats.text_columns import resolve_text_columns
 from cytobatch.planning.columns import IMAGE_NUMBER
@@ -96,7 +97,8 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
             raise InternalError("a plan of CSV files has no preset", where=plan.job.source)
         scans = [scan_export(plan, export, inputs, plan.preset.metadata) for export in plan.exports]
         check_same_images(plan.job.source, plan.preset, scans, inputs)
-        return PlateScan(plan.preset, tuple(resolve_text_columns(check_last_lines(scans, inputs), inputs)))
+        checked = tuple(resolve_text_columns(check_last_lines(scans, inputs), inputs))
+        return PlateScan(plan.preset, checked, warnings=header_warnings(checked))
 
     def read_images(
         self, table: CsvTable, path: Path, columns: Sequence[str], engine: Engine

@@ -19,6 +19,7 @@ from cytobatch.formats.base import (
 )
 from cytobatch.formats.cellprofiler_csv.combined import combined_compartments
 from cytobatch.formats.csv_files import CsvTable
+from cytobatch.formats.header_columns import check_repeats, has_repeats
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, kind_of
 from cytobatch.planning.schema import requested_types, schema_by_names
 from cytobatch.readers.csv import read as csv
@@ -50,6 +51,8 @@ def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: 
             continue
         try:
             head = _read_head(table, inputs)
+            if has_repeats(head.shape):
+                check_repeats(inputs.whole(table.file.path), head.shape)
             types = requested_types(name, head.shape.names, plan.job.column_types)
             tables[name] = _scan_table(table, inputs, head, types, is_metadata=name in metadata)
         except InvalidTableError as error:

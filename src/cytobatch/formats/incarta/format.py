@@ -31,6 +31,7 @@ from cytobatch.formats.csv_files import (
     headers_by_stem,
 )
 from cytobatch.formats.csv_names import table_files
+from cytobatch.formats.header_columns import check_repeats, has_repeats, header_warnings
 from cytobatch.formats.image_sets import ImageSets, location_table, no_image_sets
 from cytobatch.formats.incarta import columns as incarta
 from cytobatch.formats.single_table import SingleTableFormat, invalid_scan, preset_of, with_empty_entry
@@ -74,7 +75,8 @@ class InCarta(SingleTableFormat[CsvTable]):
             object_keys=(incarta.OBJECT, *(name for name in incarta.KEYS if name != incarta.OBJECT)),
             image_set_keys=incarta.LOCATION,
         )
-        return PlateScan(preset_of(plan), tuple(with_empty_entry(scan) for scan in scans), single, images)
+        warnings = header_warnings(scans)
+        return PlateScan(preset_of(plan), tuple(with_empty_entry(scan) for scan in scans), single, images, warnings)
 
     def readers(
         self, table: CsvTable, path: Path, schema: pa.Schema, repairs: list[Repair], context: ReadContext
@@ -109,6 +111,8 @@ def _scan_export(plan: ConversionPlan, export: Export, inputs: Inputs) -> Export
 def _scan_table(plan: ConversionPlan, export: Export, path: Path) -> CsvTable:
     """Return the table of a file with its types. Raises InvalidTableError if the file is not IN Carta's."""
     head = read_head(path)
+    if has_repeats(head.shape):
+        check_repeats(path, head.shape)
     if not incarta.is_incarta(head.shape.names):
         missing = ", ".join(sorted(incarta.SIGNATURE - set(head.shape.names)))
         raise invalid_file(path, f"no {missing} column", f"the header begins {','.join(head.shape.names[:3])!r}")

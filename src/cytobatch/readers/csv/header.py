@@ -3,14 +3,28 @@
 import csv
 import functools
 import io
-from collections import Counter
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from cytobatch.errors import InvalidTableError
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, OBJECT_NUMBER
+from cytobatch.readers.csv.columns import HeaderColumns, header_columns
+from cytobatch.readers.csv.dialect import (
+    PLAIN,
+    CsvDialect,
+    delimiter_of,
+    ends_lines_with_returns,
+    examine,
+    has_decimal_commas,
+    is_plain,
+    is_separator_line,
+    open_text,
+    split_line,
+    with_decimal_point,
+)
 from cytobatch.readers.csv.field_limit import LONGEST_FIELD, field_limit_for
 from cytobatch.readers.numbers import are_numbers, text_values
 
@@ -20,7 +34,7 @@ _REMEDY = "export or copy it again"
 CUT_END = ("cut short", "the last line has no end")
 """What is wrong with a file whose last line is incomplete, and why."""
 _IMAGE_GROUP, _NUMBER_OBJECT_NUMBER = "Image", "Number_Object_Number"
-_OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
+_ROWS_WITH_DECIMAL_MARKS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +52,30 @@ class CsvShape:
         of this table. None where the table has all columns, under their own names.
     presence_column
         Where the file holds several tables: the file's column that has a number in exactly the rows of this table.
+    dialect
+        How the bytes of the file become values.
+    header
+        The columns that are not part of the table, by the reason. None if all columns are.
     """
 
     columns: tuple[str, ...]
     header_lines: int = 1
     file_columns: Mapping[str, str] | None = None
     presence_column: str | None = None
+    dialect: CsvDialect = PLAIN
+    header: HeaderColumns | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return the table's column names."""
-        return self.columns if self.file_columns is None else tuple(self.file_columns)
+        if self.file_columns is not None:
+            return tuple(self.file_columns)
+        return self.columns if self.header is None else _without(self.columns, self.header.left_out)
+
+    @property
+    def whole_file(self) -> "CsvShape":
+        """Return the shape of the file as one table of all its columns."""
+        return replace(self, file_columns=None, presence_column=None, header=None)
 
     def file_column(self, name: str) -> str:
         """Return the name that a column of the table has in the file."""
@@ -82,7 +109,11 @@ class CsvHead:
         """Return the first row's values by the table's names."""
         by_column = dict(zip(self.shape.columns, _values(self.row), strict=False))
         if self.shape.file_columns is None:
-            return by_column
+            return (
+                by_column
+                if self.shape.header is None
+                else {name: by_column[name] for name in self.shape.names if name in by_column}
+            )
         return {name: by_column[column] for name, column in self.shape.file_columns.items() if column in by_column}
 
     def texts(self) -> dict[str, str]:
@@ -100,11 +131,10 @@ def invalid_file(path: Path, what: str, why: str) -> InvalidTableError:
 
 
 @functools.lru_cache(maxsize=HEADERS)
-def parse_header(text: str) -> tuple[str, ...]:
+def parse_header(text: str, delimiter: str = ",") -> tuple[str, ...]:
     """Parse column names from the first line of a CSV file; empty if it is not a line of CSV."""
     try:
-        with field_limit_for(text):
-            names = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
+        names = tuple(split_line(text, delimiter))
     except csv.Error:
         return ()
     # A name may have blanks around it. Where every name but the first begins with one, the separator is `, `.
@@ -117,16 +147,23 @@ def read_head(path: Path, size: int = 0) -> CsvHead:
     Raises InvalidTableError if the file is empty or its header unusable, PartialHeadError if the first row may continue
     beyond the bytes that are present.
     """
-    (header, row), complete = _read_ends(path, 1, size)
-    columns = _columns(path, header)
-    _check_duplicates(path, columns)
-    return CsvHead(_shape(columns), _checked_row(path, row), complete)
+    ends = _read_ends(path, 1, size)
+    header, row = ends.lines
+    shape = _shape(_columns(path, header, ends.dialect), ends.dialect)
+    return CsvHead(shape, _checked_row(path, row), ends.complete)
 
 
 @functools.lru_cache(maxsize=HEADERS)
-def _shape(columns: tuple[str, ...]) -> CsvShape:
+def _shape(names: tuple[str, ...], dialect: CsvDialect) -> CsvShape:
     """Return one object for all files with this header, because caches of readers compare shapes by identity."""
-    return CsvShape(columns)
+    header = header_columns(names)
+    left_out = header if header.left_out else None
+    return CsvShape(header.columns, 1 + dialect.separator_line, dialect=dialect, header=left_out)
+
+
+@functools.lru_cache(maxsize=HEADERS)
+def _without(columns: tuple[str, ...], left_out: frozenset[str]) -> tuple[str, ...]:
+    return tuple(column for column in columns if column not in left_out)
 
 
 def read_combined_head(path: Path, label: str, size: int = 0) -> CsvHead:
@@ -136,30 +173,44 @@ def read_combined_head(path: Path, label: str, size: int = 0) -> CsvHead:
     ObjectNumber that stands below the first of them, and the columns of the image. Where a table has fewer objects than
     others, its values are NaN or blank. Raises InvalidTableError and PartialHeadError as `read_head` does.
     """
-    (above, below, row), complete = _read_ends(path, 2, size)
-    shape = _combined_shape(path, label, _columns(path, above), _columns(path, below))
-    return CsvHead(shape, _checked_row(path, row), complete)
+    ends = _read_ends(path, 2, size)
+    above, below, row = ends.lines
+    groups, names = (_columns(path, line, ends.dialect) for line in (above, below))
+    shape = _combined_shape(path, label, groups, names)
+    header_lines = shape.header_lines + ends.dialect.separator_line
+    shape = replace(shape, dialect=ends.dialect, header_lines=header_lines)
+    return CsvHead(shape, _checked_row(path, row), ends.complete)
 
 
 def _combined_shape(path: Path, label: str, groups: tuple[str, ...], names: tuple[str, ...]) -> CsvShape:
     """Return the shape of the table `label`. Raises InvalidTableError if it lacks columns or keys."""
     if len(groups) != len(names):
         raise invalid_file(path, "ragged header", f"its rows have {len(groups)} and {len(names)} names")
-    pairs = list(zip(groups, names, strict=True))
-    columns = tuple(f"{group}/{name}" for group, name in pairs)
-    _check_duplicates(path, columns)
-    number = next((f"{group}/{name}" for group, name in pairs if name == OBJECT_NUMBER), None)
-    measured = {name: f"{group}/{name}" for group, name in pairs if group == label and name != OBJECT_NUMBER}
-    shared = {name: f"{group}/{name}" for group, name in pairs if group == _IMAGE_GROUP}
+    header = header_columns(names, groups)
+    left_out = header.left_out
+    all_columns = zip(header.columns, groups, names, strict=True)
+    part = [(column, group, name) for column, group, name in all_columns if column not in left_out]
+    number = next((column for column, _, name in part if name == OBJECT_NUMBER), None)
+    measured = {name: column for column, group, name in part if group == label and name != OBJECT_NUMBER}
+    shared = {name: column for column, group, name in part if group == _IMAGE_GROUP}
     if not measured or number is None or IMAGE_NUMBER not in shared:
         raise invalid_file(path, f"no columns of {label}", f"its header has those of {', '.join(sorted(set(groups)))}")
     file_columns = {IMAGE_NUMBER: shared[IMAGE_NUMBER], OBJECT_NUMBER: number} | shared | measured
     presence_column = measured.get(_NUMBER_OBJECT_NUMBER, next(iter(measured.values())))
-    return CsvShape(columns, 2, file_columns, presence_column)
+    return CsvShape(header.columns, 2, file_columns, presence_column, header=header if left_out else None)
 
 
-def _read_ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...], bool | None]:
-    """Read the lines of the header, the first line below it that is not blank, and whether the last is complete."""
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """The lines of a header and the first line below it that is not blank, and whether the last line is complete."""
+
+    lines: tuple[str, ...]
+    complete: bool | None
+    dialect: CsvDialect = PLAIN
+
+
+def _read_ends(path: Path, header_lines: int, size: int) -> _Ends:
+    """Read the beginning and the end of a file. The row is a line of plain CSV, whatever the dialect of the file."""
     with path.open("rb", buffering=_FIRST_BYTES) as stream:
         # The size comes first, because more may be added to the file while its lines are read.
         present = stream.seek(0, io.SEEK_END)
@@ -168,10 +219,49 @@ def _read_ends(path: Path, header_lines: int, size: int) -> tuple[tuple[str, ...
         lines = _first_lines(stream, header_lines)
     if present < size and not lines[-1].endswith(b"\n"):
         raise PartialHeadError
+    if is_plain(lines[0]):
+        try:
+            header = [line.decode("utf-8-sig") for line in lines[:-1]]
+        except UnicodeDecodeError:
+            pass
+        else:
+            if delimiter_of(header[0]) == PLAIN.delimiter:
+                # The header decides: whether another encoding matters depends on the columns that are read.
+                return _Ends((*header, lines[-1].decode("utf-8", "replace")), complete)
+    if present < size:
+        raise PartialHeadError
+    return _read_examined_ends(path, header_lines)
+
+
+def _read_examined_ends(path: Path, header_lines: int) -> _Ends:
+    """Read the beginning of a file that is not plain, all bytes of which are examined first."""
+    dialect, complete = examine(path)
+    with open_text(path, dialect) as stream:
+        header = [stream.readline(LONGEST_FIELD) for _ in range(header_lines)]
+        delimiter = delimiter_of(header[0])
+        if is_separator_line(header[0]):
+            dialect = replace(dialect, separator_line=True)
+            header = [*header[1:], stream.readline(LONGEST_FIELD)]
+        lines = (line for line in iter(functools.partial(stream.readline, LONGEST_FIELD), "") if line.strip())
+        rows = list(itertools.islice(lines, _ROWS_WITH_DECIMAL_MARKS))
+        returns = ends_lines_with_returns(stream)
     try:
-        return tuple(line.decode("utf-8-sig") for line in lines), complete
-    except UnicodeDecodeError as error:
-        raise invalid_file(path, "header is not UTF-8", str(error)) from error
+        commas = has_decimal_commas(rows, delimiter)
+        dialect = replace(dialect, delimiter=delimiter, decimal_comma=commas, returns=returns)
+        row = _plain_row(rows[0], dialect) if rows else ""
+    except csv.Error as error:
+        raise invalid_file(path, "first row cannot be read", str(error)) from error
+    return _Ends((*header, row), complete, dialect)
+
+
+def _plain_row(line: str, dialect: CsvDialect) -> str:
+    """Return the line of a row as plain CSV. Raises csv.Error."""
+    values = split_line(line, dialect.delimiter)
+    if dialect.decimal_comma:
+        values = [with_decimal_point(value) for value in values]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
 
 
 def ends_with_newline(path: Path) -> bool:
@@ -189,6 +279,9 @@ def _ends_with_newline(path: Path, stream: BinaryIO, size: int) -> bool:
 
 def has_no_rows(path: Path, shape: CsvShape) -> bool:
     """Return True if there are only blank lines below the header of a file."""
+    if shape.dialect != PLAIN:
+        with open_text(path, shape.dialect) as lines:
+            return not any(line.strip() for line in itertools.islice(lines, shape.header_lines, None))
     with path.open("rb") as stream:
         return not _first_lines(stream, shape.header_lines)[-1].strip()
 
@@ -221,24 +314,9 @@ def _checked_row(path: Path, row: str) -> str:
     return row
 
 
-def _columns(path: Path, line: str) -> tuple[str, ...]:
-    """Return the names in a line of the header. Raises InvalidTableError if it has none, or another delimiter."""
-    columns = parse_header(line)
+def _columns(path: Path, line: str, dialect: CsvDialect) -> tuple[str, ...]:
+    """Return the names in a line of the header. Raises InvalidTableError if it has none."""
+    columns = parse_header(line, dialect.delimiter)
     if not any(name.strip() for name in columns):
         raise invalid_file(path, "no header", "the first line is blank or not CSV")
-    if len(columns) == 1:
-        other = next((name for mark, name in _OTHER_DELIMITERS.items() if mark in line), None)
-        if other:
-            raise invalid_file(path, "wrong delimiter", f"values are separated by {other}s, not commas")
     return columns
-
-
-def _check_duplicates(path: Path, columns: tuple[str, ...]) -> None:
-    repeated = _repeated(columns)
-    if repeated:
-        raise invalid_file(path, "duplicate columns", f"the header names {', '.join(repeated)} more than once")
-
-
-@functools.lru_cache(maxsize=HEADERS)
-def _repeated(columns: tuple[str, ...]) -> list[str]:
-    return sorted(name for name, count in Counter(columns).items() if count > 1)

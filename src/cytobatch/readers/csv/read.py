@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -11,12 +12,15 @@ import pyarrow.csv as pacsv
 
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.planning.columns import HEADERS
+from cytobatch.readers.csv.dialect import PLAIN, arrow_input, in_single_bytes, with_decimal_points
 from cytobatch.readers.csv.header import CsvShape, has_no_rows, invalid_file
 from cytobatch.readers.numbers import NO, YES, Repair, flags_from_text, read_numbers
 
 _BLOCK_BYTES = 16 * 2**20
 SMALL_FILE, _SMALL_BLOCK_BYTES = 16 * 2**20, 5 * 2**20
 _CACHED_BLOCK_BYTES, _CACHED_COLUMN_BYTES = 2 * 2**20, 8 * 2**10
+_NOT_UTF8 = "invalid UTF8"
+"""The words in Arrow's message about a text that is not UTF-8."""
 Value = TypeVar("Value")
 
 
@@ -98,22 +102,38 @@ def stream(
             rows_read += batch.num_rows
             yield batch
     except _BadValueError:
-        table = read_text(path, shape, tuple(schema.names)).slice(rows_read)
+        table = _read_text(path, shape, tuple(schema.names), _numeric(schema)).slice(rows_read)
         yield from _convert_text(path, table, schema, repairs, forced).to_batches()
         return
     ragged.check(path)
 
 
 def read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...]) -> pa.Table:
-    """Read the wanted columns as text, blank values as null. Raises InvalidTableError if a row is not whole."""
+    """Read the wanted columns as text, blank values as null, decimal points for decimal commas.
+
+    Raises InvalidTableError if a row is not whole, or a value is in no encoding.
+    """
+    return _read_text(path, shape, wanted, frozenset())
+
+
+def _read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...], numeric: Collection[str]) -> pa.Table:
+    """Read the wanted columns as `read_text` does. Those in `numeric` must hold numbers of one decimal mark."""
     schema = _text_schema(wanted)
     ragged = _RaggedRows()
     try:
         batches = list(_read_batches(path, shape, schema, ragged))
     except _BadValueError as error:
-        raise invalid_file(path, "not readable as CSV", str(error).splitlines()[0]) from error
+        other = in_single_bytes(path, shape.dialect) if _NOT_UTF8 in str(error) else None
+        if other is None:
+            raise invalid_file(path, "not readable as CSV", str(error).splitlines()[0]) from error
+        return _read_text(path, replace(shape, dialect=other), wanted, numeric)
     ragged.check(path)
-    return pa.Table.from_batches(batches, schema)
+    table = pa.Table.from_batches(batches, schema)
+    return with_decimal_points(path, table, numeric) if shape.dialect.decimal_comma else table
+
+
+def _numeric(schema: pa.Schema) -> frozenset[str]:
+    return frozenset(f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type))
 
 
 def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table:
@@ -154,8 +174,9 @@ def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table
 
 def _read_batches(path: Path, shape: CsvShape, schema: pa.Schema, ragged: _RaggedRows) -> Iterator[pa.RecordBatch]:
     """Yield batches under the schema. Raises _BadValueError; rows that are not whole go to `ragged`."""
-    read = _read_small if path.stat().st_size <= SMALL_FILE else _read_blocks
-    parsing = pacsv.ParseOptions(invalid_row_handler=ragged)
+    is_small = shape.dialect == PLAIN and path.stat().st_size <= SMALL_FILE
+    read = _read_small if is_small else _read_blocks
+    parsing = pacsv.ParseOptions(delimiter=shape.dialect.delimiter, invalid_row_handler=ragged)
     try:
         for batch in read(path, parsing, _IdentityKey(shape), _IdentityKey(schema)):
             yield _select_table(batch, shape, schema)
@@ -171,7 +192,10 @@ def _read_small(
 ) -> Iterator[pa.RecordBatch]:
     """Read a file in one block, in the caller's thread: files side by side are faster than each by all threads."""
     try:
-        table = pacsv.read_csv(path, _read_options(shape, use_threads=False), parsing, _convert_options(shape, schema))
+        source = arrow_input(path, shape.value.dialect)
+        table = pacsv.read_csv(
+            source, _read_options(shape, use_threads=False), parsing, _convert_options(shape, schema)
+        )
     except pa.ArrowInvalid as error:
         raise _FirstBlockError(str(error)) from error
     yield from table.to_batches()
@@ -182,7 +206,10 @@ def _read_blocks(
 ) -> Iterator[pa.RecordBatch]:
     """Read a file block by block, each by Arrow's threads."""
     try:
-        reader = pacsv.open_csv(path, _read_options(shape, use_threads=True), parsing, _convert_options(shape, schema))
+        source = arrow_input(path, shape.value.dialect)
+        reader = pacsv.open_csv(
+            source, _read_options(shape, use_threads=True), parsing, _convert_options(shape, schema)
+        )
     except pa.ArrowInvalid as error:
         raise _FirstBlockError(str(error)) from error
     while True:
@@ -216,7 +243,10 @@ def _has_number(column: pa.Array) -> pa.Array:
 def _read_options(shape: _IdentityKey[CsvShape], *, use_threads: bool) -> pacsv.ReadOptions:
     names, header_lines = list(shape.value.columns), shape.value.header_lines
     size = _BLOCK_BYTES if use_threads else _SMALL_BLOCK_BYTES
-    return pacsv.ReadOptions(column_names=names, skip_rows=header_lines, block_size=size, use_threads=use_threads)
+    encoding = shape.value.dialect.encoding
+    return pacsv.ReadOptions(
+        column_names=names, skip_rows=header_lines, block_size=size, use_threads=use_threads, encoding=encoding
+    )
 
 
 @functools.lru_cache(maxsize=HEADERS)
@@ -232,6 +262,7 @@ def _convert_options(shape: _IdentityKey[CsvShape], schema: _IdentityKey[pa.Sche
         strings_can_be_null=True,
         true_values=list(YES),
         false_values=list(NO),
+        decimal_point="," if shape.value.dialect.decimal_comma else ".",
     )
 
 
