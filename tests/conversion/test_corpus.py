@@ -146,8 +146,8 @@ CSV_CASES = cases(
     (
         "Image",
         "latin-1 in the header",
-        c.header_renamed("Metadata_Plate", "\udcb5"),
-        Right(reported=("not UTF-8, read as cp1252",)),
+        c.header_renamed("FileName_OrigDNA", "\udcb5"),
+        Right({"Image_FileName_OrigDNA": [None] * 5}, ("read as cp1252",)),
     ),
     (
         "Cells",
