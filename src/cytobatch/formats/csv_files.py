@@ -15,7 +15,8 @@ from cytobatch.formats.base import (
     ReadContext,
     SurveyedTable,
 )
-from cytobatch.formats.csv_names import COMBINED, IMAGE, table_files
+from cytobatch.formats.csv_names import IMAGE, table_files
+from cytobatch.formats.csv_suffixes import COMBINED
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cytobatch.config.presets.catalog import USUAL_TABLES
+from cytobatch.formats.csv_suffixes import COMBINED, csv_files
 from cytobatch.planning.inventory import Inventory, SourceFile
 
-CSV_SUFFIX = ".csv"
-COMBINED = "object"
-"""The stem of the file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
 IMAGE = "image"
 _PROOFS = (USUAL_TABLES | {COMBINED}) - {IMAGE}
 """Tables of which one beside `<prefix>Image.csv` shows that the prefix is one."""
@@ -38,9 +36,8 @@ def table_files(inventory: Inventory) -> Mapping[str, TableFile]:
     Cached, because a plate may have tens of thousands of files.
     """
     folders: dict[str, list[tuple[SourceFile, str]]] = defaultdict(list)
-    for file in inventory.files:
-        if file.suffix == CSV_SUFFIX:
-            folders[file.folder].append((file, file.stem))
+    for file in csv_files(inventory):
+        folders[file.folder].append((file, file.stem))
     stems = {folder: {stem.lower() for _, stem in files} for folder, files in folders.items()}
     own = _prefixes_by_folder(stems)
     known = frozenset(prefix for prefixes in own.values() for prefix in prefixes)

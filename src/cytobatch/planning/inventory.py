@@ -5,6 +5,9 @@ from pathlib import PurePosixPath
 
 from cytobatch.config.natural_order import natural_key
 
+_COMPRESSED = ".gz"
+_COMPRESSED_TABLES = tuple(f"{suffix}{_COMPRESSED}" for suffix in (".csv", ".tsv", ".txt"))
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -20,13 +23,22 @@ class SourceFile:
 
     @property
     def stem(self) -> str:
-        """The name of the file without its last suffix."""
-        return PurePosixPath(self.path).stem
+        """The name of the file without its last suffix; without `.gz` too if it is a compressed text table."""
+        return PurePosixPath(self._uncompressed).stem
 
     @property
     def suffix(self) -> str:
-        """The last suffix of the file in lower case, dot included."""
-        return PurePosixPath(self.path).suffix.lower()
+        """The last suffix of the file in lower case, dot included; that before `.gz` for a compressed text table."""
+        return PurePosixPath(self._uncompressed).suffix.lower()
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the name is that of a text table compressed by gzip, such as `Cells.csv.gz`."""
+        return self.path.lower().endswith(_COMPRESSED_TABLES)
+
+    @property
+    def _uncompressed(self) -> str:
+        return self.path[: -len(_COMPRESSED)] if self.is_compressed else self.path
 
     @property
     def folder(self) -> str:

@@ -32,7 +32,8 @@ from cytobatch.formats.csv_files import (
     files_by_stem,
     files_of_unknown_stems,
 )
-from cytobatch.formats.csv_names import COMBINED, table_files
+from cytobatch.formats.csv_names import table_files
+from cytobatch.formats.csv_suffixes import COMBINED, other_copies
 from cytobatch.formats.defaults import FormatDefaults
 from cytobatch.formats.header_columns import header_warnings
 from cytobatch.formats.image_sets import check_image_numbers
@@ -83,6 +84,8 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         read = {file.path for export in exports for file in export.files}
         ignored = {path: _COMBINED_IGNORED for path in combined if path not in read}
         ignored |= {path: f"a copy of {original.path}, which is read" for path, original in copies.items()}
+        twins = other_copies(listing.inventory)
+        ignored |= {path: f"{kept.path} is read in its place" for path, kept in twins.items()}
         return FormatPlan(exports, csv_preset(job), compartments, ignored)
 
     def whole_files(self, plan: ConversionPlan) -> Collection[str]:

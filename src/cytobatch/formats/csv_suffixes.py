@@ -1,0 +1,65 @@
+"""The files of a source that may be CSV tables by their suffixes: `.csv`, or `.txt` and `.tsv` beside other tables.
+
+ExportToSpreadsheet writes `.txt` files if values are separated by tabs. Any other file may end in `.txt` too, so that
+these count only where their names are those of tables. Each suffix may be followed by `.gz`.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from cytobatch.config.presets.catalog import USUAL_TABLES
+from cytobatch.planning.inventory import Inventory, SourceFile
+
+CSV_SUFFIX = ".csv"
+COMBINED = "object"
+"""The stem of the file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
+_TEXT_SUFFIXES = frozenset({".txt", ".tsv"})
+_IMAGE = "image"
+_TABLES = (USUAL_TABLES | {COMBINED}) - {_IMAGE}
+
+
+def csv_files(inventory: Inventory) -> list[SourceFile]:
+    """Return the files that may be CSV tables, in their order; of several with one stem in a folder only the first."""
+    twins = other_copies(inventory)
+    return [file for file in _candidates(inventory) if file.path not in twins]
+
+
+def other_copies(inventory: Inventory) -> dict[str, SourceFile]:
+    """Return the files with another suffix or compressed beside a table of their stem, by path, with that table.
+
+    An uncompressed `.csv` file is the table, whatever is beside it.
+    """
+    folders: dict[tuple[str, str], list[SourceFile]] = defaultdict(list)
+    for file in _candidates(inventory):
+        folders[file.folder, file.stem.lower()].append(file)
+    return {
+        file.path: kept
+        for files in folders.values()
+        for kept in (min(files, key=_rank),)
+        for file in files
+        if _rank(file) > _rank(kept)
+    }
+
+
+def _rank(file: SourceFile) -> int:
+    return 2 * (file.suffix != CSV_SUFFIX) + file.is_compressed
+
+
+def _candidates(inventory: Inventory) -> list[SourceFile]:
+    tables = [file for file in inventory.files if file.suffix == CSV_SUFFIX]
+    texts = [file for file in inventory.files if file.suffix in _TEXT_SUFFIXES]
+    prefixes = _prefixes({file.stem.lower() for file in tables}, {file.stem.lower() for file in texts})
+    paths = {file.path for file in texts if file.stem.lower().startswith(prefixes)}
+    return [file for file in inventory.files if file.suffix == CSV_SUFFIX or file.path in paths]
+
+
+def _prefixes(tables: Collection[str], texts: Collection[str]) -> tuple[str, ...]:
+    """Return the prefixes of an image table and another usual table, at least one of which is a text file."""
+    stems = {*tables, *texts}
+    images = {stem.removesuffix(_IMAGE) for stem in stems if stem.endswith(_IMAGE)}
+    return tuple(
+        prefix
+        for prefix in images
+        if any(f"{prefix}{name}" in texts for name in (*_TABLES, _IMAGE))
+        and any(f"{prefix}{name}" in stems for name in _TABLES)
+    )
