@@ -1,6 +1,6 @@
 """The names in a CSV header as columns of a table: nameless columns, numbers of rows and repeats are left out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cytobatch.planning.columns import is_row_number
@@ -39,19 +39,26 @@ def header_columns(names: Sequence[str], group_of: Sequence[str] = ()) -> Header
     `group_of` has for each name the group in which it stands, if the header has groups. A column is then called
     `group/name`.
     """
+    full_names = [f"{group}/{name}" for group, name in zip(group_of, names, strict=True)] if group_of else list(names)
     taken = set[str]()
     columns, nameless, row_numbers, repeats = [], [], [], []
-    for number, name in enumerate(names, start=1):
-        full = f"{group_of[number - 1]}/{name}" if group_of else name
+    for number, (name, full) in enumerate(zip(names, full_names, strict=True), start=1):
         column = full
         if not name.strip():
-            column = f"column {number} without a name"
+            column = _free_name(f"column {number} without a name", full_names)
             nameless.append(column)
         elif full in taken:
-            column = f"{full} (column {number})"
+            column = _free_name(f"{full} (column {number})", full_names)
             repeats.append((column, full))
         elif is_row_number(name):
             row_numbers.append(column)
         taken.add(column)
         columns.append(column)
     return HeaderColumns(tuple(columns), tuple(nameless), tuple(row_numbers), tuple(repeats))
+
+
+def _free_name(name: str, names: Collection[str]) -> str:
+    """Return the name, with marks behind it if a header has it already."""
+    while name in names:
+        name = f"{name}'"
+    return name

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from cytobatch.errors import InvalidTableError
 from cytobatch.planning.columns import HEADERS
 from cytobatch.readers.csv.field_limit import field_limit_for
+from cytobatch.readers.numbers import is_number
 
 _UTF8 = "utf8"
 """The name under which Arrow reads UTF-8 without decoding it first."""
@@ -116,7 +117,7 @@ def beginning_text(beginning: bytes) -> tuple[str, str]:
     """Return the text in the first bytes of a file of any dialect, from its header on, and its delimiter."""
     data = _decompressed(beginning) if beginning.startswith(_GZIP) else beginning
     text = data.decode(_encoding_of(data), "replace").removeprefix("\ufeff")
-    first = text[: text.find("\n") + 1] or text
+    first = io.StringIO(text, newline="").readline()
     return (text[len(first) :] if _SEPARATOR_LINE.fullmatch(first) else text), delimiter_of(first)
 
 
@@ -228,12 +229,12 @@ def ends_lines_with_returns(text: TextIO) -> bool:
 
 
 def has_decimal_commas(lines: Iterable[str], delimiter: str) -> bool:
-    """Return True if more numbers in some rows have a decimal comma than a decimal point."""
+    """Return True if at least as many fractions in some rows have a decimal comma as a decimal point."""
     if delimiter == ",":
         return False
     values = (value for line in lines for value in split_line(line, delimiter))
     marks = [number[1] for value in values if (number := _DECIMAL.fullmatch(value))]
-    return marks.count(",") > marks.count(".")
+    return marks.count(",") >= max(1, marks.count("."))
 
 
 def with_decimal_point(value: str) -> str:
@@ -242,33 +243,40 @@ def with_decimal_point(value: str) -> str:
     return value.replace(",", ".") if number and number[1] == "," else value
 
 
-def with_decimal_points(path: Path, texts: pa.Table, numeric: Collection[str]) -> pa.Table:
-    """Replace the decimal commas of columns in which every fraction has one.
+def with_decimal_points(path: Path, texts: pa.Table, numeric: Collection[str] | None = None) -> pa.Table:
+    """Replace the decimal commas of columns of numbers.
 
     Parameters
     ----------
     path
         The file, for errors.
     texts
-        Columns of strings. Other text, such as names of files, stays as it is.
+        Columns of strings.
     numeric
-        Names of the columns that must hold numbers.
+        Names of the columns that must hold numbers. If None, those are converted in which every value is a number.
 
     Raises
     ------
     InvalidTableError
-        If a column has decimal points beside decimal commas, or is numeric and has decimal points: `1.234` may be a
-        thousand or a fraction.
+        If a column that must hold numbers has decimal points: `1.234` may be a thousand or a fraction.
     """
     for index, name in enumerate(texts.column_names):
-        has_comma = pc.match_substring_regex(texts[name], _COMMA_NUMBER)
-        has_commas, has_points = _any(has_comma), _any(pc.match_substring_regex(texts[name], _POINT_NUMBER))
-        if has_points and (has_commas or name in numeric):
+        if name not in numeric if numeric is not None else not _are_numbers(texts[name]):
+            continue
+        if numeric is not None and _any(pc.match_substring_regex(texts[name], _POINT_NUMBER)):
             raise _invalid(path, f"decimal points in column {name!r}", "other numbers of the file have decimal commas")
-        if has_commas:
-            with_points = pc.replace_substring(texts[name], ",", ".")
-            texts = texts.set_column(index, name, pc.if_else(has_comma, with_points, texts[name]))
+        has_comma = pc.match_substring_regex(texts[name], _COMMA_NUMBER)
+        with_points = pc.replace_substring(texts[name], ",", ".")
+        texts = texts.set_column(index, name, pc.if_else(has_comma, with_points, texts[name]))
     return texts
+
+
+def _are_numbers(texts: pa.ChunkedArray) -> bool:
+    """Return True if every text of a column is a whole number, has a decimal comma, or is missing."""
+    if not _any(pc.match_substring_regex(texts, _COMMA_NUMBER)):
+        return False
+    others = pc.unique(texts).filter(pc.invert(pc.match_substring_regex(pc.unique(texts), _COMMA_NUMBER)))
+    return all(is_number(text) and "." not in text for text in others.to_pylist() if text)
 
 
 def _any(flags: pa.ChunkedArray) -> bool:

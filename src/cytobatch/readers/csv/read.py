@@ -109,15 +109,15 @@ def stream(
 
 
 def read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...]) -> pa.Table:
-    """Read the wanted columns as text, blank values as null, decimal points for decimal commas.
+    """Read the wanted columns as text, blank values as null, decimal points in columns of numbers.
 
     Raises InvalidTableError if a row is not whole, or a value is in no encoding.
     """
-    return _read_text(path, shape, wanted, frozenset())
+    return _read_text(path, shape, wanted, None)
 
 
-def _read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...], numeric: Collection[str]) -> pa.Table:
-    """Read the wanted columns as `read_text` does. Those in `numeric` must hold numbers of one decimal mark."""
+def _read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...], numeric: Collection[str] | None) -> pa.Table:
+    """Read the wanted columns as `read_text` does. Those in `numeric` must hold numbers, and no other does."""
     schema = _text_schema(wanted)
     ragged = _RaggedRows()
     try:
