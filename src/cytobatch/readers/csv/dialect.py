@@ -116,9 +116,19 @@ def split_line(line: str, delimiter: str) -> list[str]:
 def beginning_text(beginning: bytes) -> tuple[str, str]:
     """Return the text in the first bytes of a file of any dialect, from its header on, and its delimiter."""
     data = _decompressed(beginning) if beginning.startswith(_GZIP) else beginning
-    text = data.decode(_encoding_of(data), "replace").removeprefix("\ufeff")
+    text = _decoded(data).removeprefix("\ufeff")
     first = io.StringIO(text, newline="").readline()
     return (text[len(first) :] if _SEPARATOR_LINE.fullmatch(first) else text), delimiter_of(first)
+
+
+def _decoded(beginning: bytes) -> str:
+    """Decode the first bytes of a file, the last character of which may be cut."""
+    encoding = _encoding_of(beginning)
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(beginning)
+    except UnicodeDecodeError:
+        in_one_byte = encoding == _UTF8 and not _MULTIBYTE.search(beginning)
+        return beginning.decode(_SINGLE_BYTE[0] if in_one_byte else encoding, "replace")
 
 
 def _decompressed(beginning: bytes) -> bytes:
