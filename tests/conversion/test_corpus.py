@@ -153,7 +153,7 @@ CSV_CASES = cases(
         "Cells",
         "latin-1 in the header",
         c.header_renamed(AREA, "\udcb5"),
-        Right({CELLS_AREA: [None] * 5}, (AREA, "not UTF-8, read as cp1252")),
+        Right({CELLS_AREA: [None] * 5}, (AREA, "is not UTF-8 and is read as cp1252")),
     ),
     ("Cells", "latin-1 in a number", c.value(AREA, "\udcb5"), Failed("")),
     ("Cells", "semicolons", c.semicolons, SAME),

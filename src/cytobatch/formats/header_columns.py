@@ -74,7 +74,7 @@ def header_warnings(scans: Sequence[ExportScan]) -> tuple[ReportWarning, ...]:
 
 def _facts(shape: CsvShape) -> Iterator[str]:
     if shape.dialect.assumptions:
-        yield f"the file is {shape.dialect.assumptions}"
+        yield f"the file {shape.dialect.assumptions}"
     if shape.header is not None:
         yield from (f"{name} is left out" for name in shape.header.nameless)
         yield from (f"column {name!r} numbers the rows, and is left out" for name in shape.header.row_numbers)

@@ -82,7 +82,7 @@ def test_text_with_separators_of_other_dialects_is_read_as_it_is(
     ]
 
 
-def test_a_file_without_rows_has_none_in_any_dialect(tmp_path: Path) -> None:
+def test_a_file_without_rows_is_empty_in_any_dialect(tmp_path: Path) -> None:
     for compressed in (False, True):
         for encoding in ("utf-8", "utf-16"):
             path = cells_file(tmp_path, written([], CsvDialect(";", encoding=encoding, compressed=compressed)))

@@ -71,8 +71,8 @@ class CsvDialect:
     @property
     def assumptions(self) -> str:
         """Return what does not follow from the file with certainty, in words; empty for most dialects."""
-        encoding = f"not UTF-8, read as {self.encoding}" if self.encoding in _SINGLE_BYTE else ""
-        return " and ".join(filter(None, (encoding, "numbers with decimal commas" if self.decimal_comma else "")))
+        encoding = f"is not UTF-8 and is read as {self.encoding}" if self.encoding in _SINGLE_BYTE else ""
+        return " and ".join(filter(None, (encoding, "has decimal commas" if self.decimal_comma else "")))
 
 
 PLAIN = CsvDialect()
