@@ -12,6 +12,7 @@ from cytobatch.formats.csv_names import IMAGE
 from cytobatch.formats.csv_suffixes import COMBINED
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
 from cytobatch.planning.inventory import SourceFile
+from cytobatch.readers.csv.dialect import beginning_text
 from cytobatch.readers.csv.header import parse_header
 
 _IMAGE_GROUP = "Image"
@@ -36,8 +37,9 @@ def header_rows(listing: Listing) -> dict[str, HeaderRows]:
 
 
 def _second_row(head: bytes) -> tuple[str, ...]:
-    lines = head.splitlines()
-    return parse_header(lines[1].decode("utf-8", "replace")) if len(lines) > 1 else ()
+    text, delimiter = beginning_text(head)
+    lines = text.splitlines()
+    return parse_header(lines[1], delimiter) if len(lines) > 1 else ()
 
 
 def combined_compartments(header: Collection[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from cytobatch.formats.header_columns import check_repeats, has_repeats
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, kind_of
 from cytobatch.planning.schema import requested_types, schema_by_names
 from cytobatch.readers.csv import read as csv
+from cytobatch.readers.csv.dialect import beginning_text
 from cytobatch.readers.csv.field_limit import LONGEST_FIELD
 from cytobatch.readers.csv.header import (
     CsvHead,
@@ -65,7 +66,7 @@ def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: 
 def _columns_of_header(table: PlannedTable, inputs: Inputs) -> tuple[str, ...]:
     """Return the columns in the first line of an invalid table, as far as it can be read."""
     with inputs.beginning(table.file.path).open("rb") as stream:
-        return parse_header(stream.readline(LONGEST_FIELD).decode("utf-8-sig", "replace"))
+        return parse_header(*beginning_text(stream.read(LONGEST_FIELD)))
 
 
 def _read_head(table: PlannedTable, inputs: Inputs) -> CsvHead:
