@@ -284,6 +284,21 @@ def test_text_among_numbers_in_a_text_column_fails_the_table(reader: str, tmp_pa
     assert table["Metadata_Cells_AreaShape_Area"].to_pylist() == ["1", "2", "wide"]
 
 
+@pytest.mark.parametrize("declared", ["INTEGER", "FLOAT", "NUM", "BOOLEAN", "TEXT", "BLOB", ""])
+@pytest.mark.parametrize("reader", READERS)
+def test_wells_and_plates_are_kept_whatever_their_column_is_declared_as(
+    declared: str, reader: str, tmp_path: Path
+) -> None:
+    source = write_sqlite(tmp_path / "in" / "a.sqlite", per_tables(site()))
+    names = ("Image_Metadata_Well", "Image_Metadata_Plate", "Image_FileName_OrigDNA")
+    redeclared(source, "Per_Image", dict.fromkeys(names, declared))
+    table, report = convert(source, tmp_path, sqlite_reader=reader)
+    assert set(table["Metadata_Well"].to_pylist()) == {"A01"}
+    assert set(table["Metadata_Plate"].to_pylist()) == {"P1"}
+    assert set(table["Image_FileName_OrigDNA"].to_pylist()) == {"dna.tiff"}
+    assert report.repairs == []
+
+
 def test_a_column_of_text_stays_text_where_one_file_has_no_value(tmp_path: Path) -> None:
     for number, values in enumerate((["round", "wide", "round"], [None] * 3)):
         tables = per_tables(site_tables(3, image=number, well=f"A{number + 1}"))

@@ -49,9 +49,11 @@ def select(table: str, columns: Iterable[str]) -> str:
     return f"SELECT {', '.join(identifier(column) for column in columns)} FROM {identifier(table)}"
 
 
-def select_first(table: str, columns: Iterable[str], rows: int) -> str:
-    """Read columns of the first rows of a table, in SQLite's own SQL."""
-    return f"{select(table, columns)} LIMIT {rows}"
+def select_first(table: str, columns: Iterable[str], rows: int, most_bytes: int) -> str:
+    """Read columns of the first rows of a table, and the first bytes of blobs, in SQLite's own SQL."""
+    names = [identifier(column) for column in columns]
+    values = (f"CASE typeof({n}) WHEN 'blob' THEN substr({n}, 1, {most_bytes}) ELSE {n} END" for n in names)
+    return f"SELECT {', '.join(values)} FROM {identifier(table)} LIMIT {rows}"
 
 
 def any_real(table: str, columns: Iterable[str]) -> str:

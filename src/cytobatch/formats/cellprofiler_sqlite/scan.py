@@ -82,7 +82,7 @@ class _FileScan:
             else:
                 self.ignore(name.source)
             return
-        types = column_types(self.path, name.source, declared, requested)
+        types = column_types(self.path, name.source, declared, requested, is_image=name.name == _IMAGE)
         table = DatabaseTable(
             name=name.name,
             label=name.label,

@@ -17,7 +17,7 @@ from cytobatch.readers.numbers import is_number
 from cytobatch.readers.sqlite import read as sqlite
 from cytobatch.readers.sqlite.affinity import Value
 
-_SAMPLE_ROWS = 1000
+_SAMPLE_ROWS, _IMAGE_ROWS = 1000, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +33,33 @@ class ColumnTypes:
     undecided: frozenset[str] = frozenset()
 
 
-def column_types(path: Path, table: str, declared: pa.Schema, requested: Mapping[str, pa.DataType]) -> ColumnTypes:
+def column_types(
+    path: Path, table: str, declared: pa.Schema, requested: Mapping[str, pa.DataType], *, is_image: bool
+) -> ColumnTypes:
     """Return the types of a table's columns. Raises InvalidTableError if the first rows cannot be read.
 
-    `declared` has the types of the declarations. `requested` are the job's own types by column.
+    `declared` has the types of the declarations. `requested` are the job's own types by column. `is_image` is True for
+    image tables, which are small, so that most rows are read.
     """
     schema = schema_by_declarations(declared)
-    others = [field.name for field in declared if not _is_number(field.type) and field.name not in requested]
-    by_name = schema_by_names(others, {})
-    doubtful = [name for name in others if _needs_values(name, schema.field(name).type)]
-    sample = sqlite.first_values(path, table, doubtful, _SAMPLE_ROWS) if doubtful else {}
-    types = dict(requested)
+    free = [field for field in declared if field.name not in requested and not is_key(field.name)]
+    doubtful = [field.name for field in free if _needs_values(field)]
+    rows = _IMAGE_ROWS if is_image else _SAMPLE_ROWS
+    sample = sqlite.first_values(path, table, doubtful, rows) if doubtful else {}
+    types = {field.name: pa.string() for field in free if kind_of(field.name) is ColumnKind.TEXT} | dict(requested)
+    by_name = schema_by_names(doubtful, {})
     numbers, undecided = set(), set()
-    for name in others:
-        if kind_of(name) is ColumnKind.TEXT:
-            types[name] = pa.string()
-        elif name in sample and _is_named_number(name):
-            values = [value for value in sample[name] if not _is_missing(value)]
-            if 2 * sum(map(_is_numeric, values)) >= len(values):
-                types[name] = by_name.field(name).type
-                numbers.add(name)
-            if not values:
-                undecided.add(name)
-        if name in sample and name not in types and pa.types.is_binary(schema.field(name).type):
-            types[name] = _type_of_values(sample[name])
+    for name in doubtful:
+        values = [value for value in sample[name] if value is not None and not _is_missing(value)]
+        if _is_number(declared.field(name).type):
+            if any(isinstance(value, str) and not is_number(value) for value in values):
+                types[name] = pa.string()
+        elif _is_named_number(name) and 2 * sum(map(_is_numeric, values)) >= len(values):
+            types[name] = by_name.field(name).type
+            numbers.add(name)
+            undecided |= set() if values else {name}
+        elif pa.types.is_binary(declared.field(name).type):
+            types[name] = _type_of_values(values)
     return ColumnTypes(with_types(schema, types), frozenset(numbers), frozenset(undecided))
 
 
@@ -64,9 +67,16 @@ def _is_number(type_: pa.DataType) -> bool:
     return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_))
 
 
-def _needs_values(column: str, type_: pa.DataType) -> bool:
-    """Whether the type of a column follows from its values, because it is not declared as a number."""
-    return not is_key(column) and (_is_named_number(column) or pa.types.is_binary(type_))
+def _needs_values(field: pa.Field) -> bool:
+    """Whether the type of a column follows from its values: named as a number and not declared so, or the reverse.
+
+    A well under a column that is declared as a number would be lost.
+    """
+    if _is_number(field.type):
+        return kind_of(field.name) is ColumnKind.UNKNOWN
+    return _is_named_number(field.name) or (
+        pa.types.is_binary(field.type) and kind_of(field.name) is not ColumnKind.TEXT
+    )
 
 
 def _is_named_number(column: str) -> bool:
@@ -74,11 +84,11 @@ def _is_named_number(column: str) -> bool:
     return kind_of(column) in (ColumnKind.MEASUREMENT, ColumnKind.INTEGER) and not column.endswith(TABLE_NUMBER)
 
 
-def _is_missing(value: Value | None) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+def _is_missing(value: Value) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
-def _is_numeric(value: Value | None) -> bool:
+def _is_numeric(value: Value) -> bool:
     """Whether a value can stand in a column of numbers. Bytes are a number if they are its text."""
     if isinstance(value, bytes):
         with suppress(UnicodeDecodeError):
@@ -87,11 +97,10 @@ def _is_numeric(value: Value | None) -> bool:
     return not isinstance(value, str) or is_number(value)
 
 
-def _type_of_values(values: Sequence[Value | None]) -> pa.DataType:
+def _type_of_values(values: Sequence[Value]) -> pa.DataType:
     """Return the type for a column under `Metadata_` that has none: what most programs declare for such values."""
-    known = [value for value in values if value is not None]
-    if known and all(isinstance(value, int) for value in known):
+    if values and all(isinstance(value, int) for value in values):
         return pa.int64()
-    if known and all(isinstance(value, int | float) for value in known):
+    if values and all(isinstance(value, int | float) for value in values):
         return pa.float64()
-    return pa.binary() if any(isinstance(value, bytes) for value in known) else pa.string()
+    return pa.binary() if any(isinstance(value, bytes) for value in values) else pa.string()

@@ -27,6 +27,7 @@ SQLITE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 """Errors for a damaged file: SQLite's message may quote bytes that Python's sqlite3 cannot decode."""
 _MAGIC = b"SQLite format 3\x00"
 _BATCH_BYTES = 32 * 2**20
+_SAMPLE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +110,12 @@ def has_rows(path: Path, table: str) -> bool:
 
 
 def first_values(path: Path, table: str, columns: Sequence[str], rows: int) -> dict[str, tuple[Value | None, ...]]:
-    """Return the values of columns in a table's first rows, as SQLite stores them, by column.
+    """Return the values of columns in a table's first rows, as SQLite stores them, by column. Long blobs are cut.
 
     Raises InvalidTableError if SQLite cannot read them.
     """
     with _open_table(path, table) as connection:
-        values = connection.execute(sql.select_first(table, columns, rows)).fetchall()
+        values = connection.execute(sql.select_first(table, columns, rows, _SAMPLE_BYTES)).fetchall()
     return dict(zip(columns, zip(*values, strict=True), strict=True)) if values else dict.fromkeys(columns, ())
 
 
