@@ -156,10 +156,14 @@ def test_reports_are_looked_for_where_a_run_puts_them(destination: str, aws: str
 
 
 def test_a_batch_in_a_bucket(s3: Any, bucket: str, tmp_path: Path) -> None:
-    source = write_sites(tmp_path / "in" / "p", 2)
     places = [f"s3://{bucket}/out/P1/", f"s3://{bucket}/out/P2.parquet", f"s3://{bucket}/out/P3", "s3://no-such/P4"]
     jobs = [
-        PlateJob(source=str(source), destination=place, plate=f"P{number}") for number, place in enumerate(places, 1)
+        PlateJob(
+            source=str(write_sites(tmp_path / "in" / f"P{number}", 2, plate=f"P{number}")),
+            destination=place,
+            plate=f"P{number}",
+        )
+        for number, place in enumerate(places, 1)
     ]
     for job in jobs[:2]:
         run_plate(job)
@@ -303,3 +307,19 @@ def test_a_destination_that_cannot_be_written_is_a_storage_fault(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
         publish(gather([]), str(tmp_path / "file"), Access())
+
+
+def test_a_plate_that_occurs_twice_has_a_reason_in_both_rows(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in" / "p", 2)
+    other = write_sites(tmp_path / "in" / "q", 2, plate="P3")
+    jobs = [
+        PlateJob(source=str(folder), destination=str(tmp_path / name), plate=name)
+        for folder, name in ((source, "P1"), (source, "P2"), (other, "P3"))
+    ]
+    for job in jobs:
+        run_plate(job)
+    assert [row.reason for row in gather(jobs).rows] == [
+        f"plate 'P1' is also in {tmp_path / 'P2'}",
+        f"plate 'P1' is also in {tmp_path / 'P1'}",
+        None,
+    ]

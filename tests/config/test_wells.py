@@ -10,6 +10,7 @@ from cytobatch.config.wells import (
     row_letters,
     site_number,
     well_of_row_and_column,
+    whole_numbers,
 )
 
 
@@ -31,6 +32,13 @@ from cytobatch.config.wells import (
         ("A49", "A49"),
         ("control", "control"),
         ("A0", "A0"),
+        ("r02c03", "B03"),
+        ("R16C24f09", "P24"),
+        ("r33c01", "r33c01"),
+        ("nan", None),
+        ("None", None),
+        ("-nan(ind)", None),
+        ("<NA>", None),
     ],
 )
 def test_wells_are_normalised(text: str, well: str | None) -> None:
@@ -63,6 +71,12 @@ def test_no_well_has_an_impossible_row_or_column(row: str, column: str) -> None:
         ("E17_s04", SiteLocation(None, "E17", "4")),
         ("A1-1", SiteLocation(None, "A01", "1")),
         ("A01", SiteLocation(None, "A01", None)),
+        ("EXT004-OASIS--Plate_40844-A01-1-2", SiteLocation("EXT004-OASIS--Plate_40844", "A01", "1")),
+        ("P-A01-s1-2", SiteLocation("P", "A01", "1")),
+        ("r02c03", SiteLocation(None, "B03", None)),
+        ("r02c03f01", SiteLocation(None, "B03", "1")),
+        ("P1-r02c03-4", SiteLocation("P1", "B03", "4")),
+        ("v2-1-0", SiteLocation()),
         ("export-v2", SiteLocation()),
         ("1", SiteLocation()),
         ("analysis", SiteLocation()),
@@ -93,7 +107,26 @@ def test_the_path_of_a_file_names_plate_well_and_site(path: str, location: SiteL
 
 
 @pytest.mark.parametrize(
-    ("text", "site"), [("3", 3), ("s03", 3), ("site_12", 12), ("f7", 7), ("top", None), ("1.5", None)]
+    ("text", "site"), [("3", 3), ("s03", 3), ("site_12", 12), ("f7", 7), ("top", None), ("1.5", None), ("1.0", 1)]
 )
 def test_site_numbers(text: str, site: int | None) -> None:
     assert site_number(text) == site
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1.0", "24512.00", None], ["1", "24512", None]),
+        (["1.0", "1.5"], ["1.0", "1.5"]),
+        (["007", "007.0"], ["007", "007"]),
+        (["v1.0", "41E2"], ["v1.0", "41E2"]),
+    ],
+)
+def test_whole_numbers_saved_as_floats_are_integers_again(texts: list[str | None], numbers: list[str | None]) -> None:
+    assert whole_numbers(texts) == numbers
+
+
+@given(st.integers(1, 32), st.integers(1, 48))
+def test_rows_and_columns_saved_as_floats_are_the_same_well(row: int, column: int) -> None:
+    assert well_of_row_and_column(f"{row}.0", f"{column}.0") == well_of_row_and_column(str(row), str(column))
+    assert normalise_well(f"r{row:02d}c{column:02d}f01") == well_of_row_and_column(str(row), str(column))

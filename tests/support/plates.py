@@ -77,12 +77,15 @@ def write_site(folder: Path, tables: Tables) -> Path:
     return folder
 
 
-def write_sites(root: Path, count: int, objects: int = 3) -> Path:
-    """Write site folders P1-A01-1, P1-A01-2, …, all with image number 1 and values of their own."""
+def write_sites(root: Path, count: int, objects: int = 3, *, plate: str = "P1") -> Path:
+    """Write site folders P1-A01-1, P1-A01-2, …, all with image number 1 and values of their own.
+
+    Folders of another plate are A01-1, A01-2, …, because its name may be none of a folder.
+    """
     for site in range(1, count + 1):
-        tables = site_tables(objects, offset=1000.0 * site)
+        tables = site_tables(objects, offset=1000.0 * site, plate=plate)
         tables["Image"] = with_column(tables["Image"], "Metadata_Site", pa.array([site]))
-        write_site(root / f"P1-A01-{site}", tables)
+        write_site(root / (f"P1-A01-{site}" if plate == "P1" else f"A01-{site}"), tables)
     return root
 
 
@@ -117,6 +120,11 @@ def write_sqlite(path: Path, *exports: Tables) -> Path:
                 insert(connection, name, table)
         connection.commit()
     return path
+
+
+def write_layout(root: Path, tables: Tables, *, sqlite: bool) -> Path:
+    """Write a site as a folder of CSV files, or as a SQLite file of ExportToDatabase."""
+    return write_sqlite(root / "in.sqlite", per_tables(tables)) if sqlite else write_site(root / "in", tables)
 
 
 def incarta_table(wells: tuple[str, ...] = ("C - 3", "D - 4"), fields: int = 2, objects: int = 3) -> pa.Table:

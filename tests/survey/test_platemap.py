@@ -162,3 +162,74 @@ def test_files_of_whole_rows_and_a_users_join_are_annotated_too(tmp_path: Path) 
     table, _ = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path / "three", platemap=maps, joins=sql)
     assert set(table["Metadata_broad_sample"].to_pylist()) == {"BRD-1"}
     assert table.schema.field("Metadata_mmoles_per_liter").type == pa.float64()
+
+
+def test_a_platemap_or_load_data_of_other_wells_is_an_error(tmp_path: Path) -> None:
+    source = plate_of_wells(tmp_path / "in", "A1", "A2")
+    (tmp_path / "map.txt").write_text("well_position\tdrug\nH11\tx\nH12\ty\n")
+    with pytest.raises(AnnotationError, match="platemap of other wells") as caught:
+        convert(source, tmp_path, platemap=str(tmp_path / "map.txt"))
+    assert caught.value.why == "it has H11, H12, and plate P1 has A01, A02"
+    (tmp_path / "load_data.csv").write_text("Metadata_Plate,Metadata_Well,Metadata_Site,URL_DNA\nP2,A01,1,x\n")
+    with pytest.raises(AnnotationError, match="LoadData file of other image sets") as caught:
+        convert(source, tmp_path, load_data=str(tmp_path))
+    assert caught.value.why.startswith("it has P2 A01 1, and the plate has P1 A01 1")
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_each_platemap_of_a_batch_must_fit_its_plate(tmp_path: Path) -> None:
+    write_site(tmp_path / "in" / "s1", site_tables(2, plate="P1", well="A1"))
+    write_site(tmp_path / "in" / "s2", site_tables(2, plate="P2", well="A1"))
+    maps = batch_folder(tmp_path / "maps")
+    (maps / "platemap" / "M2.txt").write_text("well_position\tdrug\nH11\tx\n")
+    with pytest.raises(AnnotationError, match="platemap of other wells") as caught:
+        convert(tmp_path / "in", tmp_path, platemap=str(maps))
+    assert caught.value.where.endswith("M2.txt")
+
+
+def test_load_data_without_known_wells_is_an_error(tmp_path: Path) -> None:
+    tables = site_tables(2)
+    tables["Image"] = tables["Image"].drop_columns(["Metadata_Well", "Metadata_Site"])
+    (tmp_path / "load_data.csv").write_text("Metadata_Well,Metadata_Site,URL_DNA\nA01,1,x\n")
+    with pytest.raises(AnnotationError, match="LoadData file without wells and sites"):
+        convert(write_site(tmp_path / "in", tables), tmp_path, load_data=str(tmp_path))
+
+
+def test_the_name_by_which_a_platemap_is_found_is_shown(tmp_path: Path) -> None:
+    source = plate_of_wells(tmp_path / "in", "A1", plate="BR1")
+    _, report = convert(source, tmp_path, platemap=str(batch_folder(tmp_path / "maps")), plate="P1")
+    whats = [warning.what for warning in report.warnings]
+    assert "plate 'BR1' is not in barcode_platemap.csv; it has the platemap 'M1' of plate 'P1', the job's" in whats
+
+
+@pytest.mark.parametrize("text", ["well_position\tdrug\t\nA01\tx\t\n\t\t\n", "well_position,drug,,\nA01,x,,\n,,,\n"])
+def test_blank_columns_and_rows_of_spreadsheets_are_left_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / "map.txt").write_text(text)
+    table, report = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, platemap=str(tmp_path / "map.txt"))
+    assert "Metadata_" not in table.column_names
+    assert table["Metadata_drug"].to_pylist() == ["x", "x"]
+    assert not [warning.what for warning in report.warnings if "left out" in warning.what]
+
+
+def test_values_without_a_column_name_or_a_well_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    where = tmp_path / "map.csv"
+    where.write_text(",well_position,drug\n0,A01,x\n1,nan,y\n2,,z\n")
+    table, report = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, platemap=str(where))
+    assert table["Metadata_drug"].to_pylist() == ["x", "x"]
+    whats = [warning.what for warning in report.warnings]
+    assert f"1 column(s) without a name in {where} left out" in whats
+    assert f"2 row(s) without well_position in {where} left out" in whats
+
+
+def test_barcodes_of_a_platemap_keep_their_zeros(tmp_path: Path) -> None:
+    (tmp_path / "map.csv").write_text("well_position,barcode\nA01,007\nA02,12\n")
+    table, _ = convert(plate_of_wells(tmp_path / "in", "A1", "A2"), tmp_path, platemap=str(tmp_path / "map.csv"))
+    assert table["Metadata_barcode"].to_pylist() == ["007"] * 2 + ["12"] * 2
+
+
+def test_load_data_may_name_its_keys_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "load_data.csv").write_text(
+        "Metadata_Plate_Barcode,Metadata_CPD_WELL_POSITION,Metadata_site,URL_DNA\nP1,a1,1.0,x\n"
+    )
+    table, _ = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, load_data=str(tmp_path))
+    assert table["Image_URL_DNA"].to_pylist() == ["x", "x"]

@@ -71,7 +71,7 @@ def infer_type(texts: Sequence[str | None]) -> pa.ChunkedArray:
     -------
     int64, float64 or string, (rows,).
     """
-    column = pa.chunked_array([pa.array(texts, pa.string())])
+    column = pa.chunked_array([pa.array([text if text and text.strip() else None for text in texts], pa.string())])
     if any(text and _NAME.fullmatch(text.strip()) for text in texts):
         return column
     values = convert_to_inferred_type(column)
