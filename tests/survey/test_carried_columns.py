@@ -94,3 +94,12 @@ def test_a_platemaps_column_wins_and_a_difference_is_a_warning(tmp_path: Path) -
     (tmp_path / "map.txt").write_text("well_position\tDose\nA01\t0.50\n")
     _, report = convert(tmp_path / "in", tmp_path, platemap=str(tmp_path / "map.txt"))
     assert not [w.what for w in report.warnings if "Dose" in w.what]
+
+
+def test_a_users_sql_gets_them_unless_it_names_them_itself(tmp_path: Path) -> None:
+    source = write_site(tmp_path / "in", with_metadata(Metadata_Dose=0.5))
+    keys = "SELECT Metadata_ImageNumber, Metadata_ObjectNumber, Cells_AreaShape_Area"
+    table, _ = convert(source, tmp_path / "one", joins=f"{keys} FROM cells")
+    assert table["Metadata_Dose"].to_pylist() == [0.5, 0.5]
+    table, _ = convert(source, tmp_path / "two", joins=f"{keys}, 'mine' AS Metadata_Dose FROM cells")
+    assert table["Metadata_Dose"].to_pylist() == ["mine", "mine"]

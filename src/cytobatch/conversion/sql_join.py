@@ -70,8 +70,13 @@ def _result(run: ConversionRun, session: Session, export: SurveyedExport, query:
 
 
 def _with_locations(run: ConversionRun, export: SurveyedExport, table: pa.Table) -> pa.Table:
-    """Return a result with plate, well and site of its rows, in place of columns of these names."""
-    locations = run.survey.images.locations
+    """Return a result with plate, well and site of its rows, in place of columns of these names.
+
+    Carried metadata is added, too, unless the SQL gives a column of the same name.
+    """
+    images = run.survey.images
+    own = [name for name in images.carried if name in table.column_names]
+    locations = images.locations.drop_columns(own)
     location_rows = _location_rows(run, export, table)
     columns = {name: locations[name].take(location_rows) for name in locations.column_names}
     table = table.drop_columns([name for name in columns if name in table.column_names])

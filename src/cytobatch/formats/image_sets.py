@@ -22,12 +22,13 @@ class ImageSets:
     under their profile names.
     `locations` has the columns Metadata_Plate, Metadata_Well (string) and Metadata_Site (int64 or string) that are
     known. Its rows are the image sets, followed by the exports, for objects without an image set. Columns of a platemap
-    may follow; those in `of_wells` are constant within a well.
+    may follow; those in `of_wells` are constant within a well. Those in `carried` are further metadata of image sets.
     """
 
     table: pa.Table
     locations: pa.Table
     of_wells: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()
 
     @property
     def keys(self) -> pa.Table:

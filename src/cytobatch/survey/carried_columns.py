@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -97,4 +98,5 @@ def with_carried(images: ImageSets, carried: dict[str, pa.ChunkedArray], exports
             nulls = pa.nulls(exports, column.type)
             # One chunk, as the other locations have, because threads take rows of it at once.
             columns[name] = pa.chunked_array([*column.chunks, nulls], column.type).combine_chunks()
-    return ImageSets(images.table, pa.table(columns), images.of_wells)
+    names = tuple(name for name in carried if name not in images.locations.column_names)
+    return replace(images, locations=pa.table(columns), carried=names)
