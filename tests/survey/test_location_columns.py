@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from cytobatch.config.wells import SiteLocation
 from cytobatch.survey.location_columns import candidates, columns_of, location_columns, locations, unknown_parts
 from tests.support.examples import examples
-from tests.support.plates import Tables, convert, site_tables, write_layout, write_site
+from tests.support.plates import (
+    Tables,
+    convert,
+    incarta_table,
+    npz_members,
+    site_tables,
+    with_column,
+    write_incarta,
+    write_layout,
+    write_npz,
+    write_site,
+)
 
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
 MISSING = ("nan", "NaN", "None", "none", "NA", "N/A", "#N/A", "null", "NULL", "", " ", "-nan(ind)", "1.#QNAN", "<NA>")
@@ -130,3 +141,22 @@ def test_wells_of_opera_phenix_are_converted_with_a_warning(tmp_path: Path) -> N
     table, report = convert(write_site(tmp_path / "in", site_tables(2, well="r02c03")), tmp_path)
     assert set(table[WELL].to_pylist()) == {"B03"}
     assert any("which became B03" in each.what for each in report.warnings)
+
+
+@pytest.mark.parametrize("missing", ["nan", "None", float("nan")])
+def test_missing_metadata_of_embeddings_gives_way_to_the_path(tmp_path: Path, missing: object) -> None:
+    members = npz_members(2, Metadata_Plate=missing, Metadata_Well=missing, Metadata_Site=1.0)
+    write_npz(tmp_path / "in" / "P7" / "C03_1.npz", members)
+    table, _ = convert(tmp_path / "in", tmp_path)
+    assert table.select([PLATE, WELL, SITE]).to_pylist() == [{PLATE: "P7", WELL: "C03", SITE: 1}] * 2
+
+
+@pytest.mark.parametrize("missing", ["nan", "None", "NA"])
+def test_missing_names_in_files_of_whole_rows_give_way_to_the_job(tmp_path: Path, missing: str) -> None:
+    rows = incarta_table()
+    for name in ("Plate ID", "WELL LABEL"):
+        rows = with_column(rows, name, pa.array([missing] * rows.num_rows))
+    write_incarta(tmp_path / "in" / "day.csv", rows)
+    table, _ = convert(tmp_path / "in", tmp_path, plate="P7")
+    assert set(table[PLATE].to_pylist()) == {"P7"}
+    assert set(table[WELL].to_pylist()) == {"C03", "D04"}

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 
 from cytobatch.config.presets.catalog import PRESETS, SUFFIXES, FormatName, PresetName
-from cytobatch.config.wells import SiteLocation, location_of_file, normalise_well
+from cytobatch.config.wells import SiteLocation, known_text, location_of_file, normalise_well, without_decimals
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import (
@@ -103,8 +103,8 @@ def _scan_table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzH
 
 def _location(head: npz.NpzHead | None) -> SiteLocation:
     metadata = {} if head is None else head.metadata
-    plate, well, site = (None if metadata.get(name) is None else str(metadata[name]) for name in _LOCATION)
-    return SiteLocation(plate or None, normalise_well(well) if well else None, site or None)
+    plate, well, site = (known_text(metadata.get(name)) for name in _LOCATION)
+    return SiteLocation(plate and without_decimals(plate), normalise_well(well) if well else None, site)
 
 
 def _check_missing_members(scans: Sequence[ExportScan], heads: Sequence[npz.NpzHead | None]) -> list[ExportScan]:

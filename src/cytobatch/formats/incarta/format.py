@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.catalog import PRESETS, FormatName, PresetName
-from cytobatch.config.wells import SiteLocation, normalise_well, well_of_row_and_column
+from cytobatch.config.wells import SiteLocation, known_text, normalise_well, well_of_row_and_column
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import (
@@ -199,11 +199,11 @@ def _read_file_image_sets(
 
 
 def _location(row: Mapping[str, object]) -> SiteLocation:
-    text = {name: str(value).strip() for name, value in row.items() if value is not None}
+    text = {name: known for name, value in row.items() if (known := known_text(value)) is not None}
     well = normalise_well(text.get("WELL LABEL", "")) or well_of_row_and_column(
         text.get("Row", ""), text.get("Column", "")
     )
-    return SiteLocation(text.get("Plate ID") or None, well, text.get("FOV"))
+    return SiteLocation(text.get("Plate ID"), well, text.get("FOV"))
 
 
 FORMAT = InCarta()
