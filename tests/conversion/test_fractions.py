@@ -1,6 +1,8 @@
 """Fractions in columns whose names promise integers: kept as doubles, unless rows are joined by them."""
 
+import shutil
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytobatch.errors import InputDataError
+from cytobatch.planning.inventory import SourceFile
 from cytobatch.report.model import RunReport
+from cytobatch.storage.prefetch import CachePolicy, FetchedFiles
+from cytobatch.storage.source import Source
 from tests.support.examples import examples
 from tests.support.plates import (
     Tables,
@@ -239,3 +244,30 @@ def test_means_in_image_tables_are_doubles_by_name(tmp_path: Path) -> None:
     source = plate(tmp_path / "in", "csv", [site])
     table, _ = convert(source, tmp_path / "out", image_columns=".*Mean_.*")
     assert table.schema.field("Image_Mean_Cells_Children_Spots_Count").type == pa.float64()
+
+
+@pytest.mark.parametrize("writer", ["csv", "cytominer"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_files_that_were_fetched_and_removed_are_fetched_again(
+    writer: str, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [[float(number), 1.0] for number in range(12)]
+    source = plate(tmp_path / "in", writer, sites_with({"Parent_Spots": [*values, [0.5, 1.5]]}))
+    cache = tmp_path / "cache"
+
+    def fetch(file: SourceFile, _size: int) -> Path:
+        local = cache / file.path
+        if not local.exists():
+            local.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / file.path, local)
+        return local
+
+    def inputs(_source: Source, files: Iterable[SourceFile], room: int) -> FetchedFiles:
+        return FetchedFiles(files, fetch, 2, CachePolicy(room, keeps=False))
+
+    monkeypatch.setattr(Source, "inputs", inputs)
+    table, report = convert(source, tmp_path / "out", workers=workers, column_names="cytotable")
+    name = next(name for name in table.column_names if name.endswith("Cells_Parent_Spots"))
+    assert sorted(table[name].to_pylist()) == sorted([0.5, 1.5, *(value for site in values for value in site)])
+    assert told(report, "Parent_Spots") == [1]
+    assert not [path for path in cache.rglob("*") if path.is_file()]

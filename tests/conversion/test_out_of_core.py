@@ -148,3 +148,25 @@ def test_invalid_keys_fail_a_large_file_like_a_small_one(tmp_path: Path, change:
     small, report = both(tmp_path / "in", tmp_path, max_failed_exports=1)
     assert small.num_rows == 40 * OBJECTS
     assert report.counts.failed_exports == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("Cells_Parent_Nuclei", "UPDATE Cells SET Cells_Parent_Nuclei = 1.5 WHERE rowid = 70001"),
+        (
+            "Cells_Children_Spots_Count",
+            "ALTER TABLE Cells ADD COLUMN Cells_Children_Spots_Count INTEGER DEFAULT 3;"
+            "UPDATE Cells SET Cells_Children_Spots_Count = 1.5 WHERE rowid = 70001",
+        ),
+    ],
+    ids=["read by row number", "read whole"],
+)
+def test_a_fraction_in_a_count_of_a_large_file(tmp_path: Path, column: str, change: str) -> None:
+    path = plate(tmp_path / "in" / "p.sqlite")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(change)
+    small, report = both(path, tmp_path, column_names="cytotable")
+    assert small.schema.field(column).type == pa.float64()
+    assert small[column].to_pylist().count(1.5) == 1
+    assert len([each for each in report.warnings if "holds fractions" in each.what]) == 1

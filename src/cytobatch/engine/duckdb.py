@@ -171,8 +171,8 @@ def _common_tables(tree: object) -> set[str]:
 def _sqlite_errors(path: Path, table: str) -> Iterator[None]:
     try:
         yield
-    except (duckdb.TypeMismatchException, UnicodeDecodeError) as error:
-        # DuckDB quotes the value that it refuses, which may not be text.
+    except (duckdb.TypeMismatchException, UnicodeDecodeError, OSError) as error:
+        # DuckDB quotes the value that it refuses, which may not be text. After the first batch the error is Arrow's.
         raise FastPathUnavailable("a value is not of its column's declared type") from error
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(
