@@ -13,13 +13,15 @@ _COMPRESSED_TABLES = tuple(f"{suffix}{_COMPRESSED}" for suffix in (".csv", ".tsv
 class SourceFile:
     """One file: its path below the source's root with forward slashes, and its size in bytes.
 
-    `etag` and `modified` (seconds since 1970) are those of the version in the listing of an object store.
+    `etag` and `modified` (seconds since 1970) are those of the version in the listing of an object store. `key` is the
+    object's key there, if it is not the root's key, a `/` and the path: `plate//Cells.csv` has the path `Cells.csv`.
     """
 
     path: str
     size: int
     etag: str | None = None
     modified: float | None = None
+    key: str | None = None
 
     @property
     def stem(self) -> str:

@@ -1,6 +1,7 @@
 """Objects of S3 as local files, which hold the bytes of the listed version."""
 
 import contextlib
+import hashlib
 import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,14 @@ from cytobatch.errors import StorageError
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.storage.access import storage_errors
 from cytobatch.storage.obstore_client import ObstoreClient
-from cytobatch.storage.s3_read import S3Reader, object_key
+from cytobatch.storage.s3_read import S3Reader, folder_key
 
 # Sizes of parts that AWS recommends: https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html
 _LARGE = 64 * 2**20
 _PART = 16 * 2**20
 _PARTS_AT_ONCE = 8
+_ODD_KEYS = ".keys"
+"""The folder of a cache for objects whose keys are no paths."""
 
 
 class S3Cache:
@@ -32,7 +35,7 @@ class S3Cache:
     def __init__(self, root: S3Path, obstore: ObstoreClient, folder: Path, *, keeps: bool) -> None:
         self._bucket = root.bucket
         # A path for each object, made of thousands, would take as long as its GET.
-        self._prefix = object_key(root, "")
+        self._prefix = folder_key(root)
         self._reader = S3Reader(root, obstore)
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +65,7 @@ class S3Cache:
         return local
 
     def _key(self, file: SourceFile) -> str:
-        return self._prefix + file.path
+        return self._prefix + file.path if file.key is None else file.key
 
     def _add(self, file: SourceFile, size: int, local: Path, where: str) -> None:
         """Add what a local file lacks of the first `size` bytes."""
@@ -101,7 +104,7 @@ class S3Cache:
         return local
 
     def _kept(self, file: SourceFile) -> Path:
-        local = self._folder / self._bucket / self._key(file)
+        local = self._folder / self._bucket / _local_path(self._key(file))
         local.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             status = local.stat()
@@ -115,6 +118,14 @@ class S3Cache:
         folder, _, name = file.path.rpartition("/")
         # Several threads may be here. Each takes another number, and the first one is used.
         return f"{self._folder_numbers.setdefault(folder, next(self._numbers))}-{name}"
+
+
+def _local_path(key: str) -> str:
+    """Return the path of a key in a cache. A key with empty segments gets one of its own, because paths drop them."""
+    segments = key.split("/")
+    if not {"", "."} & set(segments):
+        return key
+    return f"{_ODD_KEYS}/{hashlib.sha256(key.encode()).hexdigest()}/{segments[-1] or 'object'}"
 
 
 def _size(local: Path) -> int:

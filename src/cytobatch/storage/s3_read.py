@@ -40,9 +40,15 @@ def read_object(root: S3Path, key: str, span: Span | None = None) -> bytes:
     return bytes(_get(root, key, span).read())
 
 
-def object_key(root: S3Path, path: str) -> str:
-    """Return the key of an object by its path below a root, as it is. Joining paths would drop empty segments."""
-    return f"{root.key.rstrip('/')}/{path}" if root.key else path
+def folder_key(root: S3Path) -> str:
+    """Return what the keys of the objects below a root begin with: its own key and a slash, or nothing for a bucket."""
+    key = root.key.rstrip("/")
+    return f"{key}/" if key else ""
+
+
+def object_key(root: S3Path, file: SourceFile) -> str:
+    """Return the key of an object as it was listed. Joining paths would drop empty segments."""
+    return file.key if file.key is not None else f"{folder_key(root)}{file.path}"
 
 
 @retry(

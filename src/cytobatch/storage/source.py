@@ -68,12 +68,13 @@ class Source:
 
     def head(self, file: SourceFile, size: int) -> bytes:
         """Return the first bytes of a file, without fetching the rest from S3. Raises StorageError."""
+        if isinstance(self._root, S3Path):
+            key = object_key(self._root, file)
+            with storage_errors(f"s3://{self._root.bucket}/{key}"):
+                return read_object(self._root, key, (0, size))
         path = self._root / file.path
-        with storage_errors(str(path)):
-            if isinstance(self._root, S3Path):
-                return read_object(self._root, object_key(self._root, file.path), (0, size))
-            with path.open("rb") as stream:
-                return bytes(stream.read(size))
+        with storage_errors(str(path)), path.open("rb") as stream:
+            return bytes(stream.read(size))
 
     def inputs(self, files: Iterable[SourceFile], room: int) -> LocalFiles | FetchedFiles:
         """Return the files on the local disk, fetched into the cache if the source is remote.
