@@ -14,6 +14,7 @@ from cytobatch.config.options import PlateJob
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.storage.access import Access, Clients, open_path, storage_errors
+from cytobatch.storage.local_list import list_local_files
 from cytobatch.storage.obstore_client import ObstoreClient
 from cytobatch.storage.prefetch import CachePolicy, Fetch, FetchedFiles, LocalFiles
 from cytobatch.storage.s3_cache import S3Cache
@@ -109,7 +110,7 @@ def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
         return
     if not root.exists():
         return
-    for path in root.rglob("*"):
+    for path in list_local_files(root) if isinstance(root, Path) else root.rglob("*"):
         if path.is_file():
             # Local and cloud paths both have parts, and a path's first parts are those of the root.
             below = path.parts[len(root.parts) :]

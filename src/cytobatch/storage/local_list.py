@@ -1,0 +1,38 @@
+"""Listings of local folders: links to folders elsewhere are followed, and a folder that cannot be read is an error."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_LOST_FOUND = "lost+found"
+
+
+def list_local_files(root: Path) -> Iterator[Path]:
+    """Yield the files below a folder. Raises OSError if a folder cannot be listed, because its files would be lost.
+
+    A link to a folder elsewhere is followed, once for each target. A link to a folder of the source itself is not,
+    because its files are listed in their own place.
+    """
+    base, targets = root.resolve(), set[Path]()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_raise_unless_hidden):
+        here = Path(folder)
+        folders[:] = [name for name in folders if _is_followed(here / name, base, targets)]
+        yield from (path for name in names if (path := here / name).is_file())
+
+
+def _is_followed(folder: Path, base: Path, targets: set[Path]) -> bool:
+    """Return True for a folder, and for a link to a folder that is followed; adds the target of such a link."""
+    if not folder.is_symlink():
+        return True
+    target = folder.resolve()
+    if target.is_relative_to(base) or base.is_relative_to(target) or target in targets:
+        return False
+    targets.add(target)
+    return True
+
+
+def _raise_unless_hidden(error: OSError) -> None:
+    """Raise an error, unless it is about a folder that a system or program keeps for itself."""
+    name = Path(str(error.filename or "")).name
+    if not name.startswith(".") and name != _LOST_FOUND:
+        raise error
