@@ -197,6 +197,7 @@ def test_the_first_line_shows_whether_a_file_is_plain(header: bytes, is_fast: bo
 def test_the_delimiter_is_the_most_frequent_separator_of_the_header() -> None:
     assert delimiter_of("a,b;c,d") == ","
     assert delimiter_of("a;b;c,d") == ";"
+    assert delimiter_of("ImageNumber,a|b|c,d|e") == ","
     assert delimiter_of("ImageNumber") == ","
     assert delimiter_of("sep=\t\n") == "\t"
 

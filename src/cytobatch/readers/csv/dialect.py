@@ -94,12 +94,15 @@ def _is_quoted(line: bytes) -> bool:
 
 @functools.lru_cache(maxsize=HEADERS)
 def delimiter_of(header: str) -> str:
-    """Return the character that separates the names of a header: a comma, unless it has more of another one."""
+    """Return the character that separates the names of a header.
+
+    It is a comma, unless another one is more frequent and follows the first name.
+    """
     given = _SEPARATOR_LINE.fullmatch(header)
     if given:
         return given[1]
     most = max(_DELIMITERS, key=header.count)
-    return most if header.count(most) > header.count(",") else ","
+    return most if header.count(most) > header.count(",") and most in header.partition(",")[0] else ","
 
 
 def is_separator_line(line: str) -> bool:
