@@ -102,7 +102,7 @@ def _left_out(path: Path, table: str, columns: Sequence[str]) -> tuple[str, ...]
     """Return the columns that number rows or have no name, for which DuckDB makes one up."""
     made_up = [column for column in columns if _MADE_UP.fullmatch(column)]
     nameless = set(made_up) - set(sqlite.column_names(path, table)) if made_up else set()
-    return tuple(c for c in columns if is_row_number(c) or not c.strip() or c in nameless)
+    return tuple(c for c in columns if is_row_number(c) or not c or c in nameless)
 
 
 def _not_read(export: Export, table: str, reason: str = NOT_READ) -> LedgerEntry:

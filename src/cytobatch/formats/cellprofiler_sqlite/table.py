@@ -1,5 +1,6 @@
 """A table of a SQLite file, as the scan finds it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,8 @@ from cytobatch.formats.cellprofiler_sqlite.names import TableName
 from cytobatch.report.model import ReportWarning
 
 _SHOWN = 5
+_MADE_UP = re.compile(r"C[0-9]+")
+"""The names that DuckDB makes up for columns without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,11 @@ def left_out_warnings(scans: Sequence[ExportScan]) -> tuple[ReportWarning, ...]:
 
 
 def _left_out(column: str) -> str:
-    why = f"column {column!r} numbers the rows, and" if column.strip() else "a column without a name"
+    why = (
+        f"column {column!r} numbers the rows, and"
+        if column and not _MADE_UP.fullmatch(column)
+        else "a column without a name"
+    )
     return f"{why} is left out"
 
 
