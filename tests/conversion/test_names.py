@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.pipeline.plate import run_plate
+from cytobatch.planning.columns import is_row_number
 from tests.support.examples import examples
 from tests.support.plates import (
     Tables,
@@ -56,8 +57,6 @@ UNUSUAL = (
     " lead",
     "trail ",
     "in ner",
-    " ",
-    "\t",
     "Area",
     "area",
     "AREA",
@@ -127,6 +126,9 @@ LABELS = ("Image", "Cells", "Cytoplasm", "Nuclei")
 
 
 def is_free(name: str) -> bool:
+    """Return True if a column of the name is a measurement: it has a name, and does not number the rows."""
+    if not name.strip() or is_row_number(name):
+        return False
     return not (name.startswith(LABELS) or any(word in name for word in _RESERVED))
 
 
