@@ -366,7 +366,7 @@ def test_text_and_numbers_in_an_image_column_are_refused_unless_the_job_gives_a_
     assert convert(tmp_path / "in", tmp_path)[0].num_rows == 6
     with pytest.raises(LayoutError) as caught:
         convert_to_folder(tmp_path / "in", tmp_path / "out", join=False)
-    assert caught.value.where == "s2 and s0"
+    assert caught.value.where == "s2/Image.csv and s0/Image.csv"
     types = {"Channel_DNA": "text"}
     outputs, _ = convert_to_folder(tmp_path / "in", tmp_path / "out", join=False, column_types=types)
     assert outputs["image.parquet"]["Image_Channel_DNA"].to_pylist() == ["1", "2", "DAPI"]
