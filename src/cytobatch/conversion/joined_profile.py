@@ -10,6 +10,7 @@ from cytobatch.conversion.batch_read import BatchRead
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.export_batch import ExportBatch
 from cytobatch.conversion.key_join import JoinedRows, Joiner, count_by_export
+from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.profile_assembler import LazyProfileRows, ProfileAssembler
 from cytobatch.conversion.profile_columns import Origin, ProfileColumn, profile_columns
 from cytobatch.errors import InputDataError
@@ -80,10 +81,14 @@ def _rows_out_of_core(run: ConversionRun, profiler: "_Profiler", read: BatchRead
 
 @dataclass(frozen=True, slots=True)
 class _JoinedBatch:
-    """The result of joining a batch's keys; `row_counts` has by table the rows of each export by its index."""
+    """The result of joining a batch's keys.
+
+    `row_counts` has by table the rows of each export by its index, `objects` how many of them are in the profile.
+    """
 
     exports: tuple[SurveyedExport, ...]
     row_counts: Mapping[str, Mapping[int, int]]
+    objects: Mapping[str, Mapping[int, int]]
     joined: JoinedRows
 
 
@@ -106,7 +111,8 @@ class _Profiler:
     def join(self, batch: ExportBatch) -> _JoinedBatch:
         """Join a batch, of whose tables only the key columns are needed."""
         row_counts = {name: count_by_export(exports) for name, exports in batch.export_of_row.items()}
-        return _JoinedBatch(batch.exports, row_counts, self.joiner.join(batch))
+        joined = self.joiner.join(batch)
+        return _JoinedBatch(batch.exports, row_counts, {name: joined.objects_of(name) for name in row_counts}, joined)
 
     def profile(self, batch: ExportBatch) -> _ProfiledBatch:
         """Join a batch, in any thread. Its columns are assembled when they are encoded."""
@@ -138,5 +144,8 @@ def _record(run: ConversionRun, batch: _JoinedBatch) -> None:
             continue
         for name in export.tables:
             rows = batch.row_counts[name].get(export.index, 0) if name in batch.row_counts else None
+            if rows is not None:
+                written = batch.objects[name].get(export.index, 0)
+                run.ledger.flows.append(object_flow(export, name, rows, written))
             run.ledger.add_converted(export, name, rows)
     run.ledger.add_unmatched(batch.joined.unmatched)

@@ -31,12 +31,16 @@ class TableDefect:
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedObjects:
-    """A number of objects of one table of an export that have no counterpart, and in which respect (`what`)."""
+    """A number of objects of one table of an export that have no counterpart, and in which respect (`what`).
+
+    Objects that are `lost` are in no row of the profile.
+    """
 
     export: int
     table: str
     what: str
     count: int
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,15 @@ class JoinedRows:
     rows: pa.Table
     defects: tuple[TableDefect, ...]
     unmatched: tuple[UnmatchedObjects, ...]
+
+    def objects_of(self, table: str) -> dict[int, int]:
+        """Return how many objects of a compartment are in the rows, each counted once, by the export's index."""
+        used = self.rows.filter(pc.is_valid(self.rows[table]))
+        # An array indexed by row number, because grouping the pairs takes longer than the join.
+        owners = np.full((pc.max(used[table]).as_py() or 0) + 1, -1, np.int64)
+        owners[used[table].to_numpy()] = used[sql.EXPORT_INDEX].to_numpy()
+        exports, counts = np.unique(owners[owners >= 0], return_counts=True)
+        return dict(zip(exports.tolist(), counts.tolist(), strict=True))
 
 
 def row_numbers(count: int, start: int = 0) -> pa.Array:
@@ -245,7 +258,7 @@ class Joiner:
             unused = table.filter(pa.array(~is_used[table[ROW].to_numpy()]))
             what = f"objects that no object of {self._plan.base} belongs to"
             unmatched += [
-                UnmatchedObjects(export, join.compartment, what, count)
+                UnmatchedObjects(export, join.compartment, what, count, lost=True)
                 for export, count in count_by_export(unused[EXPORT]).items()
             ]
         return unmatched

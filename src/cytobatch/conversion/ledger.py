@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sized
 from cytobatch.config.natural_order import natural_key
 from cytobatch.conversion.key_join import UnmatchedObjects
 from cytobatch.conversion.nonfinite import NonFinite
+from cytobatch.conversion.object_flow import ObjectFlow
 from cytobatch.errors import InputDataError, TooManyFailedExportsError
+from cytobatch.formats.base import SurveyedTable
 from cytobatch.output.row_groups import RowGroup
 from cytobatch.planning.columns import PLATE, SITE, WELL
 from cytobatch.readers.numbers import Repair
@@ -24,7 +26,8 @@ class RunLedger:
     """Collects ledger entries, repairs, warnings and counts. Starts with the entries of the survey.
 
     `objects` counts the rows of converted tables by name. `site_keys` are the sites of the rows that were written;
-    `rows` and `rows_dropped` count rows that were written, and rows that were left out because of nulls.
+    `rows` and `rows_dropped` count rows that were written, and rows that were left out because of nulls. `flows` has
+    the objects of each table that were read, and those that are in rows of the output.
     """
 
     def __init__(self, survey: Survey) -> None:
@@ -34,10 +37,12 @@ class RunLedger:
         self._counted = survey.counted
         self._exact_has_rows = survey.plan.format.traits.exact_has_rows
         self.entries: list[LedgerEntry] = list(survey.ledger)
+        self._empty = {_key(entry): entry for entry in self.entries if entry.outcome is Outcome.EMPTY}
         self._repairs: list[TableRepair] = list(survey.repairs)
         self._warnings: list[ReportWarning] = list(survey.warnings)
         self._unmatched: list[UnmatchedObjects] = []
         self._non_finite: dict[str, Counter[str]] = defaultdict(Counter)
+        self.flows: list[ObjectFlow] = []
         self.objects: Counter[str] = Counter()
         self.site_keys: set[SiteKey] = set()
         self.rows = 0
@@ -47,6 +52,14 @@ class RunLedger:
     def failed_exports(self) -> set[str]:
         """The paths of the exports that have a failed table."""
         return {entry.export for entry in self.entries if entry.outcome is Outcome.FAILED and entry.export}
+
+    @property
+    def losses(self) -> Counter[tuple[str, str]]:
+        """The objects that are in no row of the profile and are named by a warning, by export's path and table."""
+        losses: Counter[tuple[str, str]] = Counter()
+        for item in self._unmatched:
+            losses[self._paths[item.export], item.table] += item.count if item.lost else 0
+        return losses
 
     @property
     def finished_entries(self) -> list[LedgerEntry]:
@@ -155,16 +168,21 @@ class RunLedger:
         entry = LedgerEntry(
             path=table.source, outcome=Outcome.FAILED, export=export.path, table=table.shown_name, reason=reason
         )
+        if _key(entry) in self._empty:
+            # The survey named it by its first lines.
+            self.entries.remove(self._empty.pop(_key(entry)))
         self._add(entry)
         if whole_export:
             for other in left_out_entries(export.path, (t for key, t in export.tables.items() if key != name)):
-                self._add(other)
+                if _key(other) not in self._empty:
+                    self._add(other)
         self.check_failed_exports()
 
     def add_converted(self, export: SurveyedExport, name: str, rows: int | None) -> None:
-        """Add a converted table with its number of rows, or None if they were not counted."""
+        """Add a converted table with its number of rows, or None if they were not counted; an empty table as such."""
         table = export.tables[name]
         if self._exact_has_rows and not table.has_rows:
+            self._add_empty(export, table)
             return
         self.objects[name] += rows or 0
         if rows is not None:
@@ -173,6 +191,20 @@ class RunLedger:
             path=table.source, outcome=Outcome.CONVERTED, export=export.path, table=table.shown_name, rows=rows
         )
         self._add(entry)
+
+    def _add_empty(self, export: SurveyedExport, table: SurveyedTable) -> None:
+        """Add a table without rows, unless the survey has named it: beside tables with rows it does not."""
+        entry = LedgerEntry(
+            path=table.source,
+            outcome=Outcome.EMPTY,
+            export=export.path,
+            table=table.shown_name,
+            rows=0,
+            reason="a table without objects",
+        )
+        if _key(entry) not in self._empty:
+            self._empty[_key(entry)] = entry
+            self._add(entry)
 
     def _compare_with_image_table(self, export: SurveyedExport, name: str, rows: int) -> None:
         counted = self._counted.get(export.index, {}).get(name, rows)
@@ -201,6 +233,11 @@ class RunLedger:
 
     def _add(self, entry: LedgerEntry) -> None:
         self.entries.append(with_file_facts(entry, self._files))
+
+
+def _key(entry: LedgerEntry) -> tuple[str | None, str, str | None]:
+    """Return what identifies a table in the ledger."""
+    return entry.export, entry.path, entry.table
 
 
 def sites_of(profile: RowGroup) -> set[SiteKey]:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from cytobatch.config.option_types import ColumnNaming
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.ledger import sites_of
+from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER, profile_names_by_source
 from cytobatch.conversion.profile_writer import file_stem
 from cytobatch.planning.columns import IMAGE_NUMBER, distinct_names
@@ -45,6 +46,8 @@ def _rows(
     for export, rows in rows_of_exports:
         table = tables.table(export, name, rows)
         run.ledger.add_converted(export, name, table.num_rows)
+        read = table.num_rows if rows is None else rows.num_rows
+        run.ledger.flows.append(object_flow(export, name, read, table.num_rows))
         yield table.sort_by(order) if order else table
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.conversion.conversion_run import ConversionRun
+from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import OBJECTS, SingleTable
@@ -63,8 +64,11 @@ class _SingleTableRows:
                 self.run.ledger.fail(export, OBJECTS, error.reason, whole_export=True)
                 continue
             self.run.ledger.add_converted(export, OBJECTS, table.num_rows)
+            written = 0
             for rows in _chunks(table, size, self.single.sort_keys if self.run.job.sort_output else ()):
+                written += rows.num_rows
                 yield self._profile_rows(export, rows)
+            self.run.ledger.flows.append(object_flow(export, OBJECTS, table.num_rows, written))
 
     def _profile_rows(self, export: SurveyedExport, rows: pa.Table) -> pa.Table:
         """Return rows under the profile's schema, with the export's number and the rows' locations."""

@@ -207,7 +207,9 @@ class PlateScan:
     """The scans of all exports, and the preset that fits them.
 
     A format of whole rows sets `single_table` and `images`. For other formats both are None, and the survey derives the
-    image sets from the image tables. `warnings` are for the report.
+    image sets from the image tables. `listed` has the tables of files that hold several, by path, with the names that
+    they have there: all of them, read or not. A run is not published if the ledger lacks one. `warnings` are for the
+    report.
     """
 
     preset: Preset
@@ -215,6 +217,7 @@ class PlateScan:
     single_table: SingleTable | None = None
     images: ImageSets | None = None
     warnings: tuple[ReportWarning, ...] = ()
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

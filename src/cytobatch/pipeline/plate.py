@@ -18,6 +18,7 @@ from cytobatch.errors import SourceNotFoundError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.detect import files_to_probe, make_plan
 from cytobatch.output.registry import sinks_for
+from cytobatch.pipeline.accounting import check_accounts
 from cytobatch.pipeline.folders import Folders, folders_for
 from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.run_report import make_report, output_files
@@ -147,5 +148,6 @@ def run_plate(job: PlateJob, runner: StepRunner = run_directly) -> RunReport:
         with open_resources(plan, source, folders) as resources:
             surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources))
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources))
+        check_accounts(surveyed, converted.ledger)
         outputs = timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, destination))
         return timer.run(PlateStep.REPORT, lambda: report_plate(converted, outputs, timer, destination, folders))

@@ -73,6 +73,7 @@ class Survey:
     `annotations` are the files that were joined to the locations.
     `single_table` describes files of whole rows, and is None for compartments.
     `integers_by_name` has by table the columns that become doubles if an export holds a fraction.
+    `listed` has the names of the tables that the listing found in each file, by path; the ledger must name all of them.
     """
 
     plan: ConversionPlan
@@ -90,6 +91,7 @@ class Survey:
     annotations: tuple[AnnotationFile, ...] = ()
     single_table: SingleTable | None = None
     integers_by_name: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    listed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def by_table_number(self) -> bool:

@@ -35,6 +35,7 @@ from cytobatch.survey.duplicates import duplicate_warnings
 from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
+from cytobatch.survey.listed import listed_tables
 from cytobatch.survey.location_checks import column_warnings, location_warnings
 from cytobatch.survey.lost_measurements import check_measurements
 from cytobatch.survey.missing_keys import check_missing_keys
@@ -122,6 +123,7 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
             *location_warnings(plan, images),
             *column_warnings(raw and raw.table, images, [name for schema in of_images for name in schema.names]),
         ),
+        listed=listed_tables(plan, scan),
     )
 
 
@@ -146,6 +148,7 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
         repairs=(),
         warnings=(*scan.warnings, *_type_warnings(plan, tables), *location_warnings(plan, images)),
         single_table=scan.single_table,
+        listed=listed_tables(plan, scan),
     )
 
 

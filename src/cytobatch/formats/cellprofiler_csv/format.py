@@ -21,6 +21,7 @@ from cytobatch.formats.base import (
 from cytobatch.formats.cellprofiler_csv.combined import check_edited, header_rows
 from cytobatch.formats.cellprofiler_csv.copies import check_copies, check_lone_copies, copies_of, files_to_compare
 from cytobatch.formats.cellprofiler_csv.exports import csv_preset, plan_compartments, plan_exports, table_names_by_stem
+from cytobatch.formats.cellprofiler_csv.listing import list_combined, with_unread_compartments
 from cytobatch.formats.cellprofiler_csv.same_images import check_same_images
 from cytobatch.formats.cellprofiler_csv.scan import scan_export
 from cytobatch.formats.csv_files import (
@@ -100,8 +101,10 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
             raise InternalError("a plan of CSV files has no preset", where=plan.job.source)
         scans = [scan_export(plan, export, inputs, plan.preset.metadata) for export in plan.exports]
         check_same_images(plan.job.source, plan.preset, scans, inputs)
-        checked = tuple(resolve_text_columns(check_last_lines(scans, inputs), inputs))
-        return PlateScan(plan.preset, checked, warnings=header_warnings(checked))
+        checked = resolve_text_columns(check_last_lines(scans, inputs), inputs)
+        listed = list_combined(plan, inputs)
+        named = tuple(with_unread_compartments(plan, checked, listed))
+        return PlateScan(plan.preset, named, warnings=header_warnings(named), listed=listed)
 
     def read_images(
         self, table: CsvTable, path: Path, columns: Sequence[str], engine: Engine
