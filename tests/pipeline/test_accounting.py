@@ -237,6 +237,16 @@ def test_a_table_without_rows_beside_others_with_rows_is_named(tmp_path: Path) -
     assert empty == [(f"P1-A01-{site}/Speckles.csv", Outcome.EMPTY, 0) for site in (1, 2)]
 
 
+def test_a_table_that_nothing_links_is_ignored_and_not_converted(tmp_path: Path) -> None:
+    tables = site_tables(3)
+    tables["Speckles"] = tables["Nuclei"]
+    c.write_site(tmp_path / "in" / "P1-A01-1", tables)
+    _, report = convert(tmp_path / "in", tmp_path)
+    (speckles,) = [each for each in report.ledger if each.table == "speckles"]
+    assert (speckles.outcome, speckles.rows) == (Outcome.IGNORED, None)
+    assert speckles.reason == "left out of the profile: nothing links it to cytoplasm"
+
+
 @pytest.mark.parametrize("join", [True, False])
 def test_views_are_named(join: bool, tmp_path: Path) -> None:
     path = write_sqlite(tmp_path / "in" / "p.sqlite", cytominer_tables(site_tables(3), 1))

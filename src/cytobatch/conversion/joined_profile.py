@@ -143,6 +143,9 @@ def _record(run: ConversionRun, batch: _JoinedBatch) -> None:
         if export.index in first_defects:
             continue
         for name in export.tables:
+            if run.survey.join is not None and name in run.survey.join.unlinked:
+                run.ledger.add_unlinked(export, name, run.survey.join.base)
+                continue
             rows = batch.row_counts[name].get(export.index, 0) if name in batch.row_counts else None
             if rows is not None:
                 written = batch.objects[name].get(export.index, 0)

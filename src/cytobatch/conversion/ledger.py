@@ -192,6 +192,19 @@ class RunLedger:
         )
         self._add(entry)
 
+    def add_unlinked(self, export: SurveyedExport, name: str, base: str) -> None:
+        """Add a valid table that is left out of the profile, because nothing links its objects to those of the base."""
+        table = export.tables[name]
+        entry = LedgerEntry(
+            path=table.source,
+            outcome=Outcome.IGNORED,
+            export=export.path,
+            table=table.shown_name,
+            reason=f"left out of the profile: nothing links it to {base}",
+        )
+        if _key(entry) not in self._empty:
+            self._add(entry)
+
     def _add_empty(self, export: SurveyedExport, table: SurveyedTable) -> None:
         """Add a table without rows, unless the survey has named it: beside tables with rows it does not."""
         entry = LedgerEntry(
