@@ -247,6 +247,13 @@ def test_a_table_that_nothing_links_is_ignored_and_not_converted(tmp_path: Path)
     assert speckles.reason == "left out of the profile: nothing links it to cytoplasm"
 
 
+def test_a_users_own_join_is_accounted_for_by_tables(tmp_path: Path) -> None:
+    source = c.written(c.CSV, tmp_path)
+    table, report = convert(source, tmp_path, joins="SELECT * FROM cells WHERE Metadata_ObjectNumber = 1")
+    assert table.num_rows == c.EXPORTS
+    assert report.counts.objects["cells"] == c.EXPORTS * c.OBJECTS
+
+
 @pytest.mark.parametrize("join", [True, False])
 def test_views_are_named(join: bool, tmp_path: Path) -> None:
     path = write_sqlite(tmp_path / "in" / "p.sqlite", cytominer_tables(site_tables(3), 1))

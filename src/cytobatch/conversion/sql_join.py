@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from cytobatch.config.option_types import ColumnNaming
 from cytobatch.conversion.conversion_run import ConversionRun
+from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.per_table import NamedTables
 from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER
 from cytobatch.engine.duckdb import Session
@@ -51,6 +52,8 @@ def _rows(run: ConversionRun, tables: NamedTables, query: str, exports: Sequence
         by_name = {name: tables.table(export, name, rows.get(name)) for name in export.tables}
         for name, table in by_name.items():
             run.ledger.add_converted(export, name, table.num_rows)
+            # What becomes of the objects is the SQL's decision.
+            run.ledger.flows.append(object_flow(export, name, table.num_rows, table.num_rows))
         by_full_name = {export.tables[name].full_name: table for name, table in by_name.items()}
         with run.engine.tables(by_name | by_full_name) as session:
             yield from _result(run, session, export, query)
