@@ -166,7 +166,7 @@ def test_image_tables_whose_file_names_cannot_be_read_are_no_defect(tmp_path: Pa
     for number in (1, 2):
         folder = write_site(tmp_path / "in" / f"P1-A01-{number}", site(1, offset=float(number)))
         image = folder / "Image.csv"
-        # The bytes of a later row are read only with the column of file names. They are neither UTF-8 nor of one encoding.
+        # A later row is read only with the column of file names. Its bytes are neither UTF-8 nor of another encoding.
         image.write_bytes(image.read_bytes() + b"0,0,\xc3\xa9\xb5.tiff,2,P1,1,A1\n")
     assert duplicates(tmp_path / "in", tmp_path / "out", image_columns="Metadata_.*") == (4, [])
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+import pyarrow as pa
+
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.survey.model import TableSchema
@@ -16,13 +18,15 @@ _MEASUREMENT = re.compile(
 def check_measurements(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> None:
     """Check that compartments keep measurements. Raises LayoutError if one had measurements, and none is a number.
 
-    A column that the job itself declares as text is none that is lost.
+    A column that the job itself declares as text is none that is lost, nor is a number that it takes as metadata.
     """
     for table in tables.values():
         if table.keys is None or table.features:
             continue
         declared = plan.job.column_types.keys()
-        names = [name for name in table.schema.names if _MEASUREMENT.fullmatch(name)]
+        names = [
+            field.name for field in table.schema if _MEASUREMENT.fullmatch(field.name) and not _is_number(field.type)
+        ]
         lost = [name for name in names if name not in declared and f"{table.name}.{name}" not in declared]
         if lost:
             types = sorted({str(table.schema.field(name).type) for name in lost})
@@ -33,3 +37,7 @@ def check_measurements(plan: ConversionPlan, tables: Mapping[str, TableSchema]) 
                 remedy=f"correct the tables, declare a type: column_types {lost[0]}=number, or leave {table.name} out "
                 "with 'compartments'",
             )
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
