@@ -102,14 +102,6 @@ def count_rows(table: str) -> str:
     return f"SELECT count(*) FROM {identifier(table)}"
 
 
-def sqlite_tables_and_views() -> str:
-    """Select the names of a SQLite database's tables and views, without SQLite's internal ones."""
-    return (
-        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
-        "ORDER BY name"
-    )
-
-
 def sqlite_root(table: str) -> str:
     """Select the page at which a SQLite table begins, in SQLite's own SQL."""
     return f"SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = {literal(table)}"

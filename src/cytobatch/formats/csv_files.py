@@ -15,17 +15,18 @@ from cytobatch.formats.base import (
     ReadContext,
     SurveyedTable,
 )
-from cytobatch.formats.csv_names import IMAGE, table_files
-from cytobatch.formats.csv_suffixes import COMBINED
+from cytobatch.formats.csv_names import table_files
+from cytobatch.formats.csv_suffixes import COMBINED, IMAGE
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of
 from cytobatch.readers.csv.chunks import stream_chunks
 from cytobatch.readers.csv.concat import read_group
 from cytobatch.readers.csv.dialect import PLAIN, beginning_text, count_lines
+from cytobatch.readers.csv.field_limit import LONGEST_FIELD
 from cytobatch.readers.csv.header import CUT_END, CsvShape, ends_with_newline, invalid_file, parse_header
 from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStrategy
-from cytobatch.readers.inputs import Inputs
+from cytobatch.readers.inputs import BEGINNING, Inputs
 from cytobatch.readers.numbers import Repair
 
 _COMPARTMENTS = USUAL_TABLES - {IMAGE}
@@ -72,6 +73,19 @@ def files_of_unknown_stems(job: PlateJob, inventory: Inventory) -> Iterable[Sour
         unknown = lacking or (any_table and stem not in USUAL_TABLES)
         if file.size and stem != IMAGE and (unknown or stem.endswith(COMBINED)):
             yield file
+
+
+def first_row(path: str, inputs: Inputs) -> tuple[str, ...]:
+    """Return the first row of a CSV file of any dialect; empty if it is not a row of CSV."""
+    with inputs.beginning(path).open("rb") as stream:
+        beginning = stream.read(BEGINNING)
+        while True:
+            text, delimiter = beginning_text(beginning)
+            is_whole = "\n" in text or "\r" in text or len(beginning) >= LONGEST_FIELD
+            more = b"" if is_whole else stream.read(len(beginning))
+            if not more:
+                return parse_header(text, delimiter)
+            beginning += more
 
 
 def headers_by_stem(listing: Listing) -> dict[str, tuple[str, ...]]:

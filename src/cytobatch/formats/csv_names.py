@@ -11,12 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cytobatch.config.presets.catalog import USUAL_TABLES
-from cytobatch.formats.csv_suffixes import COMBINED, csv_files
+from cytobatch.formats.csv_suffixes import COMPANIONS, IMAGE, csv_files
 from cytobatch.planning.inventory import Inventory, SourceFile
-
-IMAGE = "image"
-_PROOFS = (USUAL_TABLES | {COMBINED}) - {IMAGE}
-"""Tables of which one beside `<prefix>Image.csv` shows that the prefix is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ def _prefixes_by_folder(folders: Mapping[str, Collection[str]]) -> dict[str, fro
 
 def _is_prefix(prefix: str, stems: Collection[str], everywhere: Collection[str]) -> bool:
     """Return True if `<prefix>image` is an image table: tables of the same prefix are in its folder or elsewhere."""
-    if any(f"{prefix}{name}" in everywhere for name in _PROOFS):
+    if any(f"{prefix}{name}" in everywhere for name in COMPANIONS):
         return True
     others = {stem.removeprefix(prefix) for stem in stems if stem.startswith(prefix) and stem not in USUAL_TABLES}
     others -= {"", IMAGE}

@@ -5,7 +5,7 @@ these count only where their names are those of tables. Each suffix may be follo
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from cytobatch.config.presets.catalog import USUAL_TABLES
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -14,14 +14,16 @@ CSV_SUFFIX = ".csv"
 COMBINED = "object"
 """The stem of the file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
 _TEXT_SUFFIXES = frozenset({".txt", ".tsv"})
-_IMAGE = "image"
-_TABLES = (USUAL_TABLES | {COMBINED}) - {_IMAGE}
+IMAGE = "image"
+COMPANIONS = (USUAL_TABLES | {COMBINED}) - {IMAGE}
+"""Tables of which one beside `<prefix>Image.csv` shows that the prefix is one."""
 
 
 def csv_files(inventory: Inventory) -> list[SourceFile]:
     """Return the files that may be CSV tables, in their order; of several with one stem in a folder only the first."""
-    twins = other_copies(inventory)
-    return [file for file in _candidates(inventory) if file.path not in twins]
+    candidates = _candidates(inventory)
+    twins = _twins(candidates)
+    return [file for file in candidates if file.path not in twins]
 
 
 def other_copies(inventory: Inventory) -> dict[str, SourceFile]:
@@ -29,8 +31,12 @@ def other_copies(inventory: Inventory) -> dict[str, SourceFile]:
 
     An uncompressed `.csv` file is the table, whatever is beside it.
     """
+    return _twins(_candidates(inventory))
+
+
+def _twins(candidates: Iterable[SourceFile]) -> dict[str, SourceFile]:
     folders: dict[tuple[str, str], list[SourceFile]] = defaultdict(list)
-    for file in _candidates(inventory):
+    for file in candidates:
         folders[file.folder, file.stem.lower()].append(file)
     return {
         file.path: kept
@@ -56,10 +62,10 @@ def _candidates(inventory: Inventory) -> list[SourceFile]:
 def _prefixes(tables: Collection[str], texts: Collection[str]) -> tuple[str, ...]:
     """Return the prefixes of an image table and another usual table, at least one of which is a text file."""
     stems = {*tables, *texts}
-    images = {stem.removesuffix(_IMAGE) for stem in stems if stem.endswith(_IMAGE)}
+    images = {stem.removesuffix(IMAGE) for stem in stems if stem.endswith(IMAGE)}
     return tuple(
         prefix
         for prefix in images
-        if any(f"{prefix}{name}" in texts for name in (*_TABLES, _IMAGE))
-        and any(f"{prefix}{name}" in stems for name in _TABLES)
+        if any(f"{prefix}{name}" in texts for name in (*COMPANIONS, IMAGE))
+        and any(f"{prefix}{name}" in stems for name in COMPANIONS)
     )

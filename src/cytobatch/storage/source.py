@@ -110,8 +110,8 @@ def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
         return
     if not root.exists():
         return
-    for path in list_local_files(root) if isinstance(root, Path) else root.rglob("*"):
-        if path.is_file():
-            # Local and cloud paths both have parts, and a path's first parts are those of the root.
-            below = path.parts[len(root.parts) :]
-            yield SourceFile("/".join(below), path.stat().st_size, modified=path.stat().st_mtime)
+    paths = list_local_files(root) if isinstance(root, Path) else (path for path in root.rglob("*") if path.is_file())
+    for path in paths:
+        # Local and cloud paths both have parts, and a path's first parts are those of the root.
+        below, facts = path.parts[len(root.parts) :], path.stat()
+        yield SourceFile("/".join(below), facts.st_size, modified=facts.st_mtime)

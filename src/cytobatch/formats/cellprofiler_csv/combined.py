@@ -8,8 +8,7 @@ from cytobatch.config.presets.catalog import USUAL_TABLES
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import Listing
 from cytobatch.formats.csv_files import files_by_stem, headers_by_stem
-from cytobatch.formats.csv_names import IMAGE
-from cytobatch.formats.csv_suffixes import COMBINED
+from cytobatch.formats.csv_suffixes import COMBINED, IMAGE
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.readers.csv.dialect import beginning_text

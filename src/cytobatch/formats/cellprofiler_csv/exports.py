@@ -11,8 +11,8 @@ from cytobatch.config.wells import SiteLocation, location_of_folder
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import Export, PlannedTable, unusual_tables, with_overrides
 from cytobatch.formats.cellprofiler_csv.combined import HeaderRows, combined_compartments, combined_stems
-from cytobatch.formats.csv_names import IMAGE, TableFile
-from cytobatch.formats.csv_suffixes import COMBINED
+from cytobatch.formats.csv_names import TableFile
+from cytobatch.formats.csv_suffixes import COMBINED, IMAGE
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
 from cytobatch.planning.inventory import Inventory
 

@@ -6,9 +6,7 @@ from dataclasses import replace
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.formats.base import ConversionPlan, Export, ExportScan, failed_entry
 from cytobatch.formats.cellprofiler_csv.combined import combined_compartments
-from cytobatch.readers.csv.dialect import beginning_text
-from cytobatch.readers.csv.field_limit import LONGEST_FIELD
-from cytobatch.readers.csv.header import parse_header
+from cytobatch.formats.csv_files import first_row
 from cytobatch.readers.inputs import Inputs
 from cytobatch.report.model import LedgerEntry, Outcome
 
@@ -19,13 +17,10 @@ UNKNOWN = "a compartment that the first combined file of the plate lacks"
 def list_combined(plan: ConversionPlan, inputs: Inputs) -> dict[str, tuple[str, ...]]:
     """Return the lower-case compartments in each combined file by its path."""
     paths = (table.file.path for export in plan.exports for table in export.tables.values() if table.combined)
-    return {path: _compartments(path, inputs) for path in dict.fromkeys(paths)}
-
-
-def _compartments(path: str, inputs: Inputs) -> tuple[str, ...]:
-    with inputs.beginning(path).open("rb") as stream:
-        header = parse_header(*beginning_text(stream.read(LONGEST_FIELD)))
-    return tuple(label.lower() for label in combined_compartments(header))
+    return {
+        path: tuple(label.lower() for label in combined_compartments(first_row(path, inputs)))
+        for path in dict.fromkeys(paths)
+    }
 
 
 def with_unread_compartments(

@@ -18,18 +18,15 @@ from cytobatch.formats.base import (
     failed_entry,
 )
 from cytobatch.formats.cellprofiler_csv.combined import combined_compartments
-from cytobatch.formats.csv_files import CsvTable
+from cytobatch.formats.csv_files import CsvTable, first_row
 from cytobatch.formats.header_columns import check_repeats, has_repeats
 from cytobatch.planning.columns import HEADERS, IMAGE_NUMBER, ColumnKind, kind_of
 from cytobatch.planning.schema import requested_types, schema_by_names
 from cytobatch.readers.csv import read as csv
-from cytobatch.readers.csv.dialect import beginning_text
-from cytobatch.readers.csv.field_limit import LONGEST_FIELD
 from cytobatch.readers.csv.header import (
     CsvHead,
     PartialHeadError,
     invalid_file,
-    parse_header,
     read_combined_head,
     read_head,
 )
@@ -48,7 +45,7 @@ def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: 
     for name, table in export.tables.items():
         if name in export.unusual:
             defects.append(failed_entry(export, table.file.path, name, UNUSUAL))
-            invalid[name] = _columns_of_header(table, inputs)
+            invalid[name] = first_row(table.file.path, inputs)
             continue
         try:
             head = _read_head(table, inputs)
@@ -58,15 +55,9 @@ def scan_export(plan: ConversionPlan, export: Export, inputs: Inputs, metadata: 
             tables[name] = _scan_table(table, inputs, head, types, is_metadata=name in metadata)
         except InvalidTableError as error:
             defects.append(failed_entry(export, table.file.path, name, error.reason))
-            invalid[name] = _columns_of_header(table, inputs)
+            invalid[name] = first_row(table.file.path, inputs)
     defects += [failed_entry(export, export.path, name, MISSING) for name in export.missing]
     return ExportScan(export, tables, tuple(defects), invalid_columns=invalid)
-
-
-def _columns_of_header(table: PlannedTable, inputs: Inputs) -> tuple[str, ...]:
-    """Return the columns in the first line of an invalid table, as far as it can be read."""
-    with inputs.beginning(table.file.path).open("rb") as stream:
-        return parse_header(*beginning_text(stream.read(LONGEST_FIELD)))
 
 
 def _read_head(table: PlannedTable, inputs: Inputs) -> CsvHead:

@@ -80,19 +80,10 @@ def _size_by_header(header: bytes) -> int:
 
 def list_tables(path: Path) -> list[str]:
     """Return the names of a database's own tables. Raises InvalidTableError if the file is not a valid database."""
-    return _names(path, sql.own_sqlite_tables())
-
-
-def list_tables_and_views(path: Path) -> list[str]:
-    """Return the names of a database's own tables and views. Raises InvalidTableError as `list_tables` does."""
-    return _names(path, sql.sqlite_tables_and_views())
-
-
-def _names(path: Path, query: str) -> list[str]:
     check_file(path)
     try:
         with closing(connect(path)) as connection:
-            return [name for (name,) in connection.execute(query)]
+            return [name for (name,) in connection.execute(sql.own_sqlite_tables())]
     except SQLITE_ERRORS as error:
         raise _damaged(path, "database", error) from error
 
