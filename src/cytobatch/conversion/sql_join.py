@@ -16,6 +16,7 @@ from cytobatch.engine.duckdb import Session
 from cytobatch.engine.sql import sorted_join
 from cytobatch.planning.columns import is_measurement, order_key
 from cytobatch.planning.key_columns import EXPORT, IMAGE, ROW, TABLE
+from cytobatch.planning.schema import is_number_type
 from cytobatch.survey.model import SurveyedExport
 
 _REPEATED_TABLE_NUMBER = re.compile(rf"{PROFILE_TABLE_NUMBER}_[0-9]+")
@@ -42,7 +43,7 @@ def write_sql_join(run: ConversionRun, joins: str) -> None:
 def _features(run: ConversionRun, schema: pa.Schema) -> list[str]:
     """Return the columns of a result that are measurements, by their names: those of compartments that keep them."""
     labels = tuple(f"{table.label}_" for table in run.survey.schemas.values() if table.keys)
-    numeric = (f.name for f in schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type))
+    numeric = (f.name for f in schema if is_number_type(f.type))
     return [name for name in numeric if name.startswith(labels) and is_measurement(name)]
 
 

@@ -10,6 +10,7 @@ from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import ExportScan
 from cytobatch.formats.csv_files import CsvTable, csv_table
 from cytobatch.planning.columns import TABLE_NUMBER, ColumnKind, kind_of
+from cytobatch.planning.schema import is_number_type
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import is_number
@@ -82,7 +83,7 @@ def check_text_columns(scans: Sequence[ExportScan]) -> list[ExportScan]:
         for name, table in scan.tables.items():
             for field in table.schema:
                 text[name, field.name] += _is_unexpected_text(field)
-                numbers[name, field.name] += pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+                numbers[name, field.name] += is_number_type(field.type)
     mixed = {column for column, count in text.items() if 0 < count < numbers[column]}
     return [_without_text(scan, mixed) for scan in scans]
 

@@ -149,13 +149,18 @@ def _unified_names(headers: Collection[tuple[str, ...]]) -> list[str]:
     return [*longest, *sorted({name for header in headers for name in header} - set(longest))]
 
 
+def is_number_type(type_: pa.DataType) -> bool:
+    """Return True for integers and floats."""
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+
+
 def _common_type(table: str, column: str, one: tuple[str, pa.DataType], other: tuple[str, pa.DataType]) -> pa.DataType:
     """Return the type for a column that has two types; `one` and `other` are an export's path and its type."""
     types = (one[1], other[1])
     with_values = [each for each in types if not pa.types.is_null(each)]
     if len(with_values) < len(types):
         return with_values[0]
-    if all(pa.types.is_integer(each) or pa.types.is_floating(each) for each in types):
+    if all(is_number_type(each) for each in types):
         return pa.float64()
     if kind_of(column) is ColumnKind.UNKNOWN or column == TABLE_NUMBER:
         return pa.string()

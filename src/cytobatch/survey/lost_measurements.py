@@ -3,10 +3,9 @@
 import re
 from collections.abc import Mapping
 
-import pyarrow as pa
-
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import ConversionPlan
+from cytobatch.planning.schema import is_number_type
 from cytobatch.survey.model import TableSchema
 
 _MEASUREMENT = re.compile(
@@ -25,7 +24,9 @@ def check_measurements(plan: ConversionPlan, tables: Mapping[str, TableSchema]) 
             continue
         declared = plan.job.column_types.keys()
         names = [
-            field.name for field in table.schema if _MEASUREMENT.fullmatch(field.name) and not _is_number(field.type)
+            field.name
+            for field in table.schema
+            if _MEASUREMENT.fullmatch(field.name) and not is_number_type(field.type)
         ]
         lost = [name for name in names if name not in declared and f"{table.name}.{name}" not in declared]
         if lost:
@@ -37,7 +38,3 @@ def check_measurements(plan: ConversionPlan, tables: Mapping[str, TableSchema]) 
                 remedy=f"correct the tables, declare a type: column_types {lost[0]}=number, or leave {table.name} out "
                 "with 'compartments'",
             )
-
-
-def _is_number(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))

@@ -22,6 +22,7 @@ from cytobatch.planning.schema import (
     ExportColumns,
     MissingColumn,
     align_to_schema,
+    is_number_type,
     missing_columns,
     requested_types,
     unify_schemas,
@@ -287,8 +288,7 @@ def _table_schemas(plan: ConversionPlan, preset: Preset, exports: Sequence[Surve
 
 
 def _is_feature(field: pa.Field) -> bool:
-    numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
-    return numeric and is_measurement(field.name)
+    return is_number_type(field.type) and is_measurement(field.name)
 
 
 def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinPlan:

@@ -12,6 +12,7 @@ import pyarrow.csv as pacsv
 
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.planning.columns import HEADERS
+from cytobatch.planning.schema import is_number_type
 from cytobatch.readers.csv.dialect import PLAIN, arrow_input, in_single_bytes, with_decimal_points
 from cytobatch.readers.csv.header import CsvShape, has_no_rows, invalid_file
 from cytobatch.readers.numbers import NO, YES, Repair, flags_from_text, read_numbers
@@ -133,7 +134,7 @@ def _read_text(path: Path, shape: CsvShape, wanted: tuple[str, ...], numeric: Co
 
 
 def _numeric(schema: pa.Schema) -> frozenset[str]:
-    return frozenset(f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type))
+    return frozenset(f.name for f in schema if is_number_type(f.type))
 
 
 def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from cytobatch.engine import sql
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import FastPathUnavailable, InvalidTableError
+from cytobatch.planning.schema import is_number_type
 from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite.affinity import Value, ValueCoercer
@@ -158,7 +159,7 @@ def _stream_by_duckdb(engine: Engine, table: SqliteTable, schema: pa.Schema, row
     # DuckDB scans by ranges of rowid, which would lose rows.
     if sql.hides_rowid(declared.names):
         raise FastPathUnavailable("a column is called rowid, by which DuckDB scans the table")
-    if any(_is_number(field.type) and not _is_number(declared.field(field.name).type) for field in schema):
+    if any(is_number_type(field.type) and not is_number_type(declared.field(field.name).type) for field in schema):
         raise FastPathUnavailable("a column of numbers is declared as something else, and may hold text")
     integers = [field for field in schema.names if pa.types.is_integer(declared.field(field).type)]
     # DuckDB can cut fractions off where a column is declared as an integer, though 1.5.5 refuses those of all integer
@@ -169,10 +170,6 @@ def _stream_by_duckdb(engine: Engine, table: SqliteTable, schema: pa.Schema, row
             yield _cast(batch, schema)
         if has_fractions.result():
             raise FastPathUnavailable("a column declared as integer holds a fraction")
-
-
-def _is_number(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
