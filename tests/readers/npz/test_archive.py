@@ -1,10 +1,13 @@
 """Archives and headers that are damaged, wrong or unusual are refused."""
 
+import gc
 import io
 import re
 import struct
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +182,36 @@ def test_a_file_with_a_byte_changed_anywhere_is_refused_or_right(valid: Path, at
     content[int(at * len(content))] ^= by
     table = outcome(changed(valid, content))
     assert table is None or table.equals(table_of(valid))
+
+
+@pytest.fixture
+def switching_collections() -> Iterator[None]:
+    """The collector runs after each few allocations, also while a header is parsed, and lets other threads run.
+
+    The finalizers of files, sockets and Arrow's buffers do so, too.
+    """
+
+    def let_others_run(_phase: str, _info: Mapping[str, int]) -> None:
+        time.sleep(0)
+
+    earlier = gc.get_threshold()
+    gc.set_threshold(25, 1_000_000, 1_000_000)
+    gc.callbacks.append(let_others_run)
+    yield
+    gc.callbacks.remove(let_others_run)
+    gc.set_threshold(*earlier)
+
+
+def _at_depth(depth: int, function: Callable[[], int]) -> int:
+    return _at_depth(depth - 1, function) if depth else function()
+
+
+@pytest.mark.usefixtures("switching_collections")
+def test_threads_read_headers_at_once(tmp_path: Path) -> None:
+    path = saved(tmp_path, MEMBERS, compressed=False)
+
+    def read(depth: int) -> set[int]:
+        return {_at_depth(depth, lambda: npz.read_head(path).rows) for _ in range(100)}
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(read, (0, 7, 14, 21))) == [{4}] * 4

@@ -3,6 +3,7 @@
 import io
 import math
 import reprlib
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -19,6 +20,9 @@ from cytobatch.errors import InvalidTableError
 from cytobatch.readers.npz.safe_pickle import in_short
 
 _HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+# NumPy parses a header with `ast`. CPython 3.11 and 3.12 count the depth of that for all threads together, and raise
+# SystemError if a finalizer lets another thread parse in between.
+_HEADER_LOCK = threading.Lock()
 _LONGEST_HEADER = 12 + 10_000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED_OR_PATCHED = 0x01 | 0x20 | 0x40
@@ -170,7 +174,9 @@ def _npy_header(path: Path, name: str, start: bytes) -> _NpyHeader:
         version = npy.read_magic(stream)
         if version not in _HEADER_READERS:
             raise ValueError(f"version {version} is unknown")
-        return _NpyHeader(*_HEADER_READERS[version](stream), stream.tell())
+        with _HEADER_LOCK:
+            header = _HEADER_READERS[version](stream)
+        return _NpyHeader(*header, stream.tell())
     except _HEADER_ERRORS as error:
         raise invalid_file(path, f"{name} cannot be read as NPY", in_short(error)) from error
 
