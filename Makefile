@@ -14,7 +14,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test test-fast test-long check format image image-test smoke-aws lock bench bench-peers clean
+.PHONY: help venv demo test test-fast test-long test-downstream check format image image-test smoke-aws lock bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,13 @@ venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.lock
 	@touch $@
 
+# scanpy and CytoDataFrame bring 600 MB of packages, which no other test needs.
+.venv-downstream/installed: requirements/downstream.lock pyproject.toml
+	$(PYTHON) -m venv --clear .venv-downstream
+	.venv-downstream/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/downstream.lock
+	.venv-downstream/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 demo: venv  ## convert a small generated plate, as a container would
 	@rm -rf demo
 	@$(BIN)/cytobatch example demo/plate
@@ -51,6 +58,9 @@ test-fast: venv  ## run the tests that take neither seconds nor servers, in less
 
 test-long: venv  ## run the generated tests with ten times as many examples, and random ones
 	$(PYTEST) -m hypothesis --hypothesis-profile=long
+
+test-downstream: .venv-downstream/installed  ## run the programs that read profiles: scanpy, CytoDataFrame, pycytominer
+	.venv-downstream/bin/python -m pytest -n 0 -rA tests/conversion/test_downstream.py tests/conversion/test_pycytominer.py
 
 check: venv  ## check style, types, and imports between modules
 	$(BIN)/ruff check .
@@ -96,8 +106,9 @@ lock:  ## resolve the locks again (needs uv)
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(UV_COMPILE) pyproject.toml --extra anndata -c requirements/runtime.lock -o requirements/anndata.lock
 	$(UV_COMPILE) pyproject.toml --extra anndata --group dev -c requirements/anndata.lock -c requirements/build.lock -o requirements/dev.lock
+	$(UV_COMPILE) pyproject.toml --extra anndata --group downstream -c requirements/dev.lock -o requirements/downstream.lock
 	$(UV_COMPILE) benchmarks/peers.in -o benchmarks/peers.lock
 	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.lock
 
 clean:  ## remove the results of the targets above
-	rm -rf .venv .venv-checkov benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-checkov .venv-downstream benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

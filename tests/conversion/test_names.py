@@ -525,7 +525,9 @@ def test_files_and_folders_of_any_name(
     exports, parted = convert_to_folder(source, target / "parts", concat=False)
     assert len(exports) == len(names)
     assert sum(part.num_rows for part in exports.values()) == table.num_rows
-    assert {Path(file.path) for file in parted.outputs} == {target / "parts" / name for name in exports}
+    assert {Path(file.path) for file in parted.outputs} == {
+        target / "parts" / name for name in (*exports, "columns.json")
+    }
 
 
 @FEWER
@@ -558,7 +560,7 @@ def test_keys_of_any_name_in_a_bucket(
         target = f"s3://{bucket}/out/{name}/{layout}"
         report = run_plate(PlateJob(source=source, destination=target, concat=False))
         assert report.counts.rows == 2
-        (output,) = report.outputs
+        output, _columns = report.outputs
         key = output.path.removeprefix(f"s3://{bucket}/")
         s3.download_file(bucket, key, str(tmp_path / "back.parquet"))
         assert pq.read_table(tmp_path / "back.parquet").num_rows == 2

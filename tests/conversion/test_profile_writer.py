@@ -29,8 +29,9 @@ def written(folder: Path, tables: Iterator[pa.Table], rows: int) -> tuple[pq.Par
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
         with open_resources(plan, source, folders) as resources:
-            ledger = RunLedger(survey_plate(plan, resources))
-            writer = ProfileWriter(plan, resources, ledger, {}, sinks_for(job))
+            survey = survey_plate(plan, resources)
+            ledger = RunLedger(survey)
+            writer = ProfileWriter(survey, resources, ledger, {}, sinks_for(job))
             writer.write("a", SCHEMA, tables)
             return pq.ParquetFile(writer.files["a.parquet"].path.rename(folder / "a.parquet")), ledger.rows
 

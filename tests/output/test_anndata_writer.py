@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycytominer.cyto_utils.load import load_profiles
 
-from cytobatch.config.option_types import AnnDataFormat
-from cytobatch.errors import InternalError
+from cytobatch.config.option_types import AnnDataFormat, AnnDataPrecision
+from cytobatch.errors import ConfigurationError, InternalError
 from cytobatch.output.anndata_writer import open_anndata
+from cytobatch.output.column_list import ColumnList, ColumnRole, OutputColumn
 from cytobatch.output.sink import OutputSpec
 from tests.support.examples import examples
 
@@ -286,7 +287,10 @@ def test_an_earlier_output_is_replaced(tmp_path: Path, kind: AnnDataFormat) -> N
 
 
 @both
-def test_one_row_group_at_a_time_is_in_memory(tmp_path: Path, kind: AnnDataFormat) -> None:
+@pytest.mark.parametrize("precision", [None, AnnDataPrecision.FLOAT32])
+def test_one_row_group_at_a_time_is_in_memory(
+    tmp_path: Path, kind: AnnDataFormat, precision: AnnDataPrecision | None
+) -> None:
     alive: list[weakref.ref[pa.Table]] = []
     before = pa.total_allocated_bytes()
     peak = 0
@@ -302,7 +306,11 @@ def test_one_row_group_at_a_time_is_in_memory(tmp_path: Path, kind: AnnDataForma
 
     schema = pa.schema([*((f"f{n}", pa.float64()) for n in range(2000)), ("s", pa.string()), ("k", pa.int64())])
     tables = (piece() for _ in range(12))
-    write(tables, schema, schema.names[:2000], 6000, tmp_path / f"a.{kind}", kind)
+    spec = OutputSpec(tmp_path / f"a.{kind}", schema, tuple(schema.names[:2000]), 6000, centers=("f0", "f1"))
+    with open_anndata(spec, kind, precision) as writer:
+        for table in tables:
+            writer.write(table)
+            del table
     assert len(alive) == 12
     assert peak < 1.5 * 500 * 2000 * 8
 
@@ -317,3 +325,94 @@ def test_the_same_rows_make_the_same_bytes(tmp_path: Path, kind: AnnDataFormat) 
 def digests(path: Path) -> dict[str, str]:
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def listed(features: Sequence[str]) -> ColumnList:
+    """A list in which each feature has other parts than the next."""
+    parts = [
+        {"compartment": "Cells", "feature_group": "Intensity", "channels": ("DNA",), "source_table": "cells"},
+        {"compartment": "Nuclei", "feature_group": "Correlation", "channels": ("DNA", "ER"), "source_column": "K"},
+        {},
+    ]
+    columns = [OutputColumn(name, ColumnRole.FEATURE, "double", **parts[n % 3]) for n, name in enumerate(features)]
+    return ColumnList("columns.json", (OutputColumn("Metadata_Well"), *columns))
+
+
+@both
+def test_var_has_what_the_list_of_columns_has(tmp_path: Path, kind: AnnDataFormat) -> None:
+    features = ["Cells_Area", "double", "Nuclei_Count"]
+    path = tmp_path / f"a.{kind}"
+    spec = OutputSpec(path, MIXED.schema, tuple(features), 5, listed(features))
+    with open_anndata(spec, kind, metadata={"source": "s3://b/P1", "version": "1"}) as writer:
+        writer.write(MIXED)
+    read = loaded(path)
+    expected = pd.DataFrame(
+        {
+            "compartment": text("Cells", "Nuclei", None),
+            "feature_group": text("Intensity", "Correlation", None),
+            "channel": text("DNA", "DNA;ER", None),
+            "source_table": text("cells", None, None),
+            "source_column": text(None, "K", None),
+        },
+        index=pd.Index(features, dtype=object),
+    )
+    pd.testing.assert_frame_equal(read.var, expected, check_index_type=False)
+    assert dict(read.uns["cytobatch"]) == {"source": "s3://b/P1", "version": "1"}
+    assert "spatial" not in read.obsm
+
+
+@both
+@pytest.mark.parametrize("sizes", [(), (2, 0, 1)])
+def test_spatial_has_the_centres_in_the_order_of_the_rows(
+    tmp_path: Path, kind: AnnDataFormat, sizes: Sequence[int]
+) -> None:
+    path = tmp_path / f"a.{kind}"
+    spec = OutputSpec(path, MIXED.schema, FEATURES, 5, centers=("double", "small"))
+    with open_anndata(spec, kind) as writer:
+        for table in pieces(MIXED, sizes):
+            writer.write(table)
+    spatial = loaded(path).obsm["spatial"]
+    assert spatial.dtype == np.float64
+    np.testing.assert_array_equal(spatial, [[0.5, 1], [np.nan, 2], [2.5, 3], [3.5, 4], [4.5, np.nan]])
+
+
+@both
+def test_spatial_without_rows(tmp_path: Path, kind: AnnDataFormat) -> None:
+    path = tmp_path / f"a.{kind}"
+    with open_anndata(OutputSpec(path, MIXED.schema, FEATURES, 0, centers=("double", "small")), kind):
+        pass
+    assert loaded(path).obsm["spatial"].shape == (0, 2)
+
+
+@given(kinds, st.lists(st.lists(st.floats(width=32) | st.none(), min_size=2, max_size=2), max_size=9))
+@settings(max_examples=examples(30), deadline=None)
+def test_x_in_single_precision_has_the_nearest_values(
+    tmp_path_factory: pytest.TempPathFactory, kind: AnnDataFormat, rows: list[list[float | None]]
+) -> None:
+    table = pa.table({name: pa.array([row[n] for row in rows], pa.float64()) for n, name in enumerate("ab")})
+    path = tmp_path_factory.mktemp("a") / f"a.{kind}"
+    with open_anndata(OutputSpec(path, table.schema, ("a", "b"), len(rows)), kind, AnnDataPrecision.FLOAT32) as writer:
+        writer.write(table)
+    x = loaded(path).X
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, matrix(table, ["a", "b"]))
+
+
+@both
+def test_a_value_beyond_single_precision_is_an_error_and_leaves_nothing(tmp_path: Path, kind: AnnDataFormat) -> None:
+    spec = OutputSpec(tmp_path / f"a.{kind}", MIXED.schema, ("double", "Cells_Area"), 5)
+    with (
+        pytest.raises(ConfigurationError, match="values of 'Cells_Area' do not fit float32"),
+        open_anndata(spec, kind, AnnDataPrecision.FLOAT32) as writer,
+    ):
+        writer.write(MIXED)
+    assert not list(tmp_path.iterdir())
+
+
+@both
+def test_singles_are_doubles_on_request(tmp_path: Path, kind: AnnDataFormat) -> None:
+    path = tmp_path / f"a.{kind}"
+    with open_anndata(OutputSpec(path, MIXED.schema, ("single",), 5), kind, AnnDataPrecision.FLOAT64) as writer:
+        writer.write(MIXED)
+    assert loaded(path).X.dtype == np.float64
+    np.testing.assert_array_equal(loaded(path).X, matrix(MIXED, ["single"]))

@@ -91,6 +91,8 @@ def test_a_registered_sink_gets_the_rows_of_all_profiles(
         "single_cells.rows.csv": 9,
         "profiles.parquet": 1,
         "profiles.rows.csv": 1,
+        "columns.json": 0,
+        "profiles.columns.json": 0,
     }
     warnings = [warning.what for warning in report.warnings]
     assert "single_cells.rows.csv has 3 feature(s)" in warnings

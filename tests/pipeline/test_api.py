@@ -272,7 +272,9 @@ def test_an_exception_of_the_callback_ends_the_conversion_and_leaves_nothing(
 
 def test_a_plan_converts_nothing(plate: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     description = cytobatch.plan(plate, tmp_path / "out")
-    assert description.outputs == (str(tmp_path / "out" / "single_cells.parquet"),)
+    assert description.outputs == tuple(
+        str(tmp_path / "out" / name) for name in ("single_cells.parquet", "columns.json")
+    )
     assert description.report == str(tmp_path / "out" / "run-report.json")
     assert dict(description.rows) == {"cells": 8, "cytoplasm": 8, "nuclei": 10, "image": 2}
     assert not (tmp_path / "out").exists()
@@ -313,7 +315,7 @@ def test_api_and_command_line_write_the_same_bytes(
     for kind in PlateFormat:
         report = convert(kind.value, f"api/{kind.value}", **options)
         names = [Path(output.path).name for output in report.outputs]
-        assert names == ["single_cells.parquet", "profiles.parquet"]
+        assert names == ["single_cells.parquet", "profiles.parquet", "columns.json", "profiles.columns.json"]
         for name in names:
             by_api, by_command_line = (tmp_path / way / kind.value / name for way in ("api", "run"))
             assert by_api.read_bytes() == by_command_line.read_bytes()

@@ -28,7 +28,9 @@ def keys(s3: Any, bucket: str, prefix: str) -> set[str]:
 def test_csv_from_bucket_to_bucket(upload: Upload, s3: Any, bucket: str, tmp_path: Path) -> None:
     uri = upload(write_sites(tmp_path / "in", 3, 4), "in/P1")
     report = run_plate(PlateJob(source=uri, destination=f"s3://{bucket}/out/P1"))
-    assert keys(s3, bucket, "out") == {"out/P1/single_cells.parquet", "out/P1/run-report.json"}
+    assert keys(s3, bucket, "out") == {
+        f"out/P1/{name}" for name in ("single_cells.parquet", "columns.json", "run-report.json")
+    }
     content = s3.get_object(Bucket=bucket, Key="out/P1/single_cells.parquet")["Body"].read()
     assert pq.read_table(io.BytesIO(content)).num_rows == 12
     read = RunReport.model_validate_json(s3.get_object(Bucket=bucket, Key="out/P1/run-report.json")["Body"].read())
@@ -41,7 +43,7 @@ def test_sqlite_from_a_bucket_to_one_object(upload: Upload, s3: Any, bucket: str
     write_sqlite(tmp_path / "in" / "BR1.sqlite", cytominer_tables(site_tables(5), "t"))
     upload(tmp_path / "in", "in")
     run_plate(PlateJob(source=f"s3://{bucket}/in/BR1.sqlite", destination=f"s3://{bucket}/out/BR1.parquet"))
-    assert keys(s3, bucket, "out") == {"out/BR1.parquet", "out/BR1.run-report.json"}
+    assert keys(s3, bucket, "out") == {"out/BR1.parquet", "out/BR1.columns.json", "out/BR1.run-report.json"}
 
 
 def test_fetched_files_are_dropped_when_the_run_ends(upload: Upload, tmp_path: Path) -> None:

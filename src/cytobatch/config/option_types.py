@@ -45,6 +45,13 @@ class AnnDataFormat(StrEnum):
     ZARR = "zarr"
 
 
+class AnnDataPrecision(StrEnum):
+    """The types of AnnData's X, by NumPy's names."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+
+
 class ColumnType(StrEnum):
     """The types that `column_types` can give to a column."""
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from cytobatch.config.option_types import (
     Aggregation,
+    AnnDataPrecision,
     Arguments,
     CacheMode,
     Casts,
@@ -27,6 +28,8 @@ from cytobatch.config.wells import SiteLocation, normalise_well
 PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES = "single_cells", "profiles"
 """The names of the outputs without suffix."""
+COLUMNS = "columns"
+"""The name of the list of joined rows' columns, without suffix. Other lists have the name of their output in front."""
 _RUNTIME_ONLY_OPTIONS = (
     "skip_done",
     "replace",
@@ -100,7 +103,8 @@ class PlateOptions(BaseModel):
     Image_(FileName|PathName|ImageQuality)_.*; by default the preset's."""
     column_names: ColumnNaming | None = None
     """cytotable or pycytominer: whether columns that are no measurements, such as Cells_Number_Object_Number, go under
-    Metadata_; by default they do with preset auto, and keep CytoTable's names with its own presets."""
+    Metadata_; by default they do with preset auto, and keep CytoTable's names with its own presets. In-carta and
+    deepprofiler keep the names of their files unless it is pycytominer."""
     column_types: ColumnTypes | None = None
     """Types for columns by their names at the source, `AreaShape_Area` or `cells.AreaShape_Area`: number, integer or
     text. Text that is no number becomes null and is counted."""
@@ -119,6 +123,8 @@ class PlateOptions(BaseModel):
     """median or mean: also write profiles.parquet, the well-level profile."""
     anndata: Stores | None = None
     """h5ad, zarr or both: also write the profiles as AnnData; needs cytobatch[anndata]."""
+    anndata_precision: AnnDataPrecision | None = None
+    """float32 or float64: the type of AnnData's X; by default float32 if all features are, else float64."""
     data_type_cast_map: Casts | None = None
     """Types to cast the groups float, integer and string to, such as {"float": "float32"}."""
     drop_null: bool | None = None
@@ -233,6 +239,8 @@ class PlateJob(PlateOptions):
         if not self.join and (self.well_profiles or self.anndata):
             wanted = "well_profiles" if self.well_profiles else "anndata"
             raise ValueError(f"{wanted}: it is made from the joined profile, but join is off; drop one of the two")
+        if self.anndata_precision and not self.anndata:
+            raise ValueError("anndata_precision: it is the type of AnnData's X, but anndata is not given")
         if self.cache_mode is CacheMode.PERSISTENT and self.cache_dir is None:
             raise ValueError("cache_mode: persistent needs a cache_dir to persist in")
         return self

@@ -69,6 +69,7 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     if job.well_profiles:
         write_wells(run, job.well_profiles)
     run.writer.write_from_parquet()
+    run.writer.write_column_lists()
     return ConvertedPlate(survey, run.writer.files, ledger)
 
 
@@ -82,7 +83,7 @@ def _start(survey: Survey, resources: RunResources) -> ConversionRun:
         engine=resources.engine,
         loader=ExportLoader(survey, resources, ledger),
         ledger=ledger,
-        writer=ProfileWriter(survey.plan, resources, ledger, origin_metadata(survey), sinks_for(survey.plan.job)),
+        writer=ProfileWriter(survey, resources, ledger, origin_metadata(survey), sinks_for(survey.plan.job)),
         table_numbers=export_table_numbers(survey, resources.inputs),
     )
 

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from cytobatch.config.options import COLUMNS
 from cytobatch.conversion.batch_read import BatchRead
+from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.export_batch import ExportBatch
 from cytobatch.conversion.key_join import JoinedRows, Joiner, count_by_export
 from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.profile_assembler import LazyProfileRows, ProfileAssembler
-from cytobatch.conversion.profile_columns import Origin, ProfileColumn, profile_columns
+from cytobatch.conversion.profile_columns import Origin, ProfileColumn, center_columns, profile_columns
 from cytobatch.errors import InputDataError
 from cytobatch.output.row_groups import Rows, as_table
 from cytobatch.planning.joins import JoinPlan
@@ -37,8 +39,11 @@ def write_profile(run: ConversionRun) -> None:
     locations = {column.name for column in columns if column.table == Origin.LOCATION}
     for compartment in plan.unlinked:
         run.ledger.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
+    centers = center_columns(columns, run.survey.schemas[plan.base])
+    known = KnownColumns(columns, list_name=COLUMNS, centers=centers, may_be_null=locations)
     for (name, _), reads in zip(run.outputs, batches, strict=True):
-        run.writer.write(name, schema, _rows(run, plan, columns, reads), features, may_be_null=locations)
+        rows = _rows(run, plan, columns, reads)
+        run.writer.write(name, schema, rows, features, known)
 
 
 def _rows(

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.option_types import ColumnNaming
+from cytobatch.config.options import COLUMNS
+from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.ledger import sites_of
 from cytobatch.conversion.object_flow import object_flow
-from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER, profile_names_by_source
+from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER, ProfileColumn, profile_names_by_source
 from cytobatch.conversion.profile_writer import file_stem
 from cytobatch.planning.columns import IMAGE_NUMBER, distinct_names
 from cytobatch.survey.model import SurveyedExport
@@ -26,12 +28,14 @@ def write_tables(run: ConversionRun) -> None:
     run.loader.expect(tables.names_to_read)
     for name in run.survey.schemas:
         exports = [export for export in run.survey.exports if name in export.tables]
+        stem, schema = file_stem(name), tables.schema(name)
+        known = KnownColumns(tables.columns(name), list_name=f"{stem}.{COLUMNS}")
         if run.job.concat:
-            run.writer.write(file_stem(name), tables.schema(name), _rows(run, tables, exports, name))
+            run.writer.write(stem, schema, _rows(run, tables, exports, name), known=known)
             continue
         for export in exports:
             rows = _rows(run, tables, (export,), name)
-            run.writer.write(f"{file_stem(name)}/{file_stem(export.path)}", tables.schema(name), rows)
+            run.writer.write(f"{stem}/{file_stem(export.path)}", schema, rows, known=known)
 
 
 def _rows(
@@ -76,6 +80,12 @@ class NamedTables:
         if self._run.table_numbers and PROFILE_TABLE_NUMBER not in schema.names:
             return schema.insert(0, pa.field(PROFILE_TABLE_NUMBER, pa.int64()))
         return schema
+
+    def columns(self, name: str) -> list[ProfileColumn]:
+        """Return a table's columns that come from its files."""
+        features, source = self._run.survey.schemas[name].features, self._source_schema(name)
+        fields = zip(self._names[name], source, strict=True)
+        return [ProfileColumn(new, field.type, name, field.name, field.name in features) for new, field in fields]
 
     def table(self, export: SurveyedExport, name: str, rows: pa.Table | None) -> pa.Table:
         """Return one table of one export under its `schema`, made of its rows if it is one of `names_to_read`."""

@@ -1,5 +1,6 @@
 """The columns of a profile: their names, types, order and origin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -8,9 +9,13 @@ import pyarrow as pa
 from cytobatch.config.option_types import ColumnNaming
 from cytobatch.planning.columns import METADATA, TABLE_NUMBER, distinct_names, order_key, profile_name, under_metadata
 from cytobatch.planning.joins import JoinPlan
+from cytobatch.planning.schema import is_number_type
 from cytobatch.survey.model import Survey, TableSchema
 
 PROFILE_TABLE_NUMBER = f"{METADATA}{TABLE_NUMBER}"
+_IMAGE_METADATA = "Image_Metadata_"
+_RENAMED_BY_PYCYTOMINER = frozenset(f"{_IMAGE_METADATA}{part}" for part in ("Plate", "Well", "Site"))
+_CENTERS = ("AreaShape_Center", "Location_Center")
 
 
 class Origin(StrEnum):
@@ -66,8 +71,21 @@ def _columns_beside_compartments(survey: Survey, *, number_exports: bool) -> lis
     columns += [ProfileColumn(field.name, field.type, Origin.LOCATION, field.name) for field in locations]
     taken = {column.name for column in columns}
     images = survey.images.table.schema
-    image_columns = [name for name in survey.images.columns if name not in taken]
-    return columns + [ProfileColumn(name, images.field(name).type, Origin.IMAGE, name) for name in image_columns]
+    names = {name: _image_name(name, survey.plan.job.naming) for name in survey.images.columns if name not in taken}
+    return columns + [
+        ProfileColumn(name, images.field(column).type, Origin.IMAGE, column) for column, name in names.items()
+    ]
+
+
+def _image_name(column: str, naming: ColumnNaming) -> str:
+    """Return the profile's name of an image column.
+
+    pycytominer's `annotate` calls `Image_Metadata_Plate` `Metadata_Plate`, a name that the profile has already, so that
+    the next step fails.
+    """
+    if naming is ColumnNaming.PYCYTOMINER and column in _RENAMED_BY_PYCYTOMINER:
+        return f"{METADATA}Image_{column.removeprefix(_IMAGE_METADATA)}"
+    return column
 
 
 def _compartment_columns(survey: Survey, table: TableSchema) -> list[ProfileColumn]:
@@ -86,3 +104,17 @@ def profile_names_by_source(survey: Survey, table: TableSchema, naming: ColumnNa
     if naming is ColumnNaming.CYTOTABLE or table.keys is None:
         return names
     return {name: named if name in table.features else under_metadata(named) for name, named in names.items()}
+
+
+def center_columns(columns: Sequence[ProfileColumn], base: TableSchema) -> tuple[str, str] | None:
+    """Return the names of the columns with x and y of the base objects' centres, in pixels of their image.
+
+    `AreaShape_Center` is preferred to `Location_Center`: all objects have it whose shape is measured.
+    """
+    numbers = {c.column: c.name for c in columns if c.table == base.name and is_number_type(c.data_type)}
+    for center in _CENTERS:
+        axes = [(f"{center}_{axis}", f"{base.label}_{center}_{axis}") for axis in "XY"]
+        found = [numbers[name] for names in axes for name in names if name in numbers]
+        if len(found) == len(axes):
+            return found[0], found[1]
+    return None

@@ -10,16 +10,18 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cytobatch.conversion.column_lists import UNKNOWN, ColumnDescriber, ColumnLists, KnownColumns
 from cytobatch.conversion.ledger import RunLedger, sites_of
 from cytobatch.conversion.nonfinite import NonFinite, non_finite
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.errors import ConfigurationError
-from cytobatch.formats.base import ConversionPlan
+from cytobatch.output.column_list import ColumnList
 from cytobatch.output.reread import write_from_parquet
 from cytobatch.output.row_groups import RowGroup, Rows, as_table, regroup, row_group_rows
 from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, Sink, SinkResources
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.planning.schema import cast_groups
+from cytobatch.survey.model import Survey
 
 # File systems accept names of 255 bytes; a number, a suffix and a temporary name are added to these.
 _MAX_STEM_BYTES = 180
@@ -96,10 +98,12 @@ class _NonFiniteCounter:
 
 @dataclass(frozen=True, slots=True)
 class WrittenProfile:
-    """The Parquet file of profile rows, and which of its columns measure objects."""
+    """The Parquet file of profile rows, which of its columns measure objects, and what its columns are."""
 
     file: WrittenFile
     features: tuple[str, ...]
+    columns: ColumnList
+    centers: tuple[str, str] | None = None
 
 
 class ProfileWriter:
@@ -111,19 +115,20 @@ class ProfileWriter:
 
     def __init__(
         self,
-        plan: ConversionPlan,
+        survey: Survey,
         resources: RunResources,
         ledger: RunLedger,
         metadata: Mapping[str, str],
         sinks: Sequence[Sink],
     ) -> None:
-        self._job = plan.job
-        self._source_bytes = plan.size
+        self._job = survey.plan.job
+        self._source_bytes = survey.plan.size
         self._out = resources.out
         self._executor = resources.executor
         self._ledger = ledger
         self._sinks = sinks
         self._sink_resources = SinkResources(resources.executor, metadata, ledger.warn)
+        self._lists = ColumnLists(ColumnDescriber.of_survey(survey))
         self._stems: set[str] = set()
         self.files: dict[str, WrittenFile] = {}
         self.profiles: dict[str, WrittenProfile] = {}
@@ -134,32 +139,45 @@ class ProfileWriter:
         schema: pa.Schema,
         batches: Iterable[Rows],
         features: Sequence[str] | None = None,
-        *,
-        may_be_null: Collection[str] = (),
+        known: KnownColumns = UNKNOWN,
     ) -> None:
         """Write one output from rows of one schema, and count the rows; profile rows have their features named.
 
-        If the job drops nulls, rows with nulls are left out, except for nulls in columns that `may_be_null`.
+        If the job drops nulls, rows with nulls are left out, except for nulls in columns that may be null.
         """
         size = self.row_group_rows(len(schema))
         groups = regroup(batches, size)
         if self._job.drop_null:
-            groups = regroup(map(partial(self._without_nulls, may_be_null), groups), size)
-        self._store(stem, schema, self._counted(groups, with_sites=features is not None), features)
+            groups = regroup(map(partial(self._without_nulls, known.may_be_null), groups), size)
+        self._store(stem, schema, self._counted(groups, with_sites=features is not None), features, known)
 
     def store(
-        self, stem: str, schema: pa.Schema, tables: Iterable[pa.Table], features: Sequence[str] | None = None
+        self,
+        stem: str,
+        schema: pa.Schema,
+        tables: Iterable[pa.Table],
+        features: Sequence[str] | None = None,
+        known: KnownColumns = UNKNOWN,
     ) -> None:
         """Write one output from tables of one schema, unchanged except for the types that the job casts to."""
-        self._store(stem, schema, regroup(tables, self.row_group_rows(len(schema))), features)
+        self._store(stem, schema, regroup(tables, self.row_group_rows(len(schema))), features, known)
 
-    def _store(self, stem: str, schema: pa.Schema, groups: Iterable[RowGroup], features: Sequence[str] | None) -> None:
+    def _store(
+        self,
+        stem: str,
+        schema: pa.Schema,
+        groups: Iterable[RowGroup],
+        features: Sequence[str] | None,
+        known: KnownColumns,
+    ) -> None:
         stem = self._free_stem(stem)
         final = cast_groups(schema, self._job.data_type_cast_map)
+        columns = self._lists.list_of(stem, final, tuple(features or ()), known)
         writers: dict[str, RowGroupWriter] = {}
         with ExitStack() as stack:
             for sink in self._streaming_sinks(profiles=features is not None):
-                output = OutputSpec(self._out / f"{stem}{sink.suffix}", final, tuple(features or ()))
+                path = self._out / f"{stem}{sink.suffix}"
+                output = OutputSpec(path, final, tuple(features or ()), columns=columns, centers=known.centers)
                 writers[f"{stem}{sink.suffix}"] = stack.enter_context(sink.open(output, self._sink_resources))
             for group in groups:
                 rows = group if group.schema.equals(final) else _CastRows(group, final)
@@ -170,7 +188,8 @@ class ProfileWriter:
         written = {name: writer.written() for name, writer in writers.items()}
         self.files |= written
         if features is not None:
-            self.profiles[stem] = WrittenProfile(next(iter(written.values())), tuple(features))
+            file = next(iter(written.values()))
+            self.profiles[stem] = WrittenProfile(file, tuple(features), columns, known.centers)
 
     def _streaming_sinks(self, *, profiles: bool) -> Iterator[Sink]:
         """Yield the sinks that take row groups as the conversion produces them, Parquet first."""
@@ -184,9 +203,14 @@ class ProfileWriter:
         for stem, profile in self.profiles.items():
             for sink in sinks:
                 name = f"{stem}{sink.suffix}"
-                self.files[name] = write_from_parquet(
-                    sink, profile.file, self._out / name, profile.features, self._sink_resources
+                spec = OutputSpec(
+                    self._out / name, pa.schema([]), profile.features, None, profile.columns, profile.centers
                 )
+                self.files[name] = write_from_parquet(sink, profile.file, spec, self._sink_resources)
+
+    def write_column_lists(self) -> None:
+        """Write the lists of the outputs' columns."""
+        self.files |= {columns.name: columns.write(self._out) for columns in self._lists}
 
     def _counted(self, groups: Iterable[RowGroup], *, with_sites: bool) -> Iterator[RowGroup]:
         """Yield the row groups, and enter into the ledger what their writers selected."""

@@ -6,21 +6,25 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cytobatch.config.option_types import ColumnNaming
+from cytobatch.config.options import COLUMNS
+from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.object_flow import object_flow
-from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER
+from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER, Origin, ProfileColumn
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import OBJECTS, SingleTable
-from cytobatch.planning.columns import distinct_names, under_metadata
+from cytobatch.planning.columns import distinct_names, under_metadata, with_label
 from cytobatch.planning.key_columns import EXPORT, IMAGE_SET, ROW
-from cytobatch.planning.schema import text_keys
-from cytobatch.survey.model import SurveyedExport
+from cytobatch.planning.schema import is_number_type, text_keys
+from cytobatch.survey.model import SurveyedExport, TableSchema
 
 
 def write_single_table(run: ConversionRun, single: SingleTable) -> None:
     """Write the rows of all files as one output, or as an output for each file.
 
-    Columns keep their order, and their names except for Metadata_ in front of identifying ones.
+    Columns keep their order, and their names except for Metadata_ in front of identifying ones, unless the job asks for
+    the names of pycytominer.
     """
     table = run.survey.schemas[OBJECTS]
     locations = run.survey.images.locations.schema
@@ -28,21 +32,54 @@ def write_single_table(run: ConversionRun, single: SingleTable) -> None:
     first = [*([pa.field(PROFILE_TABLE_NUMBER, pa.int64())] if has_number else []), *locations]
     names = _profile_names(run, single, [field.name for field in first])
     schema = pa.schema([*first, *((new, table.schema.field(name).type) for name, new in names.items())])
-    features = [new for name, new in names.items() if name in table.features]
+    columns = _profile_columns(names, table, locations)
+    features = [column.name for column in columns if column.is_feature]
     rows = _SingleTableRows(run, single, names, schema)
+    centers, may_be_null = _center_columns(single, names, table), {*locations.names, PROFILE_TABLE_NUMBER}
+    known = KnownColumns(columns, list_name=COLUMNS, centers=centers, may_be_null=may_be_null)
     run.loader.expect((OBJECTS,))
     for name, exports in run.outputs:
-        may_be_null = {*locations.names, PROFILE_TABLE_NUMBER}
-        run.writer.write(name, schema, rows.of_exports(exports), features, may_be_null=may_be_null)
+        run.writer.write(name, schema, rows.of_exports(exports), features, known)
 
 
 def _profile_names(run: ConversionRun, single: SingleTable, first: Sequence[str]) -> dict[str, str]:
     """Return the profile's names by the source's; a name that is in use, also by a column of `first`, is numbered."""
     replaced = run.survey.images.locations.column_names if single.locations_replace_columns else ()
-    columns = [name for name in run.survey.schemas[OBJECTS].schema.names if name not in replaced]
+    table = run.survey.schemas[OBJECTS]
+    columns = [name for name in table.schema.names if name not in replaced]
     identifying = run.survey.preset.identifying_columns
-    names = (under_metadata(name) if name in identifying else name for name in columns)
+    # Naming by default is that of compartments: these files have names that their users know.
+    if run.job.column_names is ColumnNaming.PYCYTOMINER:
+        names = [_pycytominer_name(name, single, is_feature=name in table.features) for name in columns]
+    else:
+        names = [under_metadata(name) if name in identifying else name for name in columns]
     return dict(zip(columns, distinct_names([*first, *names])[len(first) :], strict=True))
+
+
+def _pycytominer_name(name: str, single: SingleTable, *, is_feature: bool) -> str:
+    """Return a name that pycytominer takes for what it is, without white space, which its queries cannot have.
+
+    `infer_cp_features` takes the columns that begin with Cells, Nuclei or Cytoplasm for features.
+    """
+    joined = "_".join(name.split())
+    return with_label(joined, single.names.parts_of(name).compartment) if is_feature else under_metadata(joined)
+
+
+def _profile_columns(names: Mapping[str, str], table: TableSchema, locations: pa.Schema) -> tuple[ProfileColumn, ...]:
+    """Return the origins of the columns: the locations', and the files' own with their profile names."""
+    of_locations = (ProfileColumn(field.name, field.type, Origin.LOCATION, field.name) for field in locations)
+    own = (
+        ProfileColumn(new, table.schema.field(name).type, OBJECTS, name, name in table.features)
+        for name, new in names.items()
+    )
+    return *of_locations, *own
+
+
+def _center_columns(single: SingleTable, names: Mapping[str, str], table: TableSchema) -> tuple[str, str] | None:
+    """Return the profile's names of the columns of the objects' centres, if they are numbers."""
+    x, y = single.names.centers or ("", "")
+    known = all(name in names and is_number_type(table.schema.field(name).type) for name in (x, y))
+    return (names[x], names[y]) if known else None
 
 
 @dataclass(frozen=True, slots=True)

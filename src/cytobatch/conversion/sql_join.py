@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.config.option_types import ColumnNaming
+from cytobatch.config.options import COLUMNS
+from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.per_table import NamedTables
@@ -28,7 +30,8 @@ def write_sql_join(run: ConversionRun, joins: str) -> None:
     """Write the result of the SQL `joins` as one output, or as an output for each export. Raises JoinSqlError."""
     full_names = {table.full_name for export in run.survey.exports for table in export.tables.values()}
     query = run.engine.check_join(joins, full_names | set(run.survey.schemas))
-    locations = set(run.survey.images.locations.column_names)
+    # SQL may make a column of anything, so that only names are known.
+    known = KnownColumns(list_name=COLUMNS, may_be_null=set(run.survey.images.locations.column_names))
     # A user's SQL is written for CytoTable's names.
     tables = NamedTables(run, ColumnNaming.CYTOTABLE)
     run.loader.expect(tables.names_to_read)
@@ -36,8 +39,8 @@ def write_sql_join(run: ConversionRun, joins: str) -> None:
         rows = _rows(run, tables, query, exports)
         first = next(rows, None)
         if first is not None:
-            features = _features(run, first.schema)
-            run.writer.write(name, first.schema, itertools.chain([first], rows), features, may_be_null=locations)
+            features, every = _features(run, first.schema), itertools.chain([first], rows)
+            run.writer.write(name, first.schema, every, features, known)
 
 
 def _features(run: ConversionRun, schema: pa.Schema) -> list[str]:

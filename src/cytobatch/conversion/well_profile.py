@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from cytobatch.config.option_types import Aggregation
 from cytobatch.config.options import PROFILES
+from cytobatch.conversion.column_lists import UNKNOWN, KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.nonfinite import all_finite
 from cytobatch.engine import sql
@@ -66,7 +67,8 @@ def write_wells(run: ConversionRun, aggregation: Aggregation) -> None:
     for names, values in _aggregated(run, aggregation, paths, features, wells):
         columns |= dict(zip(names, values.columns, strict=True))
     table = pa.table(columns).sort_by([(name, "ascending") for name in strata])
-    run.writer.store(PROFILES, table.schema, [table], features)
+    known = KnownColumns(described=profiles[0].columns.columns) if profiles else UNKNOWN
+    run.writer.store(PROFILES, table.schema, [table], features, known)
 
 
 def _wells(paths: Sequence[Path], strata: Sequence[str], annotations: Sequence[str]) -> Wells:

@@ -19,6 +19,7 @@ from cytobatch.config.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.formats.image_sets import ImageSets
+from cytobatch.formats.measurement_names import MeasurementNames
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.fallback import ConcatReader, ReadStrategy
 from cytobatch.readers.inputs import Inputs
@@ -191,7 +192,7 @@ class SingleTable:
     Rows are sorted by `sort_keys` within an export. `object_keys` identify an object within its export; the first of
     them may not be null. A row belongs to the image set of the same values in `image_set_keys`; without these, to the
     export's own location. With `locations_replace_columns`, columns under the names of locations are left out.
-    `null_table_number` adds an empty TableNumber if exports are not numbered, as CytoTable does.
+    `null_table_number` adds an empty TableNumber if exports are not numbered, as CytoTable does. `names` are for lists.
     """
 
     features: frozenset[str]
@@ -200,6 +201,7 @@ class SingleTable:
     image_set_keys: tuple[str, ...] = ()
     locations_replace_columns: bool = False
     null_table_number: bool = False
+    names: MeasurementNames = field(default_factory=MeasurementNames)
 
 
 @dataclass(frozen=True, slots=True)

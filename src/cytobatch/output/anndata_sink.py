@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cytobatch.config.option_types import AnnDataFormat
+from cytobatch.config.option_types import AnnDataFormat, AnnDataPrecision
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError
+from cytobatch.output.column_list import FOOTER_KEY
 from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, SinkResources
 
+_PREFIX = "cytobatch."
 _LIBRARY = "anndata"
 
 
@@ -20,6 +22,7 @@ class AnnDataSink:
     """Profiles in one of AnnData's formats."""
 
     format: AnnDataFormat
+    precision: AnnDataPrecision | None = None
     # The shape of X, and so the number of rows, is fixed when the file is made.
     row_source: ClassVar[RowSource] = RowSource.PARQUET
     profiles_only: ClassVar[bool] = True
@@ -27,7 +30,7 @@ class AnnDataSink:
     @classmethod
     def for_job(cls, job: PlateJob) -> Iterator["AnnDataSink"]:
         """Yield a sink for each format that the job names."""
-        return (cls(name) for name in job.anndata)
+        return (cls(name, job.anndata_precision) for name in job.anndata)
 
     @property
     def suffix(self) -> str:
@@ -44,9 +47,18 @@ class AnnDataSink:
                 remedy="install cytobatch[anndata], or leave the option out",
             )
 
-    def open(self, output: OutputSpec, _resources: SinkResources) -> AbstractContextManager[RowGroupWriter]:
+    def open(self, output: OutputSpec, resources: SinkResources) -> AbstractContextManager[RowGroupWriter]:
         """Return a writer of one file or folder."""
         # The library is an extra, and its import takes seconds.
         writer: Any = importlib.import_module("cytobatch.output.anndata_writer")
-        opened: AbstractContextManager[RowGroupWriter] = writer.open_anndata(output, self.format)
+        metadata = _own_metadata(output, resources)
+        opened: AbstractContextManager[RowGroupWriter] = writer.open_anndata(
+            output, self.format, self.precision, metadata
+        )
         return opened
+
+
+def _own_metadata(output: OutputSpec, resources: SinkResources) -> dict[str, str]:
+    """Return the run's metadata as Parquet footers have them, without the prefix of their keys."""
+    metadata = dict(resources.metadata) | ({FOOTER_KEY: output.columns.sha256} if output.columns else {})
+    return {key.removeprefix(_PREFIX): value for key, value in metadata.items() if key.startswith(_PREFIX)}

@@ -1,7 +1,7 @@
 """The only writer of AnnData. X is written one row group at a time, so that a profile is never whole in memory."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -9,14 +9,15 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import zarr
 from anndata import AnnData
 from anndata.io import write_elem
 
-from cytobatch.config.option_types import AnnDataFormat
-from cytobatch.errors import InternalError
+from cytobatch.config.option_types import AnnDataFormat, AnnDataPrecision
+from cytobatch.errors import ConfigurationError, InternalError
 from cytobatch.output.row_groups import RowGroup, as_table
 from cytobatch.output.sink import OutputSpec
 from cytobatch.output.written_file import WrittenFile
@@ -26,6 +27,8 @@ _ZARR_CHUNK_BYTES = 16 * 2**20  # each chunk is a file
 _ZARR_VERSION: Final = 2  # what anndata 0.12 writes by default; zarr before 3 reads no other
 # lzf writes 2.5 times as fast, but files a third larger, which readers other than h5py do not know.
 _H5_FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+
+_UNS, _SPATIAL = "cytobatch", "spatial"
 
 _OTHER_SLASHES = str.maketrans({"/": "\u2215", "\\": "\u2216"})  # DIVISION SLASH and SET MINUS
 _RESERVED = frozenset({"", ".", "..", "_index", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
@@ -45,13 +48,21 @@ _CAST_TO_TEXT = (
 
 
 @contextmanager
-def open_anndata(output: OutputSpec, kind: AnnDataFormat) -> Iterator["AnnDataWriter"]:
+def open_anndata(
+    output: OutputSpec,
+    kind: AnnDataFormat,
+    precision: AnnDataPrecision | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Iterator["AnnDataWriter"]:
     """Open a writer of an .h5ad file or a .zarr folder, which replaces what is there.
 
-    X is `(rows, features)`: float32 if all features are, else float64, NaN for null. `var` has the features' names. The
-    other columns are `obs`: integers and booleans (pandas' nullable types where there are nulls), floats with NaN for
-    null, and all other types as categoricals of text. `obs` is named "0" to "rows - 1" and is held in memory; of X, one
-    row group at a time is.
+    X is `(rows, features)`: float32 if all features are or `precision` asks for it, else float64, NaN for null. `var`
+    has the features' names, and what `output.columns` has about them. The other columns are `obs`: integers and
+    booleans (pandas' nullable types where there are nulls), floats with NaN for null, and all other types as
+    categoricals of text. `obs` is named "0" to "rows - 1" and is held in memory; of X, one row group at a time is.
+
+    With `output.centers`, `obsm["spatial"]` is float64, `(rows, 2)`: x and y of each object, in pixels of its image, as
+    scanpy and squidpy expect it. `uns["cytobatch"]` has the `metadata`.
 
     A slash or backslash in the name of an `obs` column, which the stores would take for a path, becomes a look-alike. A
     name that they reserve, or that another column already has, gets underscores at its end.
@@ -62,17 +73,23 @@ def open_anndata(output: OutputSpec, kind: AnnDataFormat) -> Iterator["AnnDataWr
         Path, schema, features, and the number of rows, which must be known.
     kind
         The format.
+    precision
+        The type of X. A value beyond float32 is an error; others are rounded to its 24 bits.
+    metadata
+        The origin of the rows, by key.
 
     Raises
     ------
+    ConfigurationError
+        If a value does not fit the type of X.
     InternalError
-        If the row groups do not have `output.rows` rows together. After this or an error of pyarrow, anndata or the
-        disk there is nothing at the path.
+        If the row groups do not have `output.rows` rows together. After this, or another error, there is nothing at the
+        path.
     """
     rows = _known_rows(output)
     output.path.parent.mkdir(parents=True, exist_ok=True)
-    skeleton = AnnData(var=pd.DataFrame(index=_index(output.features)))
-    shape, dtype = (rows, len(output.features)), _dtype(output.schema, output.features)
+    skeleton = AnnData(var=_var(output), uns={_UNS: dict(metadata)} if metadata else {})
+    shape, dtype = (rows, len(output.features)), _dtype(output.schema, output.features, precision)
     with ExitStack() as undo:
         undo.callback(_remove, output.path)
         with _STORES[kind](output.path, skeleton, shape, dtype) as group:
@@ -80,6 +97,8 @@ def open_anndata(output: OutputSpec, kind: AnnDataFormat) -> Iterator["AnnDataWr
             yield writer
             _check_rows(writer.rows, rows, complete=True)
             write_elem(group, "obs", writer.obs())
+            if output.centers is not None:
+                write_elem(group["obsm"], _SPATIAL, writer.centers())
         undo.pop_all()
 
 
@@ -90,10 +109,13 @@ class AnnDataWriter:
         self._output = output
         self._x = x
         x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-        self._features = pa.schema([(name, pa.from_numpy_dtype(x.dtype)) for name in output.features])
+        # Doubles are rounded a chunk at a time, because a whole row group as doubles and floats is larger.
+        as_read = _dtype(output.schema, output.features, None)
+        self._features = pa.schema([(name, pa.from_numpy_dtype(as_read)) for name in output.features])
         features = set(output.features)
         self._others = [name for name in output.schema.names if name not in features]
         self._kept = [_compact(output.schema.empty_table(), self._others)]
+        self._centers = [np.empty((0, 2))]
         self.rows = 0
 
     def write(self, group: RowGroup) -> None:
@@ -104,6 +126,9 @@ class AnnDataWriter:
         if start < stop and self._features.names:
             self._fill(table.select(self._features.names).cast(self._features, safe=False), start, stop)
         self._kept.append(_compact(table, self._others))
+        if self._output.centers is not None:
+            axes = [table[name].cast(pa.float64()).to_numpy() for name in self._output.centers]
+            self._centers.append(np.column_stack(axes))
         self.rows = stop
 
     def _fill(self, features: pa.Table, start: int, stop: int) -> None:
@@ -111,7 +136,26 @@ class AnnDataWriter:
         step = self._x.chunks[0]
         for first, last in pairwise([start, *range(start - start % step + step, stop, step), stop]):
             (batch,) = features.slice(first - start, last - first).combine_chunks().to_batches()
-            self._x[first:last] = batch.to_tensor(null_to_nan=True).to_numpy()
+            self._x[first:last] = self._rounded(batch.to_tensor(null_to_nan=True).to_numpy())
+
+    def _rounded(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return rows, `(rows, features)`, in the type of X. Raises ConfigurationError if a value becomes infinite."""
+        with np.errstate(over="ignore"):
+            rounded = values.astype(self._x.dtype, copy=False)
+        if rounded is not values:
+            beyond = (np.isinf(rounded) & ~np.isinf(values)).any(axis=0)
+            if beyond.any():
+                raise ConfigurationError(
+                    f"values of {self._output.features[int(beyond.argmax())]!r} do not fit {self._x.dtype}",
+                    where="anndata_precision",
+                    why=f"{int(beyond.sum())} feature(s) have values beyond {np.finfo(self._x.dtype).max:.3g}",
+                    remedy="leave the option out",
+                )
+        return rounded
+
+    def centers(self) -> npt.NDArray[np.float64]:
+        """Return x and y of all rows: `float64, (rows, 2)`."""
+        return np.concatenate(self._centers)
 
     def obs(self) -> pd.DataFrame:
         """Return the other columns of all rows."""
@@ -152,8 +196,29 @@ def _check_rows(written: int, expected: int, *, complete: bool) -> None:
         raise InternalError("a profile has another number of rows than expected", why=f"{written} and not {expected}")
 
 
-def _dtype(schema: pa.Schema, features: Sequence[str]) -> np.dtype[Any]:
-    """Return float32 if all features are, else float64."""
+def _var(output: OutputSpec) -> pd.DataFrame:
+    """Return what is known about the features. Two channels are joined by a semicolon."""
+    var = pd.DataFrame(index=_index(output.features))
+    if output.columns is None:
+        return var
+    by_name = {column.name: column for column in output.columns.columns}
+    columns = [by_name[name] for name in output.features]
+    texts = {
+        "compartment": [column.compartment for column in columns],
+        "feature_group": [column.feature_group for column in columns],
+        "channel": [";".join(column.channels) or None for column in columns],
+        "source_table": [column.source_table for column in columns],
+        "source_column": [column.source_column for column in columns],
+    }
+    for name, values in texts.items():
+        var[name] = pd.Categorical(values, categories=_index(sorted({value for value in values if value is not None})))
+    return var
+
+
+def _dtype(schema: pa.Schema, features: Sequence[str], precision: AnnDataPrecision | None) -> np.dtype[Any]:
+    """Return the type that is asked for, or float32 if all features are, else float64."""
+    if precision is not None:
+        return np.dtype(str(precision))
     single = features and all(pa.types.is_float32(schema.field(name).type) for name in features)
     return np.dtype(np.float32 if single else np.float64)
 

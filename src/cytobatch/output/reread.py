@@ -1,17 +1,15 @@
 """Outputs that are written from a finished Parquet file, one row group in memory at a time."""
 
-from pathlib import Path
+from dataclasses import replace
 
 from cytobatch.output.parquet.reader import read_row_groups, read_schema
 from cytobatch.output.sink import OutputSpec, Sink, SinkResources
 from cytobatch.output.written_file import WrittenFile
 
 
-def write_from_parquet(
-    sink: Sink, parquet: WrittenFile, path: Path, features: tuple[str, ...], resources: SinkResources
-) -> WrittenFile:
+def write_from_parquet(sink: Sink, parquet: WrittenFile, output: OutputSpec, resources: SinkResources) -> WrittenFile:
     """Write the rows of a finished Parquet file to an output of another sink, and describe the output."""
-    output = OutputSpec(path, read_schema(parquet.path), features, parquet.rows)
+    output = replace(output, schema=read_schema(parquet.path), rows=parquet.rows)
     with sink.open(output, resources) as writer:
         for group in read_row_groups(parquet.path):
             writer.write(group)

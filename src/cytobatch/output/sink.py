@@ -13,6 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from cytobatch.engine.executor import Executor
+from cytobatch.output.column_list import ColumnList
 from cytobatch.output.row_groups import RowGroup
 from cytobatch.output.written_file import WrittenFile
 
@@ -31,13 +32,16 @@ class OutputSpec:
     """One output to write.
 
     `features` are the columns that measure objects, in order; a table that is no profile has an empty tuple. `rows` is
-    set if the sink reads a finished Parquet file.
+    set if the sink reads a finished Parquet file. `columns` describes all columns. `centers` are the columns with x and
+    y of the objects' centres, if each row is an object that has one.
     """
 
     path: Path
     schema: pa.Schema
     features: tuple[str, ...] = ()
     rows: int | None = None
+    columns: ColumnList | None = None
+    centers: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

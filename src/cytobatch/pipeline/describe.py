@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cytobatch.config.options import PROFILES, SINGLE_CELLS, PlateJob
+from cytobatch.config.options import COLUMNS, PROFILES, SINGLE_CELLS, PlateJob
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.formats.base import ConversionPlan
+from cytobatch.output.column_list import SUFFIX
 from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.folders import folders_for
 from cytobatch.pipeline.plate import open_resources, plan_plate, survey_plate
@@ -50,11 +51,14 @@ def describe_job(job: PlateJob) -> PlanDescription:
 def _outputs(plan: ConversionPlan) -> Iterator[str]:
     """Yield the names of the outputs below the destination."""
     job = plan.job
-    rows = SINGLE_CELLS if job.concat else "<export>"
+    rows, columns = SINGLE_CELLS if job.concat else "<export>", f"{COLUMNS}{SUFFIX}"
     if not (job.join or plan.format.traits.single_table):
-        rows = "<table>" if job.concat else "<table>/<export>"
+        rows, columns = "<table>" if job.concat else "<table>/<export>", f"<table>.{COLUMNS}{SUFFIX}"
     for stem in (rows, PROFILES) if job.well_profiles else (rows,):
         yield from (f"{stem}{sink.suffix}" for sink in sinks_for(job))
+    yield columns
+    if job.well_profiles:
+        yield f"{PROFILES}.{COLUMNS}{SUFFIX}"
 
 
 def _row_counts(surveyed: Survey, inputs: Inputs) -> dict[str, int]:

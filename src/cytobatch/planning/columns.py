@@ -123,6 +123,11 @@ def under_metadata(name: str) -> str:
     return name if name.startswith(METADATA) else f"{METADATA}{name}"
 
 
+def with_label(name: str, label: str) -> str:
+    """Return the name with the label of a compartment as prefix, which is not added twice."""
+    return name if name.startswith(f"{label}_") else f"{label}_{name}"
+
+
 def order_key(name: str) -> tuple[int, str]:
     """Return the sort key of a profile column.
 

@@ -221,17 +221,27 @@ def image_sets(
 
 def _profile_columns(rows: pa.Table, preset: Preset) -> dict[str, pa.ChunkedArray]:
     """Return the columns that the preset keeps, under their profile names."""
-    columns = [name for name in rows.column_names if name != IMAGE_NUMBER]
-    names = distinct_names(_image_name(column, preset) for column in columns)
-    return {
-        name: rows[column]
-        for name, column in zip(names, columns, strict=True)
-        if re.fullmatch(preset.image_columns, name)
-    }
+    return {name: rows[column] for name, column in _kept_columns(rows.column_names, preset).items()}
 
 
 def _count_columns(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
     """Return the objects that each image set counts, as metadata: `Metadata_Count_Cells`."""
-    matches = [(f"{COUNT}{match[1]}", name) for name in rows.column_names if (match := _COUNT.fullmatch(name))]
-    names = distinct_names(name for name, _ in matches)
-    return {name: _integers_if_whole(rows[column]) for name, (_, column) in zip(names, matches, strict=True)}
+    return {name: _integers_if_whole(rows[column]) for name, column in _counting_columns(rows.column_names).items()}
+
+
+def image_sources(columns: Sequence[str], preset: Preset) -> dict[str, str]:
+    """Return the columns of image rows that a joined profile has, by their names there: image columns and counts."""
+    return _kept_columns(columns, preset) | _counting_columns(columns)
+
+
+def _kept_columns(columns: Sequence[str], preset: Preset) -> dict[str, str]:
+    others = [name for name in columns if name != IMAGE_NUMBER]
+    names = distinct_names(_image_name(column, preset) for column in others)
+    return {
+        name: column for name, column in zip(names, others, strict=True) if re.fullmatch(preset.image_columns, name)
+    }
+
+
+def _counting_columns(columns: Sequence[str]) -> dict[str, str]:
+    matches = [(f"{COUNT}{match[1]}", name) for name in columns if (match := _COUNT.fullmatch(name))]
+    return dict(zip(distinct_names(name for name, _ in matches), (name for _, name in matches), strict=True))

@@ -133,7 +133,8 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
     exports = tuple(SurveyedExport(each.export, each.tables) for each in scan.exports if not each.defects)
     schema = unify_schemas(OBJECTS, [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports])
     features = scan.single_table.features if scan.single_table else frozenset[str]()
-    features = features.intersection(schema.names) - set(scan.preset.identifying_columns)
+    numbers = {field.name for field in schema if is_number_type(field.type)}
+    features = features & numbers - set(scan.preset.identifying_columns)
     tables = {OBJECTS: TableSchema(OBJECTS, "", schema, None, features)} if exports else {}
     return Survey(
         plan=plan,

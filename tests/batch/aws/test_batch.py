@@ -79,7 +79,11 @@ def test_five_plates_are_converted_by_five_children_and_a_bad_one_fails_alone(
     )
     s3 = lab.emulator.client("s3")
     for number in (0, 1, 2, 4):
-        assert keys_below(s3, f"{destination}/array/P{number}") == {"single_cells.parquet", "run-report.json"}
+        assert keys_below(s3, f"{destination}/array/P{number}") == {
+            "single_cells.parquet",
+            "columns.json",
+            "run-report.json",
+        }
         assert f"P{number}: {number + 2} rows" in log_of(lab, children[number]["container"]["logStreamName"])
     assert keys_below(s3, f"{destination}/array/P3") == set()
     # Defective input is not retried.

@@ -22,6 +22,7 @@ from cytobatch.formats.base import (
     SurveyedTable,
 )
 from cytobatch.formats.image_sets import ImageSets, location_table, no_image_sets
+from cytobatch.formats.measurement_names import MeasurementNames, MeasurementParts
 from cytobatch.formats.single_table import SingleTableFormat, invalid_scan, preset_of, with_empty_entry
 from cytobatch.planning.columns import PLATE, SITE, WELL
 from cytobatch.planning.inventory import SourceFile
@@ -76,7 +77,7 @@ class DeepProfiler(SingleTableFormat[SurveyedTable]):
         ]
         features = frozenset(name for head in heads if head for name in head.feature_names)
         images = ImageSets(no_image_sets(), location_table(locations))
-        single = SingleTable(features, locations_replace_columns=True, null_table_number=True)
+        single = SingleTable(features, locations_replace_columns=True, null_table_number=True, names=_names(heads))
         return PlateScan(preset_of(plan), tuple(with_empty_entry(scan) for scan in scans), single, images)
 
     def readers(
@@ -105,6 +106,13 @@ def _location(head: npz.NpzHead | None) -> SiteLocation:
     metadata = {} if head is None else head.metadata
     plate, well, site = (known_text(metadata.get(name)) for name in _LOCATION)
     return SiteLocation(plate and without_decimals(plate), normalise_well(well) if well else None, site)
+
+
+def _names(heads: Sequence[npz.NpzHead | None]) -> MeasurementNames:
+    """Return the meaning of the columns: embeddings of cells, grouped by the model that computed them."""
+    models = {head.model: head.feature_names for head in heads if head}
+    parts = {name: MeasurementParts(group=model) for model, names in models.items() for name in names}
+    return MeasurementNames(parts, npz.CENTERS)
 
 
 def _check_missing_members(scans: Sequence[ExportScan], heads: Sequence[npz.NpzHead | None]) -> list[ExportScan]:

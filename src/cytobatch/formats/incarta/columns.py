@@ -5,7 +5,9 @@ columns have the location, the time and the class of the object.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+
+from cytobatch.formats.measurement_names import COMPARTMENT, MeasurementNames, MeasurementParts
 
 OBJECT = "OBJECT ID"
 SIGNATURE = frozenset({OBJECT, "WELL LABEL"})
@@ -23,6 +25,22 @@ INTEGERS = frozenset({OBJECT, "Column", "FOV", "Z", "T"})
 TEXTS = frozenset({"Row", "WELL LABEL", "Class Name", "Class Color", "Ancestry Path", "Slice Algorithm", "Plate ID"})
 FLAGS = frozenset({"Slice Indicator"})
 """Columns whose values are Yes or No."""
+
+_COMPARTMENTS = frozenset({"Cells", "Nuclei", "Cytoplasm"})
+_GROUPS = {
+    "Correlation": re.compile(r"\bPearson correlation\b"),
+    "Texture": re.compile(r"\b(Skewness|Kurtosis|Energy|Entropy|Grey Level|Run Length)\b"),
+    "Neighbors": re.compile(r"\b(Spacing|Neighbor Count)\b(?! Intensity)"),
+    "Location": re.compile(r"\b(cg [XY]|Distance to Nuc)\b"),
+    "Intensity": re.compile(r"\b(Intensity|Light Flux|Bckg)\b"),
+    "Children": re.compile(r"\bOrg per Cell\b"),
+    "AreaShape": re.compile(
+        r"\b(Area|Form Factor|Elongation|Compactness|Chord Ratio|Gyration Radius|Displacement|Diameter|Perimeter"
+        r"|Major Axis|Minor Axis|Max (left border|top border|width|height))\b"
+    ),
+}
+"""CellProfiler's categories for IN Carta's measures. The first that fits is the group of a measurement."""
+_CENTER = re.compile(r"(.*)\bcg ([XY])\b.*")
 
 _WAVELENGTH = re.compile(r"\bwv[0-9]+\b")
 _MEASUREMENT = re.compile(r".*\bwv[0-9]+")
@@ -47,3 +65,24 @@ def is_measurement(column: str) -> bool:
 def is_count(column: str) -> bool:
     """Return True if a measurement is a count: an integer for one object, a fraction for a mean of several."""
     return _COUNT.fullmatch(column) is not None
+
+
+def measurement_names(columns: Iterable[str]) -> MeasurementNames:
+    """Return the meaning of the measurements among columns. The centre is that of the first target that has one."""
+    measured = [name for name in columns if is_measurement(name)]
+    matches = [match for name in measured if (match := _CENTER.fullmatch(name))]
+    axes = {(match[1], match[2]): match[0] for match in matches}
+    pairs = [(axes[target, "X"], axes[target, "Y"]) for target, axis in axes if axis == "X" and (target, "Y") in axes]
+    return MeasurementNames({name: _parts(name) for name in measured}, pairs[0] if pairs else None)
+
+
+def _parts(name: str) -> MeasurementParts:
+    """Return the parts of a measurement.
+
+    A target is called as its author likes. A row is a cell, so that a target that bears no compartment's name is a
+    part of the cell.
+    """
+    first = name.partition(" ")[0]
+    group = next((group for group, pattern in _GROUPS.items() if pattern.search(name)), None)
+    channels = tuple(_WAVELENGTH.findall(name)[-1:])
+    return MeasurementParts(first if first in _COMPARTMENTS else COMPARTMENT, group, channels)

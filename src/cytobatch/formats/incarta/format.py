@@ -68,12 +68,13 @@ class InCarta(SingleTableFormat[CsvTable]):
         scans = [_scan_export(plan, export, inputs) for export in plan.exports]
         scans = check_text_columns(resolve_text_columns(check_last_lines(scans, inputs), inputs))
         scans, images = _read_image_sets(plan, scans, inputs)
-        names = {name for scan in scans for table in scan.tables.values() for name in table.schema.names}
+        names = dict.fromkeys(name for scan in scans for table in scan.tables.values() for name in table.schema.names)
         single = SingleTable(
             features=frozenset(name for name in names if incarta.is_measurement(name)),
             sort_keys=incarta.SORT_KEYS,
             object_keys=(incarta.OBJECT, *(name for name in incarta.KEYS if name != incarta.OBJECT)),
             image_set_keys=incarta.LOCATION,
+            names=incarta.measurement_names(names),
         )
         warnings = header_warnings(scans)
         return PlateScan(preset_of(plan), tuple(with_empty_entry(scan) for scan in scans), single, images, warnings)

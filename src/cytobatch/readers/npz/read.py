@@ -12,6 +12,8 @@ from cytobatch.readers.npz.archive import Archive, invalid_file, open_archive
 from cytobatch.readers.npz.safe_pickle import NotPlainError, Scalar, in_short, read_dictionary
 from cytobatch.readers.numbers import Repair, read_numbers
 
+CENTERS = ("Location_Center_X", "Location_Center_Y")
+"""The columns of an object's position."""
 _LARGEST_METADATA = 64 * 2**20
 _MAX_FEATURES = 100_000
 
@@ -42,25 +44,26 @@ class NpzHead:
     members: frozenset[str]
 
     @property
-    def _model(self) -> str:
+    def model(self) -> str:
+        """The name of the model that computed the features."""
         model = self.metadata.get("Metadata_Model")
         return "DP" if model is None or isinstance(model, pa.Array) or model == "" else str(model)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Return the names of the features: the name of the model that computed them, and a number."""
-        return tuple(field.name for field in _feature_fields(self._model, self.features))
+        return tuple(field.name for field in _feature_fields(self.model, self.features))
 
     @property
     def schema(self) -> pa.Schema:
         """Return the columns of the file: its name, metadata, locations if it has them, and features."""
-        locations = ("Location_Center_X", "Location_Center_Y") if "locations" in self.members else ()
+        locations = CENTERS if "locations" in self.members else ()
         return pa.schema(
             [
                 pa.field("Metadata_NPZSource", pa.string()),
                 *(pa.field(key, _column(value, 0).type) for key, value in self.metadata.items()),
                 *(pa.field(name, pa.float64()) for name in locations),
-                *_feature_fields(self._model, self.features),
+                *_feature_fields(self.model, self.features),
             ]
         )
 

@@ -1,0 +1,188 @@
+"""Describe the columns of outputs: one list for all outputs with the same columns."""
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import pyarrow as pa
+
+from cytobatch.config.options import COLUMNS
+from cytobatch.conversion.profile_columns import Origin, ProfileColumn
+from cytobatch.formats.measurement_names import MeasurementNames, MeasurementParts
+from cytobatch.output.column_list import SUFFIX, ColumnList, ColumnRole, OutputColumn
+from cytobatch.planning.columns import METADATA
+from cytobatch.planning.measurements import Channels, category
+from cytobatch.survey.carried_columns import carried_name
+from cytobatch.survey.image_table import IMAGE_LABEL, image_sources
+from cytobatch.survey.model import Survey
+
+_IMAGE = f"{IMAGE_LABEL}_"
+
+
+@dataclass(frozen=True)
+class ColumnDescriber:
+    """Describes columns of a plate by their origin, or by their names where the origin is not known.
+
+    `labels` are the prefixes of compartments by table, `image_tables` the names of image tables. `image_columns` has
+    the source column of each profile column that comes from the image table. `names` has the meaning of measurements of
+    whole rows, and is None for compartments.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    image_tables: frozenset[str] = frozenset()
+    image_columns: Mapping[str, str] = field(default_factory=dict)
+    names: MeasurementNames | None = None
+    channels: Channels = field(default_factory=Channels)
+
+    @classmethod
+    def of_survey(cls, survey: Survey) -> "ColumnDescriber":
+        """Return the describer of a surveyed plate."""
+        images = frozenset(survey.preset.metadata).intersection(survey.schemas)
+        tables = {name: table for name, table in survey.schemas.items() if name not in images}
+        objects = [name.removeprefix(f"{table.label}_") for table in tables.values() for name in table.schema.names]
+        of_images = [column.removeprefix(_IMAGE) for name in images for column in survey.schemas[name].schema.names]
+        return cls(
+            labels={name: table.label for name, table in tables.items() if table.label},
+            image_tables=images,
+            image_columns=_image_columns(survey),
+            names=survey.single_table.names if survey.single_table else None,
+            channels=Channels.of(objects, of_images),
+        )
+
+    def describe(self, column: ProfileColumn) -> OutputColumn:
+        """Describe a column whose origin is known."""
+        if column.table in (Origin.LOCATION, Origin.IMAGE):
+            source = self.image_columns.get(column.column)
+            table = self._image_table if source else None
+            return replace(self.describe_name(column.name), source_table=table, source_column=source)
+        if column.table == Origin.TABLE_NUMBER:
+            return OutputColumn(column.name)
+        role = ColumnRole.FEATURE if column.is_feature else ColumnRole.METADATA
+        described = OutputColumn(column.name, role, source_table=column.table, source_column=column.column)
+        if column.table in self.image_tables:
+            return self._of_images(described, column.column.removeprefix(_IMAGE))
+        if self.names is None:
+            return self._of_objects(described, self.labels[column.table], column.column)
+        return self._of_rows(described, self.names.parts_of(column.column)) if column.is_feature else described
+
+    def describe_name(self, name: str) -> OutputColumn:
+        """Describe a column by its name in the output alone."""
+        column = OutputColumn(name)
+        plain = name.removeprefix(METADATA)
+        for label in self._longest_labels:
+            if plain.startswith(f"{label}_"):
+                return self._of_objects(column, label, plain)
+        if name.startswith(_IMAGE):
+            return self._of_images(column, name.removeprefix(_IMAGE))
+        return replace(column, feature_group="Count") if plain.startswith("Count_") else column
+
+    @cached_property
+    def _longest_labels(self) -> Sequence[str]:
+        return sorted(set(self.labels.values()), key=len, reverse=True)
+
+    @property
+    def _image_table(self) -> str | None:
+        return next(iter(sorted(self.image_tables)), None)
+
+    def _of_images(self, column: OutputColumn, measured: str) -> OutputColumn:
+        """Return a column of the image table, whose name there is `measured`, without `Image_`."""
+        is_metadata = column.name.startswith(METADATA) or measured.startswith(METADATA)
+        role = ColumnRole.METADATA if is_metadata else ColumnRole.IMAGE
+        return self._measured(replace(column, role=role, compartment=IMAGE_LABEL), measured)
+
+    def _of_objects(self, column: OutputColumn, label: str, measured: str) -> OutputColumn:
+        """Return a column of a compartment, whose name there is `measured`, with or without the label."""
+        return self._measured(replace(column, compartment=label), measured.removeprefix(f"{label}_"))
+
+    @staticmethod
+    def _of_rows(column: OutputColumn, parts: MeasurementParts) -> OutputColumn:
+        return replace(column, compartment=parts.compartment, feature_group=parts.group, channels=parts.channels)
+
+    def _measured(self, column: OutputColumn, measured: str) -> OutputColumn:
+        return replace(column, feature_group=category(measured), channels=self.channels.in_name(measured))
+
+
+def _image_columns(survey: Survey) -> dict[str, str]:
+    """Return the source columns of profile columns from the image table; a platemap may have replaced some of them."""
+    if survey.image_rows is None:
+        return {}
+    columns = survey.image_rows.table.column_names
+    carried = {name: column for column in reversed(columns) if (name := carried_name(column)) is not None}
+    kept = set(survey.images.carried) - set(survey.images.of_wells)
+    return image_sources(columns, survey.preset) | {name: carried[name] for name in kept if name in carried}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownColumns:
+    """What is known about the columns of an output.
+
+    `origins` has where they come from, `described` what another output has about them already. `list_name` is the name
+    of their list, without suffix; by default it is that of the output. `centers` are the columns with x and y of the
+    objects' centres. A null in one of `may_be_null` does not make a row incomplete.
+    """
+
+    origins: Sequence[ProfileColumn] = ()
+    described: Sequence[OutputColumn] = ()
+    list_name: str | None = None
+    centers: tuple[str, str] | None = None
+    may_be_null: Collection[str] = ()
+
+
+UNKNOWN = KnownColumns()
+"""Nothing but the names of columns is known."""
+
+
+class ColumnLists:
+    """The lists of a run's outputs. Outputs with the same columns share one; others with its name get a number."""
+
+    def __init__(self, describer: ColumnDescriber) -> None:
+        self._describer = describer
+        self._lists: dict[str, ColumnList] = {}
+        self._last: tuple[str, pa.Schema, tuple[str, ...], ColumnList] | None = None
+
+    def __iter__(self) -> Iterator[ColumnList]:
+        return iter(self._lists.values())
+
+    def list_of(self, stem: str, schema: pa.Schema, features: tuple[str, ...], known: KnownColumns) -> ColumnList:
+        """Return the list of an output's columns.
+
+        Parameters
+        ----------
+        stem
+            The name of the output, without suffix.
+        schema
+            The columns with their final types.
+        features
+            The columns that measure objects.
+        known
+            What is known about the columns. The description of other columns follows from their names.
+        """
+        name = known.list_name or f"{stem}.{COLUMNS}"
+        # A plate may have thousands of outputs of one schema.
+        if self._last is not None:
+            last_name, last_schema, last_features, last_list = self._last
+            if (last_name, last_features) == (name, features) and last_schema.equals(schema):
+                return last_list
+        described = {column.name: column for column in known.described}
+        described |= {column.name: self._describer.describe(column) for column in known.origins}
+        found = self._list(name, self._columns(schema, frozenset(features), described))
+        self._last = (name, schema, features, found)
+        return found
+
+    def _columns(
+        self, schema: pa.Schema, features: frozenset[str], described: Mapping[str, OutputColumn]
+    ) -> tuple[OutputColumn, ...]:
+        columns = [described.get(field.name) or self._describer.describe_name(field.name) for field in schema]
+        return tuple(
+            replace(column, role=ColumnRole.FEATURE if column.name in features else column.role, type=str(field.type))
+            for column, field in zip(columns, schema, strict=True)
+        )
+
+    def _list(self, stem: str, columns: tuple[OutputColumn, ...]) -> ColumnList:
+        for number in itertools.count(1):
+            name = f"{stem}-{number}{SUFFIX}" if number > 1 else f"{stem}{SUFFIX}"
+            found = self._lists.setdefault(name, ColumnList(name, columns))
+            if found.columns == columns:
+                break
+        return found
