@@ -157,7 +157,7 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
 
 
 def _schema_of_rows(exports: Sequence[ExportColumns], features: Collection[str]) -> pa.Schema:
-    """Return the schema of files of whole rows. A measurement without a value in any file is a double, as others are."""
+    """Return the schema of files of whole rows. A measurement without any value is a double, as others are."""
     schema = unify_schemas(OBJECTS, exports)
     typed = {field.name for export in exports for field in export.schema if not pa.types.is_null(field.type)}
     return with_types(schema, {name: pa.float64() for name in schema.names if name in features and name not in typed})
