@@ -2,7 +2,9 @@
 
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from cytobatch.config.environment import Settings
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.config.variables import PREFIX
 from cytobatch.errors import CytobatchError
+from cytobatch.output.column_list import FOOTER_KEY, ColumnRole, OutputColumn
 from cytobatch.report.model import (
     AnnotationFile,
     Counts,
@@ -24,10 +27,12 @@ from cytobatch.report.model import (
     SchemaDifference,
     ValueRepair,
 )
+from tests.support.plates import convert_to_folder, write_sites
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 REPORT = (ROOT / "docs" / "report.md").read_text()
+OUTPUTS = (ROOT / "docs" / "outputs.md").read_text()
 AWS = (ROOT / "docs" / "aws.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 PACKAGE = ROOT / "src" / "cytobatch"
@@ -80,6 +85,21 @@ def test_every_part_of_a_report_is_documented() -> None:
         assert f"`{name}`" in REPORT, name
     for outcome in Outcome:
         assert f"| `{outcome.value}` |" in REPORT
+
+
+def test_every_key_of_a_list_of_columns_is_documented() -> None:
+    for name in (*(field.name for field in fields(OutputColumn)), *ColumnRole, "format_version", FOOTER_KEY):
+        assert f"`{name}`" in OUTPUTS, name
+
+
+def test_the_documents_lines_select_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", OUTPUTS, re.DOTALL)
+    convert_to_folder(write_sites(tmp_path / "in", 1), tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert found["features"] == [f"{label}_AreaShape_Area" for label in ("Cytoplasm", "Cells", "Nuclei")]
+    assert list(found["profiles"].columns) == ["Metadata_Well", *found["features"]]
 
 
 @pytest.mark.parametrize("command", ["submit", "status", "collect"])

@@ -231,6 +231,18 @@ def test_measurements_of_whole_rows_have_groups_and_channels(tmp_path: Path) -> 
     assert found["Location_Center_X"]["role"] == found["Treatment"]["role"] == "metadata"
 
 
+def test_metadata_of_objects_without_an_image_table_has_no_source(tmp_path: Path) -> None:
+    tables = site_tables(2)
+    del tables["Image"]
+    for name, value in (("Metadata_Well", "B2"), ("Metadata_Dose", "7")):
+        for label in tables:
+            tables[label] = tables[label].append_column(name, pa.array([value] * tables[label].num_rows))
+    write_site(tmp_path / "in", tables)
+    convert_to_folder(tmp_path / "in", tmp_path / "out")
+    assert_describes(tmp_path / "out" / "columns.json", tmp_path / "out" / "single_cells.parquet")
+    assert by_name(tmp_path / "out" / "columns.json")["Metadata_Well"]["source_column"] is None
+
+
 def test_types_are_those_after_a_cast(tmp_path: Path) -> None:
     options = {"data_type_cast_map": {"float": "float32"}, "well_profiles": "mean"}
     convert_to_folder(write_sites(tmp_path / "in", 1), tmp_path / "out", **options)

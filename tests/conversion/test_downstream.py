@@ -3,8 +3,8 @@
 `make test-downstream` installs them, in an environment of their own.
 """
 
-import importlib.util
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
@@ -15,12 +15,9 @@ from tests.support.column_lists import columns_of, features_of
 from tests.support.layouts import LAYOUTS, write_layout_named
 from tests.support.plates import convert_to_folder
 
-
-def needs(package: str) -> pytest.MarkDecorator:
-    """Skip a test where a package is missing."""
-    reason = f"{package} is not installed; `make test-downstream` installs it"
-    return pytest.mark.skipif(importlib.util.find_spec(package) is None, reason=reason)
-
+MISSING = "scanpy and CytoDataFrame are not installed; `make test-downstream` installs them"
+scanpy: Any = pytest.importorskip("scanpy", reason=MISSING)
+cytodataframe: Any = pytest.importorskip("cytodataframe", reason=MISSING)
 
 pytestmark = pytest.mark.slow
 
@@ -35,11 +32,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return root / "out"
 
 
-@needs("scanpy")
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])
 def test_scanpy_computes_with_every_feature(folder: Path, kind: str) -> None:
-    import scanpy  # noqa: PLC0415
-
     path = folder / f"single_cells.{kind}"
     data = scanpy.read_h5ad(path) if kind == "h5ad" else anndata.read_zarr(path)
     assert list(data.var_names) == features_of(folder / "columns.json")
@@ -59,14 +53,11 @@ def test_scanpy_computes_with_every_feature(folder: Path, kind: str) -> None:
         assert frame.to_numpy().tolist() == data.obsm["spatial"].tolist()
 
 
-@needs("cytodataframe")
 @pytest.mark.parametrize("name", ["single_cells", "profiles"])
 def test_cytodataframe_takes_the_lists_features_for_measurements(folder: Path, name: str) -> None:
-    from cytodataframe import CytoDataFrame  # noqa: PLC0415
-
     columns = columns_of(folder / ("columns.json" if name == "single_cells" else "profiles.columns.json"))
     features = [column["name"] for column in columns if column["role"] == "feature"]
-    frame = CytoDataFrame(folder / f"{name}.parquet")
+    frame = cytodataframe.CytoDataFrame(folder / f"{name}.parquet")
     assert len(frame) == len(pd.read_parquet(folder / f"{name}.parquet"))
     schema = frame.cyto_schema
     # Coordinates of objects are a class of their own there.

@@ -131,6 +131,20 @@ def test_a_column_without_numbers_is_no_feature(tmp_path: Path) -> None:
     assert sorted(inferred) == sorted(features_of(tmp_path / "out" / "columns.json"))
 
 
+def test_a_measurement_without_any_value_is_a_feature_in_every_plate(tmp_path: Path) -> None:
+    table = incarta_table()
+    empty = pa.nulls(table.num_rows, pa.string())
+    for day, values in enumerate((empty, pa.array(range(table.num_rows)))):
+        filled = table.append_column("Cells Org per Cell wv1", values).append_column("Spots Count wv1", empty)
+        write_incarta(tmp_path / str(day) / "x.csv", filled)
+        found, _ = convert_to_folder(tmp_path / str(day), tmp_path / "out" / str(day), column_names=NAMES)
+        features = features_of(tmp_path / "out" / str(day) / "columns.json")
+        assert {"Cells_Org_per_Cell_wv1", "Cells_Spots_Count_wv1"} <= set(features)
+        profiles = found["single_cells.parquet"]
+        assert profiles.schema.field("Cells_Spots_Count_wv1").type == pa.float64()
+        assert profiles["Cells_Spots_Count_wv1"].null_count == profiles.num_rows
+
+
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters='"\n\r\0', exclude_categories=("Cc",)), max_size=8)
 
 

@@ -25,6 +25,7 @@ def features_of(path: Path) -> list[str]:
 def assert_describes(columns: Path, parquet: Path) -> None:
     """The list has the names and types of a Parquet file, in order, and the file has the list's checksum."""
     schema = pq.read_schema(parquet)
+    assert all((one["source_table"] is None) == (one["source_column"] is None) for one in columns_of(columns))
     assert [(column["name"], column["type"]) for column in columns_of(columns)] == [
         (field.name, str(field.type)) for field in schema
     ]

@@ -25,13 +25,14 @@ class ColumnDescriber:
     """Describes columns of a plate by their origin, or by their names where the origin is not known.
 
     `labels` are the prefixes of compartments by table, `image_tables` the names of image tables. `image_columns` has
-    the source column of each profile column that comes from the image table. `names` has the meaning of measurements of
-    whole rows, and is None for compartments.
+    the source column of each image column, and `carried_columns` of further metadata of image sets. `names` has the
+    meaning of measurements of whole rows, and is None for compartments.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     image_tables: frozenset[str] = frozenset()
     image_columns: Mapping[str, str] = field(default_factory=dict)
+    carried_columns: Mapping[str, str] = field(default_factory=dict)
     names: MeasurementNames | None = None
     channels: Channels = field(default_factory=Channels)
 
@@ -42,75 +43,85 @@ class ColumnDescriber:
         tables = {name: table for name, table in survey.schemas.items() if name not in images}
         objects = [name.removeprefix(f"{table.label}_") for table in tables.values() for name in table.schema.names]
         of_images = [column.removeprefix(_IMAGE) for name in images for column in survey.schemas[name].schema.names]
+        rows = survey.image_rows.table.column_names if survey.image_rows else []
         return cls(
             labels={name: table.label for name, table in tables.items() if table.label},
             image_tables=images,
-            image_columns=_image_columns(survey),
+            image_columns=image_sources(rows, survey.preset),
+            carried_columns=_carried_columns(survey, rows),
             names=survey.single_table.names if survey.single_table else None,
             channels=Channels.of(objects, of_images),
         )
 
     def describe(self, column: ProfileColumn) -> OutputColumn:
         """Describe a column whose origin is known."""
-        if column.table in (Origin.LOCATION, Origin.IMAGE):
-            source = self.image_columns.get(column.column)
-            table = self._image_table if source else None
-            return replace(self.describe_name(column.name), source_table=table, source_column=source)
         if column.table == Origin.TABLE_NUMBER:
             return OutputColumn(column.name)
+        if column.table in (Origin.LOCATION, Origin.IMAGE):
+            sources = self.image_columns if column.table == Origin.IMAGE else self.carried_columns
+            described, source = self.describe_name(column.name), sources.get(column.column)
+            # Without image tables the objects' own tables have what is known about images.
+            if source is None or not self.image_tables:
+                return described
+            return replace(described, source_table=min(self.image_tables), source_column=source)
+        source = column.column
+        parts: MeasurementParts | None
         role = ColumnRole.FEATURE if column.is_feature else ColumnRole.METADATA
-        described = OutputColumn(column.name, role, source_table=column.table, source_column=column.column)
         if column.table in self.image_tables:
-            return self._of_images(described, column.column.removeprefix(_IMAGE))
-        if self.names is None:
-            return self._of_objects(described, self.labels[column.table], column.column)
-        return self._of_rows(described, self.names.parts_of(column.column)) if column.is_feature else described
+            measured = source.removeprefix(_IMAGE)
+            parts, role = self._parts(IMAGE_LABEL, measured), _image_role(column.name, measured)
+        elif self.names is None:
+            label = self.labels[column.table]
+            parts = self._parts(label, source.removeprefix(f"{label}_"))
+        else:
+            parts = self.names.parts_of(source) if column.is_feature else None
+        return _column(column.name, role, parts, column.table, source)
 
     def describe_name(self, name: str) -> OutputColumn:
         """Describe a column by its name in the output alone."""
-        column = OutputColumn(name)
         plain = name.removeprefix(METADATA)
         for label in self._longest_labels:
             if plain.startswith(f"{label}_"):
-                return self._of_objects(column, label, plain)
+                return _column(name, ColumnRole.METADATA, self._parts(label, plain.removeprefix(f"{label}_")))
         if name.startswith(_IMAGE):
-            return self._of_images(column, name.removeprefix(_IMAGE))
-        return replace(column, feature_group="Count") if plain.startswith("Count_") else column
+            measured = name.removeprefix(_IMAGE)
+            return _column(name, _image_role(name, measured), self._parts(IMAGE_LABEL, measured))
+        return OutputColumn(name, feature_group="Count" if plain.startswith("Count_") else None)
 
     @cached_property
     def _longest_labels(self) -> Sequence[str]:
         return sorted(set(self.labels.values()), key=len, reverse=True)
 
-    @property
-    def _image_table(self) -> str | None:
-        return next(iter(sorted(self.image_tables)), None)
+    def _parts(self, compartment: str, measured: str) -> MeasurementParts:
+        """Return the parts of a measurement, whose name is given without that of its objects."""
+        # Compartments have thousands of measurements of the same names.
+        known = self._known_parts.get(measured)
+        if known is None:
+            known = self._known_parts[measured] = category(measured), self.channels.in_name(measured)
+        return MeasurementParts(compartment, *known)
 
-    def _of_images(self, column: OutputColumn, measured: str) -> OutputColumn:
-        """Return a column of the image table, whose name there is `measured`, without `Image_`."""
-        is_metadata = column.name.startswith(METADATA) or measured.startswith(METADATA)
-        role = ColumnRole.METADATA if is_metadata else ColumnRole.IMAGE
-        return self._measured(replace(column, role=role, compartment=IMAGE_LABEL), measured)
-
-    def _of_objects(self, column: OutputColumn, label: str, measured: str) -> OutputColumn:
-        """Return a column of a compartment, whose name there is `measured`, with or without the label."""
-        return self._measured(replace(column, compartment=label), measured.removeprefix(f"{label}_"))
-
-    @staticmethod
-    def _of_rows(column: OutputColumn, parts: MeasurementParts) -> OutputColumn:
-        return replace(column, compartment=parts.compartment, feature_group=parts.group, channels=parts.channels)
-
-    def _measured(self, column: OutputColumn, measured: str) -> OutputColumn:
-        return replace(column, feature_group=category(measured), channels=self.channels.in_name(measured))
-
-
-def _image_columns(survey: Survey) -> dict[str, str]:
-    """Return the source columns of profile columns from the image table; a platemap may have replaced some of them."""
-    if survey.image_rows is None:
+    @cached_property
+    def _known_parts(self) -> dict[str, tuple[str | None, tuple[str, ...]]]:
         return {}
-    columns = survey.image_rows.table.column_names
-    carried = {name: column for column in reversed(columns) if (name := carried_name(column)) is not None}
+
+
+def _image_role(name: str, measured: str) -> ColumnRole:
+    return ColumnRole.METADATA if name.startswith(METADATA) or measured.startswith(METADATA) else ColumnRole.IMAGE
+
+
+def _column(
+    name: str, role: ColumnRole, parts: MeasurementParts | None, table: str | None = None, source: str | None = None
+) -> OutputColumn:
+    if parts is None:
+        return OutputColumn(name, role, source_table=table, source_column=source)
+    return OutputColumn(name, role, "", parts.compartment, parts.group, parts.channels, table, source)
+
+
+def _carried_columns(survey: Survey, columns: Sequence[str]) -> dict[str, str]:
+    """Return the source columns of the further metadata of image sets; a platemap may have replaced some of them."""
+    names = {name: column for column in reversed(columns) if (name := carried_name(column)) is not None}
     kept = set(survey.images.carried) - set(survey.images.of_wells)
-    return image_sources(columns, survey.preset) | {name: carried[name] for name in kept if name in carried}
+    return {name: names[name] for name in kept if name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +185,13 @@ class ColumnLists:
         self, schema: pa.Schema, features: frozenset[str], described: Mapping[str, OutputColumn]
     ) -> tuple[OutputColumn, ...]:
         columns = [described.get(field.name) or self._describer.describe_name(field.name) for field in schema]
+        roles = [ColumnRole.FEATURE if column.name in features else column.role for column in columns]
+        types = map(str, schema.types)
         return tuple(
-            replace(column, role=ColumnRole.FEATURE if column.name in features else column.role, type=str(field.type))
-            for column, field in zip(columns, schema, strict=True)
+            OutputColumn(
+                c.name, role, type_, c.compartment, c.feature_group, c.channels, c.source_table, c.source_column
+            )
+            for c, role, type_ in zip(columns, roles, types, strict=True)
         )
 
     def _list(self, stem: str, columns: tuple[OutputColumn, ...]) -> ColumnList:

@@ -13,8 +13,7 @@ from cytobatch.planning.schema import is_number_type
 from cytobatch.survey.model import Survey, TableSchema
 
 PROFILE_TABLE_NUMBER = f"{METADATA}{TABLE_NUMBER}"
-_IMAGE_METADATA = "Image_Metadata_"
-_RENAMED_BY_PYCYTOMINER = frozenset(f"{_IMAGE_METADATA}{part}" for part in ("Plate", "Well", "Site"))
+_RENAMED_BY_PYCYTOMINER = frozenset({"Image_Metadata_Plate", "Image_Metadata_Well", "Image_Metadata_Site"})
 _CENTERS = ("AreaShape_Center", "Location_Center")
 
 
@@ -84,7 +83,7 @@ def _image_name(column: str, naming: ColumnNaming) -> str:
     the next step fails.
     """
     if naming is ColumnNaming.PYCYTOMINER and column in _RENAMED_BY_PYCYTOMINER:
-        return f"{METADATA}Image_{column.removeprefix(_IMAGE_METADATA)}"
+        return under_metadata(column)
     return column
 
 

@@ -130,11 +130,10 @@ class Channels:
         words = rest.split("_")
         pairs = [("_".join(words[:n]), "_".join(words[n:])) for n in range(1, len(words))]
         known = self.by_image
-        masked = [(one, two) for one in known for two in known if rest.startswith(f"{one}_{two}_")]
         for fitting in (
-            [pair for pair in pairs if all(image in known for image in pair)],
-            masked,
-            [pair for pair in pairs if any(image in known for image in pair)],
+            [pair for pair in pairs if pair[0] in known and pair[1] in known],
+            [(one, two) for one, rest in pairs if one in known for two in known if rest.startswith(f"{two}_")],
+            [pair for pair in pairs if pair[0] in known or pair[1] in known],
             pairs,
         ):
             if fitting:

@@ -4,7 +4,7 @@ The format scans the head of each table. The image tables are small and are read
 read later, once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -131,10 +131,12 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
 def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSets) -> Survey:
     valid = [not each.defects for each in scan.exports]
     exports = tuple(SurveyedExport(each.export, each.tables) for each in scan.exports if not each.defects)
-    schema = unify_schemas(OBJECTS, [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports])
     features = scan.single_table.features if scan.single_table else frozenset[str]()
-    numbers = {field.name for field in schema if is_number_type(field.type)}
-    features = features & numbers - set(scan.preset.identifying_columns)
+    features -= set(scan.preset.identifying_columns)
+    schema = _schema_of_rows(
+        [ExportColumns(export.path, export.tables[OBJECTS].schema) for export in exports], features
+    )
+    features &= {field.name for field in schema if is_number_type(field.type)}
     tables = {OBJECTS: TableSchema(OBJECTS, "", schema, None, features)} if exports else {}
     return Survey(
         plan=plan,
@@ -152,6 +154,13 @@ def _survey_single_tables(plan: ConversionPlan, scan: PlateScan, images: ImageSe
         single_table=scan.single_table,
         listed=listed_tables(plan, scan),
     )
+
+
+def _schema_of_rows(exports: Sequence[ExportColumns], features: Collection[str]) -> pa.Schema:
+    """Return the schema of files of whole rows. A measurement without any value is a double, as others are."""
+    schema = unify_schemas(OBJECTS, exports)
+    typed = {field.name for export in exports for field in export.schema if not pa.types.is_null(field.type)}
+    return with_types(schema, {name: pa.float64() for name in schema.names if name in features and name not in typed})
 
 
 def _image_table_of(preset: Preset, tables: Mapping[str, SurveyedTable]) -> SurveyedTable | None:
