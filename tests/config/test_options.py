@@ -28,6 +28,7 @@ EVERY_OPTION: dict[str, Any] = {
     "table_prefix": "RunA_",
     "identifying_columns": ["ImageNumber"],
     "image_columns": "Image_.*",
+    "image_features": True,
     "column_names": "cytotable",
     "column_types": {"AreaShape_Area": "number"},
     "platemap": "/maps",

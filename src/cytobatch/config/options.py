@@ -25,7 +25,7 @@ from cytobatch.config.presets.catalog import SUFFIXES, PresetName
 from cytobatch.config.wells import SiteLocation, normalise_well
 
 PARQUET = ".parquet"
-SINGLE_CELLS, PROFILES = "single_cells", "profiles"
+SINGLE_CELLS, PROFILES, SITES = "single_cells", "profiles", "sites"
 """The names of the outputs without suffix."""
 _RUNTIME_ONLY_OPTIONS = (
     "skip_done",
@@ -98,6 +98,9 @@ class PlateOptions(BaseModel):
     image_columns: Pattern | None = None
     """Columns of the image table to keep: a regular expression over their names with Image_ in front, such as
     Image_(FileName|PathName|ImageQuality)_.*; by default the preset's."""
+    image_features: bool | None = None
+    """Also write sites.parquet: a row for each site with the measurements of its image, such as Image_ImageQuality_….
+    With well_profiles, the well-level profile has their aggregates over the sites of each well."""
     column_names: ColumnNaming | None = None
     """cytotable or pycytominer: whether columns that are no measurements, such as Cells_Number_Object_Number, go under
     Metadata_; by default they do with preset auto, and keep CytoTable's names with its own presets."""

@@ -13,6 +13,7 @@ from cytobatch.conversion.per_table import write_tables
 from cytobatch.conversion.profile_writer import ProfileWriter
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.single_table import write_single_table
+from cytobatch.conversion.site_table import check_image_features, write_sites
 from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
 from cytobatch.conversion.well_profile import check_wells, write_wells
@@ -59,6 +60,8 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     job, ledger = run.job, run.ledger
     if job.well_profiles:
         check_wells(run)
+    if job.image_features:
+        check_image_features(run)
     try:
         _write_rows(run)
     except FractionError:
@@ -68,6 +71,8 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     ledger.check_not_empty(ledger.finished_entries)
     if job.well_profiles:
         write_wells(run, job.well_profiles)
+    if job.image_features:
+        write_sites(run)
     run.writer.write_from_parquet()
     return ConvertedPlate(survey, run.writer.files, ledger)
 

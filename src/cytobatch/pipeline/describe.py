@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cytobatch.config.options import PROFILES, SINGLE_CELLS, PlateJob
+from cytobatch.config.options import PROFILES, SINGLE_CELLS, SITES, PlateJob
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.formats.base import ConversionPlan
@@ -53,7 +53,7 @@ def _outputs(plan: ConversionPlan) -> Iterator[str]:
     rows = SINGLE_CELLS if job.concat else "<export>"
     if not (job.join or plan.format.traits.single_table):
         rows = "<table>" if job.concat else "<table>/<export>"
-    for stem in (rows, PROFILES) if job.well_profiles else (rows,):
+    for stem in (rows, *((PROFILES,) if job.well_profiles else ()), *((SITES,) if job.image_features else ())):
         yield from (f"{stem}{sink.suffix}" for sink in sinks_for(job))
 
 

@@ -210,8 +210,7 @@ def _read_image_tables(
         result = scan
         if table is not None:
             columns = tuple(table.schema.names)
-            carried = plan.job.preset is PresetName.AUTO
-            needed = columns if reading.all_columns else image_table.needed_columns(columns, preset, carried=carried)
+            needed = columns if reading.all_columns else _needed_columns(plan, preset, columns)
             path = reading.inputs.whole(table.source)
             requested = requested_types(table.name, columns, plan.job.column_types)
             read = partial(plan.format.read_images, path=path, columns=needed, engine=reading.engine)
@@ -223,6 +222,11 @@ def _read_image_tables(
                 result = scan.without(table.name, error.reason)
         checked.append(result)
     return rows, checked
+
+
+def _needed_columns(plan: ConversionPlan, preset: Preset, columns: Sequence[str]) -> tuple[str, ...]:
+    carried = plan.job.preset is PresetName.AUTO
+    return image_table.needed_columns(columns, preset, carried=carried, features=bool(plan.job.image_features))
 
 
 def _concatenate_image_rows(
