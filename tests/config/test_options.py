@@ -34,6 +34,7 @@ EVERY_OPTION: dict[str, Any] = {
     "platemap": "/maps",
     "load_data": "/load_data.csv",
     "joins": "SELECT * FROM cells",
+    "children": "first",
     "join": True,
     "concat": False,
     "well_profiles": "mean",

@@ -14,6 +14,7 @@ from cytobatch.config.option_types import (
     Arguments,
     CacheMode,
     Casts,
+    Children,
     ColumnNaming,
     ColumnTypes,
     Names,
@@ -114,6 +115,10 @@ class PlateOptions(BaseModel):
     """A LoadData CSV to join by plate, well and site, or the folder that has it; `{plate}` and `{batch}` as above."""
     joins: str | None = Field(None, min_length=1)
     """DuckDB SQL that joins the tables of one export by name, in place of the joins that cytobatch finds."""
+    children: Children | None = None
+    """first, mean or count: what a row has of a compartment with several objects for each parent, such as speckles of a
+    nucleus. first, the default, is the first child; mean is the mean of each feature over all children, and their
+    number; count is their number, Metadata_Children_<Compartment>_Count."""
     join: bool | None = None
     """One joined profile; --no-join writes a Parquet for each table."""
     concat: bool | None = None
@@ -233,6 +238,9 @@ class PlateJob(PlateOptions):
             raise ValueError("batch: a batch finds a plate by its name, but no plate is named")
         if self.joins is not None and not self.join:
             raise ValueError("joins: SQL is given, but join is off; drop one of the two")
+        if self.children not in (None, Children.FIRST) and (self.joins is not None or not self.join):
+            why = "SQL is given in joins" if self.join else "join is off"
+            raise ValueError(f"children: it is about the joins that cytobatch finds, but {why}; drop one of the two")
         if not self.join and (self.well_profiles or self.anndata):
             wanted = "well_profiles" if self.well_profiles else "anndata"
             raise ValueError(f"{wanted}: it is made from the joined profile, but join is off; drop one of the two")

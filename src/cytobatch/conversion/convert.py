@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cytobatch import __version__
+from cytobatch.config.option_types import Children
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.export_loader import ExportLoader
 from cytobatch.conversion.fractions import with_doubles_for_fractions
@@ -69,6 +70,8 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
         raise
     ledger.check_failed_exports()
     ledger.check_not_empty(ledger.finished_entries)
+    if job.children not in (None, Children.FIRST) and not (survey.join and survey.join.has_children):
+        ledger.warn(f"children is {str(job.children)!r}, but no compartment of the profile is the child of another")
     if job.well_profiles:
         write_wells(run, job.well_profiles)
     if job.image_features:

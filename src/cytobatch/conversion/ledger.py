@@ -55,10 +55,13 @@ class RunLedger:
 
     @property
     def losses(self) -> Counter[tuple[str, str]]:
-        """The objects that are in no row of the profile and are named by a warning, by export's path and table."""
+        """The objects without a row of their own that a warning names, by export's path and table.
+
+        They are in no row of the profile, or part of a mean or number.
+        """
         losses: Counter[tuple[str, str]] = Counter()
         for item in self._unmatched:
-            losses[self._paths[item.export], item.table] += item.count if item.lost else 0
+            losses[self._paths[item.export], item.table] += item.count if item.lost or item.aggregated else 0
         return losses
 
     @property

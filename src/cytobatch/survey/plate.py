@@ -10,6 +10,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from cytobatch.config.option_types import Children
 from cytobatch.config.presets.catalog import Preset, PresetName
 from cytobatch.config.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
@@ -298,7 +299,7 @@ def _is_feature(field: pa.Field) -> bool:
 def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinPlan:
     keys = {name: table.keys for name, table in tables.items() if table.keys}
     required = plan.job.compartments or (() if plan.job.preset is PresetName.AUTO else keys)
-    joins = plan_joins(keys, {name.lower() for name in required})
+    joins = plan_joins(keys, {name.lower() for name in required}, plan.job.children or Children.FIRST)
     check_unlinked(plan.job.source, joins, tables)
     return joins
 
