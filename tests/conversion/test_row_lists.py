@@ -20,6 +20,7 @@ def column(lists: list[Any]) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array([one and [next(numbers) for _ in one] for one in lists], pa.list_(pa.int64()))])
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in reduce")
 @given(LISTS)
 def test_means_are_those_of_pandas(lists: list[list[float | None] | None]) -> None:
     values = pa.table({"x": pa.array([value for one in lists for value in one or ()], pa.float64())})

@@ -26,7 +26,7 @@ from cytobatch.config.presets.catalog import SUFFIXES, PresetName
 from cytobatch.config.wells import SiteLocation, normalise_well
 
 PARQUET = ".parquet"
-SINGLE_CELLS, PROFILES, SITES = "single_cells", "profiles", "sites"
+SINGLE_CELLS, PROFILES, SITES, EXPERIMENT = "single_cells", "profiles", "sites", "experiment"
 """The names of the outputs without suffix."""
 _RUNTIME_ONLY_OPTIONS = (
     "skip_done",
@@ -127,6 +127,9 @@ class PlateOptions(BaseModel):
     """median or mean: also write profiles.parquet, the well-level profile."""
     anndata: Stores | None = None
     """h5ad, zarr or both: also write the profiles as AnnData; needs cytobatch[anndata]."""
+    experiment: bool | None = None
+    """Also write experiment.parquet: what the analysis records about itself, such as its pipeline, version and time. On
+    by default; nothing is written where nothing is recorded."""
     data_type_cast_map: Casts | None = None
     """Types to cast the groups float, integer and string to, such as {"float": "float32"}."""
     drop_null: bool | None = None
@@ -190,6 +193,7 @@ class PlateJob(PlateOptions):
     join: bool = True
     concat: bool = True
     anndata: Stores = ()
+    experiment: bool = True
     data_type_cast_map: Casts = Field(default_factory=dict)
     drop_null: bool = False
     sort_output: bool = True

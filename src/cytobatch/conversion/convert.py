@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from cytobatch import __version__
 from cytobatch.config.option_types import Children
 from cytobatch.conversion.conversion_run import ConversionRun
+from cytobatch.conversion.experiment_table import write_experiments
 from cytobatch.conversion.export_loader import ExportLoader
 from cytobatch.conversion.fractions import with_doubles_for_fractions
 from cytobatch.conversion.joined_profile import write_profile
@@ -76,6 +77,7 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
         write_wells(run, job.well_profiles)
     if job.image_features:
         write_sites(run)
+    write_experiments(run)
     run.writer.write_from_parquet()
     return ConvertedPlate(survey, run.writer.files, ledger)
 

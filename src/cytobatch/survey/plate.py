@@ -77,7 +77,7 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
         result = _survey_compartments(plan, scan, inputs, engine)
     by_name = integers_by_name(result.schemas.values(), result.join, result.single_table, plan.job.column_types)
     warnings = (*result.warnings, *duplicate_warnings(result, inputs, engine))
-    return replace(result, integers_by_name=by_name, warnings=warnings)
+    return replace(result, integers_by_name=by_name, warnings=warnings, experiments=scan.experiments)
 
 
 def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, engine: Engine) -> Survey:
