@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cytobatch.config.options import PROFILES, SINGLE_CELLS, SITES, PlateJob
+from cytobatch.config.options import EXPERIMENT, PARQUET, PROFILES, SINGLE_CELLS, SITES, PlateJob
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.formats.base import ConversionPlan
@@ -44,6 +44,8 @@ def describe_job(job: PlateJob) -> PlanDescription:
         with open_resources(plan, source, folders) as resources:
             surveyed = survey_plate(plan, resources)
             rows = _row_counts(surveyed, resources.inputs)
+            if any(not each.defect for each in surveyed.experiments):
+                outputs = (*outputs, destination.uri_of(f"{EXPERIMENT}{PARQUET}"))
             return PlanDescription(plan, surveyed, rows, outputs, destination.report_uri)
 
 
