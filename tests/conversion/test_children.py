@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pycytominer.cyto_utils import infer_cp_features
 from pydantic import ValidationError
 
+from cytobatch.config.option_types import Children
 from cytobatch.config.options import PlateJob
 from cytobatch.report.model import RunReport
 from tests.support.examples import examples
@@ -141,19 +142,23 @@ areas = st.none() | st.floats(-1e3, 1e3) | st.just(float("nan"))
 exports = st.lists(st.lists(st.tuples(st.integers(0, 4), areas), max_size=9), min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(25))
-@given(rows=exports, sqlite=st.booleans(), first_image=st.integers(1, 2))
-def test_means_and_numbers_are_those_of_pandas(
+@given(rows=exports, sqlite=st.booleans(), first_image=st.integers(1, 2), how=st.sampled_from(Children))
+def test_children_are_those_of_pandas_and_all_are_accounted_for(
     rows: list[list[tuple[int, float | None]]],
     sqlite: bool,
     first_image: int,
+    how: Children,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     root = tmp_path_factory.mktemp("plate")
     sites: list[Tables] = []
     for number, own in enumerate(rows):
         image = first_image + number if sqlite else 1
-        sites.append(site_tables(3, image=image, offset=1000.0 * number) | {"Ph3": children(*own, image=image)})
+        tables = site_tables(3, image=image, offset=1000.0 * number)
+        tables["Image"] = tables["Image"].append_column("Count_Ph3", pa.array([len(own)]))
+        sites.append(tables | {"Ph3": children(*own, image=image)})
     if sqlite:
         source = write_sqlite(root / "in" / "p.sqlite", *(cytominer_tables(one, n) for n, one in enumerate(sites)))
     else:
@@ -162,7 +167,7 @@ def test_means_and_numbers_are_those_of_pandas(
             write_site(source / f"s{number}", site)
     if not any(rows):
         return
-    table, _ = convert(source, root, children="mean")
+    table, report = convert(source, root, children=how)
     found = table.to_pandas().sort_values("Nuclei_AreaShape_Area")
     frame = pd.DataFrame(
         [(export, parent, area) for export, own in enumerate(rows) for parent, area in own],
@@ -170,10 +175,15 @@ def test_means_and_numbers_are_those_of_pandas(
     ).astype({"area": "float64"})
     groups = frame.groupby(["export", "parent"])["area"]
     index = pd.MultiIndex.from_product([range(len(rows)), (1, 2, 3)])
-    assert np.allclose(
-        found["Ph3_AreaShape_Area"].to_numpy(float), groups.mean().reindex(index).to_numpy(), equal_nan=True
-    )
-    assert found[COUNT].tolist() == groups.size().reindex(index, fill_value=0).tolist()
+    sizes = groups.size().reindex(index, fill_value=0)
+    if how is not Children.COUNT:
+        first = frame.drop_duplicates(["export", "parent"]).set_index(["export", "parent"])["area"]
+        expected = (groups.mean() if how is Children.MEAN else first).reindex(index)
+        assert np.allclose(found["Ph3_AreaShape_Area"].to_numpy(float), expected.to_numpy(), equal_nan=True)
+    if how is not Children.FIRST:
+        assert found[COUNT].tolist() == sizes.tolist()
+    in_rows = int((sizes > 0).sum()) if how is Children.FIRST else 0
+    assert in_rows + sum(count or 0 for count in named(report).values()) == len(frame) == report.counts.objects["ph3"]
 
 
 def test_without_a_join_each_child_has_a_row(tmp_path: Path) -> None:

@@ -107,16 +107,23 @@ def test_a_failed_export_has_no_site(tmp_path: Path) -> None:
     assert found["profiles.parquet"]["Image_Granularity_1_RNA"].to_pylist() == [1.0, 1.0]
 
 
+def _for_layout(options: dict[str, Any], layout: str) -> dict[str, Any]:
+    """Return options whose SQL has the name of the layout's table."""
+    return {
+        name: "SELECT * FROM per_cells" if (name, layout) == ("joins", "per") else options[name] for name in options
+    }
+
+
 @pytest.mark.parametrize("layout", ["csv", "per", "cytominer"])
-@pytest.mark.parametrize("join", [True, False])
-def test_every_layout_has_the_same_features(layout: str, join: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"join": False}, {"joins": "SELECT * FROM cells"}, {"sort_output": False}])
+def test_every_layout_has_the_same_features(layout: str, options: dict[str, Any], tmp_path: Path) -> None:
     sites = [site("A1", 1, image=1), site("A1", 2, image=2, blur=1.5), site("B2", 1, image=3, blur=None)]
     if layout == "csv":
         source = plate(tmp_path / "in", *sites)
     else:
         named = [per_tables(one) if layout == "per" else cytominer_tables(one, n) for n, one in enumerate(sites)]
         source = write_sqlite(tmp_path / "in" / "p.sqlite", *named)
-    found, _ = converted(source, tmp_path / "out", join=join)
+    found, _ = converted(source, tmp_path / "out", **_for_layout(options, layout))
     features = found["sites.parquet"].select([BLUR, "Image_Granularity_1_RNA", "Image_Count_Cells"]).to_pydict()
     blurs = [0.5, 1.5, None]
     assert features == {
