@@ -102,7 +102,8 @@ def differences(experiments: Sequence[Experiment]) -> Iterator[str]:
                 exports[match[1]][value].append(export)
             elif key == _PIPELINE:
                 same = settings[value] = settings.get(value) or settings_of(value)
-                if export not in exports[_PIPELINE][same]:
+                # An export may have several runs of one pipeline.
+                if exports[_PIPELINE][same][-1:] != [export]:
                     exports[_PIPELINE][same].append(export)
     pipelines = exports.pop(_PIPELINE, {})
     for name, versions in sorted(exports.items()):

@@ -21,7 +21,7 @@ def first_difference(one: str, other: str) -> str:
         if first != second:
             start = max(0, _common(first, second) - _SHOWN // 2)
             return f"{first[start:][:_SHOWN].strip()!r} and {second[start:][:_SHOWN].strip()!r}"
-    return "none"
+    return "between their lines"
 
 
 def _common(one: str, other: str) -> int:
