@@ -94,6 +94,25 @@ def test_a_large_plate_of_wide_rows(tmp_path: Path, is_shuffled: bool) -> None:
     assert both(tmp_path / "in", tmp_path)[0].num_rows == made.cell_count()
 
 
+@pytest.mark.parametrize("children", ["first", "mean", "count"])
+def test_a_large_plate_with_several_children_of_each_nucleus(children: str, tmp_path: Path) -> None:
+    exports = []
+    for n in range(1, 26):
+        tables = site_tables(OBJECTS, image=n, offset=1000.0 * n)
+        parents = np.sort(np.random.default_rng(n).integers(0, OBJECTS + 2, 3 * OBJECTS))
+        spots = {
+            "ImageNumber": np.full(len(parents), n),
+            "ObjectNumber": np.arange(1, len(parents) + 1),
+            "AreaShape_Area": np.sqrt(parents + n),
+            "Parent_Nuclei": parents,
+        }
+        exports.append(cytominer_tables(tables | {"Spots": pa.table(spots)}, f"{n * 7919 % 1009:04}"))
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", *exports)
+    table, _ = both(path, tmp_path, children=children)
+    assert table.num_rows == 25 * OBJECTS
+    assert [name for name in table.column_names if "Spots" in name]
+
+
 def test_several_large_files_and_small_ones(tmp_path: Path) -> None:
     for name, sites in (("a", 40), ("b", 2), ("c", 3), ("d", 40)):
         plate(tmp_path / "in" / f"{name}.sqlite", sites)

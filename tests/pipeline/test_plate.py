@@ -15,6 +15,7 @@ from cytobatch.engine.resources import machine_limits
 from cytobatch.errors import CytobatchError, StorageError, TooManyFailedExportsError
 from cytobatch.pipeline.folders import folders_for
 from cytobatch.pipeline.plate import open_resources, plan_plate, run_plate
+from cytobatch.readers.inputs import BEGINNING
 from cytobatch.report.model import RunReport
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
 
@@ -37,6 +38,20 @@ def test_csv_from_bucket_to_bucket(upload: Upload, s3: Any, bucket: str, tmp_pat
     assert read == report
     assert read.outputs[0].bytes == len(content)
     assert all(entry.etag for entry in read.ledger)
+
+
+def test_a_record_of_the_analysis_is_fetched_from_a_bucket(upload: Upload, tmp_path: Path) -> None:
+    pipeline = "".join(f"    Setting {number}:1\n" for number in range(20_000))
+    source = write_sites(tmp_path / "in", 3, 4)
+    for folder in source.iterdir():
+        (folder / "Experiment.csv").write_text(f'Key,Value\nPipeline_Pipeline,"{pipeline}"\n')
+    job = PlateJob(source=upload(source, "in/P1"), destination=str(tmp_path / "out"), cache_dir=tmp_path / "cache")
+    report = run_plate(job)
+    table = pq.read_table(tmp_path / "out" / "experiment.parquet")
+    assert table["value"].to_pylist() == [pipeline] * 3
+    assert len(pipeline) > BEGINNING
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert report.counts.rows == 12
 
 
 def test_sqlite_from_a_bucket_to_one_object(upload: Upload, s3: Any, bucket: str, tmp_path: Path) -> None:

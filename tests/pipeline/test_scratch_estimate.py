@@ -56,3 +56,10 @@ def test_tables_too_large_for_memory_count_and_so_does_each_format() -> None:
     need = scratch_need(plan, remote=False, table_bytes=64 * _MIB)
     assert need.staged == 100 * _MIB
     assert need.outputs == 2 * plan.size
+
+
+def test_a_record_of_the_analysis_is_fetched_and_written_too() -> None:
+    files = {"Image.csv": 1000, "Cells.csv": 2000}
+    with_record, without = (plan_of(each) for each in ({**files, "Experiment.csv": 500}, files))
+    need, other = (scratch_need(plan, remote=True, table_bytes=_MIB) for plan in (with_record, without))
+    assert (need.fetched - other.fetched, need.outputs - other.outputs) == (500, 500)

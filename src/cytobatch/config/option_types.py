@@ -38,6 +38,17 @@ class Aggregation(StrEnum):
     MEAN = "mean"
 
 
+class Children(StrEnum):
+    """The values that a profile row has of a compartment with several objects for each parent."""
+
+    FIRST = "first"
+    """Those of the first child, as CytoTable."""
+    MEAN = "mean"
+    """The mean of each feature over all children, and their number."""
+    COUNT = "count"
+    """The number of children."""
+
+
 class AnnDataFormat(StrEnum):
     """The stores that AnnData is written to; also their suffixes."""
 

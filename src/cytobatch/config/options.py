@@ -15,6 +15,7 @@ from cytobatch.config.option_types import (
     Arguments,
     CacheMode,
     Casts,
+    Children,
     ColumnNaming,
     ColumnTypes,
     Names,
@@ -26,7 +27,7 @@ from cytobatch.config.presets.catalog import SUFFIXES, PresetName
 from cytobatch.config.wells import SiteLocation, normalise_well
 
 PARQUET = ".parquet"
-SINGLE_CELLS, PROFILES = "single_cells", "profiles"
+SINGLE_CELLS, PROFILES, SITES, EXPERIMENT = "single_cells", "profiles", "sites", "experiment"
 """The names of the outputs without suffix."""
 COLUMNS = "columns"
 """The name of the list of joined rows' columns, without suffix. Other lists have the name of their output in front."""
@@ -101,6 +102,9 @@ class PlateOptions(BaseModel):
     image_columns: Pattern | None = None
     """Columns of the image table to keep: a regular expression over their names with Image_ in front, such as
     Image_(FileName|PathName|ImageQuality)_.*; by default the preset's."""
+    image_features: bool | None = None
+    """Also write sites.parquet: a row for each site with the measurements of its image, such as Image_ImageQuality_….
+    With well_profiles, the well-level profile has their aggregates over the sites of each well."""
     column_names: ColumnNaming | None = None
     """cytotable or pycytominer: whether columns that are no measurements, such as Cells_Number_Object_Number, go under
     Metadata_; by default they do with preset auto, and keep CytoTable's names with its own presets. In-carta and
@@ -115,6 +119,10 @@ class PlateOptions(BaseModel):
     """A LoadData CSV to join by plate, well and site, or the folder that has it; `{plate}` and `{batch}` as above."""
     joins: str | None = Field(None, min_length=1)
     """DuckDB SQL that joins the tables of one export by name, in place of the joins that cytobatch finds."""
+    children: Children | None = None
+    """first, mean or count: what a row has of a compartment with several objects for each parent, such as speckles of a
+    nucleus. first, the default, is the first child; mean is the mean of each feature over all children, and their
+    number; count is their number, Metadata_Children_<Compartment>_Count."""
     join: bool | None = None
     """One joined profile; --no-join writes a Parquet for each table."""
     concat: bool | None = None
@@ -125,6 +133,9 @@ class PlateOptions(BaseModel):
     """h5ad, zarr or both: also write the profiles as AnnData; needs cytobatch[anndata]."""
     anndata_precision: AnnDataPrecision | None = None
     """float32 or float64: the type of AnnData's X; by default float32 if all features are, else float64."""
+    experiment: bool | None = None
+    """Also write experiment.parquet: what the analysis records about itself, such as its pipeline, version and time. On
+    by default; nothing is written where nothing is recorded."""
     data_type_cast_map: Casts | None = None
     """Types to cast the groups float, integer and string to, such as {"float": "float32"}."""
     drop_null: bool | None = None
@@ -188,6 +199,7 @@ class PlateJob(PlateOptions):
     join: bool = True
     concat: bool = True
     anndata: Stores = ()
+    experiment: bool = True
     data_type_cast_map: Casts = Field(default_factory=dict)
     drop_null: bool = False
     sort_output: bool = True
@@ -236,6 +248,9 @@ class PlateJob(PlateOptions):
             raise ValueError("batch: a batch finds a plate by its name, but no plate is named")
         if self.joins is not None and not self.join:
             raise ValueError("joins: SQL is given, but join is off; drop one of the two")
+        if self.children not in (None, Children.FIRST) and (self.joins is not None or not self.join):
+            why = "SQL is given in joins" if self.join else "join is off"
+            raise ValueError(f"children: it is about the joins that cytobatch finds, but {why}; drop one of the two")
         if not self.join and (self.well_profiles or self.anndata):
             wanted = "well_profiles" if self.well_profiles else "anndata"
             raise ValueError(f"{wanted}: it is made from the joined profile, but join is off; drop one of the two")

@@ -57,6 +57,8 @@ class ColumnDescriber:
         """Describe a column whose origin is known."""
         if column.table == Origin.TABLE_NUMBER:
             return OutputColumn(column.name)
+        if column.table == Origin.CHILDREN:
+            return OutputColumn(column.name, feature_group="Children")
         if column.table in (Origin.LOCATION, Origin.IMAGE):
             sources = self.image_columns if column.table == Origin.IMAGE else self.carried_columns
             described, source = self.describe_name(column.name), sources.get(column.column)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cytobatch import __version__
+from cytobatch.config.option_types import Children
 from cytobatch.conversion.conversion_run import ConversionRun
+from cytobatch.conversion.experiment_table import write_experiments
 from cytobatch.conversion.export_loader import ExportLoader
 from cytobatch.conversion.fractions import with_doubles_for_fractions
 from cytobatch.conversion.joined_profile import write_profile
@@ -13,6 +15,7 @@ from cytobatch.conversion.per_table import write_tables
 from cytobatch.conversion.profile_writer import ProfileWriter
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.single_table import write_single_table
+from cytobatch.conversion.site_table import check_image_features, write_sites
 from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
 from cytobatch.conversion.well_profile import check_wells, write_wells
@@ -59,6 +62,8 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     job, ledger = run.job, run.ledger
     if job.well_profiles:
         check_wells(run)
+    if job.image_features:
+        check_image_features(run)
     try:
         _write_rows(run)
     except FractionError:
@@ -66,8 +71,13 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
         raise
     ledger.check_failed_exports()
     ledger.check_not_empty(ledger.finished_entries)
+    if job.children not in (None, Children.FIRST) and not (survey.join and survey.join.has_children):
+        ledger.warn(f"children is {str(job.children)!r}, but no compartment of the profile is the child of another")
     if job.well_profiles:
         write_wells(run, job.well_profiles)
+    if job.image_features:
+        write_sites(run)
+    write_experiments(run)
     run.writer.write_from_parquet()
     run.writer.write_column_lists()
     return ConvertedPlate(survey, run.writer.files, ledger)

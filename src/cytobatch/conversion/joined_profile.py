@@ -11,7 +11,7 @@ from cytobatch.conversion.batch_read import BatchRead
 from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.export_batch import ExportBatch
-from cytobatch.conversion.key_join import JoinedRows, Joiner, count_by_export
+from cytobatch.conversion.key_join import JoinedRows, Joiner, UnmatchedObjects, count_by_export
 from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.profile_assembler import LazyProfileRows, ProfileAssembler
 from cytobatch.conversion.profile_columns import Origin, ProfileColumn, center_columns, profile_columns
@@ -154,6 +154,17 @@ def _record(run: ConversionRun, batch: _JoinedBatch) -> None:
             rows = batch.row_counts[name].get(export.index, 0) if name in batch.row_counts else None
             if rows is not None:
                 written = batch.objects[name].get(export.index, 0)
-                run.ledger.flows.append(object_flow(export, name, rows, written))
+                aggregated = _aggregated(run, export, name, written)
+                run.ledger.add_unmatched(aggregated)
+                run.ledger.flows.append(object_flow(export, name, rows, 0 if aggregated else written))
             run.ledger.add_converted(export, name, rows)
     run.ledger.add_unmatched(batch.joined.unmatched)
+
+
+def _aggregated(run: ConversionRun, export: SurveyedExport, name: str, objects: int) -> list[UnmatchedObjects]:
+    """Return the objects of a table that are in rows as part of a mean or number; nothing for other tables."""
+    plan = run.survey.join
+    if plan is None or name not in plan.anchors or not objects:
+        return []
+    what = f"objects of which a row has the {plan.children} for each object of {plan.anchors[name]}"
+    return [UnmatchedObjects(export.index, name, what, objects, aggregated=True)]

@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.conversion.export_batch import ExportBatch
+from cytobatch.conversion.row_lists import used_rows
 from cytobatch.engine import sql
 from cytobatch.engine.duckdb import Engine, Session
 from cytobatch.planning.columns import IMAGE_NUMBER
 from cytobatch.planning.joins import Join, JoinKind, JoinPlan
 from cytobatch.planning.key_columns import EXPORT, IMAGE, OBJECT, ROW, TABLE
 from cytobatch.survey.model import Survey, TableSchema
+
+_FURTHER = "further children of one parent, of which the profile has the first; the option 'children' takes all of them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class TableDefect:
 class UnmatchedObjects:
     """A number of objects of one table of an export that have no counterpart, and in which respect (`what`).
 
-    Objects that are `lost` are in no row of the profile.
+    Objects that are `lost` are in no row of the profile. Those that are `aggregated` are in rows as part of a mean or
+    number.
     """
 
     export: int
@@ -41,6 +45,7 @@ class UnmatchedObjects:
     what: str
     count: int
     lost: bool = False
+    aggregated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,10 @@ class JoinedRows:
 
     def objects_of(self, table: str) -> dict[int, int]:
         """Return how many objects of a compartment are in the rows, each counted once, by the export's index."""
-        used = self.rows.filter(pc.is_valid(self.rows[table]))
+        used, of_rows = used_rows(self.rows[table])
         # An array indexed by row number, because grouping the pairs takes longer than the join.
-        owners = np.full((pc.max(used[table]).as_py() or 0) + 1, -1, np.int64)
-        owners[used[table].to_numpy()] = used[sql.EXPORT_INDEX].to_numpy()
+        owners = np.full(used.max(initial=0) + 1, -1, np.int64)
+        owners[used] = self.rows[sql.EXPORT_INDEX].to_numpy()[of_rows]
         exports, counts = np.unique(owners[owners >= 0], return_counts=True)
         return dict(zip(exports.tolist(), counts.tolist(), strict=True))
 
@@ -254,14 +259,31 @@ class Joiner:
             table = keys[join.compartment]
             # An array indexed by row number, because looking each row up in a set takes longer than the join.
             is_used = np.zeros((pc.max(table[ROW]).as_py() or 0) + 1, np.bool_)
-            is_used[rows[join.compartment].drop_null().to_numpy()] = True
+            is_used[used_rows(rows[join.compartment])[0]] = True
             unused = table.filter(pa.array(~is_used[table[ROW].to_numpy()]))
+            further = self._further_children(join, unused, keys, rows)
             what = f"objects that no object of {self._plan.base} belongs to"
-            unmatched += [
-                UnmatchedObjects(export, join.compartment, what, count, lost=True)
-                for export, count in count_by_export(unused[EXPORT]).items()
-            ]
+            for export, count in count_by_export(unused[EXPORT]).items():
+                others = further.get(export, 0)
+                if count > others:
+                    unmatched.append(UnmatchedObjects(export, join.compartment, what, count - others, lost=True))
+                if others:
+                    unmatched.append(UnmatchedObjects(export, join.compartment, _FURTHER, others, lost=True))
         return unmatched
+
+    def _further_children(
+        self, join: Join, unused: pa.Table, keys: Mapping[str, pa.Table], rows: pa.Table
+    ) -> dict[int, int]:
+        """Count by export the unused objects whose parent is in the profile, with another first child."""
+        if join.kind is not JoinKind.CHILD or self._plan.anchors or not unused.num_rows:
+            return {}
+        parents = keys[join.via].filter(pc.is_in(keys[join.via][ROW], rows[join.via].drop_null()))
+        image = (EXPORT, TABLE, IMAGE) if self._by_table else (EXPORT, IMAGE)
+        children = unused.select([*image, sql.parent(join.via)])
+        found = children.join(
+            parents.select([*image, OBJECT]), [*image, sql.parent(join.via)], [*image, OBJECT], "left semi"
+        )
+        return count_by_export(found[EXPORT])
 
 
 def _sql_tables(keys: Mapping[str, pa.Table], images: pa.Table) -> dict[str, pa.Table]:

@@ -1,7 +1,7 @@
 """The ledger of a conversion: the outcome of each table, and the repairs, warnings and counts of the run."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 
 from cytobatch.config.natural_order import natural_key
 from cytobatch.conversion.key_join import UnmatchedObjects
@@ -12,7 +12,7 @@ from cytobatch.formats.base import SurveyedTable
 from cytobatch.output.row_groups import RowGroup
 from cytobatch.planning.columns import PLATE, SITE, WELL
 from cytobatch.readers.numbers import Repair
-from cytobatch.report.model import LedgerEntry, NonFiniteValues, Outcome, ReportWarning, ValueRepair
+from cytobatch.report.model import LedgerEntry, NonFiniteValues, Outcome, ReportWarning, SoftwareVersion, ValueRepair
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, left_out_entries, with_file_facts
 
 _MAX_FAILURES_SHOWN = 50
@@ -27,7 +27,8 @@ class RunLedger:
 
     `objects` counts the rows of converted tables by name. `site_keys` are the sites of the rows that were written;
     `rows` and `rows_dropped` count rows that were written, and rows that were left out because of nulls. `flows` has
-    the objects of each table that were read, and those that are in rows of the output.
+    the objects of each table that were read, and those that are in rows of the output. `software` has the programs that
+    measured the exports.
     """
 
     def __init__(self, survey: Survey) -> None:
@@ -43,6 +44,7 @@ class RunLedger:
         self._unmatched: list[UnmatchedObjects] = []
         self._non_finite: dict[str, Counter[str]] = defaultdict(Counter)
         self.flows: list[ObjectFlow] = []
+        self.software: list[SoftwareVersion] = []
         self.objects: Counter[str] = Counter()
         self.site_keys: set[SiteKey] = set()
         self.rows = 0
@@ -55,10 +57,13 @@ class RunLedger:
 
     @property
     def losses(self) -> Counter[tuple[str, str]]:
-        """The objects that are in no row of the profile and are named by a warning, by export's path and table."""
+        """The objects without a row of their own that a warning names, by export's path and table.
+
+        They are in no row of the profile, or part of a mean or number.
+        """
         losses: Counter[tuple[str, str]] = Counter()
         for item in self._unmatched:
-            losses[self._paths[item.export], item.table] += item.count if item.lost else 0
+            losses[self._paths[item.export], item.table] += item.count if item.lost or item.aggregated else 0
         return losses
 
     @property
@@ -204,6 +209,13 @@ class RunLedger:
         )
         if _key(entry) not in self._empty:
             self._add(entry)
+
+    def set_outcomes(self, outcomes: Mapping[tuple[str, str | None], tuple[Outcome, str | None]]) -> None:
+        """Set outcomes and reasons, by path and table, of files and tables that the survey has named as ignored."""
+        for number, entry in enumerate(self.entries):
+            if entry.outcome is Outcome.IGNORED and (entry.path, entry.table) in outcomes:
+                outcome, reason = outcomes[entry.path, entry.table]
+                self.entries[number] = entry.model_copy(update={"outcome": outcome, "reason": reason})
 
     def _add_empty(self, export: SurveyedExport, table: SurveyedTable) -> None:
         """Add a table without rows, unless the survey has named it: beside tables with rows it does not."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.conversion.export_batch import ExportBatch
+from cytobatch.conversion.row_lists import is_row_list, used_rows, with_rows
 from cytobatch.conversion.table_loader import LoadedTable, OutOfCoreTable
 from cytobatch.engine.executor import Task
 from cytobatch.survey.model import SurveyedExport
@@ -133,7 +134,7 @@ def _rows_to_read(indices: pa.ChunkedArray, total: int, slice_rows: int, count: 
     Parameters
     ----------
     indices
-        For each joined row its row number in the table, or null: `int64, (joined rows,)`.
+        For each joined row its row number in the table, a list of them, or null: `(joined rows,)`.
     total
         Rows of the table.
     slice_rows, count
@@ -144,10 +145,10 @@ def _rows_to_read(indices: pa.ChunkedArray, total: int, slice_rows: int, count: 
     RowNumbers
         Ascending row numbers: `int64, (rows read,)`.
     """
-    has_row = indices.is_valid().to_numpy()
-    used_rows, slice_of_used = indices.drop_null().to_numpy(), np.flatnonzero(has_row) // slice_rows
+    used, owners = used_rows(indices)
+    slice_of_used = owners // slice_rows
     slice_of_row = np.full(total, -1, np.int64)
-    slice_of_row[used_rows] = slice_of_used
+    slice_of_row[used] = slice_of_used
     # Rows that are not used take the slice of the last used row before them, or the first slice.
     last_used = np.maximum.accumulate(np.where(slice_of_row >= 0, np.arange(total), 0))
     slice_of_row = np.maximum(slice_of_row[last_used], 0)
@@ -157,12 +158,16 @@ def _rows_to_read(indices: pa.ChunkedArray, total: int, slice_rows: int, count: 
     for n in range(count):
         own = by_slice[row_starts[n] : row_starts[n + 1]]
         # A row that several slices use is in `own` of one of them only.
-        yield np.union1d(own, used_rows[used_starts[n] : used_starts[n + 1]])
+        yield np.union1d(own, used[used_starts[n] : used_starts[n + 1]])
 
 
 def _renumbered(rows: pa.Table, read: Mapping[str, RowNumbers]) -> ExportSlice:
     """Return a slice whose row numbers are replaced by their positions among the rows that it reads."""
     for name, numbers in read.items():
-        positions = pc.index_in(rows[name], pa.array(numbers)).cast(pa.int64())
+        is_list = is_row_list(rows[name])
+        indices = pc.list_flatten(rows[name]) if is_list else rows[name]
+        positions = pc.index_in(indices, pa.array(numbers)).cast(pa.int64())
+        if is_list:
+            positions = with_rows(rows[name], positions.combine_chunks())
         rows = rows.set_column(rows.column_names.index(name), name, positions)
     return ExportSlice(rows, read)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from cytobatch.conversion.export_batch import ExportBatch
 from cytobatch.conversion.key_join import row_numbers
 from cytobatch.conversion.profile_columns import Origin, ProfileColumn
+from cytobatch.conversion.row_lists import child_counts, is_row_list, list_lengths, list_means
 from cytobatch.engine import sql
 from cytobatch.planning.columns import TABLE_NUMBER
 from cytobatch.survey.model import Survey
@@ -71,7 +72,7 @@ def take_rows(table: pa.Table, indices: pa.ChunkedArray) -> pa.Table:
 class RowIndices:
     """The row indices of profile rows in each table. The span of each table's indices is computed once.
 
-    `rows` has the columns of `JoinedRows.rows`.
+    `rows` has the columns of `JoinedRows.rows`. Where these are lists, a profile row has the means of their rows.
     """
 
     def __init__(self, rows: pa.Table) -> None:
@@ -80,11 +81,14 @@ class RowIndices:
 
     def take(self, name: str, table: pa.Table) -> pa.Table:
         """Return the rows of the table of that name, a row for each profile row."""
+        indices = self.rows[name]
+        is_list = is_row_list(indices)
         span = self._spans.get(name)
         if span is None:
             # Several threads may compute it at once, with the same result.
-            span = self._spans[name] = _RowSpan.of(self.rows[name])
-        return span.take(table)
+            span = self._spans[name] = _RowSpan.of(pc.list_flatten(indices) if is_list else indices)
+        rows = span.take(table)
+        return list_means(rows, list_lengths(indices)) if is_list else rows
 
 
 def concat_columns(tables: Sequence[pa.Table]) -> pa.Table:
@@ -131,6 +135,7 @@ class ProfileAssembler:
         self._survey = survey
         self._columns = columns
         self._table_numbers = table_numbers
+        self._anchors = survey.join.anchors if survey.join else {}
         self._orders: dict[tuple[int, ...], _ColumnOrder] = {}
         self.schema = pa.schema([(column.name, column.data_type) for column in columns])
 
@@ -196,6 +201,10 @@ class ProfileAssembler:
             case Origin.TABLE_NUMBER:
                 numbers = [self._table_numbers.get(export) for export in rows[sql.EXPORT_INDEX].to_pylist()]
                 return pa.table({TABLE_NUMBER: pa.array(numbers, pa.int64())})
+            case Origin.CHILDREN:
+                return pa.table(
+                    {name: child_counts(rows[name], rows[anchor]) for name, anchor in self._anchors.items()}
+                )
 
 
 class LazyProfileRows:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from cytobatch.config.option_types import ColumnNaming
+from cytobatch.config.option_types import Children, ColumnNaming
 from cytobatch.planning.columns import METADATA, TABLE_NUMBER, distinct_names, order_key, profile_name, under_metadata
 from cytobatch.planning.joins import JoinPlan
 from cytobatch.planning.schema import is_number_type
@@ -23,6 +23,7 @@ class Origin(StrEnum):
     IMAGE = "image set"
     LOCATION = "plate, well and site"
     TABLE_NUMBER = "number of the export"
+    CHILDREN = "number of children"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,9 @@ def profile_columns(survey: Survey, plan: JoinPlan, *, number_exports: bool) -> 
     columns = _columns_beside_compartments(survey, number_exports=number_exports)
     taken = {column.name for column in columns if column.table != Origin.IMAGE}
     for name in plan.compartments:
+        if name in plan.anchors:
+            columns += _columns_of_children(survey, survey.schemas[name], plan.children)
+            continue
         columns += [
             column
             for column in _compartment_columns(survey, survey.schemas[name])
@@ -90,6 +94,18 @@ def _image_name(column: str, naming: ColumnNaming) -> str:
 def _compartment_columns(survey: Survey, table: TableSchema) -> list[ProfileColumn]:
     names = profile_names_by_source(survey, table, survey.plan.job.naming)
     return [ProfileColumn(names[f.name], f.type, table.name, f.name, f.name in table.features) for f in table.schema]
+
+
+def _columns_of_children(survey: Survey, table: TableSchema, children: Children) -> list[ProfileColumn]:
+    """Return the columns of a compartment of which a row has several objects: their number, and means of features.
+
+    Keys, counts and text have no mean.
+    """
+    count = ProfileColumn(f"{METADATA}Children_{table.label}_Count", pa.int64(), Origin.CHILDREN, table.name)
+    if children is Children.COUNT:
+        return [count]
+    features = (column for column in _compartment_columns(survey, table) if column.is_feature)
+    return [count, *(replace(column, data_type=pa.float64()) for column in features)]
 
 
 def profile_names_by_source(survey: Survey, table: TableSchema, naming: ColumnNaming) -> dict[str, str]:

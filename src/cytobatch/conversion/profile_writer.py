@@ -4,7 +4,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
@@ -162,6 +162,12 @@ class ProfileWriter:
         """Write one output from tables of one schema, unchanged except for the types that the job casts to."""
         self._store(stem, schema, regroup(tables, self.row_group_rows(len(schema))), features, known)
 
+    def store_record(self, stem: str, table: pa.Table) -> None:
+        """Write a table that measures nothing. It has no list of columns."""
+        path = self._out / self._free_stem(stem)
+        groups = regroup([table], self.row_group_rows(table.num_columns))
+        self.files |= self._written(OutputSpec(path, table.schema), groups, profiles=False)
+
     def _store(
         self,
         stem: str,
@@ -173,23 +179,28 @@ class ProfileWriter:
         stem = self._free_stem(stem)
         final = cast_groups(schema, self._job.data_type_cast_map)
         columns = self._lists.list_of(stem, final, tuple(features or ()), known)
-        writers: dict[str, RowGroupWriter] = {}
-        with ExitStack() as stack:
-            for sink in self._streaming_sinks(profiles=features is not None):
-                path = self._out / f"{stem}{sink.suffix}"
-                output = OutputSpec(path, final, tuple(features or ()), columns=columns, centers=known.centers)
-                writers[f"{stem}{sink.suffix}"] = stack.enter_context(sink.open(output, self._sink_resources))
-            for group in groups:
-                rows = group if group.schema.equals(final) else _CastRows(group, final)
-                for writer in writers.values():
-                    writer.write(rows)
-                # The row group is freed before the next one is produced.
-                del group, rows
-        written = {name: writer.written() for name, writer in writers.items()}
+        output = OutputSpec(self._out / stem, final, tuple(features or ()), columns=columns, centers=known.centers)
+        written = self._written(output, groups, profiles=features is not None)
         self.files |= written
         if features is not None:
             file = next(iter(written.values()))
             self.profiles[stem] = WrittenProfile(file, tuple(features), columns, known.centers)
+
+    def _written(self, output: OutputSpec, groups: Iterable[RowGroup], *, profiles: bool) -> dict[str, WrittenFile]:
+        """Write row groups to all sinks that take them, at the output's path with their suffix."""
+        writers: dict[str, RowGroupWriter] = {}
+        with ExitStack() as stack:
+            for sink in self._streaming_sinks(profiles=profiles):
+                path = output.path.with_name(f"{output.path.name}{sink.suffix}")
+                opened = sink.open(replace(output, path=path), self._sink_resources)
+                writers[path.relative_to(self._out).as_posix()] = stack.enter_context(opened)
+            for group in groups:
+                rows = group if group.schema.equals(output.schema) else _CastRows(group, output.schema)
+                for writer in writers.values():
+                    writer.write(rows)
+                # The row group is freed before the next one is produced.
+                del group, rows
+        return {name: writer.written() for name, writer in writers.items()}
 
     def _streaming_sinks(self, *, profiles: bool) -> Iterator[Sink]:
         """Yield the sinks that take row groups as the conversion produces them, Parquet first."""

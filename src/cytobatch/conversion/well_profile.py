@@ -1,11 +1,14 @@
 """The well-level profile: each feature's median or mean over a well's objects, from the finished Parquet.
 
+Features of images are aggregated over the well's sites: an image counts once, however many objects it has.
+
 NaN and null do not count, as in pycytominer's `aggregate`, which gives the same values for the same objects. The files
 are read a few columns at a time, so that a plate of any size fits in memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +19,8 @@ from cytobatch.config.options import PROFILES
 from cytobatch.conversion.column_lists import UNKNOWN, KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.nonfinite import all_finite
+from cytobatch.conversion.profile_writer import WrittenProfile
+from cytobatch.conversion.site_table import site_columns, site_table
 from cytobatch.engine import sql
 from cytobatch.errors import LayoutError
 from cytobatch.output.parquet.reader import read_columns
@@ -64,11 +69,39 @@ def write_wells(run: ConversionRun, aggregation: Aggregation) -> None:
     )
     if sites:
         run.ledger.warn(f"{len(sites)} well(s) have no object and so no well-level profile")
-    for names, values in _aggregated(run, aggregation, paths, features, wells):
+    for names, values in _aggregated(run, aggregation, partial(read_columns, paths), features, wells.of_row):
         columns |= dict(zip(names, values.columns, strict=True))
+    if run.job.image_features:
+        of_images = _image_features(run, aggregation, wells, strata)
+        columns |= of_images
+        features = (*features, *of_images)
     table = pa.table(columns).sort_by([(name, "ascending") for name in strata])
-    known = KnownColumns(described=profiles[0].columns.columns) if profiles else UNKNOWN
+    known = _known_columns(run, profiles[0]) if profiles else UNKNOWN
     run.writer.store(PROFILES, table.schema, [table], features, known)
+
+
+def _known_columns(run: ConversionRun, profile: WrittenProfile) -> KnownColumns:
+    """Return what is known of the columns: from the rows that are aggregated, and from the site table."""
+    return KnownColumns(site_columns(run) if run.job.image_features else (), profile.columns.columns)
+
+
+def _image_features(
+    run: ConversionRun, aggregation: Aggregation, wells: Wells, strata: Sequence[str]
+) -> dict[str, pa.ChunkedArray]:
+    """Return the features of images by name, aggregated over the sites of each well: `float64, (wells,)` each.
+
+    The sites of wells without objects have no well-level profile.
+    """
+    sites, features = site_table(run)
+    of_wells = pc.index_in(text_keys(sites, strata), text_keys(wells.table, strata).combine_chunks())
+    has_well = of_wells.is_valid()
+    sites, numbers = sites.filter(has_well), of_wells.filter(has_well).combine_chunks()
+    present = pc.array_sort_indices(pc.unique(numbers))
+    rows = pc.index_in(pa.array(range(wells.table.num_rows), pa.int32()), pc.unique(numbers).take(present))
+    columns: dict[str, pa.ChunkedArray] = {}
+    for names, values in _aggregated(run, aggregation, sites.select, features, numbers):
+        columns |= dict(zip(names, values.take(rows).columns, strict=True))
+    return columns
 
 
 def _wells(paths: Sequence[Path], strata: Sequence[str], annotations: Sequence[str]) -> Wells:
@@ -95,23 +128,40 @@ def _site_counts(run: ConversionRun, strata: Sequence[str]) -> dict[str, int]:
 
 
 def _aggregated(
-    run: ConversionRun, aggregation: Aggregation, paths: Sequence[Path], features: Sequence[str], wells: Wells
+    run: ConversionRun,
+    aggregation: Aggregation,
+    read: Callable[[Sequence[str]], pa.Table],
+    features: Sequence[str],
+    of_row: pa.Array,
 ) -> Iterator[tuple[Sequence[str], pa.Table]]:
     """Aggregate some features at a time.
+
+    Parameters
+    ----------
+    run
+        The conversion.
+    aggregation
+        Median or mean.
+    read
+        Returns some features of all rows.
+    features
+        The names of the features.
+    of_row
+        The number of each row's well: `int32, (rows,)`.
 
     Yields
     ------
     names, values
-        Some features, and their values, `float64, (wells, features)`, in the order of `wells.table`.
+        Some features, and their values, `float64, (wells that have rows, features)`, by the number of the well.
     """
-    rows = max(1, len(wells.of_row))
+    rows = max(1, len(of_row))
     size = max(1, min(_COLUMNS_AT_ONCE, run.loader.batch_bytes // (8 * rows)))
     for start in range(0, len(features), size):
         names = features[start : start + size]
-        values = read_columns(paths, names)
+        values = read(names)
         # Columns are numbered, because DuckDB takes names that differ only in case for the same.
         numbered = {sql.nth(number): _nan_as_null(values[name]) for number, name in enumerate(names)}
-        yield names, _aggregate(run, aggregation, pa.table({**numbered, sql.WELL: wells.of_row}))
+        yield names, _aggregate(run, aggregation, pa.table({**numbered, sql.WELL: of_row}))
 
 
 def _aggregate(run: ConversionRun, aggregation: Aggregation, rows: pa.Table) -> pa.Table:

@@ -22,6 +22,7 @@ from cytobatch.planning.key_columns import EXPORT, IMAGE, OBJECT, ROW, TABLE
 IMAGE_KEYS = "#image keys"
 IMAGE_ROW = "#image"
 EXPORT_INDEX = "#export"
+_ANCHOR = "#anchor"
 
 
 def identifier(name: str) -> str:
@@ -168,16 +169,48 @@ def _link_sql(link: Join, by_table: bool) -> str:
     return f"LEFT JOIN {children} AS {name} ON {image} AND {name}.{identifier(parent(link.via))} = {via}.{OBJECT}"
 
 
+def _members(plan: JoinPlan, link: Join, by_table: bool) -> str:
+    """Select the keys of a compartment in `plan.anchors`, with the anchor's object number for each object.
+
+    An object that belongs to several objects of an anchor has a row for each.
+    """
+    keys, anchor = identifier(keys_of(link.compartment)), identifier(_ANCHOR)
+    if link.via not in plan.anchors:
+        return f"SELECT k.*, k.{identifier(parent(link.via))} AS {anchor} FROM {keys} AS k"
+    own, via = f"k.{OBJECT}", f"m.{identifier(parent(link.compartment))}"
+    if link.kind is JoinKind.CHILD:
+        own, via = f"k.{identifier(parent(link.via))}", f"m.{OBJECT}"
+    above = next(join for join in plan.joins if join.compartment == link.via)
+    return (
+        f"SELECT DISTINCT k.*, m.{anchor} FROM {keys} AS k JOIN ({_members(plan, above, by_table)}) AS m "
+        f"ON {_same_image('k', 'm', by_table)} AND {own} = {via}"
+    )
+
+
+def _all_members(plan: JoinPlan, link: Join, by_table: bool) -> str:
+    """Join the list of rows of all objects of a compartment that belong to an anchor's object, by object number."""
+    name, via = identifier(link.compartment), identifier(plan.anchors[link.compartment])
+    image, anchor = ", ".join(_image_key(by_table)), identifier(_ANCHOR)
+    lists = (
+        f"SELECT {image}, {anchor}, list({ROW} ORDER BY {OBJECT}) AS {ROW} "
+        f"FROM ({_members(plan, link, by_table)}) GROUP BY {image}, {anchor}"
+    )
+    return f"LEFT JOIN ({lists}) AS {name} ON {_same_image(name, via, by_table)} AND {name}.{anchor} = {via}.{OBJECT}"
+
+
 def key_join(plan: JoinPlan, *, by_table: bool, image_keys: tuple[str, ...], sort: bool) -> str:
     """Select one row for each base object: its export, and for every compartment and the image the row that joins it.
 
-    A row number is null if no row joins. `image_keys` are the columns that the image's key table shares with the
-    others, or empty if there are no images. The result is sorted by export, TableNumber, image and object, or else in
-    the base table's own order.
+    A row number is null if no row joins; the compartments in `plan.anchors` have lists of row numbers. `image_keys` are
+    the columns that the image's key table shares with the others, or empty if there are no images. The result is sorted
+    by export, TableNumber, image and object, or else in the base table's own order.
     """
     base = identifier(plan.base)
     rows = [f"{identifier(name)}.{ROW} AS {identifier(name)}" for name in plan.compartments]
-    joins = [_link_sql(link, by_table) for link in plan.joins]
+    joins = [
+        _all_members(plan, link, by_table) if link.compartment in plan.anchors else _link_sql(link, by_table)
+        for link in plan.joins
+    ]
     if image_keys:
         image = identifier(IMAGE_KEYS)
         rows.append(f"{image}.{ROW} AS {identifier(IMAGE_ROW)}")

@@ -18,6 +18,7 @@ from cytobatch.config.presets.catalog import Preset
 from cytobatch.config.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
+from cytobatch.formats.experiments import Experiment
 from cytobatch.formats.image_sets import ImageSets
 from cytobatch.formats.measurement_names import MeasurementNames
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -211,7 +212,7 @@ class PlateScan:
     A format of whole rows sets `single_table` and `images`. For other formats both are None, and the survey derives the
     image sets from the image tables. `listed` has the tables of files that hold several, by path, with the names that
     they have there: all of them, read or not. A run is not published if the ledger lacks one. `warnings` are for the
-    report.
+    report. `experiments` are what the analyses record about themselves.
     """
 
     preset: Preset
@@ -220,6 +221,7 @@ class PlateScan:
     images: ImageSets | None = None
     warnings: tuple[ReportWarning, ...] = ()
     listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    experiments: tuple[Experiment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

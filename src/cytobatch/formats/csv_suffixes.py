@@ -13,6 +13,8 @@ from cytobatch.planning.inventory import Inventory, SourceFile
 CSV_SUFFIX = ".csv"
 COMBINED = "object"
 """The stem of the file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
+EXPERIMENT = "experiment"
+"""The stem of the file in which ExportToSpreadsheet records the pipeline and its version."""
 _TEXT_SUFFIXES = frozenset({".txt", ".tsv"})
 IMAGE = "image"
 COMPANIONS = (USUAL_TABLES | {COMBINED}) - {IMAGE}

@@ -89,7 +89,7 @@ def object_differences(
     for flow in flows:
         lost = losses.get((flow.export, flow.table), 0)
         if flow.read != flow.written + lost:
-            counts = f"{flow.read} object(s) read, {flow.written} written, {lost} named as lost"
+            counts = f"{flow.read} object(s) read, {flow.written} written, {lost} named as lost or aggregated"
             yield f"table {flow.shown_name} of {flow.path}: {counts}"
         named[flow.export, flow.path, flow.shown_name] -= flow.read
     for (_, path, table), difference in named.items():

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cytobatch.config.options import COLUMNS, PROFILES, SINGLE_CELLS, PlateJob
+from cytobatch.config.options import COLUMNS, EXPERIMENT, PARQUET, PROFILES, SINGLE_CELLS, SITES, PlateJob
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.formats.base import ConversionPlan
@@ -45,6 +45,8 @@ def describe_job(job: PlateJob) -> PlanDescription:
         with open_resources(plan, source, folders) as resources:
             surveyed = survey_plate(plan, resources)
             rows = _row_counts(surveyed, resources.inputs)
+            if any(not each.defect for each in surveyed.experiments):
+                outputs = (*outputs, destination.uri_of(f"{EXPERIMENT}{PARQUET}"))
             return PlanDescription(plan, surveyed, rows, outputs, destination.report_uri)
 
 
@@ -54,11 +56,11 @@ def _outputs(plan: ConversionPlan) -> Iterator[str]:
     rows, columns = SINGLE_CELLS if job.concat else "<export>", f"{COLUMNS}{SUFFIX}"
     if not (job.join or plan.format.traits.single_table):
         rows, columns = "<table>" if job.concat else "<table>/<export>", f"<table>.{COLUMNS}{SUFFIX}"
-    for stem in (rows, PROFILES) if job.well_profiles else (rows,):
+    others = (*((PROFILES,) if job.well_profiles else ()), *((SITES,) if job.image_features else ()))
+    for stem in (rows, *others):
         yield from (f"{stem}{sink.suffix}" for sink in sinks_for(job))
     yield columns
-    if job.well_profiles:
-        yield f"{PROFILES}.{COLUMNS}{SUFFIX}"
+    yield from (f"{stem}.{COLUMNS}{SUFFIX}" for stem in others)
 
 
 def _row_counts(surveyed: Survey, inputs: Inputs) -> dict[str, int]:

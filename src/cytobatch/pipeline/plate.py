@@ -76,10 +76,13 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
     """Open the resources of a conversion within the job's limits. The fetch of surveyed files starts at once."""
     job = plan.job
     limits = resource_limits(job)
-    files = [file for export in plan.exports for file in export.files]
-    with source.inputs(files, room_to_fetch(plan)) as inputs:
+    wholes = plan.format.whole_files(plan)
+    tables = {file.path: file for export in plan.exports for file in export.files}
+    # Files beside the tables are fetched after them.
+    files = tables | {file.path: file for file in plan.inventory.files if file.path in wholes}
+    with source.inputs(files.values(), room_to_fetch(plan)) as inputs:
         # The first bytes are fetched while DuckDB starts.
-        inputs.prepare([file.path for file in files], plan.format.whole_files(plan))
+        inputs.prepare(files, wholes)
         with (
             Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
             Executor(limits.workers) as workers,

@@ -56,6 +56,7 @@ def make_report(
         limits=RunLimits(workers=limits.workers, memory_bytes=limits.memory),
         counts=_counts(converted),
         plates=ledger.plate_names,
+        software=ledger.software,
         outputs=list(outputs),
         warnings=ledger.warnings,
         schema_differences=[

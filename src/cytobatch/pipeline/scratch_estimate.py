@@ -38,8 +38,15 @@ def scratch_need(plan: ConversionPlan, *, remote: bool, table_bytes: int) -> Scr
     `table_bytes` is the size in bytes of the largest table that is converted in memory.
     """
     large_tables = (sum(file.size for file in export.files if file.size > table_bytes) for export in plan.exports)
-    output_formats = 1 + len(plan.job.anndata)
-    return ScratchNeed(_fetched_bytes(plan) if remote else 0, max(large_tables, default=0), output_formats * plan.size)
+    outputs = (1 + len(plan.job.anndata)) * plan.size + _bytes_beside_tables(plan)
+    return ScratchNeed(_fetched_bytes(plan) if remote else 0, max(large_tables, default=0), outputs)
+
+
+def _bytes_beside_tables(plan: ConversionPlan) -> int:
+    """Return the bytes of files that the survey reads, and that have no tables of an export."""
+    tables = {file.path for export in plan.exports for file in export.files}
+    whole = set(plan.format.whole_files(plan)) - tables
+    return sum(file.size for file in plan.inventory.files if file.path in whole)
 
 
 def _reads_all(plan: ConversionPlan) -> bool:
@@ -48,6 +55,10 @@ def _reads_all(plan: ConversionPlan) -> bool:
 
 
 def _fetched_bytes(plan: ConversionPlan) -> int:
+    return _fetched_tables(plan) + _bytes_beside_tables(plan)
+
+
+def _fetched_tables(plan: ConversionPlan) -> int:
     if plan.job.cache_mode is CacheMode.PERSISTENT or _reads_all(plan):
         return plan.size
     whole = plan.format.whole_files(plan)

@@ -9,11 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cytobatch.config.option_types import Children
 from cytobatch.errors import LayoutError
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER, is_key
 
 BASE_ORDER = ("cytoplasm", "cells", "nuclei")
 _PARENT = "parent_"
+_TAKEN = {
+    Children.FIRST: "the first child",
+    Children.MEAN: "the mean of all objects",
+    Children.COUNT: "the number of objects",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,34 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class JoinPlan:
-    """The base compartment, the joins in their order, and the compartments that no parent column links to the base."""
+    """The base compartment, the joins in their order, and the compartments that no parent column links to the base.
+
+    `children` decides what a row has of a compartment with several objects for each parent.
+    """
 
     base: str
     joins: tuple[Join, ...]
     unlinked: tuple[str, ...] = ()
+    children: Children = Children.FIRST
+
+    @property
+    def has_children(self) -> bool:
+        """Whether a compartment is joined as the child of another."""
+        return any(join.kind is JoinKind.CHILD for join in self.joins)
+
+    @property
+    def anchors(self) -> dict[str, str]:
+        """The compartments of which a row has all objects, each with the compartment that has one object in the row.
+
+        These are children, and what is joined to them: the children's own children and other parents.
+        """
+        anchors: dict[str, str] = {}
+        for join in self.joins if self.children is not Children.FIRST else ():
+            if join.via in anchors:
+                anchors[join.compartment] = anchors[join.via]
+            elif join.kind is JoinKind.CHILD:
+                anchors[join.compartment] = join.via
+        return anchors
 
     @property
     def compartments(self) -> tuple[str, ...]:
@@ -71,10 +100,16 @@ class JoinPlan:
     def describe(self) -> list[str]:
         """Return one line of text for the base and for each join."""
         lines = [f"one row for each object of {self.base}"]
+        anchors = self.anchors
         for join in self.joins:
             parent = f"{join.via}.{join.column} = {join.compartment}.{OBJECT_NUMBER}"
-            child = f"{join.compartment}.{join.column} = {join.via}.{OBJECT_NUMBER}, the first child"
-            lines.append(f"{join.compartment}: {parent if join.kind is JoinKind.PARENT else child}")
+            child = f"{join.compartment}.{join.column} = {join.via}.{OBJECT_NUMBER}"
+            taken = ""
+            if join.compartment in anchors:
+                taken = f", {_TAKEN[self.children]} for each object of {anchors[join.compartment]}"
+            elif join.kind is JoinKind.CHILD:
+                taken = f", {_TAKEN[self.children]}"
+            lines.append(f"{join.compartment}: {parent if join.kind is JoinKind.PARENT else child}{taken}")
         return lines
 
 
@@ -117,7 +152,9 @@ def _parent_columns(name: str, label: str, columns: Iterable[str], compartments:
     return parents
 
 
-def plan_joins(keys: Mapping[str, CompartmentKeys], required: Iterable[str]) -> JoinPlan:
+def plan_joins(
+    keys: Mapping[str, CompartmentKeys], required: Iterable[str], children: Children = Children.FIRST
+) -> JoinPlan:
     """Return the joins that make one profile of all compartments.
 
     The base is the first of Cytoplasm, Cells and Nuclei that `keys` has, or else the compartment that most others can
@@ -137,7 +174,7 @@ def plan_joins(keys: Mapping[str, CompartmentKeys], required: Iterable[str]) -> 
             why=f"no Parent_ column leads there; {base} has {', '.join(keys[base].parents.values()) or 'none'}",
             remedy="leave it out with 'compartments', give your own SQL in 'joins', or convert with join off",
         )
-    return JoinPlan(base, joins, unlinked)
+    return JoinPlan(base, joins, unlinked, children)
 
 
 def _joins_from(base: str, keys: Mapping[str, CompartmentKeys]) -> tuple[Join, ...]:

@@ -85,6 +85,14 @@ class ReportWarning(_Model):
     first_exports: list[str] = []
 
 
+class SoftwareVersion(_Model):
+    """A version of a program by which `exports` exports were measured."""
+
+    name: str
+    version: str
+    exports: int
+
+
 class AnnotationFile(_Model):
     """A platemap or LoadData file that was joined to the plate; `sha256` is the checksum of its text in UTF-8."""
 
@@ -148,6 +156,7 @@ class RunReport(_Model):
     limits: RunLimits
     counts: Counts
     plates: list[str] = []
+    software: list[SoftwareVersion] = []
     outputs: list[OutputFile]
     warnings: list[ReportWarning]
     schema_differences: list[SchemaDifference]

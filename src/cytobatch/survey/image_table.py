@@ -29,6 +29,7 @@ from cytobatch.planning.columns import (
 from cytobatch.planning.key_columns import EXPORT, IMAGE, TABLE
 from cytobatch.readers.numbers import convert_to_inferred_type, is_number, read_numbers
 from cytobatch.survey.carried_columns import is_carried
+from cytobatch.survey.image_features import image_feature_columns
 from cytobatch.survey.location_columns import location_columns, locations
 
 IMAGE_LABEL = "Image"
@@ -61,13 +62,17 @@ def _image_name(column: str, preset: Preset) -> str:
     return name if name.startswith((f"{IMAGE_LABEL}_", METADATA)) else f"{IMAGE_LABEL}_{name}"
 
 
-def needed_columns(columns: Sequence[str], preset: Preset, *, carried: bool = False) -> tuple[str, ...]:
+def needed_columns(
+    columns: Sequence[str], preset: Preset, *, carried: bool = False, features: bool = False
+) -> tuple[str, ...]:
     """Return the columns of an image table that a joined profile needs: keys, counts, locations and image columns.
 
-    With `carried`, it needs all columns under `Metadata_`, too.
+    With `carried`, it needs all columns under `Metadata_`, too; with `features`, all measurements of images.
     """
     names = {column: _image_name(column, preset) for column in columns}
     always = set(location_columns(columns)) | {IMAGE_NUMBER, TABLE_NUMBER}
+    if features:
+        always.update(image_feature_columns(columns))
     return tuple(
         column
         for column in columns

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from cytobatch.config.presets.catalog import Preset
 from cytobatch.formats.base import ConversionPlan, Export, SingleTable, SurveyedTable
+from cytobatch.formats.experiments import Experiment
 from cytobatch.formats.image_sets import ImageSets
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.planning.joins import CompartmentKeys, JoinPlan
@@ -74,6 +75,7 @@ class Survey:
     `single_table` describes files of whole rows, and is None for compartments.
     `integers_by_name` has by table the columns that become doubles if an export holds a fraction.
     `listed` has the names of the tables that the listing found in each file, by path; the ledger must name all of them.
+    `experiments` are what the analyses record about themselves.
     """
 
     plan: ConversionPlan
@@ -92,6 +94,7 @@ class Survey:
     single_table: SingleTable | None = None
     integers_by_name: Mapping[str, frozenset[str]] = field(default_factory=dict)
     listed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    experiments: tuple[Experiment, ...] = ()
 
     @property
     def by_table_number(self) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from cytobatch.config.option_types import Children
 from cytobatch.config.presets.catalog import Preset, PresetName
 from cytobatch.config.wells import SiteLocation
 from cytobatch.engine.duckdb import Engine
@@ -76,7 +77,7 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
         result = _survey_compartments(plan, scan, inputs, engine)
     by_name = integers_by_name(result.schemas.values(), result.join, result.single_table, plan.job.column_types)
     warnings = (*result.warnings, *duplicate_warnings(result, inputs, engine))
-    return replace(result, integers_by_name=by_name, warnings=warnings)
+    return replace(result, integers_by_name=by_name, warnings=warnings, experiments=scan.experiments)
 
 
 def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, engine: Engine) -> Survey:
@@ -220,8 +221,7 @@ def _read_image_tables(
         result = scan
         if table is not None:
             columns = tuple(table.schema.names)
-            carried = plan.job.preset is PresetName.AUTO
-            needed = columns if reading.all_columns else image_table.needed_columns(columns, preset, carried=carried)
+            needed = columns if reading.all_columns else _needed_columns(plan, preset, columns)
             path = reading.inputs.whole(table.source)
             requested = requested_types(table.name, columns, plan.job.column_types)
             read = partial(plan.format.read_images, path=path, columns=needed, engine=reading.engine)
@@ -233,6 +233,11 @@ def _read_image_tables(
                 result = scan.without(table.name, error.reason)
         checked.append(result)
     return rows, checked
+
+
+def _needed_columns(plan: ConversionPlan, preset: Preset, columns: Sequence[str]) -> tuple[str, ...]:
+    carried = plan.job.preset is PresetName.AUTO
+    return image_table.needed_columns(columns, preset, carried=carried, features=bool(plan.job.image_features))
 
 
 def _concatenate_image_rows(
@@ -304,7 +309,7 @@ def _is_feature(field: pa.Field) -> bool:
 def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinPlan:
     keys = {name: table.keys for name, table in tables.items() if table.keys}
     required = plan.job.compartments or (() if plan.job.preset is PresetName.AUTO else keys)
-    joins = plan_joins(keys, {name.lower() for name in required})
+    joins = plan_joins(keys, {name.lower() for name in required}, plan.job.children or Children.FIRST)
     check_unlinked(plan.job.source, joins, tables)
     return joins
 

@@ -12,11 +12,11 @@ from cytobatch.errors import LayoutError
 from cytobatch.formats.base import Export, PlannedTable, unusual_tables, with_overrides
 from cytobatch.formats.cellprofiler_csv.combined import HeaderRows, combined_compartments, combined_stems
 from cytobatch.formats.csv_names import TableFile
-from cytobatch.formats.csv_suffixes import COMBINED, IMAGE
+from cytobatch.formats.csv_suffixes import COMBINED, EXPERIMENT, IMAGE
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
 from cytobatch.planning.inventory import Inventory
 
-_NO_COMPARTMENTS = frozenset({"experiment", COMBINED, IMAGE})
+_NO_COMPARTMENTS = frozenset({EXPERIMENT, COMBINED, IMAGE})
 
 Tables = dict[str, PlannedTable]
 """The tables of an export, by lower-case name."""

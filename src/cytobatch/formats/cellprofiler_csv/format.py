@@ -20,6 +20,7 @@ from cytobatch.formats.base import (
 )
 from cytobatch.formats.cellprofiler_csv.combined import check_edited, header_rows
 from cytobatch.formats.cellprofiler_csv.copies import check_copies, check_lone_copies, copies_of, files_to_compare
+from cytobatch.formats.cellprofiler_csv.experiments import experiment_files, read_experiments
 from cytobatch.formats.cellprofiler_csv.exports import csv_preset, plan_compartments, plan_exports, table_names_by_stem
 from cytobatch.formats.cellprofiler_csv.listing import list_combined, with_unread_compartments
 from cytobatch.formats.cellprofiler_csv.same_images import check_same_images
@@ -90,10 +91,11 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         return FormatPlan(exports, csv_preset(job), compartments, ignored)
 
     def whole_files(self, plan: ConversionPlan) -> Collection[str]:
-        """Return the paths of the image tables."""
+        """Return the paths of the image tables, and of the files that record the analysis."""
         metadata = plan.preset.metadata if plan.preset else ()
         tables = [(name, table) for export in plan.exports for name, table in export.tables.items()]
-        return {table.file.path for name, table in tables if name in metadata and not table.combined}
+        images = {table.file.path for name, table in tables if name in metadata and not table.combined}
+        return images | {each.file.path for each in experiment_files(plan)}
 
     def scan(self, plan: ConversionPlan, inputs: Inputs, engine: Engine) -> PlateScan:
         """Scan the first lines of every table, and whole files if columns of unknown kind need all values."""
@@ -104,7 +106,8 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         checked = resolve_text_columns(check_last_lines(scans, inputs), inputs)
         listed = list_combined(plan, inputs)
         named = tuple(with_unread_compartments(plan, checked, listed))
-        return PlateScan(plan.preset, named, warnings=header_warnings(named), listed=listed)
+        experiments = read_experiments(plan, inputs)
+        return PlateScan(plan.preset, named, warnings=header_warnings(named), listed=listed, experiments=experiments)
 
     def read_images(
         self, table: CsvTable, path: Path, columns: Sequence[str], engine: Engine

@@ -24,6 +24,7 @@ from cytobatch.formats.base import (
     with_overrides,
 )
 from cytobatch.formats.cellprofiler_sqlite.combined import only_present
+from cytobatch.formats.cellprofiler_sqlite.experiments import read_experiments
 from cytobatch.formats.cellprofiler_sqlite.listing import list_databases
 from cytobatch.formats.cellprofiler_sqlite.scan import choose_tables, scan_database, sqlite_preset
 from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable, left_out_warnings, resolve_undecided
@@ -74,7 +75,13 @@ class CellProfilerSqlite(FormatDefaults[DatabaseTable]):
         scans = resolve_undecided(numbered)
         preset = plan.preset or sqlite_preset(plan, scans)
         chosen = check_text_columns(choose_tables(plan, preset, scans))
-        return PlateScan(preset, tuple(chosen), warnings=left_out_warnings(chosen), listed=list_databases(plan, inputs))
+        return PlateScan(
+            preset,
+            tuple(chosen),
+            warnings=left_out_warnings(chosen),
+            listed=list_databases(plan, inputs),
+            experiments=read_experiments(plan, chosen, inputs),
+        )
 
     def read_images(
         self, table: DatabaseTable, path: Path, columns: Sequence[str], engine: Engine

@@ -14,6 +14,8 @@ from cytobatch.output.row_groups import RowGroup
 
 _ZSTD_LEVEL = 3
 _BLOCKS, _MIN_COLUMNS = 32, 16
+# Long texts that are encoded already stay so; beyond the limit Parquet writes each of their values anew.
+_MAX_DICTIONARY = 2**30
 
 
 def writer_options(schema: pa.Schema) -> dict[str, object]:
@@ -22,7 +24,7 @@ def writer_options(schema: pa.Schema) -> dict[str, object]:
     Dictionary encoding for text and byte stream split for floats, which were measured smaller and faster on features
     than the defaults. Floats have no statistics.
     """
-    text = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    text = [field.name for field in schema if _is_text(field.type)]
     floats = [field.name for field in schema if pa.types.is_floating(field.type)]
     keys = [field.name for field in schema if not pa.types.is_floating(field.type)]
     return {
@@ -31,7 +33,12 @@ def writer_options(schema: pa.Schema) -> dict[str, object]:
         "use_dictionary": _selection(text, schema),
         "use_byte_stream_split": _selection(floats, schema),
         "write_statistics": _selection(keys, schema),
+        **({"dictionary_pagesize_limit": _MAX_DICTIONARY} if any(map(pa.types.is_dictionary, schema.types)) else {}),
     }
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
 
 
 def _selection(names: list[str], schema: pa.Schema) -> list[str] | bool:

@@ -120,6 +120,13 @@ def first_values(path: Path, table: str, columns: Sequence[str], rows: int) -> d
     return dict(zip(columns, zip(*values, strict=True), strict=True)) if values else dict.fromkeys(columns, ())
 
 
+def first_rows(path: Path, table: str, rows: int) -> tuple[list[str], list[tuple[Value | None, ...]]]:
+    """Return the names of a table's columns, and its first rows as SQLite stores them. Raises InvalidTableError."""
+    with _open_table(path, table) as connection:
+        columns = [name for name, *_ in connection.execute(sql.sqlite_columns(table))]
+        return columns, connection.execute(sql.select(table, columns)).fetchmany(rows)
+
+
 def approximate_rows(path: Path, table: str, columns: Iterable[str]) -> int:
     """Return a table's highest row id by one look-up: its number of rows if no row was ever deleted.
 

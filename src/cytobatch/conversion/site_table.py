@@ -1,0 +1,100 @@
+"""The site table: a row for each image set with its location, metadata and image-level features.
+
+The image tables are small, and the survey has read them whole. Sites without objects have a row, too.
+"""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cytobatch.config.options import SITES
+from cytobatch.conversion.column_lists import KnownColumns
+from cytobatch.conversion.conversion_run import ConversionRun
+from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER, Origin, ProfileColumn
+from cytobatch.errors import LayoutError
+from cytobatch.planning.columns import IMAGE_NUMBER, METADATA, TABLE_NUMBER, order_key
+from cytobatch.planning.key_columns import EXPORT, IMAGE, TABLE
+from cytobatch.survey.image_features import image_feature_sources, image_features, text_features
+
+_SHOWN = 5
+
+
+def check_image_features(run: ConversionRun) -> None:
+    """Raise LayoutError, before anything is converted, if no image table of the plate has a feature."""
+    rows = run.survey.image_rows
+    if rows is None or not image_features(rows.table).num_columns:
+        raise LayoutError(
+            "no image features",
+            where=run.job.source,
+            why="its format has no image tables" if rows is None else "no image table has a measurement of images",
+            remedy="leave image_features out",
+        )
+
+
+def site_table(run: ConversionRun) -> tuple[pa.Table, tuple[str, ...]]:
+    """Return the site table, and which of its columns are features.
+
+    Returns
+    -------
+    pa.Table
+        A row for each image set of the exports that have not failed: Metadata_TableNumber if the profile has it,
+        Metadata_ImageNumber, plate, well, site and further metadata; then the features, `float64, (image sets,)`. The
+        order is that of the profile's rows.
+    tuple of str
+        The names of the features.
+    """
+    rows = run.survey.image_rows
+    if rows is None:
+        raise ValueError("there are no image tables")
+    features = image_features(rows.table)
+    metadata = _metadata(run, rows.table)
+    table = pa.table(metadata | {name: features[name] for name in features.column_names})
+    return table.take(_order(run)), tuple(features.column_names)
+
+
+def _metadata(run: ConversionRun, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Return keys, locations and further metadata of all image sets, keys first."""
+    images = run.survey.images
+    locations = images.locations.slice(0, images.table.num_rows)
+    columns = {name: locations[name] for name in locations.column_names if name.startswith(METADATA)}
+    columns[f"{METADATA}{IMAGE_NUMBER}"] = images.table[IMAGE]
+    if run.table_numbers:
+        numbers = [run.table_numbers.get(export) for export in images.table[EXPORT].to_pylist()]
+        columns[PROFILE_TABLE_NUMBER] = pa.chunked_array([pa.array(numbers, pa.int64())])
+    elif TABLE_NUMBER in rows.column_names:
+        columns[PROFILE_TABLE_NUMBER] = rows[TABLE_NUMBER]
+    return {name: columns[name] for name in sorted(columns, key=order_key)}
+
+
+def site_columns(run: ConversionRun) -> list[ProfileColumn]:
+    """Return the locations and features of the site table with their origin."""
+    survey = run.survey
+    if survey.image_rows is None:
+        return []
+    table = next(name for name in sorted(survey.preset.metadata) if name in survey.schemas)
+    locations = [
+        ProfileColumn(each.name, each.type, Origin.LOCATION, each.name) for each in survey.images.locations.schema
+    ]
+    sources = image_feature_sources(survey.image_rows.table)
+    features = [ProfileColumn(name, pa.float64(), table, source, is_feature=True) for name, source in sources.items()]
+    return locations + features
+
+
+def _order(run: ConversionRun) -> pa.Array:
+    """Return the row numbers of the image sets whose export has not failed, in the order of the output."""
+    images = run.survey.images.table
+    failed = run.ledger.failed_exports
+    valid = pa.array([export.index for export in run.survey.exports if export.path not in failed], pa.int64())
+    keys = [key for key in (EXPORT, TABLE, IMAGE) if key in images.column_names] if run.job.sort_output else [EXPORT]
+    order = pc.sort_indices(images.select(keys), [(key, "ascending") for key in keys])
+    return order.filter(pc.is_in(images[EXPORT], valid).combine_chunks().take(order))
+
+
+def write_sites(run: ConversionRun) -> None:
+    """Write the site table, and name in the report the columns that are left out because they hold text."""
+    table, features = site_table(run)
+    rows = run.survey.image_rows
+    texts = text_features(rows.table) if rows is not None else []
+    if texts:
+        more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+        run.ledger.warn(f"columns of the image table that hold text are no features: {', '.join(texts[:_SHOWN])}{more}")
+    run.writer.store(SITES, table.schema, [table], features, KnownColumns(site_columns(run)))
