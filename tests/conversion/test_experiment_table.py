@@ -173,6 +173,16 @@ def test_a_databases_record_is_kept_with_all_runs(tmp_path: Path) -> None:
     assert warnings(report, "exports were measured by 2 versions of CellProfiler")
 
 
+def test_a_table_that_is_too_long_for_a_record_is_a_warning(tmp_path: Path) -> None:
+    path = write_sqlite(tmp_path / "in" / "p.sqlite", per_tables(site_tables(3)))
+    write_record(path, "Per_Experiment", [("x", "4", "now")] * 10_001)
+    found, report = convert_to_folder(path, tmp_path / "out")
+    assert list(found) == ["single_cells.parquet"]
+    (warning,) = warnings(report, "1 record(s) of an analysis cannot be read, such as p.sqlite (Per_Experiment)")
+    assert warning.endswith("it has more than 10000 rows")
+    assert outcome(report, "p.sqlite", "Per_Experiment")[0] is Outcome.IGNORED
+
+
 def test_each_set_of_tables_has_its_own_record(tmp_path: Path) -> None:
     sets = [
         {f"{run}_{name}": table for name, table in per_tables(site_tables(2, well=well)).items()}

@@ -3,7 +3,8 @@
 A table of another name counts, too, if it is `Experiment` and has the columns of ExportToSpreadsheet's file.
 """
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 from cytobatch.errors import InvalidTableError
@@ -16,7 +17,7 @@ from cytobatch.readers.sqlite.affinity import Value
 
 _EXPERIMENT = "experiment"
 _KEY_AND_VALUE = ("key", "value")
-_MOST_RUNS, _MOST_KEYS = 1000, 10_000
+_MOST_ROWS = 10_000
 
 
 def read_experiments(plan: ConversionPlan, scans: Sequence[ExportScan], inputs: Inputs) -> tuple[Experiment, ...]:
@@ -59,26 +60,25 @@ def _export_of(name: TableName, scans: Sequence[ExportScan]) -> str:
 def _experiment(path: Path, source: str, name: TableName, export: str, texts: dict[str, str]) -> list[Experiment]:
     """Return the runs of a table; nothing if it has other columns, or no row."""
     try:
-        columns, rows = sqlite.first_rows(path, name.source, _MOST_KEYS + 1)
+        columns = sqlite.column_names(path, name.source)
+        has_pairs = tuple(column.lower() for column in columns) == _KEY_AND_VALUE
+        if not (has_pairs or name.is_per_table):
+            return []
+        stored = itertools.islice(sqlite.each_row(path, name.source, columns), _MOST_ROWS + 1)
+        rows = [tuple(_text(value, texts) for value in row) for row in stored]
     except InvalidTableError as error:
         return [Experiment(export, source, name.source, defect=error.reason)]
-    has_pairs = tuple(column.lower() for column in columns) == _KEY_AND_VALUE
-    if not rows or not (has_pairs or name.is_per_table):
-        return []
-    if len(rows) > (_MOST_KEYS if has_pairs else _MOST_RUNS):
-        return [Experiment(export, source, name.source, defect=f"it has more than {len(rows) - 1} rows")]
-    named = [rows] if has_pairs else [zip(columns, row, strict=True) for row in rows]
-    runs = tuple(_run(pairs, texts) for pairs in named)
-    return [Experiment(export, source, name.source, runs)]
+    if len(rows) > _MOST_ROWS:
+        return [Experiment(export, source, name.source, defect=f"it has more than {_MOST_ROWS} rows")]
+    runs: list[Pairs] = [tuple(zip(columns, row, strict=True)) for row in rows]
+    if has_pairs and rows:
+        runs = [tuple((key or "", value) for key, value in rows)]
+    return [Experiment(export, source, name.source, tuple(runs))] if runs else []
 
 
-def _run(pairs: Iterable[Sequence[Value | None]], texts: dict[str, str]) -> Pairs:
-    """Return keys and values as text, equal texts once."""
-    values = ((_text(key) or "", _text(value)) for key, value in pairs)
-    return tuple((texts.setdefault(key, key), value and texts.setdefault(value, value)) for key, value in values)
-
-
-def _text(value: Value | None) -> str | None:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return None if value is None else str(value)
+def _text(value: Value | None, texts: dict[str, str]) -> str | None:
+    """Return a value as text. Equal texts are in memory once, because many runs have the same pipeline."""
+    if value is None:
+        return None
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return texts.setdefault(text, text)

@@ -120,11 +120,10 @@ def first_values(path: Path, table: str, columns: Sequence[str], rows: int) -> d
     return dict(zip(columns, zip(*values, strict=True), strict=True)) if values else dict.fromkeys(columns, ())
 
 
-def first_rows(path: Path, table: str, rows: int) -> tuple[list[str], list[tuple[Value | None, ...]]]:
-    """Return the names of a table's columns, and its first rows as SQLite stores them. Raises InvalidTableError."""
+def each_row(path: Path, table: str, columns: Sequence[str]) -> Iterator[tuple[Value | None, ...]]:
+    """Yield the rows of a table as SQLite stores them, one at a time. Raises InvalidTableError."""
     with _open_table(path, table) as connection:
-        columns = [name for name, *_ in connection.execute(sql.sqlite_columns(table))]
-        return columns, connection.execute(sql.select(table, columns)).fetchmany(rows)
+        yield from connection.execute(sql.select(table, columns))
 
 
 def approximate_rows(path: Path, table: str, columns: Iterable[str]) -> int:
