@@ -75,7 +75,8 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
     else:
         result = _survey_compartments(plan, scan, inputs, engine)
     by_name = integers_by_name(result.schemas.values(), result.join, result.single_table, plan.job.column_types)
-    warnings = (*result.warnings, *duplicate_warnings(result, inputs, engine))
+    # Copies come first, because the terminal shows the first warnings.
+    warnings = (*duplicate_warnings(result, inputs, engine), *result.warnings)
     return replace(result, integers_by_name=by_name, warnings=warnings)
 
 
