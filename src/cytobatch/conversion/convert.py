@@ -15,7 +15,7 @@ from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.single_table import write_single_table
 from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
-from cytobatch.conversion.well_profile import check_wells, write_wells
+from cytobatch.conversion.well_profile import write_wells
 from cytobatch.errors import FractionError
 from cytobatch.output.registry import sinks_for
 from cytobatch.output.written_file import WrittenFile
@@ -57,8 +57,6 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     """Convert a plate under the survey's types. Raises FractionError if a column must be a double, and the others."""
     run = _start(survey, resources)
     job, ledger = run.job, run.ledger
-    if job.well_profiles:
-        check_wells(run)
     try:
         _write_rows(run)
     except FractionError:

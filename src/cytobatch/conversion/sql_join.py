@@ -31,6 +31,7 @@ def write_sql_join(run: ConversionRun, joins: str) -> None:
     locations = set(run.survey.images.locations.column_names)
     # A user's SQL is written for CytoTable's names.
     tables = NamedTables(run, ColumnNaming.CYTOTABLE)
+    _check_columns(run, tables, query)
     run.loader.expect(tables.names_to_read)
     for name, exports in run.outputs:
         rows = _rows(run, tables, query, exports)
@@ -38,6 +39,18 @@ def write_sql_join(run: ConversionRun, joins: str) -> None:
         if first is not None:
             features = _features(run, first.schema)
             run.writer.write(name, first.schema, itertools.chain([first], rows), features, may_be_null=locations)
+
+
+def _check_columns(run: ConversionRun, tables: NamedTables, query: str) -> None:
+    """Check the query on empty tables with the columns of the plate, before rows are read. Raises JoinSqlError."""
+    empty = {
+        title: tables.schema(name).empty_table()
+        for export in run.survey.exports
+        for name, table in export.tables.items()
+        for title in (name, table.full_name)
+    }
+    with run.engine.tables(empty) as session:
+        session.join_schema(query)
 
 
 def _features(run: ConversionRun, schema: pa.Schema) -> list[str]:

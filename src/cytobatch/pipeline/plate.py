@@ -19,6 +19,7 @@ from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.detect import files_to_probe, make_plan
 from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.accounting import check_accounts
+from cytobatch.pipeline.early_checks import annotation_reader, check_plan
 from cytobatch.pipeline.folders import Folders, folders_for
 from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.run_report import make_report, output_files
@@ -27,10 +28,10 @@ from cytobatch.pipeline.skip_done import find_finished_run
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
 from cytobatch.planning.inventory import Inventory
 from cytobatch.report.model import OutputFile, RunReport
-from cytobatch.storage.access import Access, Clients, storage_errors
-from cytobatch.storage.annotation_files import read_table_text
+from cytobatch.storage.access import Clients, storage_errors
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.source import Source
+from cytobatch.survey.annotation_files import ReadText
 from cytobatch.survey.model import Survey
 from cytobatch.survey.plate import survey
 from cytobatch.survey.platemap import annotate
@@ -102,10 +103,9 @@ def convert_plate(surveyed: Survey, resources: RunResources) -> ConvertedPlate:
         return convert_survey(surveyed, resources)
 
 
-def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:
-    """Survey the files, and join the platemap and LoadData files that the job names."""
-    access = Access.to_source(plan.job)
-    return annotate(survey(plan, resources.inputs, resources.engine), lambda uri: read_table_text(uri, access))
+def survey_plate(plan: ConversionPlan, resources: RunResources, read: ReadText | None = None) -> Survey:
+    """Survey the files, and join the platemap and LoadData files that the job names. `read` may have read them."""
+    return annotate(survey(plan, resources.inputs, resources.engine), read or annotation_reader(plan))
 
 
 def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
@@ -145,8 +145,10 @@ def run_plate(job: PlateJob, runner: StepRunner = run_directly) -> RunReport:
         source, plan = timer.run(PlateStep.PLAN, lambda: plan_plate(job, folders.cache))
         if finished := find_finished_run(job, plan, destination):
             return finished
+        annotations = annotation_reader(plan)
+        check_plan(plan, annotations)
         with open_resources(plan, source, folders) as resources:
-            surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources))
+            surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources, annotations))
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources))
         check_accounts(surveyed, converted.ledger)
         outputs = timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, destination))

@@ -37,7 +37,7 @@ from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
 from cytobatch.survey.listed import listed_tables
-from cytobatch.survey.location_checks import column_warnings, location_warnings
+from cytobatch.survey.location_checks import check_wells, column_warnings, location_warnings
 from cytobatch.survey.lost_measurements import check_measurements
 from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
@@ -64,8 +64,8 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
     Raises
     ------
     LayoutError
-        If the tables cannot make the output of the job: a compartment without object numbers or without a join, or a
-        column that is text in one export and a number in another.
+        If the tables cannot make the output of the job: a compartment without object numbers or without a join, a
+        column that is text in one export and a number in another, or no well for well-level profiles.
     """
     scan = plan.format.scan(plan, inputs, engine)
     # A file may hold several exports, which only its content shows.
@@ -74,6 +74,7 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
         result = _survey_single_tables(plan, scan, scan.images)
     else:
         result = _survey_compartments(plan, scan, inputs, engine)
+    check_wells(plan, result.images)
     by_name = integers_by_name(result.schemas.values(), result.join, result.single_table, plan.job.column_types)
     # Copies come first, because the terminal shows the first warnings.
     warnings = (*duplicate_warnings(result, inputs, engine), *result.warnings)
