@@ -108,7 +108,7 @@ class PlateOptions(BaseModel):
     """A platemap to join by well: a text file with well_position, or the batch's folder with barcode_platemap.csv and
     platemap/; `{plate}` and `{batch}` as above."""
     load_data: str | None = Field(None, min_length=1)
-    """A LoadData CSV to join by plate, well and site, or the folder that has it, such as load_data.csv or load_data.parquet;
+    """A LoadData CSV to join by plate, well and site, or the folder that has it (load_data.csv, load_data.parquet, …);
     `{plate}` and `{batch}` as above."""
     joins: str | None = Field(None, min_length=1)
     """DuckDB SQL that joins the tables of one export by name, in place of the joins that cytobatch finds."""
