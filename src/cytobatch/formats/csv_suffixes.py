@@ -14,6 +14,7 @@ CSV_SUFFIX = ".csv"
 COMBINED = "object"
 """The stem of the file in which ExportToSpreadsheet puts all compartments side by side, under a header of two rows."""
 _TEXT_SUFFIXES = frozenset({".txt", ".tsv"})
+TABLE_SUFFIXES = _TEXT_SUFFIXES | {CSV_SUFFIX}
 IMAGE = "image"
 COMPANIONS = (USUAL_TABLES | {COMBINED}) - {IMAGE}
 """Tables of which one beside `<prefix>Image.csv` shows that the prefix is one."""

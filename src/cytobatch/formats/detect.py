@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.catalog import PRESETS, PresetName
+from cytobatch.config.presets.catalog import PRESETS, FormatName, PresetName
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import NOT_READ, ConversionPlan, FormatPlan, Listing, SourceFormat
 from cytobatch.formats.hidden_files import HIDDEN, without_hidden
+from cytobatch.formats.lone_table import check_lone_table
 from cytobatch.formats.mysql_export import check_no_mysql_export
 from cytobatch.formats.registry import source_formats
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -32,7 +33,9 @@ def files_to_probe(job: PlateJob, inventory: Inventory) -> list[SourceFile]:
     return list({file.path: file for file in probes}.values())
 
 
-def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -> ConversionPlan:
+def make_plan(
+    job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes], siblings: Sequence[SourceFile] = ()
+) -> ConversionPlan:
     """Plan the conversion of one plate.
 
     Parameters
@@ -43,6 +46,8 @@ def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -
         Every file of the source.
     heads
         The first bytes of the files of `files_to_probe`, by path.
+    siblings
+        The files in the folder of a source that is one file.
 
     Returns
     -------
@@ -51,10 +56,13 @@ def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -
     Raises
     ------
     LayoutError
-        If no format claims a file, if two formats do, or if the claimed files are ambiguous or incomplete.
+        If no format claims a file, if two formats do, or if the claimed files are ambiguous or incomplete: also if the
+        source is one table of several.
     """
     visible = without_hidden(inventory)
     check_no_mysql_export(visible, heads)
+    if any(each.name == FormatName.CSV for each in formats_for(job)):
+        check_lone_table(visible, heads, siblings)
     listing = Listing(job, visible, heads)
     claims = [(each, each.claims(listing)) for each in formats_for(job)]
     chosen, files = _only_claim(listing, [(each, files) for each, files in claims if files])

@@ -14,9 +14,10 @@ from cytobatch.conversion.run_resources import RunResources
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
-from cytobatch.errors import SourceNotFoundError
+from cytobatch.errors import SourceNotFoundError, StorageError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.detect import files_to_probe, make_plan
+from cytobatch.formats.lone_table import may_have_siblings
 from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.accounting import check_accounts
 from cytobatch.pipeline.early_checks import annotation_reader, check_plan
@@ -26,7 +27,7 @@ from cytobatch.pipeline.run_report import make_report, output_files
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
 from cytobatch.pipeline.skip_done import find_finished_run
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
-from cytobatch.planning.inventory import Inventory
+from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.report.model import OutputFile, RunReport
 from cytobatch.storage.access import Clients, storage_errors
 from cytobatch.storage.destination import Destination
@@ -42,7 +43,7 @@ _HEAD_BYTES = 2**20
 def plan_plate(job: PlateJob, cache: Path, clients: Clients | None = None) -> tuple[Source, ConversionPlan]:
     """Find the source, list it once and plan its conversion. Raises SourceNotFoundError and LayoutError."""
     source, inventory = _located(job, cache, clients)
-    return source, make_plan(source.job, inventory, _heads(source, inventory))
+    return source, make_plan(source.job, inventory, _heads(source, inventory), _siblings(source, inventory))
 
 
 def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Source, Inventory]:
@@ -70,6 +71,17 @@ def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Sourc
 def _heads(source: Source, inventory: Inventory) -> dict[str, bytes]:
     """Return the first bytes of the files that decide the format, by path."""
     return {file.path: source.head(file, _HEAD_BYTES) for file in files_to_probe(source.job, inventory)}
+
+
+def _siblings(source: Source, inventory: Inventory) -> list[SourceFile]:
+    """Return the files in the folder of a source that is one file, if its format may have other tables there."""
+    if not may_have_siblings(inventory):
+        return []
+    try:
+        return source.siblings()
+    except StorageError:
+        # A role may read the file, and not list its folder.
+        return []
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from cloudpathlib import S3Path
 from cytobatch.errors import LayoutError
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.storage.obstore_client import ObstoreClient
+from cytobatch.storage.s3_read import folder_key
 
 
 def list_objects(root: S3Path, obstore: ObstoreClient) -> list[SourceFile]:
@@ -46,6 +47,13 @@ def list_common_prefixes(root: S3Path) -> Iterator[str]:
                 yield name
 
 
+def list_folder(root: S3Path) -> list[SourceFile]:
+    """Return the objects directly in a folder, without those of folders below it."""
+    folder = folder_key(root)
+    entries = _entries(root, folder, Delimiter="/")
+    return [_source_file(each, each["Key"][len(folder) :], folder) for each in entries if each["Key"] != folder]
+
+
 def _folders(entries: Sequence[SourceFile]) -> set[str]:
     """Return the folders of entries, the root's empty path among them. An empty entry of such a name is its marker."""
     folders = {""}
@@ -72,12 +80,12 @@ def _list_by_botocore(root: S3Path, prefix: str) -> list[SourceFile]:
     return files
 
 
-def _entries(root: S3Path, prefix: str, **arguments: int) -> Iterator[Any]:
+def _entries(root: S3Path, prefix: str, **arguments: int | str) -> Iterator[Any]:
     """Yield botocore's entries of the objects whose keys begin with a prefix; with MaxKeys, of one page."""
     client = root.client
-    options = {"Bucket": root.bucket, "Prefix": prefix, **client.boto3_list_extra_args}
-    if arguments:
-        yield from client.client.list_objects_v2(**options, **arguments).get("Contents", [])
+    options = {"Bucket": root.bucket, "Prefix": prefix, **client.boto3_list_extra_args, **arguments}
+    if "MaxKeys" in arguments:
+        yield from client.client.list_objects_v2(**options).get("Contents", [])
         return
     for page in client.client.get_paginator("list_objects_v2").paginate(**options):
         yield from page.get("Contents", [])
