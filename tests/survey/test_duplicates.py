@@ -193,3 +193,16 @@ def test_the_warning_is_on_the_terminal(tmp_path: Path) -> None:
     shutil.copytree(source / "P1-A01-1", source / "P1-A01-1 copy")
     done = run_program("run", "--source", str(source), "--destination", str(tmp_path / "out"), folder=tmp_path)
     assert "'P1-A01-1' and 'P1-A01-1 copy'" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_two_sets_of_tables_in_one_file_are_no_copies_but_those_of_a_copied_file_are(tmp_path: Path) -> None:
+    runs = {}
+    for number, run in enumerate(("RunA", "RunB"), start=1):
+        tables = site_tables(3, image=number, offset=1000.0 * number, well=f"A{number}")
+        runs |= {f"{run}_{name}": table for name, table in per_tables(tables).items()}
+    path = write_sqlite(tmp_path / "in" / "runs.sqlite", runs)
+    assert not [warning for warning in convert(path, tmp_path)[1].warnings if "alike" in warning.what]
+    shutil.copyfile(path, path.with_name("runs copy.sqlite"))
+    warnings = [each.what for each in convert(path.parent, tmp_path)[1].warnings if "alike" in each.what]
+    assert len(warnings) == 1
+    assert "'runs.sqlite/RunA_Per' and 'runs copy.sqlite/RunA_Per'; 'runs.sqlite/RunB_Per' and" in warnings[0]

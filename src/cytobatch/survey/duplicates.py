@@ -104,8 +104,12 @@ def _refined(
 
 
 def _sizes(export: SurveyedExport) -> Hashable:
-    # Tables of one file have its size each.
-    return tuple(sorted((name, _file(export, table.source).size) for name, table in export.tables.items()))
+    # Tables of one file have its size each. Two sets of tables in one file have other names.
+    return tuple(
+        sorted(
+            (name, table.source_name or "", _file(export, table.source).size) for name, table in export.tables.items()
+        )
+    )
 
 
 def _etags(export: SurveyedExport) -> Hashable:
