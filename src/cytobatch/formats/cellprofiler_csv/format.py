@@ -36,8 +36,9 @@ from cytobatch.formats.csv_files import (
 from cytobatch.formats.csv_names import table_files
 from cytobatch.formats.csv_suffixes import COMBINED, other_copies
 from cytobatch.formats.defaults import FormatDefaults
-from cytobatch.formats.header_columns import header_warnings
+from cytobatch.formats.header_columns import header_facts
 from cytobatch.formats.image_sets import check_image_numbers
+from cytobatch.formats.table_facts import fact_warnings
 from cytobatch.formats.text_columns import resolve_text_columns
 from cytobatch.planning.columns import IMAGE_NUMBER
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -104,7 +105,7 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         checked = resolve_text_columns(check_last_lines(scans, inputs), inputs)
         listed = list_combined(plan, inputs)
         named = tuple(with_unread_compartments(plan, checked, listed))
-        return PlateScan(plan.preset, named, warnings=header_warnings(named), listed=listed)
+        return PlateScan(plan.preset, named, warnings=fact_warnings(named, header_facts), listed=listed)
 
     def read_images(
         self, table: CsvTable, path: Path, columns: Sequence[str], engine: Engine

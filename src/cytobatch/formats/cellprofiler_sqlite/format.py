@@ -26,9 +26,10 @@ from cytobatch.formats.base import (
 from cytobatch.formats.cellprofiler_sqlite.combined import only_present
 from cytobatch.formats.cellprofiler_sqlite.listing import list_databases
 from cytobatch.formats.cellprofiler_sqlite.scan import choose_tables, scan_database, sqlite_preset
-from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable, left_out_warnings, resolve_undecided
+from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable, left_out_facts, resolve_undecided
 from cytobatch.formats.defaults import FormatDefaults
 from cytobatch.formats.image_sets import check_image_numbers
+from cytobatch.formats.table_facts import fact_warnings
 from cytobatch.formats.text_columns import check_text_columns
 from cytobatch.planning.columns import IMAGE_NUMBER
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -74,7 +75,9 @@ class CellProfilerSqlite(FormatDefaults[DatabaseTable]):
         scans = resolve_undecided(numbered)
         preset = plan.preset or sqlite_preset(plan, scans)
         chosen = check_text_columns(choose_tables(plan, preset, scans))
-        return PlateScan(preset, tuple(chosen), warnings=left_out_warnings(chosen), listed=list_databases(plan, inputs))
+        return PlateScan(
+            preset, tuple(chosen), warnings=fact_warnings(chosen, left_out_facts), listed=list_databases(plan, inputs)
+        )
 
     def read_images(
         self, table: DatabaseTable, path: Path, columns: Sequence[str], engine: Engine
