@@ -165,7 +165,8 @@ class SurveyedTable:
 class ExportScan:
     """The scan of one export: valid tables by name, defects, empty tables, and tables that are not read.
 
-    `invalid_columns` are the columns of invalid tables by name, if they are known.
+    `invalid_columns` are the columns of invalid tables by name, if they are known, and `invalid_labels` their labels by
+    their names in the file.
     """
 
     export: Export
@@ -174,6 +175,7 @@ class ExportScan:
     empty: tuple[LedgerEntry, ...] = ()
     ignored: tuple[LedgerEntry, ...] = ()
     invalid_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    invalid_labels: Mapping[str, str] = field(default_factory=dict)
 
     def without(self, name: str, reason: str) -> "ExportScan":
         """Return the scan without one of its tables, and with its defect."""
@@ -181,7 +183,9 @@ class ExportScan:
         others = {other: self.tables[other] for other in self.tables if other != name}
         entry = failed_entry(self.export, table.source, table.shown_name, reason)
         columns = {**self.invalid_columns, name: tuple(table.schema.names)}
-        return replace(self, tables=others, defects=(*self.defects, entry), invalid_columns=columns)
+        labels = {**self.invalid_labels, table.shown_name: table.label}
+        defects = (*self.defects, entry)
+        return replace(self, tables=others, defects=defects, invalid_columns=columns, invalid_labels=labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,11 +384,6 @@ class SourceFormat(Protocol[TableT_contra]):
 def failed_entry(export: Export, path: str, table: str | None, reason: str) -> LedgerEntry:
     """Return the ledger entry of an invalid table, or of the whole file if `table` is None."""
     return LedgerEntry(path=path, outcome=Outcome.FAILED, export=export.path, table=table, reason=reason)
-
-
-def unusual_tables(counts: Mapping[str, int], known: Collection[str], exports: int) -> set[str]:
-    """Return the tables that most exports lack and that the preset does not name; `counts` are exports by table."""
-    return {table for table, count in counts.items() if table not in known and 2 * count < exports}
 
 
 def with_overrides(preset: Preset, job: PlateJob) -> Preset:

@@ -1,7 +1,7 @@
-"""Facts about the columns and dialects of tables, as warnings of the report: one for each fact, with its exports."""
+"""Facts about tables: warnings about columns and dialects, one for each fact, and the tables that most exports lack."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from cytobatch.formats.base import ExportScan, SurveyedTable
 from cytobatch.report.model import ReportWarning
@@ -27,3 +27,8 @@ def fact_warnings(
 def numbers_rows(column: str) -> str:
     """Return the fact that a column numbers the rows."""
     return f"column {column!r} numbers the rows, and is left out"
+
+
+def unusual_tables(counts: Mapping[str, int], known: Collection[str], exports: int) -> set[str]:
+    """Return the tables that most exports lack and that the preset does not name; `counts` are exports by table."""
+    return {table for table, count in counts.items() if table not in known and 2 * count < exports}
