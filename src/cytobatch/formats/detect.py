@@ -11,6 +11,7 @@ from cytobatch.formats.hidden_files import HIDDEN, without_hidden
 from cytobatch.formats.lone_table import check_lone_table
 from cytobatch.formats.mysql_export import check_no_mysql_export
 from cytobatch.formats.registry import source_formats
+from cytobatch.formats.unknown_sets import check_known_sets
 from cytobatch.planning.inventory import Inventory, SourceFile
 
 _FILES_SHOWN = 5
@@ -61,9 +62,10 @@ def make_plan(
     """
     visible = without_hidden(inventory)
     check_no_mysql_export(visible, heads)
+    listing = Listing(job, visible, heads)
     if any(each.name == FormatName.CSV for each in formats_for(job)):
         check_lone_table(visible, heads, siblings)
-    listing = Listing(job, visible, heads)
+        check_known_sets(listing)
     claims = [(each, each.claims(listing)) for each in formats_for(job)]
     chosen, files = _only_claim(listing, [(each, files) for each, files in claims if files])
     planned = chosen.plan(listing, files)
