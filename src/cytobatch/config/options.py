@@ -91,8 +91,8 @@ class PlateOptions(BaseModel):
     metadata: Names | None = None
     """The image-level tables to take, such as image."""
     table_prefix: str | None = None
-    """The prefix of the tables to take, such as RunA_, where one file holds the tables of several runs; '' stands for
-    tables without a prefix."""
+    """The prefix of the tables to take, such as RunA_, where one file or folder holds the tables of several runs; ''
+    stands for tables without a prefix."""
     identifying_columns: Names | None = None
     """Source columns that identify rather than measure, and go under Metadata_."""
     image_columns: Pattern | None = None

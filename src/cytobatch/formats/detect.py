@@ -7,7 +7,7 @@ from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.catalog import PRESETS, FormatName, PresetName
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import NOT_READ, ConversionPlan, FormatPlan, Listing, SourceFormat
-from cytobatch.formats.hidden_files import HIDDEN, without_hidden
+from cytobatch.formats.hidden_files import reason_not_read, without_hidden
 from cytobatch.formats.lone_table import check_lone_table
 from cytobatch.formats.mysql_export import check_no_mysql_export
 from cytobatch.formats.registry import source_formats
@@ -87,7 +87,7 @@ def _only_claim(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Se
             remedy="name the preset of the one to convert, or point the source at it alone",
         )
     files = listing.inventory.files
-    shown = ", ".join(file.path for file in files[:_FILES_SHOWN]) or "every file is hidden"
+    shown = ", ".join(file.path for file in files[:_FILES_SHOWN]) or "each of them is hidden, or no file"
     raise LayoutError(
         f"nothing here fits preset {job.preset.value!r}",
         where=root,
@@ -101,7 +101,7 @@ def _ignored(inventory: Inventory, planned: FormatPlan) -> tuple[tuple[SourceFil
     read = {file.path for export in planned.exports for file in export.files}
     visible = {file.path for file in without_hidden(inventory).files}
     unread = [
-        (file, planned.ignored.get(file.path, NOT_READ if file.path in visible else HIDDEN))
+        (file, planned.ignored.get(file.path) or (file.path not in visible and reason_not_read(file)) or NOT_READ)
         for file in inventory.files
         if file.path not in read
     ]

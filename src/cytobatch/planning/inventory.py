@@ -15,6 +15,8 @@ class SourceFile:
 
     `etag` and `modified` (seconds since 1970) are those of the version in the listing of an object store. `key` is the
     object's key there, if it is not the root's key, a `/` and the path: `plate//Cells.csv` has the path `Cells.csv`.
+    `is_dangling` is True for a link whose target does not exist. The path of an object ends in a slash if its key does,
+    as the key of a folder's marker, though the object has content.
     """
 
     path: str
@@ -22,6 +24,7 @@ class SourceFile:
     etag: str | None = None
     modified: float | None = None
     key: str | None = None
+    is_dangling: bool = False
 
     @property
     def stem(self) -> str:

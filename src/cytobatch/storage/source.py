@@ -14,7 +14,7 @@ from cytobatch.config.options import PlateJob
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.storage.access import Access, Clients, open_path, storage_errors
-from cytobatch.storage.local_list import list_local_files
+from cytobatch.storage.local_list import is_dangling, list_local_files
 from cytobatch.storage.obstore_client import ObstoreClient
 from cytobatch.storage.prefetch import CachePolicy, Fetch, FetchedFiles, LocalFiles
 from cytobatch.storage.s3_cache import S3Cache
@@ -126,5 +126,9 @@ def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
     paths = list_local_files(root) if isinstance(root, Path) else (path for path in root.rglob("*") if path.is_file())
     for path in paths:
         # Local and cloud paths both have parts, and a path's first parts are those of the root.
-        below, facts = path.parts[len(root.parts) :], path.stat()
-        yield SourceFile("/".join(below), facts.st_size, modified=facts.st_mtime)
+        below = "/".join(path.parts[len(root.parts) :])
+        if isinstance(path, Path) and is_dangling(path):
+            yield SourceFile(below, 0, modified=path.lstat().st_mtime, is_dangling=True)
+        else:
+            facts = path.stat()
+            yield SourceFile(below, facts.st_size, modified=facts.st_mtime)

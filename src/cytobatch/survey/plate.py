@@ -36,7 +36,7 @@ from cytobatch.survey.duplicates import duplicate_warnings
 from cytobatch.survey.empty_tables import resolve_empty_tables
 from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
-from cytobatch.survey.listed import listed_tables
+from cytobatch.survey.listed import listed_tables, unread_warnings
 from cytobatch.survey.location_checks import check_wells, column_warnings, location_warnings
 from cytobatch.survey.lost_measurements import check_measurements
 from cytobatch.survey.missing_keys import check_missing_keys
@@ -76,8 +76,8 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
         result = _survey_compartments(plan, scan, inputs, engine)
     check_wells(plan, result.images)
     by_name = integers_by_name(result.schemas.values(), result.join, result.single_table, plan.job.column_types)
-    # Copies come first, because the terminal shows the first warnings.
-    warnings = (*duplicate_warnings(result, inputs, engine), *result.warnings)
+    # Data that stands twice or may be lost comes first, because the terminal shows the first warnings.
+    warnings = (*duplicate_warnings(result, inputs, engine), *unread_warnings(plan), *result.warnings)
     return replace(result, integers_by_name=by_name, warnings=warnings)
 
 

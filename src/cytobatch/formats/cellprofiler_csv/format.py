@@ -22,6 +22,7 @@ from cytobatch.formats.cellprofiler_csv.combined import check_edited, header_row
 from cytobatch.formats.cellprofiler_csv.copies import check_copies, check_lone_copies, copies_of, files_to_compare
 from cytobatch.formats.cellprofiler_csv.exports import csv_preset, plan_compartments, plan_exports, table_names_by_stem
 from cytobatch.formats.cellprofiler_csv.listing import list_combined, with_unread_compartments
+from cytobatch.formats.cellprofiler_csv.prefixes import choose_prefix
 from cytobatch.formats.cellprofiler_csv.same_images import check_same_images
 from cytobatch.formats.cellprofiler_csv.scan import scan_export
 from cytobatch.formats.csv_files import (
@@ -75,7 +76,7 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         check_edited(root, files_by_stem(listing.inventory), headers)
         names = table_names_by_stem(job, headers)
         all_files = table_files(listing.inventory)
-        claimed = [all_files[file.path] for file in files]
+        claimed, others = choose_prefix(job, [all_files[file.path] for file in files])
         tables, originals = set(files), copies_of(all_files.values())
         copies = {path: original for path, original in originals.items() if original in tables}
         check_lone_copies(root, files)
@@ -87,7 +88,7 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         ignored = {path: _COMBINED_IGNORED for path in combined if path not in read}
         ignored |= {path: f"a copy of {original.path}, which is read" for path, original in copies.items()}
         twins = other_copies(listing.inventory)
-        ignored |= {path: f"{kept.path} is read in its place" for path, kept in twins.items()}
+        ignored |= {path: f"{kept.path} is read in its place" for path, kept in twins.items()} | others
         return FormatPlan(exports, csv_preset(job), compartments, ignored)
 
     def whole_files(self, plan: ConversionPlan) -> Collection[str]:
