@@ -94,8 +94,8 @@ class Export:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        """Bytes to read from all files, compressed tables by an estimate."""
+        return sum(file.content_size for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class ConversionPlan:
 
     @property
     def size(self) -> int:
-        """Bytes to read."""
+        """Bytes to read, compressed tables by an estimate."""
         return sum(export.size for export in self.exports)
 
 
