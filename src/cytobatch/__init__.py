@@ -7,6 +7,7 @@ The public API is what `__all__` names. Importing the package imports none of it
 __version__ = "0.1.0"
 
 __all__ = [
+    "AbsentFileError",
     "AnnotationError",
     "ConfigurationError",
     "CytobatchError",
@@ -34,6 +35,7 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cytobatch.errors import (
+        AbsentFileError,
         AnnotationError,
         ConfigurationError,
         CytobatchError,

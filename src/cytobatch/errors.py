@@ -12,6 +12,7 @@
     |   |   +-- FractionError                   a column of integers that holds a fraction
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   an object store or disk failed to read or write; a retry may help
+    |   +-- AbsentFileError                  a file or an object that does not exist
     +-- ServiceError                     5   AWS Batch or its logs refused or did not answer (`submit`, `status`)
     +-- InternalError                    70  a defect of cytobatch itself
 
@@ -127,6 +128,10 @@ class StorageError(CytobatchError):
     """An object store or a disk refused, or did not answer."""
 
     exit_code = ExitCode.STORAGE
+
+
+class AbsentFileError(StorageError):
+    """A file or an object does not exist."""
 
 
 class ServiceError(CytobatchError):

@@ -17,7 +17,7 @@ from cytobatch.formats.csv_names import table_files
 from cytobatch.formats.detect import files_to_probe, make_plan
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.planning.inventory import Inventory, SourceFile
-from tests.support.plates import site_tables, write_site
+from tests.support.plates import convert, site_tables, write_site
 
 USUAL = ("Image", "Cells", "Cytoplasm", "Nuclei")
 PREFIXES = st.text(st.sampled_from("aZ0_- .+()é"), min_size=1, max_size=8).filter(
@@ -241,3 +241,32 @@ def test_two_sets_over_the_same_images_are_refused(
         run_plate(job)
     assert caught.value.what == "two sets of tables over the same images"
     assert "Image.csv and MyExpt_Image.csv" in caught.value.why
+
+
+def two_runs(root: Path) -> Path:
+    for number, prefix in enumerate(("RunA_", "RunB_", ""), start=1):
+        folder = write_site(root / prefix, site_tables(2, offset=1000.0 * number))
+        for path in list(folder.glob("*.csv")):
+            path.rename(root / f"{prefix}{path.name}")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("prefix", "first"), [("RunA_", 1001.0), ("RunA", 1001.0), ("runb_", 2001.0), ("RunB", 2001.0), ("", 3001.0)]
+)
+def test_a_job_takes_one_set_of_a_folder(tmp_path: Path, prefix: str, first: float) -> None:
+    source = two_runs(tmp_path / "in")
+    table, report = convert(source, tmp_path, table_prefix=prefix)
+    assert table["Cells_AreaShape_Area"].to_pylist() == [first, first + 1]
+    others = {entry.path for entry in report.ledger if "table_prefix takes one" in (entry.reason or "")}
+    assert len(others) == 8
+    with pytest.raises(
+        LayoutError, match=r"--table-prefix (RunA_ or --table-prefix RunB_|''|RunA_ or --table-prefix '')"
+    ):
+        convert(source, tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["RunC", "Run", "RunA_Per"])
+def test_a_prefix_that_no_file_has_is_refused(tmp_path: Path, prefix: str) -> None:
+    with pytest.raises(LayoutError, match=r"no tables with the prefix[^$]*'', 'RunA_', 'RunB_'"):
+        convert(two_runs(tmp_path / "in"), tmp_path, table_prefix=prefix)

@@ -88,14 +88,15 @@ def test_the_preset_of_whole_rows_keeps_names_and_joins_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("compartments", ["cells"]), ("metadata", ["image"]), ("joins", "SELECT * FROM objects")]
+    ("option", "value"),
+    [("compartments", ["cells"]), ("metadata", ["image"]), ("joins", "SELECT 1"), ("table_prefix", "X_")],
 )
 def test_an_option_for_joins_does_not_fit_whole_rows(option: str, value: object) -> None:
     with pytest.raises(LayoutError) as caught:
         Toy().plan(listing(**{option: value}), FILES[:1])
     assert caught.value.what == f"{option} does not fit this source"
     assert caught.value.where == "/in"
-    assert caught.value.why == "toy files have whole rows, without compartments to join"
+    assert caught.value.why == "toy files have whole rows, without tables to choose or join"
     assert caught.value.remedy == f"leave {option} out"
 
 

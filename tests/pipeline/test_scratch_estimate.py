@@ -63,3 +63,17 @@ def test_a_record_of_the_analysis_is_fetched_and_written_too() -> None:
     with_record, without = (plan_of(each) for each in ({**files, "Experiment.csv": 500}, files))
     need, other = (scratch_need(plan, remote=True, table_bytes=_MIB) for plan in (with_record, without))
     assert (need.fetched - other.fetched, need.outputs - other.outputs) == (500, 500)
+
+
+def test_compressed_tables_count_by_what_is_read_from_them() -> None:
+    sizes = sites(3, 40 * _MIB)
+    plain = plan_of(sizes)
+    headers = dict.fromkeys(("image", "cells", "cytoplasm", "nuclei"), ("ImageNumber", "ObjectNumber"))
+    files = [SourceFile(f"{path}.gz", size // 3) for path, size in sizes.items()]
+    packed = plan_by_headers(plain.job, Inventory.of("s3://b/p", files), headers)
+    assert plain.size - 100 < packed.size <= plain.size
+    needs = [scratch_need(plan, remote=True, table_bytes=64 * _MIB) for plan in (plain, packed)]
+    assert needs[1].outputs == packed.size
+    assert needs[1].fetched == sum(file.size for file in files) < needs[0].fetched
+    large = scratch_need(packed, remote=True, table_bytes=30 * _MIB)
+    assert large.staged == 3 * (3 * (40 * _MIB // 3))

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import StorageError
+from cytobatch.errors import LayoutError, StorageError, TooManyFailedExportsError
+from cytobatch.formats.hidden_files import DANGLING
+from cytobatch.report.model import Outcome
 from cytobatch.storage.source import Source
 from tests.support.plates import convert, write_sites
 
@@ -69,3 +71,33 @@ def test_a_folder_that_cannot_be_listed_is_an_error_unless_it_belongs_to_the_sys
             paths(root)
     else:
         assert paths(root) == ["y.csv"]
+
+
+def test_a_link_without_a_target_is_named_and_no_file(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 2)
+    for name in ("Mito.csv", "notes.txt", "loop"):
+        target = tmp_path / "gone" / name if name != "loop" else Path("loop")
+        (source / "P1-A01-1" / name).symlink_to(target)
+    table, report = convert(source, tmp_path / "out")
+    assert table.num_rows == 6
+    named = {entry.path: entry.reason for entry in report.ledger if entry.outcome is Outcome.IGNORED}
+    assert named == dict.fromkeys((f"P1-A01-1/{name}" for name in ("Mito.csv", "loop", "notes.txt")), DANGLING)
+    assert "3 file(s) not read: P1-A01-1/Mito.csv, P1-A01-1/loop, P1-A01-1/notes.txt" in report.warnings[0].what
+
+
+def test_a_table_that_is_a_link_without_a_target_is_missing(tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 2)
+    (source / "P1-A01-1" / "Cells.csv").unlink()
+    (source / "P1-A01-1" / "Cells.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(TooManyFailedExportsError, match="missing"):
+        convert(source, tmp_path / "out")
+    table, report = convert(source, tmp_path / "out", max_failed_exports=1)
+    assert table["Metadata_Site"].to_pylist() == [2, 2, 2]
+    assert {entry.reason for entry in report.ledger if entry.path == "P1-A01-1/Cells.csv"} == {DANGLING}
+
+
+def test_a_source_of_one_link_without_a_target_has_no_tables(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "P1.sqlite").symlink_to(tmp_path / "gone.sqlite")
+    with pytest.raises(LayoutError, match="each of them is hidden, or no file"):
+        convert(tmp_path / "in", tmp_path / "out")

@@ -10,6 +10,7 @@ import pytest
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ExitCode, LayoutError
+from cytobatch.formats.hidden_files import MARKER
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.storage.access import Access
 from cytobatch.storage.source import Source, list_folders
@@ -123,3 +124,23 @@ def test_a_plate_under_odd_keys_equals_the_plate_of_local_files(
     one, other = (pq.read_table(report.outputs[0].path) for report in (near, far))
     assert one.equals(other)
     assert near.counts == far.counts
+
+
+@pytest.mark.parametrize("refuses_obstore", [False, True])
+def test_an_object_with_content_under_the_key_of_a_folder_is_named(
+    refuses_obstore: bool, upload: Any, s3: Any, bucket: str, aws: str, tmp_path: Path
+) -> None:
+    source = upload(write_sites(tmp_path / "in", 2), "plate")
+    for key in ("plate/", "plate/P1-A01-1/", "plate/P1-A01-2/Worms.csv/"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"ImageNumber,ObjectNumber\n1,1\n")
+
+    def refuse(request: Asked) -> Answer | None:
+        return Answer(403) if refuses_obstore and request.by_obstore else None
+
+    with proxy(aws, refuse) as (url, _):
+        job = PlateJob(source=source, destination=str(tmp_path / "out"), endpoint_url=url)
+        report = run_plate(job)
+    assert report.counts.rows == 6
+    named = {entry.path for entry in report.ledger if entry.reason == MARKER}
+    assert named == {"/", "P1-A01-1/", "P1-A01-2/Worms.csv/"}
+    assert "3 file(s) not read: /, P1-A01-1/, P1-A01-2/Worms.csv/" in report.warnings[0].what

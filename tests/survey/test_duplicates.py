@@ -4,11 +4,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytobatch.config.options import PlateJob
+from cytobatch.pipeline.plate import run_plate
 from tests.support.examples import examples
 from tests.support.plates import (
     Tables,
@@ -16,11 +19,13 @@ from tests.support.plates import (
     convert_to_folder,
     cytominer_tables,
     incarta_table,
+    npz_members,
     per_tables,
     site_tables,
     with_column,
     write_combined,
     write_incarta,
+    write_npz,
     write_npz_plate,
     write_site,
     write_sites,
@@ -28,13 +33,13 @@ from tests.support.plates import (
 )
 from tests.support.program import run_program
 
-ALIKE, SAME = "alike byte for byte", "the same image set"
+ALIKE, SAME, ROWS = "alike byte for byte", "the same image set", "the same first rows"
 
 
 def duplicates(source: Path, destination: Path, **options: Any) -> tuple[int, list[str]]:
     """Convert, and return the number of rows and the warnings for duplicates."""
     table, report = convert(source, destination, **options)
-    return table.num_rows, [each.what for each in report.warnings if each.what.startswith((ALIKE, SAME))]
+    return table.num_rows, [each.what for each in report.warnings if each.what.startswith((ALIKE, SAME, ROWS))]
 
 
 def site(number: int, *, name: str = "dna.tiff", offset: float | None = None) -> Tables:
@@ -193,3 +198,90 @@ def test_the_warning_is_on_the_terminal(tmp_path: Path) -> None:
     shutil.copytree(source / "P1-A01-1", source / "P1-A01-1 copy")
     done = run_program("run", "--source", str(source), "--destination", str(tmp_path / "out"), folder=tmp_path)
     assert "'P1-A01-1' and 'P1-A01-1 copy'" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_two_sets_of_tables_in_one_file_are_no_copies_but_those_of_a_copied_file_are(tmp_path: Path) -> None:
+    runs = {}
+    for number, run in enumerate(("RunA", "RunB"), start=1):
+        tables = site_tables(3, image=number, offset=1000.0 * number, well=f"A{number}")
+        runs |= {f"{run}_{name}": table for name, table in per_tables(tables).items()}
+    path = write_sqlite(tmp_path / "in" / "runs.sqlite", runs)
+    assert not [warning for warning in convert(path, tmp_path)[1].warnings if "alike" in warning.what]
+    shutil.copyfile(path, path.with_name("runs copy.sqlite"))
+    warnings = [each.what for each in convert(path.parent, tmp_path)[1].warnings if "alike" in each.what]
+    assert len(warnings) == 1
+    assert "'runs.sqlite/RunA_Per' and 'runs copy.sqlite/RunA_Per'; 'runs.sqlite/RunB_Per' and" in warnings[0]
+
+
+def test_a_table_that_was_saved_again_in_another_dialect(tmp_path: Path) -> None:
+    path = write_incarta(tmp_path / "in" / "Day0.csv", incarta_table())
+    header, *rows = path.read_text().replace('"', "").splitlines()
+    columns = [line.split(",")[::-1] for line in (header, *rows)]
+    (path.parent / "Export.csv").write_text("".join(";".join(row) + "\r\n" for row in columns))
+    other = incarta_table(wells=("E - 5",))
+    write_incarta(path.parent / "Day1.csv", other)
+    rows_written, warnings = duplicates(path.parent, tmp_path)
+    assert rows_written == 2 * len(rows) + other.num_rows
+    assert [warning.startswith(f"{ROWS} of the same wells and sites") for warning in warnings] == [True]
+    assert "'Day0.csv' and 'Export.csv'" in warnings[0]
+
+
+def test_tables_of_the_same_wells_with_other_values_are_no_copies(tmp_path: Path) -> None:
+    table = incarta_table()
+    write_incarta(tmp_path / "in" / "Day0.csv", table)
+    area = pa.array([1.5] * table.num_rows)
+    write_incarta(tmp_path / "in" / "Day0 b.csv", with_column(table, "Primary Target Area wv1", area))
+    assert duplicates(tmp_path / "in", tmp_path)[1] == []
+
+
+def test_an_archive_that_was_packed_again(tmp_path: Path) -> None:
+    members = npz_members(5)
+    write_npz(tmp_path / "in" / "P1" / "A01_1.npz", members)
+    np.savez(tmp_path / "in" / "P1" / "A01_1 again.npz", **members)
+    write_npz(tmp_path / "in" / "P1" / "A01_2.npz", npz_members(5, Metadata_Site=2))
+    count, warnings = duplicates(tmp_path / "in", tmp_path)
+    assert count == 15
+    assert len(warnings) == 1
+    assert "'P1/A01_1.npz' and 'P1/A01_1 again.npz'" in warnings[0]
+
+
+@pytest.mark.parametrize("differs", [False, True])
+def test_a_copy_in_a_bucket_that_was_uploaded_in_parts(differs: bool, s3: Any, bucket: str, tmp_path: Path) -> None:
+    folder = write_site(tmp_path / "in", site(1))
+    large = {**site(1), "Cells": cells_of(400_000)}
+    write_site(folder, large)
+    for name in ("Image", "Cells", "Cytoplasm", "Nuclei"):
+        content = (folder / f"{name}.csv").read_bytes()
+        s3.put_object(Bucket=bucket, Key=f"p/s1/{name}.csv", Body=content)
+        if differs and name == "Cells":
+            content = content[:-2] + b"8\n"
+        upload_in_parts(s3, bucket, f"p/s1 copy/{name}.csv", content)
+    report = run_plate(PlateJob(source=f"s3://{bucket}/p", destination=str(tmp_path / "out")))
+    etags = {entry.etag for entry in report.ledger if entry.table == "cells"}
+    assert len(etags) == 2
+    warnings = [each.what for each in report.warnings if each.what.startswith((ALIKE, SAME))]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(SAME if differs else ALIKE)
+
+
+def cells_of(objects: int) -> pa.Table:
+    numbers = pa.array(range(1, objects + 1), pa.int64())
+    return pa.table(
+        {
+            "ImageNumber": pa.array([1] * objects, pa.int64()),
+            "ObjectNumber": numbers,
+            "Parent_Nuclei": pa.array([1] * objects, pa.int64()),
+            "AreaShape_Area": pa.array([1.5] * objects),
+        }
+    )
+
+
+def upload_in_parts(s3: Any, bucket: str, key: str, content: bytes) -> None:
+    """Upload an object in parts, the least of which but the last has five MiB."""
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    least, parts = 5 * 2**20, []
+    for number, start in enumerate(range(0, len(content), least), start=1):
+        options = {"Bucket": bucket, "Key": key, "UploadId": upload, "PartNumber": number}
+        etag = s3.upload_part(**options, Body=content[start : start + least])["ETag"]
+        parts.append({"ETag": etag, "PartNumber": number})
+    s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})

@@ -1,7 +1,9 @@
 import csv
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cytobatch.errors import AnnotationError, ExitCode, StorageError
@@ -233,3 +235,40 @@ def test_load_data_may_name_its_keys_otherwise(tmp_path: Path) -> None:
     )
     table, _ = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, load_data=str(tmp_path))
     assert table["Image_URL_DNA"].to_pylist() == ["x", "x"]
+
+
+def write_load_data(path: Path, url: str) -> None:
+    table = pa.table({"Metadata_Plate": ["P1"], "Metadata_Well": ["A01"], "Metadata_Site": [1], "URL_DNA": [url]})
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+        return
+    text = "".join(
+        ",".join(map(str, row)) + "\n" for row in zip(*([n, *v] for n, v in table.to_pydict().items()), strict=True)
+    )
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+
+
+LOAD_DATA_NAMES = [
+    "load_data.csv",
+    "load_data.csv.gz",
+    "load_data.parquet",
+    "load_data_with_illum.csv",
+    "load_data_with_illum.csv.gz",
+    "load_data_with_illum.parquet",
+]
+
+
+@pytest.mark.parametrize("first", range(len(LOAD_DATA_NAMES)))
+def test_a_folder_of_load_data_has_it_under_a_usual_name(tmp_path: Path, first: int) -> None:
+    for name in LOAD_DATA_NAMES[first:]:
+        write_load_data(tmp_path / "load_data" / name, name)
+    table, report = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, load_data=str(tmp_path / "load_data"))
+    assert set(table["Image_URL_DNA"].to_pylist()) == {LOAD_DATA_NAMES[first]}
+    assert [file.path for file in report.annotations] == [str(tmp_path / "load_data" / LOAD_DATA_NAMES[first])]
+
+
+def test_a_folder_without_load_data_is_an_error_that_lists_its_names(tmp_path: Path) -> None:
+    (tmp_path / "load_data").mkdir()
+    with pytest.raises(StorageError, match=r"load_data\.csv, load_data\.csv\.gz, .*load_data_with_illum\.parquet"):
+        convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, load_data=str(tmp_path / "load_data"))

@@ -1,6 +1,8 @@
 """Other segmentations and compartments that nothing links: left out and named, valid or not."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -152,3 +154,64 @@ def test_names_that_are_no_other_segmentation_are_joined_as_before(tmp_path: Pat
     write_site(tmp_path / "in" / "P1-A01-1", tables)
     table, _ = converted(tmp_path / "in")
     assert {"Nuclei_Foci_AreaShape_Area", "FilteredCells_AreaShape_Area"} <= set(table.column_names)
+
+
+SQL_DAMAGE = {
+    "no image numbers": ('ALTER TABLE "{}" DROP COLUMN ImageNumber',),
+    "text in numbers": ("UPDATE \"{}\" SET {}_AreaShape_Area = 'big'",),
+    "a view of nothing": ('DROP TABLE "{}"', 'CREATE VIEW "{}" AS SELECT * FROM absent'),
+}
+
+
+def write_database(path: Path, tables: Tables, table: str | None, *statements: str) -> None:
+    write_sqlite(path, per_tables(tables))
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements if table else ():
+            connection.execute(statement.format(f"Per_{table}", table))
+        connection.commit()
+
+
+@pytest.mark.parametrize("name", ["Alternative", "Cells_HighThresh"])
+@pytest.mark.parametrize("damage", SQL_DAMAGE)
+@pytest.mark.parametrize("sites", [{1}, {1, 2, 3}])
+def test_an_invalid_sqlite_table_that_nothing_links_does_not_fail_its_plate(
+    tmp_path: Path, name: str, damage: str, sites: set[int]
+) -> None:
+    for site in (1, 2, 3):
+        tables = site_tables(offset=1000.0 * site, well=f"A{site}") | {name: objects(1)}
+        if name != "Alternative":
+            tables |= {name.replace("Cells", "Nuclei"): objects(2)}
+        write_database(
+            tmp_path / "in" / f"P{site}.sqlite", tables, name if site in sites else None, *SQL_DAMAGE[damage]
+        )
+    table, report = converted(tmp_path / "in")
+    assert table.num_rows == 9
+    assert not [column for column in table.column_names if name in column]
+    named = {(entry.path, entry.table) for entry in report.ledger if entry.outcome is Outcome.IGNORED}
+    assert named >= {(f"P{site}.sqlite", f"Per_{name}") for site in sites}
+
+
+@pytest.mark.parametrize("sites", [{1}, {1, 2, 3}])
+def test_an_invalid_sqlite_table_that_is_linked_fails_its_file(tmp_path: Path, sites: set[int]) -> None:
+    for site in (1, 2, 3):
+        tables = site_tables(offset=1000.0 * site, well=f"A{site}") | {"Foci": objects(1, a="Cells")}
+        table = "Foci" if site in sites else None
+        write_database(tmp_path / "in" / f"P{site}.sqlite", tables, table, *SQL_DAMAGE["no image numbers"])
+    with pytest.raises(TooManyFailedExportsError, match=r"Per_Foci.*no ImageNumber"):
+        converted(tmp_path / "in")
+
+
+def test_a_table_of_another_program_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "in" / "P1.sqlite"
+    write_database(path, site_tables(), None)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE places (AreaShape_Area TEXT)")
+        connection.execute("INSERT INTO places VALUES ('1.5')")
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'places'").fetchone()[0]
+        connection.commit()
+    content = bytearray(path.read_bytes())
+    content[(root - 1) * 4096 : root * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    table, report = converted(tmp_path / "in")
+    assert table.num_rows == 3
+    assert [entry.reason for entry in report.ledger if entry.table == "places"]

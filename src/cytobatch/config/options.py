@@ -95,8 +95,8 @@ class PlateOptions(BaseModel):
     metadata: Names | None = None
     """The image-level tables to take, such as image."""
     table_prefix: str | None = None
-    """The prefix of the tables to take, such as RunA_, where one file holds the tables of several runs; '' stands for
-    tables without a prefix."""
+    """The prefix of the tables to take, such as RunA_, where one file or folder holds the tables of several runs; ''
+    stands for tables without a prefix."""
     identifying_columns: Names | None = None
     """Source columns that identify rather than measure, and go under Metadata_."""
     image_columns: Pattern | None = None
@@ -116,7 +116,8 @@ class PlateOptions(BaseModel):
     """A platemap to join by well: a text file with well_position, or the batch's folder with barcode_platemap.csv and
     platemap/; `{plate}` and `{batch}` as above."""
     load_data: str | None = Field(None, min_length=1)
-    """A LoadData CSV to join by plate, well and site, or the folder that has it; `{plate}` and `{batch}` as above."""
+    """A LoadData CSV to join by plate, well and site, or the folder that has it (load_data.csv, load_data.parquet, …);
+    `{plate}` and `{batch}` as above."""
     joins: str | None = Field(None, min_length=1)
     """DuckDB SQL that joins the tables of one export by name, in place of the joins that cytobatch finds."""
     children: Children | None = None

@@ -67,7 +67,7 @@ class BatchRead:
 
     def _group(self, name: str, having: Sequence[SurveyedExport]) -> TableGroup | None:
         own = [export.export.tables.get(name) for export in having]
-        size = sum(table.file.size for table in own if table is not None)
+        size = sum(table.file.content_size for table in own if table is not None)
         return self._loader.group([export.tables[name] for export in having], size)
 
     def _read(self, name: str) -> ConcatenatedTables | None:

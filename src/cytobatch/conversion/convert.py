@@ -15,10 +15,10 @@ from cytobatch.conversion.per_table import write_tables
 from cytobatch.conversion.profile_writer import ProfileWriter
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.single_table import write_single_table
-from cytobatch.conversion.site_table import check_image_features, write_sites
+from cytobatch.conversion.site_table import write_sites
 from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
-from cytobatch.conversion.well_profile import check_wells, write_wells
+from cytobatch.conversion.well_profile import write_wells
 from cytobatch.errors import FractionError
 from cytobatch.output.registry import sinks_for
 from cytobatch.output.written_file import WrittenFile
@@ -60,10 +60,6 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     """Convert a plate under the survey's types. Raises FractionError if a column must be a double, and the others."""
     run = _start(survey, resources)
     job, ledger = run.job, run.ledger
-    if job.well_profiles:
-        check_wells(run)
-    if job.image_features:
-        check_image_features(run)
     try:
         _write_rows(run)
     except FractionError:

@@ -10,24 +10,11 @@ from cytobatch.config.options import SITES
 from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER, Origin, ProfileColumn
-from cytobatch.errors import LayoutError
 from cytobatch.planning.columns import IMAGE_NUMBER, METADATA, TABLE_NUMBER, order_key
 from cytobatch.planning.key_columns import EXPORT, IMAGE, TABLE
 from cytobatch.survey.image_features import image_feature_sources, image_features, text_features
 
 _SHOWN = 5
-
-
-def check_image_features(run: ConversionRun) -> None:
-    """Raise LayoutError, before anything is converted, if no image table of the plate has a feature."""
-    rows = run.survey.image_rows
-    if rows is None or not image_features(rows.table).num_columns:
-        raise LayoutError(
-            "no image features",
-            where=run.job.source,
-            why="its format has no image tables" if rows is None else "no image table has a measurement of images",
-            remedy="leave image_features out",
-        )
 
 
 def site_table(run: ConversionRun) -> tuple[pa.Table, tuple[str, ...]]:

@@ -34,6 +34,7 @@ def write_sql_join(run: ConversionRun, joins: str) -> None:
     known = KnownColumns(list_name=COLUMNS, may_be_null=set(run.survey.images.locations.column_names))
     # A user's SQL is written for CytoTable's names.
     tables = NamedTables(run, ColumnNaming.CYTOTABLE)
+    _check_columns(run, tables, query)
     run.loader.expect(tables.names_to_read)
     for name, exports in run.outputs:
         rows = _rows(run, tables, query, exports)
@@ -41,6 +42,18 @@ def write_sql_join(run: ConversionRun, joins: str) -> None:
         if first is not None:
             features, every = _features(run, first.schema), itertools.chain([first], rows)
             run.writer.write(name, first.schema, every, features, known)
+
+
+def _check_columns(run: ConversionRun, tables: NamedTables, query: str) -> None:
+    """Check the query on empty tables with the columns of the plate, before rows are read. Raises JoinSqlError."""
+    empty = {
+        title: tables.schema(name).empty_table()
+        for export in run.survey.exports
+        for name, table in export.tables.items()
+        for title in (name, table.full_name)
+    }
+    with run.engine.tables(empty) as session:
+        session.join_schema(query)
 
 
 def _features(run: ConversionRun, schema: pa.Schema) -> list[str]:

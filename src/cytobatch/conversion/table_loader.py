@@ -10,9 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cytobatch.conversion.run_resources import RunResources
-from cytobatch.formats.base import ConversionPlan, IndexedRows, ReadContext, SurveyedTable
+from cytobatch.formats.base import ConversionPlan, ReadContext, SurveyedTable
+from cytobatch.planning.inventory import SourceFile
 from cytobatch.planning.schema import align_to_schema
 from cytobatch.readers.fallback import ConcatenatedTables, ConcatReader, ReadStrategy, read_with_fallback
+from cytobatch.readers.indexed_rows import IndexedRows
 from cytobatch.readers.numbers import Repair
 
 
@@ -82,7 +84,8 @@ class TableLoader:
         own = _own_schema(table.schema, unified)
         repairs: list[Repair] = []
         strategies = self._format.readers(table, path, own, repairs, self._context)
-        consume = self._spill if self.is_large(path.stat().st_size) else _collect
+        size = SourceFile(table.source, path.stat().st_size).content_size
+        consume = self._spill if self.is_large(size) else _collect
         rows = read_with_fallback(strategies, repairs, functools.partial(consume, own))
         return LoadedTable(align_to_schema(rows, unified), tuple(repairs))
 

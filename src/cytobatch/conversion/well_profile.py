@@ -22,7 +22,6 @@ from cytobatch.conversion.nonfinite import all_finite
 from cytobatch.conversion.profile_writer import WrittenProfile
 from cytobatch.conversion.site_table import site_columns, site_table
 from cytobatch.engine import sql
-from cytobatch.errors import LayoutError
 from cytobatch.output.parquet.reader import read_columns
 from cytobatch.planning.columns import PLATE, WELL
 from cytobatch.planning.key_columns import EXPORT, ROW
@@ -42,17 +41,6 @@ class Wells:
 
     of_row: pa.Array
     table: pa.Table
-
-
-def check_wells(run: ConversionRun) -> None:
-    """Raise LayoutError, before anything is converted, if no well of the plate is known."""
-    if WELL not in run.survey.images.locations.column_names:
-        raise LayoutError(
-            "no wells to make profiles of",
-            where=run.job.source,
-            why="no table and no folder name has a well",
-            remedy="give the well with 'well', or leave well_profiles out",
-        )
 
 
 def write_wells(run: ConversionRun, aggregation: Aggregation) -> None:

@@ -131,20 +131,34 @@ class Engine:
 
         Raises JoinSqlError if the join does not parse, reads no table of `tables`, or reads one that does not exist.
         """
-        row = self._connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
-        tree = sql.parsed(row[0] if row else "")
-        names = sql.tables_in(tree)
-        unknown = sorted(names - tables - _common_tables(tree))
-        if unknown or not names & tables:
-            raise JoinSqlError(
-                f"joins names {', '.join(unknown)}, which is no table" if unknown else "joins names no table",
-                where="joins",
-                why=f"the plate's tables are {', '.join(sorted(tables))}",
-                remedy="name the tables as they are listed here",
-            )
-        changed = json.dumps(sql.with_tables_for_files(tree))
-        row = self._connection.execute("SELECT json_deserialize_sql(?::JSON)", [changed]).fetchone()
-        return str(row[0]) if row else ""
+        return _checked_join(self._connection, text, tables)
+
+
+def check_join_text(text: str, tables: set[str]) -> None:
+    """Check that a user's join parses, and that it reads tables of `tables` alone, unless these are not known yet.
+
+    Raises JoinSqlError.
+    """
+    with duckdb.connect(config={"threads": 1}) as connection:
+        _checked_join(connection, text, tables)
+
+
+def _checked_join(connection: duckdb.DuckDBPyConnection, text: str, tables: set[str]) -> str:
+    """Return a join, ready to run, in which only its use of tables is not checked if `tables` is empty."""
+    row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
+    tree = sql.parsed(row[0] if row else "")
+    names = sql.tables_in(tree)
+    unknown = sorted(names - tables - _common_tables(tree)) if tables else []
+    if unknown or not (names & tables if tables else names):
+        raise JoinSqlError(
+            f"joins names {', '.join(unknown)}, which is no table" if unknown else "joins names no table",
+            where="joins",
+            why=f"the plate's tables are {', '.join(sorted(tables))}" if tables else "it reads no table at all",
+            remedy="name the tables as they are listed here" if tables else "name the tables that it joins",
+        )
+    changed = json.dumps(sql.with_tables_for_files(tree))
+    row = connection.execute("SELECT json_deserialize_sql(?::JSON)", [changed]).fetchone()
+    return str(row[0]) if row else ""
 
 
 @contextmanager

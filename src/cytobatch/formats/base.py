@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
@@ -23,6 +21,7 @@ from cytobatch.formats.image_sets import ImageSets
 from cytobatch.formats.measurement_names import MeasurementNames
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.fallback import ConcatReader, ReadStrategy
+from cytobatch.readers.indexed_rows import IndexedRows
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
@@ -96,8 +95,8 @@ class Export:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        """Bytes to read from all files, compressed tables by an estimate."""
+        return sum(file.content_size for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ class ConversionPlan:
 
     @property
     def size(self) -> int:
-        """Bytes to read."""
+        """Bytes to read, compressed tables by an estimate."""
         return sum(export.size for export in self.exports)
 
 
@@ -167,7 +166,8 @@ class SurveyedTable:
 class ExportScan:
     """The scan of one export: valid tables by name, defects, empty tables, and tables that are not read.
 
-    `invalid_columns` are the columns of invalid tables by name, if they are known.
+    `invalid_columns` are the columns of invalid tables by name, if they are known, and `invalid_labels` their labels by
+    their names in the file.
     """
 
     export: Export
@@ -176,6 +176,7 @@ class ExportScan:
     empty: tuple[LedgerEntry, ...] = ()
     ignored: tuple[LedgerEntry, ...] = ()
     invalid_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    invalid_labels: Mapping[str, str] = field(default_factory=dict)
 
     def without(self, name: str, reason: str) -> "ExportScan":
         """Return the scan without one of its tables, and with its defect."""
@@ -183,7 +184,9 @@ class ExportScan:
         others = {other: self.tables[other] for other in self.tables if other != name}
         entry = failed_entry(self.export, table.source, table.shown_name, reason)
         columns = {**self.invalid_columns, name: tuple(table.schema.names)}
-        return replace(self, tables=others, defects=(*self.defects, entry), invalid_columns=columns)
+        labels = {**self.invalid_labels, table.shown_name: table.label}
+        defects = (*self.defects, entry)
+        return replace(self, tables=others, defects=defects, invalid_columns=columns, invalid_labels=labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,23 +234,6 @@ class ReadContext:
     job: PlateJob
     engine: Engine
     executor: Executor
-
-
-class IndexedRows(Protocol):
-    """The rows of a table, found in the file by their number. Several threads may read at once."""
-
-    @property
-    def leaves(self) -> int:
-        """The number of blocks that hold the rows."""
-        ...
-
-    def leaves_of(self, rows: npt.NDArray[np.int64]) -> int:
-        """Return the number of blocks that hold these rows: int64, (rows,), ascending."""
-        ...
-
-    def read(self, rows: npt.NDArray[np.int64]) -> tuple[pa.Table, list[Repair]]:
-        """Read rows by number: int64, (rows,), ascending. Raises InvalidTableError if the file has changed."""
-        ...
 
 
 TableT_contra = TypeVar("TableT_contra", bound=SurveyedTable, contravariant=True)
@@ -384,11 +370,6 @@ class SourceFormat(Protocol[TableT_contra]):
 def failed_entry(export: Export, path: str, table: str | None, reason: str) -> LedgerEntry:
     """Return the ledger entry of an invalid table, or of the whole file if `table` is None."""
     return LedgerEntry(path=path, outcome=Outcome.FAILED, export=export.path, table=table, reason=reason)
-
-
-def unusual_tables(counts: Mapping[str, int], known: Collection[str], exports: int) -> set[str]:
-    """Return the tables that most exports lack and that the preset does not name; `counts` are exports by table."""
-    return {table for table, count in counts.items() if table not in known and 2 * count < exports}
 
 
 def with_overrides(preset: Preset, job: PlateJob) -> Preset:

@@ -16,6 +16,7 @@ COMBINED = "object"
 EXPERIMENT = "experiment"
 """The stem of the file in which ExportToSpreadsheet records the pipeline and its version."""
 _TEXT_SUFFIXES = frozenset({".txt", ".tsv"})
+TABLE_SUFFIXES = _TEXT_SUFFIXES | {CSV_SUFFIX}
 IMAGE = "image"
 COMPANIONS = (USUAL_TABLES | {COMBINED}) - {IMAGE}
 """Tables of which one beside `<prefix>Image.csv` shows that the prefix is one."""

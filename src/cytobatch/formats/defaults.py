@@ -9,9 +9,10 @@ import pyarrow as pa
 from cytobatch.config.options import PlateJob
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import FastPathUnavailable, InternalError
-from cytobatch.formats.base import ConversionPlan, IndexedRows, ReadContext, SurveyedTable
+from cytobatch.formats.base import ConversionPlan, ReadContext, SurveyedTable
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.fallback import ConcatReader
+from cytobatch.readers.indexed_rows import IndexedRows
 from cytobatch.readers.numbers import Repair
 
 TableT = TypeVar("TableT", bound=SurveyedTable)

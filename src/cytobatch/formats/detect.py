@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cytobatch.config.options import PlateJob
-from cytobatch.config.presets.catalog import PRESETS, PresetName
+from cytobatch.config.presets.catalog import PRESETS, FormatName, PresetName
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import NOT_READ, ConversionPlan, FormatPlan, Listing, SourceFormat
-from cytobatch.formats.hidden_files import HIDDEN, without_hidden
+from cytobatch.formats.hidden_files import reason_not_read, without_hidden
+from cytobatch.formats.lone_table import check_lone_table
 from cytobatch.formats.mysql_export import check_no_mysql_export
 from cytobatch.formats.registry import source_formats
+from cytobatch.formats.unknown_sets import check_known_sets
 from cytobatch.planning.inventory import Inventory, SourceFile
 
 _FILES_SHOWN = 5
@@ -32,7 +34,9 @@ def files_to_probe(job: PlateJob, inventory: Inventory) -> list[SourceFile]:
     return list({file.path: file for file in probes}.values())
 
 
-def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -> ConversionPlan:
+def make_plan(
+    job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes], siblings: Sequence[SourceFile] = ()
+) -> ConversionPlan:
     """Plan the conversion of one plate.
 
     Parameters
@@ -43,6 +47,8 @@ def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -
         Every file of the source.
     heads
         The first bytes of the files of `files_to_probe`, by path.
+    siblings
+        The files in the folder of a source that is one file.
 
     Returns
     -------
@@ -51,11 +57,15 @@ def make_plan(job: PlateJob, inventory: Inventory, heads: Mapping[str, bytes]) -
     Raises
     ------
     LayoutError
-        If no format claims a file, if two formats do, or if the claimed files are ambiguous or incomplete.
+        If no format claims a file, if two formats do, or if the claimed files are ambiguous or incomplete: also if the
+        source is one table of several.
     """
     visible = without_hidden(inventory)
     check_no_mysql_export(visible, heads)
     listing = Listing(job, visible, heads)
+    if any(each.name == FormatName.CSV for each in formats_for(job)):
+        check_lone_table(visible, heads, siblings)
+        check_known_sets(listing)
     claims = [(each, each.claims(listing)) for each in formats_for(job)]
     chosen, files = _only_claim(listing, [(each, files) for each, files in claims if files])
     planned = chosen.plan(listing, files)
@@ -77,7 +87,7 @@ def _only_claim(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Se
             remedy="name the preset of the one to convert, or point the source at it alone",
         )
     files = listing.inventory.files
-    shown = ", ".join(file.path for file in files[:_FILES_SHOWN]) or "every file is hidden"
+    shown = ", ".join(file.path for file in files[:_FILES_SHOWN]) or "each of them is hidden, or no file"
     raise LayoutError(
         f"nothing here fits preset {job.preset.value!r}",
         where=root,
@@ -91,7 +101,7 @@ def _ignored(inventory: Inventory, planned: FormatPlan) -> tuple[tuple[SourceFil
     read = {file.path for export in planned.exports for file in export.files}
     visible = {file.path for file in without_hidden(inventory).files}
     unread = [
-        (file, planned.ignored.get(file.path, NOT_READ if file.path in visible else HIDDEN))
+        (file, planned.ignored.get(file.path) or (file.path not in visible and reason_not_read(file)) or NOT_READ)
         for file in inventory.files
         if file.path not in read
     ]

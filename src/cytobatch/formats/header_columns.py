@@ -1,21 +1,18 @@
 """Columns of CSV headers that are not part of a table: repeats are compared, and the report names what is left out."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
-from cytobatch.formats.base import ExportScan
+from cytobatch.formats.base import SurveyedTable
 from cytobatch.formats.csv_files import CsvTable
+from cytobatch.formats.table_facts import numbers_rows
 from cytobatch.planning.columns import ColumnKind, kind_of
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.header import CsvShape, invalid_file
 from cytobatch.readers.numbers import parse_number
-from cytobatch.report.model import ReportWarning
-
-_FIRST_EXPORTS = 5
 
 
 def has_repeats(shape: CsvShape) -> bool:
@@ -58,26 +55,16 @@ def _are_one_number(one: str, other: str) -> bool:
     return numbers[0] == numbers[1] or all(number is not None and math.isnan(number) for number in numbers)
 
 
-def header_warnings(scans: Sequence[ExportScan]) -> tuple[ReportWarning, ...]:
-    """Return the warnings about columns that are left out, and about dialects that had to be guessed."""
-    exports = defaultdict[tuple[str, str], list[str]](list)
-    for scan in scans:
-        for name, table in scan.tables.items():
-            if isinstance(table, CsvTable):
-                for what in _facts(table.shape):
-                    exports[name, what].append(scan.export.path)
-    return tuple(
-        ReportWarning(what=f"{name}: {what}", table=name, exports=len(paths), first_exports=paths[:_FIRST_EXPORTS])
-        for (name, what), paths in exports.items()
-    )
-
-
-def _facts(shape: CsvShape) -> Iterator[str]:
+def header_facts(table: SurveyedTable) -> Iterator[str]:
+    """Yield the columns of a CSV table that are left out, and a dialect that had to be guessed."""
+    if not isinstance(table, CsvTable):
+        return
+    shape = table.shape
     if shape.dialect.assumptions:
         yield f"the file {shape.dialect.assumptions}"
     if shape.header is not None:
         yield from (f"{name} is left out" for name in shape.header.nameless)
-        yield from (f"column {name!r} numbers the rows, and is left out" for name in shape.header.row_numbers)
+        yield from map(numbers_rows, shape.header.row_numbers)
         yield from (
             f"column {name!r} stands more than once, with equal values, and is one column"
             for name in dict.fromkeys(name for _, name in shape.header.repeats)

@@ -25,7 +25,7 @@ from cytobatch.planning.inventory import SourceFile
 from cytobatch.report.model import LedgerEntry, Outcome
 
 TableT = TypeVar("TableT", bound=SurveyedTable)
-_JOIN_OPTIONS = ("compartments", "metadata", "joins")
+_JOIN_OPTIONS = ("compartments", "metadata", "joins", "table_prefix")
 
 
 class SingleTableFormat(FormatDefaults[TableT]):
@@ -40,7 +40,7 @@ class SingleTableFormat(FormatDefaults[TableT]):
         return SiteLocation()
 
     def plan(self, listing: Listing, files: Sequence[SourceFile]) -> FormatPlan:
-        """Return an export for each file. Raises LayoutError if the job has options for joins."""
+        """Return an export for each file. Raises LayoutError if the job has options for tables that are joined."""
         self._check_options(listing.job)
         exports = tuple(
             Export(index, file.path, (file,), self.location_of(listing, file)) for index, file in enumerate(files)
@@ -53,7 +53,7 @@ class SingleTableFormat(FormatDefaults[TableT]):
             raise LayoutError(
                 f"{given[0]} does not fit this source",
                 where=job.source,
-                why=f"{self.name} files have whole rows, without compartments to join",
+                why=f"{self.name} files have whole rows, without tables to choose or join",
                 remedy=f"leave {given[0]} out",
             )
 

@@ -9,6 +9,7 @@ from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.output.column_list import SUFFIX
 from cytobatch.output.registry import sinks_for
+from cytobatch.pipeline.early_checks import annotation_reader, check_plan
 from cytobatch.pipeline.folders import folders_for
 from cytobatch.pipeline.plate import open_resources, plan_plate, survey_plate
 from cytobatch.readers.inputs import Inputs
@@ -38,12 +39,14 @@ def describe_job(job: PlateJob) -> PlanDescription:
     configure_arrow_threads(resource_limits(job))
     with folders_for(job) as folders:
         source, plan = plan_plate(job, folders.cache)
+        annotations = annotation_reader(plan)
+        check_plan(plan, annotations)
         destination = Destination(job)
         outputs = tuple(destination.uri_of(name) for name in _outputs(plan))
         if is_remote(plan.job.source):
             return PlanDescription(plan, None, {}, outputs, destination.report_uri)
         with open_resources(plan, source, folders) as resources:
-            surveyed = survey_plate(plan, resources)
+            surveyed = survey_plate(plan, resources, annotations)
             rows = _row_counts(surveyed, resources.inputs)
             if any(not each.defect for each in surveyed.experiments):
                 outputs = (*outputs, destination.uri_of(f"{EXPERIMENT}{PARQUET}"))

@@ -14,23 +14,25 @@ from cytobatch.conversion.run_resources import RunResources
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
-from cytobatch.errors import SourceNotFoundError
+from cytobatch.errors import SourceNotFoundError, StorageError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.detect import files_to_probe, make_plan
+from cytobatch.formats.lone_table import may_have_siblings
 from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.accounting import check_accounts
+from cytobatch.pipeline.early_checks import annotation_reader, check_plan
 from cytobatch.pipeline.folders import Folders, folders_for
 from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.run_report import make_report, output_files
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
 from cytobatch.pipeline.skip_done import find_finished_run
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
-from cytobatch.planning.inventory import Inventory
+from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.report.model import OutputFile, RunReport
-from cytobatch.storage.access import Access, Clients, storage_errors
-from cytobatch.storage.annotation_files import read_table_text
+from cytobatch.storage.access import Clients, storage_errors
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.source import Source
+from cytobatch.survey.annotation_files import ReadText
 from cytobatch.survey.model import Survey
 from cytobatch.survey.plate import survey
 from cytobatch.survey.platemap import annotate
@@ -41,7 +43,7 @@ _HEAD_BYTES = 2**20
 def plan_plate(job: PlateJob, cache: Path, clients: Clients | None = None) -> tuple[Source, ConversionPlan]:
     """Find the source, list it once and plan its conversion. Raises SourceNotFoundError and LayoutError."""
     source, inventory = _located(job, cache, clients)
-    return source, make_plan(source.job, inventory, _heads(source, inventory))
+    return source, make_plan(source.job, inventory, _heads(source, inventory), _siblings(source, inventory))
 
 
 def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Source, Inventory]:
@@ -69,6 +71,17 @@ def _located(job: PlateJob, cache: Path, clients: Clients | None) -> tuple[Sourc
 def _heads(source: Source, inventory: Inventory) -> dict[str, bytes]:
     """Return the first bytes of the files that decide the format, by path."""
     return {file.path: source.head(file, _HEAD_BYTES) for file in files_to_probe(source.job, inventory)}
+
+
+def _siblings(source: Source, inventory: Inventory) -> list[SourceFile]:
+    """Return the files in the folder of a source that is one file, if its format may have other tables there."""
+    if not may_have_siblings(inventory):
+        return []
+    try:
+        return source.siblings()
+    except StorageError:
+        # A role may read the file, and not list its folder.
+        return []
 
 
 @contextmanager
@@ -105,10 +118,9 @@ def convert_plate(surveyed: Survey, resources: RunResources) -> ConvertedPlate:
         return convert_survey(surveyed, resources)
 
 
-def survey_plate(plan: ConversionPlan, resources: RunResources) -> Survey:
-    """Survey the files, and join the platemap and LoadData files that the job names."""
-    access = Access.to_source(plan.job)
-    return annotate(survey(plan, resources.inputs, resources.engine), lambda uri: read_table_text(uri, access))
+def survey_plate(plan: ConversionPlan, resources: RunResources, read: ReadText | None = None) -> Survey:
+    """Survey the files, and join the platemap and LoadData files that the job names. `read` may have read them."""
+    return annotate(survey(plan, resources.inputs, resources.engine), read or annotation_reader(plan))
 
 
 def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
@@ -148,8 +160,10 @@ def run_plate(job: PlateJob, runner: StepRunner = run_directly) -> RunReport:
         source, plan = timer.run(PlateStep.PLAN, lambda: plan_plate(job, folders.cache))
         if finished := find_finished_run(job, plan, destination):
             return finished
+        annotations = annotation_reader(plan)
+        check_plan(plan, annotations)
         with open_resources(plan, source, folders) as resources:
-            surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources))
+            surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources, annotations))
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources))
         check_accounts(surveyed, converted.ledger)
         outputs = timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, destination))

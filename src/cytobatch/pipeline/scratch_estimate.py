@@ -29,7 +29,7 @@ class ScratchNeed:
 
 def room_to_fetch(plan: ConversionPlan) -> int:
     """Return the bytes of expected files that may wait on the disk: all of them if the survey reads files whole."""
-    return plan.size if _reads_all(plan) else FETCHED_AHEAD
+    return _file_bytes(plan) if _reads_all(plan) else FETCHED_AHEAD
 
 
 def scratch_need(plan: ConversionPlan, *, remote: bool, table_bytes: int) -> ScratchNeed:
@@ -37,7 +37,8 @@ def scratch_need(plan: ConversionPlan, *, remote: bool, table_bytes: int) -> Scr
 
     `table_bytes` is the size in bytes of the largest table that is converted in memory.
     """
-    large_tables = (sum(file.size for file in export.files if file.size > table_bytes) for export in plan.exports)
+    sizes = ([file.content_size for file in export.files] for export in plan.exports)
+    large_tables = (sum(size for size in each if size > table_bytes) for each in sizes)
     outputs = (1 + len(plan.job.anndata)) * plan.size + _bytes_beside_tables(plan)
     return ScratchNeed(_fetched_bytes(plan) if remote else 0, max(large_tables, default=0), outputs)
 
@@ -60,10 +61,15 @@ def _fetched_bytes(plan: ConversionPlan) -> int:
 
 def _fetched_tables(plan: ConversionPlan) -> int:
     if plan.job.cache_mode is CacheMode.PERSISTENT or _reads_all(plan):
-        return plan.size
+        return _file_bytes(plan)
     whole = plan.format.whole_files(plan)
     files = [file for export in plan.exports for file in export.files]
     surveyed = sum(file.size if file.path in whole else min(file.size, BEGINNING) for file in files)
     # The file that exhausts the budget may be larger than its remaining bytes.
     ahead = FETCHED_AHEAD + max((file.size for file in files), default=0)
-    return min(plan.size, surveyed + ahead)
+    return min(_file_bytes(plan), surveyed + ahead)
+
+
+def _file_bytes(plan: ConversionPlan) -> int:
+    """Return the bytes of all files as they are at the source."""
+    return sum(file.size for export in plan.exports for file in export.files)

@@ -27,7 +27,7 @@ from cytobatch import __version__
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import FEWEST_FETCH_THREADS, resource_limits
-from cytobatch.errors import ConfigurationError, CytobatchError, StorageError
+from cytobatch.errors import AbsentFileError, ConfigurationError, CytobatchError, StorageError
 from cytobatch.storage.boto_session import make_session
 from cytobatch.storage.s3_read import read_object
 
@@ -110,7 +110,7 @@ def storage_errors(where: str) -> Iterator[None]:
             remedy="install cytobatch[gs] or cytobatch[azure]",
         ) from error
     except FileNotFoundError as error:
-        raise StorageError("no such file", where=where, why=str(error), remedy="check the path") from error
+        raise AbsentFileError("no such file", where=where, why=str(error), remedy="check the path") from error
     except (IsADirectoryError, NotADirectoryError) as error:
         raise StorageError(
             "a folder where a file should be, or the reverse", where=where, why=str(error), remedy="check the path"
@@ -148,7 +148,7 @@ def _client_error(error: ClientError, where: str) -> StorageError:
             remedy="run again once the upload has finished",
         )
     if code in ABSENT:
-        return StorageError(
+        return AbsentFileError(
             "no such bucket" if code == "NoSuchBucket" else "no such object",
             where=where,
             why=f"{code}: {message}",

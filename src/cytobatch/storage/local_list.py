@@ -8,7 +8,9 @@ _LOST_FOUND = "lost+found"
 
 
 def list_local_files(root: Path) -> Iterator[Path]:
-    """Yield the files below a folder. Raises OSError if a folder cannot be listed, because its files would be lost.
+    """Yield the files below a folder, and the links whose targets do not exist.
+
+    Raises OSError if a folder cannot be listed, because its files would be lost.
 
     A link to a folder elsewhere is followed, once for each target. A link to a folder of the source itself is not,
     because its files are listed in their own place.
@@ -17,7 +19,12 @@ def list_local_files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root, followlinks=True, onerror=_raise_unless_hidden):
         here = Path(folder)
         folders[:] = [name for name in folders if _is_followed(here / name, base, targets)]
-        yield from (path for name in names if (path := here / name).is_file())
+        yield from (path for name in names if (path := here / name).is_file() or is_dangling(path))
+
+
+def is_dangling(path: Path) -> bool:
+    """Return True for a link whose target does not exist."""
+    return path.is_symlink() and not path.exists()
 
 
 def _is_followed(folder: Path, base: Path, targets: set[Path]) -> bool:

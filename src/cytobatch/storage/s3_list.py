@@ -11,6 +11,7 @@ from cloudpathlib import S3Path
 from cytobatch.errors import LayoutError
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.storage.obstore_client import ObstoreClient
+from cytobatch.storage.s3_read import folder_key
 
 
 def list_objects(root: S3Path, obstore: ObstoreClient) -> list[SourceFile]:
@@ -27,7 +28,10 @@ def list_objects(root: S3Path, obstore: ObstoreClient) -> list[SourceFile]:
     entries = (obstore.list(prefix) or []) if prefix else []
     files = [entry for entry in entries if entry.size]
     # An empty entry beside those of folders is an empty object, or the marker of a folder in which there is nothing.
-    if files and _folders(entries) >= {entry.path for entry in entries if not entry.size}:
+    # An entry with content in place of a folder may have a key that ends in a slash, which obstore drops.
+    folders = _folders(entries)
+    empty = {entry.path for entry in entries if not entry.size}
+    if files and folders >= empty and folders.isdisjoint(file.path for file in files):
         return files
     return _list_by_botocore(root, prefix)
 
@@ -46,6 +50,15 @@ def list_common_prefixes(root: S3Path) -> Iterator[str]:
                 yield name
 
 
+def list_folder(root: S3Path) -> list[SourceFile]:
+    """Return the objects directly in a folder, without those of folders below it."""
+    folder = folder_key(root)
+    entries = _entries(root, folder, Delimiter="/")
+    return [
+        _source_file(entry, entry["Key"][len(folder) :], folder) for entry in entries if not entry["Key"].endswith("/")
+    ]
+
+
 def _folders(entries: Sequence[SourceFile]) -> set[str]:
     """Return the folders of entries, the root's empty path among them. An empty entry of such a name is its marker."""
     folders = {""}
@@ -62,7 +75,7 @@ def _list_by_botocore(root: S3Path, prefix: str) -> list[SourceFile]:
     files = [
         _source_file(entry, entry["Key"][len(folder) :], folder)
         for entry in _entries(root, folder)
-        if not entry["Key"].endswith("/")
+        if entry["Size"] or not entry["Key"].endswith("/")
     ]
     if not files and prefix:
         # The key itself is the first of those that begin with it.
@@ -72,20 +85,23 @@ def _list_by_botocore(root: S3Path, prefix: str) -> list[SourceFile]:
     return files
 
 
-def _entries(root: S3Path, prefix: str, **arguments: int) -> Iterator[Any]:
+def _entries(root: S3Path, prefix: str, **arguments: int | str) -> Iterator[Any]:
     """Yield botocore's entries of the objects whose keys begin with a prefix; with MaxKeys, of one page."""
     client = root.client
-    options = {"Bucket": root.bucket, "Prefix": prefix, **client.boto3_list_extra_args}
-    if arguments:
-        yield from client.client.list_objects_v2(**options, **arguments).get("Contents", [])
+    options = {"Bucket": root.bucket, "Prefix": prefix, **client.boto3_list_extra_args, **arguments}
+    if "MaxKeys" in arguments:
+        yield from client.client.list_objects_v2(**options).get("Contents", [])
         return
     for page in client.client.get_paginator("list_objects_v2").paginate(**options):
         yield from page.get("Contents", [])
 
 
 def _source_file(entry: Any, below: str, folder: str) -> SourceFile:
-    """Return the file of an entry, `below` the folder. Its path does not begin with a slash, because it is relative."""
-    key, path = entry["Key"], below.lstrip("/")
+    """Return the file of an entry, `below` the folder. Its path does not begin with a slash, because it is relative.
+
+    An entry of the folder's own key has the path `/`.
+    """
+    key, path = entry["Key"], below.lstrip("/") or ("/" if entry["Key"].endswith("/") else "")
     etag = entry.get("ETag", "").strip('"') or None
     own_key = None if key == f"{folder}{path}" else key
     return SourceFile(path, entry["Size"], etag, entry["LastModified"].timestamp(), own_key)

@@ -14,11 +14,11 @@ from cytobatch.config.options import PlateJob
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.storage.access import Access, Clients, open_path, storage_errors
-from cytobatch.storage.local_list import list_local_files
+from cytobatch.storage.local_list import is_dangling, list_local_files
 from cytobatch.storage.obstore_client import ObstoreClient
 from cytobatch.storage.prefetch import CachePolicy, Fetch, FetchedFiles, LocalFiles
 from cytobatch.storage.s3_cache import S3Cache
-from cytobatch.storage.s3_list import list_common_prefixes, list_objects
+from cytobatch.storage.s3_list import list_common_prefixes, list_folder, list_objects
 from cytobatch.storage.s3_read import object_key, read_object
 
 
@@ -48,6 +48,7 @@ class Source:
         self._open = functools.partial(open_path, access=access, cache=cache, clients=clients)
         self._root = self._open(job.source)
         self._obstore = ObstoreClient(self._root) if isinstance(self._root, S3Path) else None
+        self._is_file = False
         self._threads = threading.local()
 
     def inventory(self) -> Inventory:
@@ -62,10 +63,22 @@ class Source:
                 remedy="check CYTOBATCH_SOURCE and that the upload has finished",
             )
         if len(files) == 1 and not files[0].path:
-            self._root = self._root.parent
+            self._root, self._is_file = self._root.parent, True
             name = self._uri.rstrip("/").rsplit("/", 1)[-1]
             return Inventory.of(str(self._root), [replace(files[0], path=name)])
         return Inventory.of(self._uri, files)
+
+    def siblings(self) -> list[SourceFile]:
+        """List the files in the folder of a source that is one file, itself included; nothing for a source of folders.
+
+        Raises StorageError.
+        """
+        if not self._is_file:
+            return []
+        with storage_errors(str(self._root)):
+            if isinstance(self._root, S3Path):
+                return list_folder(self._root)
+            return [SourceFile(path.name, path.stat().st_size) for path in self._root.iterdir() if path.is_file()]
 
     def head(self, file: SourceFile, size: int) -> bytes:
         """Return the first bytes of a file, without fetching the rest from S3. Raises StorageError."""
@@ -113,5 +126,9 @@ def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
     paths = list_local_files(root) if isinstance(root, Path) else (path for path in root.rglob("*") if path.is_file())
     for path in paths:
         # Local and cloud paths both have parts, and a path's first parts are those of the root.
-        below, facts = path.parts[len(root.parts) :], path.stat()
-        yield SourceFile("/".join(below), facts.st_size, modified=facts.st_mtime)
+        below = "/".join(path.parts[len(root.parts) :])
+        if isinstance(path, Path) and is_dangling(path):
+            yield SourceFile(below, 0, modified=path.lstat().st_mtime, is_dangling=True)
+        else:
+            facts = path.stat()
+            yield SourceFile(below, facts.st_size, modified=facts.st_mtime)

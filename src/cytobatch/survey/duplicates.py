@@ -1,8 +1,9 @@
 """Exports that hold the same image set twice, such as a copied folder or a file that was downloaded twice.
 
-Two tests find them. Exports are alike if all of their files are, byte for byte. Image sets are the same if plate, well,
-site and the names of their image files are, and no other metadata differs. Crops of one site share all of these, and
-are told apart by their folders' names. Which of the two is meant is unknown, so that the rows stay.
+Three tests find them. Exports are alike if all of their files are, byte for byte; files of whole rows, if their first
+rows are. Image sets are the same if plate, well, site and the names of their image files are, and no other metadata
+differs. Crops of one site share all of these, and are told apart by their folders' names. Which of the two is meant is
+unknown, so that the rows stay.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from cytobatch.readers.inputs import BEGINNING, Inputs
 from cytobatch.report.model import ReportWarning
 from cytobatch.survey.location_columns import location_columns
 from cytobatch.survey.model import Survey, SurveyedExport
+from cytobatch.survey.same_rows import exports_of_same_rows
 
 _GROUPS_SHOWN = 3
 _EXPORTS_NAMED = 10
@@ -57,9 +59,15 @@ def duplicate_warnings(survey: Survey, inputs: Inputs, engine: Engine) -> tuple[
     alike = _alike_exports(exports, inputs)
     copies = {export.index for group in alike for export in group[1:]}
     same = _same_image_sets(survey, copies, inputs, engine)
+    others = [export for export in exports if export.index not in copies]
+    saved_again = exports_of_same_rows(survey, others, inputs, engine)
     groups = [tuple(export.path for export in group) for group in alike]
     return (
         *_warnings(groups, "alike byte for byte, so that the profile has the same objects twice"),
+        *_warnings(
+            [tuple(export.path for export in group) for group in saved_again],
+            "the same first rows of the same wells and sites, so that the profile may have the same objects twice",
+        ),
         *_warnings(same, "the same image set by plate, well, site and file names, which the profile then has twice"),
     )
 
@@ -78,13 +86,21 @@ def _has_objects(survey: Survey, export: SurveyedExport) -> bool:
 
 
 def _alike_exports(exports: Iterable[SurveyedExport], inputs: Inputs) -> list[list[SurveyedExport]]:
-    """Return groups of at least two exports whose files are equal byte for byte, the original first."""
+    """Return groups of at least two exports whose files are equal byte for byte, the original first.
+
+    Equal ETags are equal contents. ETags of one content differ if it was uploaded in parts, or with another key.
+    """
     groups = []
-    for candidates in _refined([list(exports)], _sizes):
-        if all(file.etag for export in candidates for file in export.export.files):
-            groups += _refined([candidates], _etags)
-        else:
-            groups += _refined(_refined([candidates], partial(_beginnings, inputs)), partial(_contents, inputs))
+    for candidates in _refined(_refined([list(exports)], _sizes), partial(_beginnings, inputs)):
+        versions = defaultdict[Hashable, list[SurveyedExport]](list)
+        for export in candidates:
+            versions[_etags(export) or export.index].append(export)
+        firsts = [version[0] for version in versions.values()]
+        alike = _refined([firsts], partial(_contents, inputs)) if len(firsts) > 1 else []
+        found = {export.index for group in alike for export in group}
+        alike += [[first] for first in firsts if first.index not in found]
+        merged = ([each for first in group for each in versions[_etags(first) or first.index]] for group in alike)
+        groups += [group for group in merged if len(group) > 1]
     # `Day0 (1).csv` sorts before `Day0.csv`, but is its copy.
     ordered = [sorted(group, key=lambda export: (len(export.path), natural_key(export.path))) for group in groups]
     return sorted(ordered, key=lambda group: group[0].index)
@@ -104,12 +120,18 @@ def _refined(
 
 
 def _sizes(export: SurveyedExport) -> Hashable:
-    # Tables of one file have its size each.
-    return tuple(sorted((name, _file(export, table.source).size) for name, table in export.tables.items()))
+    # Tables of one file have its size each. Two sets of tables in one file have other names.
+    return tuple(
+        sorted(
+            (name, table.source_name or "", _file(export, table.source).size) for name, table in export.tables.items()
+        )
+    )
 
 
-def _etags(export: SurveyedExport) -> Hashable:
-    return tuple(file.etag for file in _files(export))
+def _etags(export: SurveyedExport) -> tuple[str, ...]:
+    """Return the ETags of an export's files, or () if one of them has none."""
+    etags = [file.etag for file in _files(export)]
+    return tuple(etag for etag in etags if etag) if all(etags) else ()
 
 
 def _beginnings(inputs: Inputs, export: SurveyedExport) -> Hashable:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from cytobatch.errors import LayoutError
+from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.columns import distinct_names, is_aggregate, is_key, is_row_number
 from cytobatch.planning.schema import is_number_type
 from cytobatch.survey.location_columns import location_columns
@@ -66,6 +68,20 @@ def image_feature_sources(rows: pa.Table) -> dict[str, str]:
     columns = sorted(column for column in image_feature_columns(rows.column_names) if _is_numeric(rows[column]))
     names = distinct_names(f"{_PREFIX}{column.removeprefix(_PREFIX)}" for column in columns)
     return dict(sorted(zip(names, columns, strict=True)))
+
+
+def check_image_features(plan: ConversionPlan, rows: pa.Table | None) -> None:
+    """Raise LayoutError, before anything is converted, if the job asks for image features and there are none.
+
+    `rows` are the image rows of the plate, or None.
+    """
+    if plan.job.image_features and (rows is None or not image_feature_sources(rows)):
+        raise LayoutError(
+            "no image features",
+            where=plan.job.source,
+            why="its format has no image tables" if rows is None else "no image table has a measurement of images",
+            remedy="leave image_features out",
+        )
 
 
 def text_features(rows: pa.Table) -> list[str]:

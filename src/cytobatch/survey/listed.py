@@ -1,9 +1,13 @@
-"""The tables that the listing of a plate found, by file: what the ledger must name at the end of a run."""
+"""What the listing of a plate found: the tables in each file, which the ledger must name, and what cannot be read."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from cytobatch.formats.base import ConversionPlan, ExportScan, PlateScan
+from cytobatch.formats.hidden_files import DANGLING, MARKER
+from cytobatch.report.model import ReportWarning
+
+_SHOWN = 5
 
 
 def listed_tables(plan: ConversionPlan, scan: PlateScan) -> dict[str, frozenset[str]]:
@@ -12,6 +16,19 @@ def listed_tables(plan: ConversionPlan, scan: PlateScan) -> dict[str, frozenset[
     for path, table in (*_planned(plan), *_listed(scan.listed), *_scanned(scan.exports)):
         names[path].add(table)
     return {path: frozenset(tables) for path, tables in names.items()}
+
+
+def unread_warnings(plan: ConversionPlan) -> tuple[ReportWarning, ...]:
+    """Return warnings for links without a target and for objects under the keys of folders: both may be lost data."""
+    by_reason: dict[str, list[str]] = {reason: [] for reason in (DANGLING, MARKER)}
+    for file, reason in plan.ignored:
+        if reason in by_reason:
+            by_reason[reason].append(file.path)
+    return tuple(
+        ReportWarning(what=f"{len(paths)} file(s) not read: {', '.join(paths[:_SHOWN])}: {reason}")
+        for reason, paths in by_reason.items()
+        if paths
+    )
 
 
 def _planned(plan: ConversionPlan) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from cytobatch.errors import LayoutError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.image_sets import ImageSets
 from cytobatch.planning.columns import PLATE, SITE, WELL
@@ -33,6 +34,17 @@ def location_warnings(plan: ConversionPlan, images: ImageSets) -> tuple[ReportWa
         wells = zip((folder.well for folder in folders), _known(images, WELL), strict=False)
         warnings += [*_differences("a folder's plate", plates), *_differences("a folder's well", wells)]
     return tuple(ReportWarning(what=what) for what in warnings)
+
+
+def check_wells(plan: ConversionPlan, images: ImageSets) -> None:
+    """Check that wells are known, if the job makes a profile of each. Raises LayoutError."""
+    if plan.job.well_profiles and WELL not in images.locations.column_names:
+        raise LayoutError(
+            "no wells to make profiles of",
+            where=plan.job.source,
+            why="no table and no folder name has a well",
+            remedy="give the well with 'well', or leave well_profiles out",
+        )
 
 
 def column_warnings(raw: pa.Table | None, images: ImageSets, columns: Sequence[str]) -> tuple[ReportWarning, ...]:

@@ -35,10 +35,11 @@ from cytobatch.survey import image_table
 from cytobatch.survey.carried_columns import carried_columns, with_carried
 from cytobatch.survey.duplicates import duplicate_warnings
 from cytobatch.survey.empty_tables import resolve_empty_tables
+from cytobatch.survey.image_features import check_image_features
 from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
-from cytobatch.survey.listed import listed_tables
-from cytobatch.survey.location_checks import column_warnings, location_warnings
+from cytobatch.survey.listed import listed_tables, unread_warnings
+from cytobatch.survey.location_checks import check_wells, column_warnings, location_warnings
 from cytobatch.survey.lost_measurements import check_measurements
 from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
@@ -65,8 +66,8 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
     Raises
     ------
     LayoutError
-        If the tables cannot make the output of the job: a compartment without object numbers or without a join, or a
-        column that is text in one export and a number in another.
+        If the tables cannot make the output of the job: a compartment without object numbers or without a join, a
+        column that is text in one export and a number in another, or no well for well-level profiles.
     """
     scan = plan.format.scan(plan, inputs, engine)
     # A file may hold several exports, which only its content shows.
@@ -75,8 +76,11 @@ def survey(plan: ConversionPlan, inputs: Inputs, engine: Engine) -> Survey:
         result = _survey_single_tables(plan, scan, scan.images)
     else:
         result = _survey_compartments(plan, scan, inputs, engine)
+    check_wells(plan, result.images)
+    check_image_features(plan, result.image_rows and result.image_rows.table)
     by_name = integers_by_name(result.schemas.values(), result.join, result.single_table, plan.job.column_types)
-    warnings = (*result.warnings, *duplicate_warnings(result, inputs, engine))
+    # Data that stands twice or may be lost comes first, because the terminal shows the first warnings.
+    warnings = (*duplicate_warnings(result, inputs, engine), *unread_warnings(plan), *result.warnings)
     return replace(result, integers_by_name=by_name, warnings=warnings, experiments=scan.experiments)
 
 

@@ -8,16 +8,24 @@ https://broadinstitute.github.io/cellpainting-gallery/data_structure.html#metada
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 
 from cytobatch.config.natural_order import natural_key
 from cytobatch.config.wells import known_text, normalise_well, site_number, without_decimals
+from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.columns import METADATA, PLATE, SITE, WELL, ColumnKind, kind_of, under_metadata
 from cytobatch.report.model import AnnotationFile, ReportWarning
+from cytobatch.survey.annotation_files import (
+    BARCODES,
+    ReadText,
+    barcodes_file,
+    is_file,
+    platemap_file,
+    read_load_data,
+)
 from cytobatch.survey.annotation_table import (
     AnnotationTable,
     Key,
@@ -31,12 +39,7 @@ from cytobatch.survey.image_table import IMAGE_LABEL
 from cytobatch.survey.location_columns import columns_of
 from cytobatch.survey.model import Survey
 
-ReadText = Callable[[str], str]
-"""A function that returns the text of a small file by its path or URI."""
-
-_BARCODES, _MAPS, _LOAD_DATA = "barcode_platemap.csv", "platemap", "load_data.csv"
 _BARCODE, _MAP_NAME, _POSITION = "Assay_Plate_Barcode", "Plate_Map_Name", "well_position"
-_SUFFIXES = (".txt", ".tsv", ".csv", ".parquet")
 _SHOWN = 10
 
 PlateWellSite = tuple[str | None, str | None, int | str | None]
@@ -76,6 +79,30 @@ def annotate(survey: Survey, read: ReadText) -> Survey:
         survey = _with_load_data(survey, job.load_data, read_and_digest)
     files = tuple(AnnotationFile(path=uri, sha256=digest) for uri, digest in sorted(digests.items()))
     return replace(survey, annotations=files)
+
+
+def check_annotations(plan: ConversionPlan, read: ReadText) -> None:
+    """Check the job's platemap and LoadData file before the source is read: that they are tables with their columns.
+
+    Of a batch's platemaps, those of the plates are checked that the job and the folders of exports name. Raises
+    AnnotationError and the errors of `read`.
+    """
+    job = plan.job
+    if job.platemap is not None:
+        plates = {job.plate, *(export.location.plate for export in plan.exports)}
+        for where in _named_maps(job.platemap, plates, read):
+            _read_map(where, read)
+    if job.load_data is not None:
+        path, text = read_load_data(job.load_data, read)
+        _load_data_table(text, path)
+
+
+def _named_maps(where: str, plates: Collection[str | None], read: ReadText) -> list[str]:
+    """Return the one platemap, or those of some plates in a batch's folder."""
+    if is_file(where):
+        return [where]
+    names = _names_by_plate(where, read)
+    return [platemap_file(where, name) for name in {names[plate] for plate in plates if plate in names}]
 
 
 def digest_of(text: str) -> str:
@@ -131,28 +158,30 @@ def _platemaps(
 
     A plate that the batch's list lacks has that of the job's own plate name, with a warning.
     """
-    if _is_file(where):
+    if is_file(where):
         return dict.fromkeys(plates, _read_map(where, read)), []
-    listing = f"{where.rstrip('/')}/{_BARCODES}"
-    by_barcode = rows_by_key(read(listing), listing, (_BARCODE,), (_MAP_NAME,))
-    names = {key[0]: row[_MAP_NAME] for key, row in by_barcode.items()}
+    names = _names_by_plate(where, read)
     listed = {plate: plate if plate in names else job_plate for plate in plates}
     absent = sorted({plate or "a plate of unknown name" for plate, name in listed.items() if name not in names})
     if absent:
         shown = ", ".join(sorted(str(name) for name in names)[:_SHOWN])
         why = f"it lists {shown or 'no plate'}, but not {', '.join(absent)}"
         remedy = "add the plate, or give its listed name with 'plate'"
-        raise annotation_error("plate without a platemap", listing, why, remedy)
-    files = {
-        name: f"{where.rstrip('/')}/{_MAPS}/{name if _is_file(name) else f'{name}.txt'}" for name in names.values()
-    }
-    maps = {name: _read_map(files[name], read) for name in {names[listed[plate]] for plate in listed}}
+        raise annotation_error("plate without a platemap", barcodes_file(where), why, remedy)
+    maps = {name: _read_map(platemap_file(where, name), read) for name in {names[listed[plate]] for plate in listed}}
     renamed = sorted((plate, name) for plate, name in listed.items() if plate and name and plate != name)
     warnings = [
-        f"plate {plate!r} is not in {_BARCODES}; it has the platemap {names[name]!r} of plate {name!r}, the job's"
+        f"plate {plate!r} is not in {BARCODES}; it has the platemap {names[name]!r} of plate {name!r}, the job's"
         for plate, name in renamed
     ]
     return {plate: maps[names[name]] for plate, name in listed.items()}, warnings
+
+
+def _names_by_plate(where: str, read: ReadText) -> dict[str | None, str]:
+    """Return the names of the platemaps that a batch's folder lists, by plate."""
+    listing = barcodes_file(where)
+    by_barcode = rows_by_key(read(listing), listing, (_BARCODE,), (_MAP_NAME,))
+    return {key[0]: row[_MAP_NAME] for key, row in by_barcode.items()}
 
 
 def _read_map(where: str, read: ReadText) -> AnnotationTable:
@@ -160,17 +189,13 @@ def _read_map(where: str, read: ReadText) -> AnnotationTable:
 
 
 def _with_load_data(survey: Survey, where: str, read: ReadText) -> Survey:
-    path = where if _is_file(where) else f"{where.rstrip('/')}/{_LOAD_DATA}"
     if not {WELL, SITE} <= set(survey.images.locations.column_names):
         why = "no well or no site of the plate is known"
-        raise annotation_error("LoadData file without wells and sites", path, why, "give them with 'well' and 'site'")
-    text = read(path)
-    header = header_of(text)
-    plate_column, well, site = (next(iter(columns_of(part, header)), None) for part in (PLATE, WELL, SITE))
-    key = (*((plate_column,) if plate_column else ()), well or WELL, site or SITE)
-    table = annotation_table(text, path, key, _normalise_site_key)
+        raise annotation_error("LoadData file without wells and sites", where, why, "give them with 'well' and 'site'")
+    path, text = read_load_data(where, read)
+    key, table = _load_data_table(text, path)
     locations = _locations(survey)
-    keys = [_site_key(location, by_plate=plate_column is not None) for location in locations]
+    keys = [_site_key(location, by_plate=len(key) > len((WELL, SITE))) for location in locations]
     rows = [table.by_key.get(key) for key in keys]
     own = _with_objects(survey, locations)
     missing = [location for location, row in zip(own, rows, strict=False) if row is None]
@@ -182,6 +207,14 @@ def _with_load_data(survey: Survey, where: str, read: ReadText) -> Survey:
     wells = _shown({well for _, well, _ in missing}) or "unknown"
     warnings = [f"{len(missing)} image set(s) not in the LoadData file, of well(s) {wells}"] if missing else []
     return _with_columns(survey, names, rows, [*table.warnings, *warnings], of_wells=())
+
+
+def _load_data_table(text: str, path: str) -> tuple[tuple[str, ...], AnnotationTable]:
+    """Return the columns for well and site, with that for the plate in front if there is one, and the table."""
+    header = header_of(text)
+    plate, well, site = (next(iter(columns_of(part, header)), None) for part in (PLATE, WELL, SITE))
+    key = (*((plate,) if plate else ()), well or WELL, site or SITE)
+    return key, annotation_table(text, path, key, _normalise_site_key)
 
 
 def _site_key(location: PlateWellSite, *, by_plate: bool) -> Key:
@@ -295,7 +328,3 @@ def _well_warnings(what: str, wells: Collection[str | None]) -> list[str]:
 def _unused_name(name: str, used: Collection[str]) -> str:
     # pycytominer's `annotate` adds the same suffix to a name that both tables have.
     return f"{name}_platemap" if name in used else name
-
-
-def _is_file(uri: str) -> bool:
-    return PurePosixPath(uri.lower().removesuffix(".gz")).suffix in _SUFFIXES

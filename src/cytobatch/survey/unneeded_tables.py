@@ -12,6 +12,7 @@ from dataclasses import replace
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import ConversionPlan, ExportScan, PlateScan
+from cytobatch.planning.columns import IMAGE_NUMBER
 from cytobatch.planning.joins import BASE_ORDER, CompartmentKeys, JoinPlan, find_keys, plan_joins
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning
 from cytobatch.survey.model import TableSchema
@@ -40,6 +41,7 @@ def leave_out_unneeded(plan: ConversionPlan, scan: PlateScan) -> tuple[PlateScan
     if not reasons:
         return scan, ()
     shown = {table.shown_name: name for export in scan.exports for name, table in export.tables.items()}
+    shown |= {table: label.lower() for export in scan.exports for table, label in export.invalid_labels.items()}
     by_table = reasons | {table: reasons[name] for table, name in shown.items() if name in reasons}
     exports = tuple(_without(export, reasons, by_table) for export in scan.exports)
     warnings = tuple(
@@ -65,9 +67,11 @@ def _keys(scan: PlateScan) -> dict[str, CompartmentKeys]:
                 read.add((name, id(table.schema)))
                 labels.setdefault(name, table.label)
                 columns[name].update(dict.fromkeys(table.schema.names))
+        labels |= {label.lower(): label for label in export.invalid_labels.values() if label.lower() not in labels}
         for name, invalid in export.invalid_columns.items():
             if name not in scan.preset.metadata:
-                columns[name].update(dict.fromkeys(invalid))
+                # A table may be invalid because it lacks this column; its others show what it is linked to.
+                columns[name].update(dict.fromkeys((IMAGE_NUMBER, *invalid)))
     found = ((name, find_keys(name, labels.get(name, name), names, columns)) for name, names in columns.items())
     return {name: keys for name, keys in found if keys is not None}
 

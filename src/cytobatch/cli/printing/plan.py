@@ -31,7 +31,7 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     yield "layout", f"{plan.format.name}, preset {preset.name if preset else 'auto'}"
     yield "exports", _exports(plan)
     yield "files", f"{sum(len(e.files) for e in plan.exports)} to read, {len(plan.ignored)} ignored"
-    yield "bytes", decimal(plan.size)
+    yield "bytes", decimal(sum(file.size for export in plan.exports for file in export.files))
     yield "limits", f"{limits.workers} workers, {decimal(limits.memory)} memory"
     yield "scratch", _scratch(plan, limits)
     if plan.compartments:

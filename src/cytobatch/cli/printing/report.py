@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.filesize import decimal
 
-from cytobatch.report.model import RunReport
+from cytobatch.report.model import ReportWarning, RunReport
 
 _OUTPUTS_SHOWN = 10
 _WARNINGS_SHOWN = 5
@@ -30,9 +30,19 @@ def _report_lines(report: RunReport) -> Iterator[str]:
     if len(report.outputs) > _OUTPUTS_SHOWN:
         yield f"  and {len(report.outputs) - _OUTPUTS_SHOWN} more"
     for warning in report.warnings[:_WARNINGS_SHOWN]:
-        yield f"  warning  {warning.what}" + (f": {warning.count} of {warning.table}" if warning.count else "")
+        yield f"  warning  {_text_of(warning)}"
+    if len(report.warnings) > _WARNINGS_SHOWN:
+        yield f"  and {len(report.warnings) - _WARNINGS_SHOWN} more in the report"
     count = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
     yield f"  report   {report.report}{count}"
     if report.outputs:
         first = report.outputs[0].path
         yield f"  read it  {sys.executable} -c \"import pyarrow.parquet as pq; print(pq.read_table('{first}'))\""
+
+
+def _text_of(warning: ReportWarning) -> str:
+    """Return what happened, with the number of objects or the name of the table."""
+    if warning.count:
+        return f"{warning.what}: {warning.count} of {warning.table}"
+    named = warning.table is None or warning.table.lower() in warning.what.lower()
+    return warning.what if named else f"{warning.table}: {warning.what}"

@@ -9,10 +9,11 @@ from cytobatch.config.options import PlateJob
 from cytobatch.config.presets.catalog import PRESETS, Preset, PresetName
 from cytobatch.config.wells import SiteLocation, location_of_folder
 from cytobatch.errors import LayoutError
-from cytobatch.formats.base import Export, PlannedTable, unusual_tables, with_overrides
+from cytobatch.formats.base import Export, PlannedTable, with_overrides
 from cytobatch.formats.cellprofiler_csv.combined import HeaderRows, combined_compartments, combined_stems
 from cytobatch.formats.csv_names import TableFile
 from cytobatch.formats.csv_suffixes import COMBINED, EXPERIMENT, IMAGE
+from cytobatch.formats.table_facts import unusual_tables
 from cytobatch.planning.columns import IMAGE_NUMBER, OBJECT_NUMBER, table_label
 from cytobatch.planning.inventory import Inventory
 

@@ -23,6 +23,7 @@ from cytobatch.formats.cellprofiler_csv.copies import check_copies, check_lone_c
 from cytobatch.formats.cellprofiler_csv.experiments import experiment_files, read_experiments
 from cytobatch.formats.cellprofiler_csv.exports import csv_preset, plan_compartments, plan_exports, table_names_by_stem
 from cytobatch.formats.cellprofiler_csv.listing import list_combined, with_unread_compartments
+from cytobatch.formats.cellprofiler_csv.prefixes import choose_prefix
 from cytobatch.formats.cellprofiler_csv.same_images import check_same_images
 from cytobatch.formats.cellprofiler_csv.scan import scan_export
 from cytobatch.formats.csv_files import (
@@ -37,8 +38,9 @@ from cytobatch.formats.csv_files import (
 from cytobatch.formats.csv_names import table_files
 from cytobatch.formats.csv_suffixes import COMBINED, other_copies
 from cytobatch.formats.defaults import FormatDefaults
-from cytobatch.formats.header_columns import header_warnings
+from cytobatch.formats.header_columns import header_facts
 from cytobatch.formats.image_sets import check_image_numbers
+from cytobatch.formats.table_facts import fact_warnings
 from cytobatch.formats.text_columns import resolve_text_columns
 from cytobatch.planning.columns import IMAGE_NUMBER
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -75,7 +77,7 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         check_edited(root, files_by_stem(listing.inventory), headers)
         names = table_names_by_stem(job, headers)
         all_files = table_files(listing.inventory)
-        claimed = [all_files[file.path] for file in files]
+        claimed, others = choose_prefix(job, [all_files[file.path] for file in files])
         tables, originals = set(files), copies_of(all_files.values())
         copies = {path: original for path, original in originals.items() if original in tables}
         check_lone_copies(root, files)
@@ -87,7 +89,7 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         ignored = {path: _COMBINED_IGNORED for path in combined if path not in read}
         ignored |= {path: f"a copy of {original.path}, which is read" for path, original in copies.items()}
         twins = other_copies(listing.inventory)
-        ignored |= {path: f"{kept.path} is read in its place" for path, kept in twins.items()}
+        ignored |= {path: f"{kept.path} is read in its place" for path, kept in twins.items()} | others
         return FormatPlan(exports, csv_preset(job), compartments, ignored)
 
     def whole_files(self, plan: ConversionPlan) -> Collection[str]:
@@ -106,8 +108,9 @@ class CellProfilerCsv(FormatDefaults[CsvTable]):
         checked = resolve_text_columns(check_last_lines(scans, inputs), inputs)
         listed = list_combined(plan, inputs)
         named = tuple(with_unread_compartments(plan, checked, listed))
+        warnings = fact_warnings(named, header_facts)
         experiments = read_experiments(plan, inputs)
-        return PlateScan(plan.preset, named, warnings=header_warnings(named), listed=listed, experiments=experiments)
+        return PlateScan(plan.preset, named, warnings=warnings, listed=listed, experiments=experiments)
 
     def read_images(
         self, table: CsvTable, path: Path, columns: Sequence[str], engine: Engine

@@ -9,6 +9,7 @@ from cytobatch.config.presets.catalog import Preset
 from cytobatch.config.wells import SiteLocation
 from cytobatch.errors import InvalidTableError, LayoutError
 from cytobatch.formats.base import ExportScan
+from cytobatch.formats.cellprofiler_csv.prefixes import prefix_flag
 from cytobatch.formats.csv_files import CsvTable, csv_table
 from cytobatch.planning.columns import IMAGE_NUMBER
 from cytobatch.readers.csv import read as csv
@@ -45,8 +46,13 @@ def _check_folder(where: str, sets: Sequence[CsvTable], inputs: Inputs) -> None:
                     where=where,
                     why=f"the sets of {other.source} and {table.source} differ in the prefix of their files, and both "
                     f"have the image {', '.join(f'{n}={v}' for n, v in zip(columns, image, strict=True))}",
-                    remedy="move the files of one set to another folder, and convert one of the two",
+                    remedy=f"take one of the two with {_flag(other)} or {_flag(table)}, or move its files elsewhere",
                 )
+
+
+def _flag(image: CsvTable) -> str:
+    """Return the flag that takes the set of an image table."""
+    return prefix_flag(PurePosixPath(image.source.removesuffix(".gz")).stem, image.name)
 
 
 def _identity_columns(tables: Sequence[CsvTable]) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from cytobatch.formats.base import (
     Export,
     FormatPlan,
     FormatTraits,
-    IndexedRows,
     Listing,
     PlateScan,
     ReadContext,
@@ -27,13 +26,15 @@ from cytobatch.formats.cellprofiler_sqlite.combined import only_present
 from cytobatch.formats.cellprofiler_sqlite.experiments import read_experiments
 from cytobatch.formats.cellprofiler_sqlite.listing import list_databases
 from cytobatch.formats.cellprofiler_sqlite.scan import choose_tables, scan_database, sqlite_preset
-from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable, left_out_warnings, resolve_undecided
+from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable, left_out_facts, resolve_undecided
 from cytobatch.formats.defaults import FormatDefaults
 from cytobatch.formats.image_sets import check_image_numbers
+from cytobatch.formats.table_facts import fact_warnings
 from cytobatch.formats.text_columns import check_text_columns
 from cytobatch.planning.columns import IMAGE_NUMBER
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.fallback import ReadStrategy, read_with_fallback
+from cytobatch.readers.indexed_rows import IndexedRows
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
@@ -78,7 +79,7 @@ class CellProfilerSqlite(FormatDefaults[DatabaseTable]):
         return PlateScan(
             preset,
             tuple(chosen),
-            warnings=left_out_warnings(chosen),
+            warnings=fact_warnings(chosen, left_out_facts),
             listed=list_databases(plan, inputs),
             experiments=read_experiments(plan, chosen, inputs),
         )

@@ -21,7 +21,6 @@ from cytobatch.formats.base import (
     Export,
     ExportScan,
     failed_entry,
-    unusual_tables,
     with_overrides,
 )
 from cytobatch.formats.cellprofiler_sqlite.combined import split_combined
@@ -29,6 +28,7 @@ from cytobatch.formats.cellprofiler_sqlite.names import OBJECT, TableName, table
 from cytobatch.formats.cellprofiler_sqlite.sets import TableSet, check_distinct, choose_sets, split_sets
 from cytobatch.formats.cellprofiler_sqlite.table import DatabaseTable
 from cytobatch.formats.cellprofiler_sqlite.types import column_types
+from cytobatch.formats.table_facts import unusual_tables
 from cytobatch.planning.columns import IMAGE_NUMBER, is_key, is_row_number
 from cytobatch.planning.joins import find_keys
 from cytobatch.planning.schema import requested_types
@@ -51,7 +51,10 @@ _NO_SET = "of no set of tables, where the file has several"
 
 @dataclass(slots=True)
 class _FileScan:
-    """The tables of one file that number images, and the ledger entries of the others."""
+    """The tables of one file that number images, and the ledger entries of the others.
+
+    `invalid` has the label and the columns of each invalid table, by its name in the file.
+    """
 
     export: Export
     path: Path
@@ -59,6 +62,7 @@ class _FileScan:
     job: PlateJob
     tables: list[DatabaseTable] = field(default_factory=list)
     defects: list[LedgerEntry] = field(default_factory=list)
+    invalid: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     ignored: list[LedgerEntry] = field(default_factory=list)
 
     def ignore(self, source: str, reason: str = NOT_READ) -> None:
@@ -68,6 +72,12 @@ class _FileScan:
     def fail(self, source: str, reason: str) -> None:
         """Add the ledger entry of an invalid table."""
         self.defects.append(failed_entry(self.export, self.export.files[0].path, source, reason))
+
+    def with_invalid(self, scan: ExportScan) -> ExportScan:
+        """Return the scan of an export with the labels and columns of its invalid tables."""
+        for source in [entry.table for entry in scan.defects if entry.table in self.invalid]:
+            scan = _with_invalid(scan, source, *self.invalid[source])
+        return scan
 
     def add(self, name: TableName) -> None:
         """Scan a table. One that numbers objects but not images is invalid. Raises InvalidTableError."""
@@ -79,6 +89,7 @@ class _FileScan:
             numbers_objects = name.view is None and any(is_key(column) for column in declared.names)
             if name.name in USUAL_TABLES or numbers_objects:
                 self.fail(name.source, "no ImageNumber column")
+                self.invalid[name.source] = (name.label, tuple(declared.names))
             else:
                 self.ignore(name.source)
             return
@@ -96,6 +107,12 @@ class _FileScan:
             left_out=left_out,
         )
         self.tables.append(table)
+
+
+def _with_invalid(scan: ExportScan, source: str, label: str, columns: Sequence[str]) -> ExportScan:
+    """Return the scan with the columns and the label of an invalid table."""
+    by_name = {**scan.invalid_columns, label.lower(): tuple(columns)}
+    return replace(scan, invalid_columns=by_name, invalid_labels={**scan.invalid_labels, source: label})
 
 
 def _left_out(path: Path, table: str, columns: Sequence[str]) -> tuple[str, ...]:
@@ -144,14 +161,14 @@ def _exports(scan: _FileScan, sets: Sequence[TableSet]) -> list[ExportScan]:
     """Return an export for each set; a single one keeps the path of its file. The first has the other tables."""
     if len(sets) <= 1:
         tables = {table.name: table for each in sets for table in each.tables}
-        return [ExportScan(scan.export, tables, tuple(scan.defects), ignored=tuple(scan.ignored))]
+        return [scan.with_invalid(ExportScan(scan.export, tables, tuple(scan.defects), ignored=tuple(scan.ignored)))]
     owners = [_set_of(entry.table or "", sets) for entry in scan.defects]
     scans = []
     for each in sets:
         export = each.export(scan.export)
         own = [entry for entry, owner in zip(scan.defects, owners, strict=True) if owner is each]
         defects = tuple(entry.model_copy(update={"export": export.path}) for entry in own)
-        scans.append(ExportScan(export, {table.name: table for table in each.tables}, defects))
+        scans.append(scan.with_invalid(ExportScan(export, {table.name: table for table in each.tables}, defects)))
     return [replace(scans[0], ignored=tuple(scan.ignored)), *scans[1:]]
 
 
@@ -185,7 +202,7 @@ def _scan_tables(scan: _FileScan, names: Sequence[TableName]) -> None:
         if reader:
             scan.ignore(table.source, f"read through the view {reader}")
         else:
-            scan.add(table)
+            _add_table(scan, table)
     for view in chosen:
         try:
             scan.add(view)
@@ -194,6 +211,17 @@ def _scan_tables(scan: _FileScan, names: Sequence[TableName]) -> None:
                 scan.fail(view.source, error.reason)
             else:
                 scan.ignore(view.source, f"{_VIEW} that cannot be read: {error.reason}")
+
+
+def _add_table(scan: _FileScan, table: TableName) -> None:
+    """Scan a table. One that the layout does not know is ignored if it cannot be read. Raises InvalidTableError."""
+    try:
+        scan.add(table)
+    except InvalidTableError as error:
+        named = {name.lower() for name in (*(scan.job.compartments or ()), *(scan.job.metadata or ()))}
+        if table.is_usual or table.is_per_table or table.name in named:
+            raise
+        scan.ignore(table.source, f"{NOT_READ}, and it cannot be read: {error.reason}")
 
 
 def _reason_to_ignore(
@@ -272,7 +300,10 @@ def _with_unusual_defects(result: ExportScan, scan: ExportScan, unusual: Collect
     """Return `result` with a defect for each unusual table of the scan that it is made from."""
     tables = [table for name, table in scan.tables.items() if name in unusual]
     defects = (failed_entry(scan.export, table.source, table.shown_name, UNUSUAL) for table in tables)
-    return replace(result, defects=(*result.defects, *defects))
+    result = replace(result, defects=(*result.defects, *defects))
+    for table in tables:
+        result = _with_invalid(result, table.shown_name, table.label, table.schema.names)
+    return result
 
 
 def _keep_tables(scan: ExportScan, kept: Sequence[str], unusual: Collection[str]) -> ExportScan:

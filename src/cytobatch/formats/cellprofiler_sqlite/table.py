@@ -1,17 +1,15 @@
 """A table of a SQLite file, as the scan finds it."""
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from cytobatch.formats.base import ExportScan, SurveyedTable
 from cytobatch.formats.cellprofiler_sqlite.names import TableName
-from cytobatch.report.model import ReportWarning
+from cytobatch.formats.table_facts import numbers_rows
 
-_SHOWN = 5
 _MADE_UP = re.compile(r"C[0-9]+")
 """The names that DuckDB makes up for columns without one."""
 
@@ -33,27 +31,11 @@ class DatabaseTable(SurveyedTable):
     presence_column: str | None = field(default=None, kw_only=True)
 
 
-def left_out_warnings(scans: Sequence[ExportScan]) -> tuple[ReportWarning, ...]:
-    """Return a warning for each column that is left out."""
-    exports = defaultdict[tuple[str, str], list[str]](list)
-    for scan in scans:
-        for name, table in scan.tables.items():
-            if isinstance(table, DatabaseTable):
-                for column in table.left_out:
-                    exports[name, column].append(scan.export.path)
-    return tuple(
-        ReportWarning(what=f"{name}: {_left_out(column)}", table=name, exports=len(paths), first_exports=paths[:_SHOWN])
-        for (name, column), paths in exports.items()
-    )
-
-
-def _left_out(column: str) -> str:
-    why = (
-        f"column {column!r} numbers the rows, and"
-        if column and not _MADE_UP.fullmatch(column)
-        else "a column without a name"
-    )
-    return f"{why} is left out"
+def left_out_facts(table: SurveyedTable) -> Iterator[str]:
+    """Yield the columns of a table that are left out."""
+    for column in table.left_out if isinstance(table, DatabaseTable) else ():
+        is_named = column and not _MADE_UP.fullmatch(column)
+        yield numbers_rows(column) if is_named else "a column without a name is left out"
 
 
 def resolve_undecided(scans: Sequence[ExportScan]) -> list[ExportScan]:

@@ -31,10 +31,11 @@ from cytobatch.formats.csv_files import (
     headers_by_stem,
 )
 from cytobatch.formats.csv_names import table_files
-from cytobatch.formats.header_columns import check_repeats, has_repeats, header_warnings
+from cytobatch.formats.header_columns import check_repeats, has_repeats, header_facts
 from cytobatch.formats.image_sets import ImageSets, location_table, no_image_sets
 from cytobatch.formats.incarta import columns as incarta
 from cytobatch.formats.single_table import SingleTableFormat, invalid_scan, preset_of, with_empty_entry
+from cytobatch.formats.table_facts import fact_warnings
 from cytobatch.formats.text_columns import check_text_columns, resolve_text_columns
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.planning.key_columns import EXPORT, IMAGE_SET
@@ -76,7 +77,7 @@ class InCarta(SingleTableFormat[CsvTable]):
             image_set_keys=incarta.LOCATION,
             names=incarta.measurement_names(names),
         )
-        warnings = header_warnings(scans)
+        warnings = fact_warnings(scans, header_facts)
         return PlateScan(preset_of(plan), tuple(with_empty_entry(scan) for scan in scans), single, images, warnings)
 
     def readers(
