@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from cytobatch.config.option_types import Children
 from cytobatch.config.options import PlateJob
 from cytobatch.report.model import RunReport
+from tests.support.column_lists import assert_describes, columns_of
 from tests.support.examples import examples
 from tests.support.plates import (
     Tables,
@@ -85,6 +86,16 @@ def test_the_number_of_children(tmp_path: Path) -> None:
     assert table[COUNT].to_pylist() == [0, 2, 1]
     assert table.schema.field(COUNT).type == pa.int64()
     assert named(report) == {UNATTACHED: 2, "objects of which a row has the count for each object of nuclei": 3}
+
+
+@pytest.mark.parametrize("mode", ["mean", "count"])
+def test_the_number_is_no_feature_in_the_list_of_columns(mode: str, tmp_path: Path) -> None:
+    convert_to_folder(plate(tmp_path, children(*ROWS)), tmp_path / "out", children=mode)
+    columns = tmp_path / "out" / "columns.json"
+    assert_describes(columns, tmp_path / "out" / "single_cells.parquet")
+    roles = {column["name"]: (column["role"], column["feature_group"]) for column in columns_of(columns)}
+    assert roles[COUNT] == ("metadata", "Children")
+    assert roles.get("Ph3_AreaShape_Area") == (("feature", "AreaShape") if mode == "mean" else None)
 
 
 def test_a_row_without_the_parent_has_no_number(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pycytominer.cyto_utils import infer_cp_features
 
 from cytobatch.errors import LayoutError
 from cytobatch.report.model import RunReport
+from tests.support.column_lists import assert_describes, columns_of
 from tests.support.examples import examples
 from tests.support.plates import (
     Tables,
@@ -82,6 +83,20 @@ def test_each_site_has_a_row_also_without_objects(tmp_path: Path) -> None:
     cells = found["single_cells.parquet"]
     assert set(cells["Metadata_TableNumber"].to_pylist()) < set(sites["Metadata_TableNumber"].to_pylist())
     assert set(infer_cp_features(sites.to_pandas(), image_features=True)) == set(sites.column_names[6:])
+
+
+@pytest.mark.parametrize("stem", ["sites", "profiles"])
+def test_the_list_of_columns_has_the_origin_of_image_features(stem: str, tmp_path: Path) -> None:
+    source = plate(tmp_path / "in", site("A1", 1), site("B2", 1))
+    converted(source, tmp_path / "out", well_profiles="median")
+    columns = tmp_path / "out" / f"{stem}.columns.json"
+    assert_describes(columns, tmp_path / "out" / f"{stem}.parquet")
+    found = {column.pop("name"): column for column in columns_of(columns)}
+    assert found[BLUR] == {
+        **{"role": "feature", "type": "double", "compartment": "Image", "feature_group": "ImageQuality"},
+        **{"channels": ["DNA"], "source_table": "image", "source_column": "ImageQuality_Blur_DNA"},
+    }
+    assert found["Metadata_Well"]["role"] == "metadata"
 
 
 @pytest.mark.parametrize("preset", ["auto", "cellprofiler_csv"])
