@@ -37,6 +37,7 @@ EVERY_OPTION: dict[str, Any] = {
     "concat": False,
     "well_profiles": "mean",
     "anndata": ["h5ad", "zarr"],
+    "anndata_precision": "float32",
     "data_type_cast_map": {"float": "float32"},
     "drop_null": True,
     "sort_output": False,
