@@ -38,7 +38,7 @@ venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.lock
 	@touch $@
 
-# scanpy and CytoDataFrame bring 600 MB of packages, which no other test needs.
+# scanpy and CytoDataFrame bring 900 MB of packages, which no other test needs.
 .venv-downstream/installed: requirements/downstream.lock pyproject.toml
 	$(PYTHON) -m venv --clear .venv-downstream
 	.venv-downstream/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/downstream.lock

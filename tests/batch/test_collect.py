@@ -48,7 +48,8 @@ def test_a_row_has_the_values_of_the_report(tmp_path: Path) -> None:
     assert (row["exports"], row["failed_exports"], row["rows"], row["rows_dropped_as_null"]) == (3, 1, 6, 0)
     assert (row["columns"], row["plates"], row["wells"], row["sites"]) == (report.counts.columns, 1, 1, 2)
     assert (row["Count_Cells"], row["Count_Cytoplasm"], row["Count_Nuclei"]) == (6, 6, 8)
-    assert row["output_bytes"] == (Path(job.destination) / "single_cells.parquet").stat().st_size
+    outputs = [Path(job.destination) / name for name in ("single_cells.parquet", "columns.json")]
+    assert row["output_bytes"] == sum(path.stat().st_size for path in outputs)
     assert row["warnings"] == len(report.warnings) > 0
     assert (row["ledger_converted"], row["ledger_failed"], row["ledger_left_out"]) == (8, 1, 3)
     assert (row["ledger_empty"], row["ledger_ignored"]) == (0, 0)

@@ -39,6 +39,7 @@ EVERY_OPTION: dict[str, Any] = {
     "concat": False,
     "well_profiles": "mean",
     "anndata": ["h5ad", "zarr"],
+    "anndata_precision": "float32",
     "experiment": False,
     "data_type_cast_map": {"float": "float32"},
     "drop_null": True,

@@ -16,7 +16,7 @@ from pycytominer.cyto_utils import infer_cp_features
 from pycytominer.cyto_utils.load import load_profiles
 
 from cytobatch.config.option_types import ColumnNaming
-from tests.support.column_lists import columns_of, features_of
+from tests.support.column_lists import assert_describes, columns_of, features_of
 from tests.support.examples import examples
 from tests.support.layouts import LAYOUTS, write_layout_named
 from tests.support.paths import SHARED_DATA
@@ -26,6 +26,7 @@ from tests.support.plates import (
     npz_members,
     site_tables,
     write_incarta,
+    write_layout,
     write_npz,
     write_npz_plate,
     write_site,
@@ -43,6 +44,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return root / "out"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["single_cells", "profiles"])
 def test_inferred_features_are_those_of_the_list(folder: Path, name: str) -> None:
     listed = features_of(folder / ("columns.json" if name == "single_cells" else "profiles.columns.json"))
@@ -53,6 +55,7 @@ def test_inferred_features_are_those_of_the_list(folder: Path, name: str) -> Non
         assert profiles[listed].notna().any(axis=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["single_cells", "profiles"])
 def test_no_verb_loses_a_feature(folder: Path, name: str) -> None:
     listed = features_of(folder / "columns.json")
@@ -74,6 +77,7 @@ def test_no_verb_loses_a_feature(folder: Path, name: str) -> None:
     assert np.allclose(own[listed], of_wells[listed], rtol=0, atol=1e-9, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_metadata_has_names_that_a_query_can_have(folder: Path) -> None:
     metadata = [column["name"] for column in columns_of(folder / "columns.json") if column["role"] == "metadata"]
     assert all(name.startswith("Metadata_") and name.split() == [name] for name in metadata)
@@ -169,6 +173,30 @@ def test_any_names_of_measurements_are_inferred(
         assert infer_cp_features(profiles.to_pandas()) == features
         sources = [column["source_column"] for column in columns if column["source_column"]]
         assert len(set(sources)) == len(sources)
+
+
+MEASUREMENTS = st.from_regex(
+    r"((Mean_Spots_|Median_)?(AreaShape|Intensity|Texture|Children|Parent|Number|Neighbors|Own|Metadata)_)?"
+    r"[A-Za-z]{1,6}(_(DNA|ER|Object_Number|Count|3_00_256))?",
+    fullmatch=True,
+)
+
+
+@settings(max_examples=examples(10))
+@given(names=st.lists(MEASUREMENTS, min_size=1, max_size=8, unique_by=str.lower), sqlite=st.booleans())
+def test_any_names_of_cellprofiler_are_inferred(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], sqlite: bool
+) -> None:
+    root = tmp_path_factory.mktemp("names")
+    tables = site_tables(3)
+    for label in ("Cells", "Nuclei"):
+        for number, name in enumerate(set(names) - set(tables[label].column_names)):
+            values = pa.array([number, 1, 2, 3][: tables[label].num_rows])
+            tables[label] = tables[label].append_column(name, values)
+    convert_to_folder(write_layout(root, tables, sqlite=sqlite), root / "out")
+    assert_describes(root / "out" / "columns.json", root / "out" / "single_cells.parquet")
+    profiles = pq.read_table(root / "out" / "single_cells.parquet")
+    assert infer_cp_features(profiles.to_pandas()) == features_of(root / "out" / "columns.json")
 
 
 @pytest.mark.slow

@@ -322,7 +322,10 @@ def test_a_plate_with_an_irregular_file_equals_the_plate_of_local_files_and_each
     assert far.counts == near.counts
     assert len(far.outputs) == len(near.outputs)
     for one, other in zip(near.outputs, far.outputs, strict=True):
-        assert pq.read_table(one.path).equals(pq.read_table(other.path))
+        if one.path.endswith(".parquet"):
+            assert pq.read_table(one.path).equals(pq.read_table(other.path))
+        else:
+            assert one.sha256 == other.sha256
     got = Counter[str]()
     for request in gets_among(requests):
         got[request.key.removeprefix("plate/")] += request.answered

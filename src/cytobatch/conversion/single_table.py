@@ -77,7 +77,9 @@ def _profile_columns(names: Mapping[str, str], table: TableSchema, locations: pa
 
 def _center_columns(single: SingleTable, names: Mapping[str, str], table: TableSchema) -> tuple[str, str] | None:
     """Return the profile's names of the columns of the objects' centres, if they are numbers."""
-    x, y = single.names.centers or ("", "")
+    if single.names.centers is None:
+        return None
+    x, y = single.names.centers
     known = all(name in names and is_number_type(table.schema.field(name).type) for name in (x, y))
     return (names[x], names[y]) if known else None
 

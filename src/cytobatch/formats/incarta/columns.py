@@ -7,7 +7,7 @@ columns have the location, the time and the class of the object.
 import re
 from collections.abc import Collection, Iterable
 
-from cytobatch.formats.measurement_names import COMPARTMENT, MeasurementNames, MeasurementParts
+from cytobatch.formats.measurement_names import MeasurementNames, MeasurementParts, compartment_of
 
 OBJECT = "OBJECT ID"
 SIGNATURE = frozenset({OBJECT, "WELL LABEL"})
@@ -26,7 +26,6 @@ TEXTS = frozenset({"Row", "WELL LABEL", "Class Name", "Class Color", "Ancestry P
 FLAGS = frozenset({"Slice Indicator"})
 """Columns whose values are Yes or No."""
 
-_COMPARTMENTS = frozenset({"Cells", "Nuclei", "Cytoplasm"})
 _GROUPS = {
     "Correlation": re.compile(r"\bPearson correlation\b"),
     "Texture": re.compile(r"\b(Skewness|Kurtosis|Energy|Entropy|Grey Level|Run Length)\b"),
@@ -82,7 +81,6 @@ def _parts(name: str) -> MeasurementParts:
     A target is called as its author likes. A row is a cell, so that a target that bears no compartment's name is a
     part of the cell.
     """
-    first = name.partition(" ")[0]
     group = next((group for group, pattern in _GROUPS.items() if pattern.search(name)), None)
     channels = tuple(_WAVELENGTH.findall(name)[-1:])
-    return MeasurementParts(first if first in _COMPARTMENTS else COMPARTMENT, group, channels)
+    return MeasurementParts(compartment_of(name), group, channels)
