@@ -1,7 +1,7 @@
 """Sets of tables under names that no rule reads: a suffix in place of a prefix, or a prefix without an image table."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cytobatch.config.presets.catalog import USUAL_TABLES
 from cytobatch.errors import LayoutError
@@ -31,12 +31,10 @@ def check_known_sets(listing: Listing) -> None:
         if not each.prefix:
             folders[each.file.folder][each.stem] = each.file
     for folder, stems in folders.items():
-        if USUAL_TABLES & set(stems):
-            continue
-        where = listing.inventory.root if folder == "." else f"{listing.inventory.root.rstrip('/')}/{folder}"
-        _check_suffixes(where, stems)
-        if not any(stem.endswith(IMAGE) for stem in stems):
-            _check_prefixes(where, stems, headers_by_stem(listing))
+        if USUAL_TABLES.isdisjoint(stems):
+            where = listing.inventory.root if folder == "." else f"{listing.inventory.root.rstrip('/')}/{folder}"
+            _check_suffixes(where, stems)
+            _check_prefixes(where, stems, listing)
 
 
 def _check_suffixes(where: str, stems: Stems) -> None:
@@ -55,9 +53,13 @@ def _check_suffixes(where: str, stems: Stems) -> None:
             )
 
 
-def _check_prefixes(where: str, stems: Stems, headers: Mapping[str, Collection[str]]) -> None:
+def _check_prefixes(where: str, stems: Stems, listing: Listing) -> None:
     """Check that no parent is a table with a prefix: without an image table nothing shows that this is one."""
-    for prefix in dict.fromkeys(_prefixes(stems)):
+    prefixes = dict.fromkeys(_prefixes(stems))
+    if not prefixes or any(stem.endswith(IMAGE) for stem in stems):
+        return
+    headers = headers_by_stem(listing)
+    for prefix in prefixes:
         tables = {name: stems[f"{prefix}{name}"] for name in sorted(_COMPARTMENTS) if f"{prefix}{name}" in stems}
         columns = {column.lower() for name in tables for column in headers.get(f"{prefix}{name}", ())}
         if any(f"{_PARENT}{name}" in columns for name in tables):
