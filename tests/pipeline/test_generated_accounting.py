@@ -28,7 +28,7 @@ UNMATCHED = "objects that no object of"
 
 @dataclass(frozen=True)
 class Site:
-    """A site: its numbers of nuclei and cells, and the cell and nucleus of each cytoplasm; 0 stands for a missing one."""
+    """A site: its numbers of nuclei and cells, and the cell and nucleus of each cytoplasm, 0 if it has none."""
 
     nuclei: int
     cells: int
