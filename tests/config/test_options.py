@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cytobatch.config import options as module
 from cytobatch.config.environment import Settings
-from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, SqliteReader
+from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, Orchestrator, SqliteReader
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.presets.catalog import PresetName
 
@@ -59,6 +59,8 @@ EVERY_OPTION: dict[str, Any] = {
     "workers": 2,
     "memory": 2**30,
     "sqlite_reader": "duckdb",
+    "orchestrator": "none",
+    "prefect_wait": 2.5,
 }
 OF_THE_RUN = list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :]
 
@@ -109,6 +111,8 @@ def test_options_have_no_default_and_only_a_job_decides() -> None:
         "extra_args": {},
         "cache_mode": CacheMode.TMP_DIR,
         "sqlite_reader": SqliteReader.NATIVE,
+        "orchestrator": Orchestrator.PREFECT,
+        "prefect_wait": 10.0,
     }
 
 

@@ -1,0 +1,22 @@
+"""Why Prefect has no record of a run, in one line for a person."""
+
+from httpx import HTTPStatusError, TimeoutException, TransportError
+
+from cytobatch.batch.flows.bookkeeping import in_words
+
+_BUSY = 503
+
+
+def reason_of(error: BaseException | None, url: str) -> str:
+    """Return why a record is incomplete, from the error that ended it, or None if Prefect ended it without one."""
+    if error is None:
+        return f"{url} ended the flow run itself"
+    if isinstance(error, HTTPStatusError):
+        status = f"{error.response.status_code} {error.response.reason_phrase}".strip()
+        hint = "; a server on SQLite has one writer, use PostgreSQL for many runs at once"
+        return f"{url} answered {status}{hint if error.response.status_code == _BUSY else ''}"
+    if isinstance(error, TimeoutException):
+        return f"{url} does not answer"
+    if isinstance(error, TransportError):
+        return f"{url} cannot be reached ({in_words(error)})"
+    return f"Prefect failed ({in_words(error)})"
