@@ -6,7 +6,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -171,3 +172,48 @@ def report_of(destination: Path) -> dict[str, object]:
     """Return a run report without what differs between two runs."""
     report = json.loads((destination / "run-report.json").read_text())
     return {key: report[key] for key in report.keys() - {"started", "finished", "seconds", "peak_memory_bytes"}}
+
+
+def runs_at_once(number: int, url: str, folder: Path) -> list[tuple[str, str]]:
+    """Convert plates by as many programs at once. Returns the name of each plate with what the program printed."""
+    source = write_sites(folder / "in", 2)
+    names = [f"{folder.name}-{n}" for n in range(number)]
+    common = [sys.executable, "-m", "cytobatch", "run", "--source", str(source)]
+    processes = [
+        subprocess.Popen(
+            [*common, "--destination", str(folder / name), "--plate", name],
+            env={**os.environ, "PREFECT_API_URL": url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name in names
+    ]
+    printed = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * number, printed
+    assert all((folder / name / "single_cells.parquet").exists() for name in names)
+    return list(zip(names, printed, strict=True))
+
+
+def recorded(url: str, names: Sequence[str]) -> set[str]:
+    """Return the plates whose flow runs a server has as completed."""
+    body = {"flow_runs": {"name": {"any_": [f"convert {name}" for name in names]}}}
+    request = urllib.request.Request(
+        f"{url}/flow_runs/filter", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        runs = json.load(response)
+    return {run["name"].removeprefix("convert ") for run in runs if run["state_type"] == "COMPLETED"}
+
+
+def test_runs_at_once_on_sqlite_are_recorded_or_warn(prefect_url: str, tmp_path: Path) -> None:
+    plates = runs_at_once(4, prefect_url, tmp_path)
+    done = recorded(prefect_url, [name for name, _ in plates])
+    for name, printed in plates:
+        assert name in done or printed.count("warning: Prefect has no record of ") == 1, printed
+
+
+def test_runs_at_once_on_postgresql_are_all_recorded(prefect_on_postgresql: str, tmp_path: Path) -> None:
+    plates = runs_at_once(4, prefect_on_postgresql, tmp_path)
+    assert recorded(prefect_on_postgresql, [name for name, _ in plates]) == {name for name, _ in plates}
+    assert not any("Prefect has no record" in printed for _, printed in plates)

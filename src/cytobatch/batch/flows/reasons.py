@@ -5,6 +5,12 @@ from httpx import HTTPStatusError, TimeoutException, TransportError
 from cytobatch.batch.flows.bookkeeping import in_words
 
 _BUSY = 503
+_HINT = "a server on SQLite has one writer, use PostgreSQL for many runs at once"
+
+
+def reason_of_silence(url: str, seconds: float) -> str:
+    """Return why a record is incomplete whose server took longer than the run waits."""
+    return f"{url} did not answer within {seconds:.1f} s at the end of the run; {_HINT}"
 
 
 def reason_of(error: BaseException | None, url: str) -> str:
@@ -13,8 +19,8 @@ def reason_of(error: BaseException | None, url: str) -> str:
         return f"{url} ended the flow run itself"
     if isinstance(error, HTTPStatusError):
         status = f"{error.response.status_code} {error.response.reason_phrase}".strip()
-        hint = "; a server on SQLite has one writer, use PostgreSQL for many runs at once"
-        return f"{url} answered {status}{hint if error.response.status_code == _BUSY else ''}"
+        hint = f"; {_HINT}" if error.response.status_code == _BUSY else ""
+        return f"{url} answered {status}{hint}"
     if isinstance(error, TimeoutException):
         return f"{url} does not answer"
     if isinstance(error, TransportError):

@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 
 from cytobatch.batch.flows.artifacts import publish_artifacts
 from cytobatch.batch.flows.bookkeeping import Contained, Message, PlateEnded, StepBegan, StepEnded
-from cytobatch.batch.flows.reasons import reason_of
+from cytobatch.batch.flows.reasons import reason_of, reason_of_silence
 from cytobatch.batch.flows.states import log_outcome, state_of_outcome, state_of_step
 from cytobatch.batch.flows.steps import TASKS
 from cytobatch.report.model import RunReport
@@ -63,7 +63,7 @@ class PlateRecord:
     def wait(self, seconds: float) -> None:
         """Wait for the end of the flow run."""
         if not self._ended.wait(seconds) and not self._reason:
-            self._reason = f"{self._url} did not answer within {seconds:.1f} s at the end of the run"
+            self._reason = reason_of_silence(self._url, seconds)
 
     def failure(self) -> str | None:
         """Return what is not recorded and why."""
