@@ -233,7 +233,7 @@ print(json.dumps(answer))
 """
 
 
-def test_an_ephemeral_server_records_flows_and_tasks(tmp_path: Path) -> None:
+def test_an_ephemeral_server_has_the_flow_runs_of_its_process_and_no_tasks(tmp_path: Path) -> None:
     write_sites(tmp_path / "good", 1)
     done = subprocess.run(
         [sys.executable, "-c", EPHEMERAL_RUN, "good", "bad"], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -241,10 +241,8 @@ def test_an_ephemeral_server_records_flows_and_tasks(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = {kind: dict(runs) for kind, runs in json.loads(done.stdout).items()}
     assert found["flow_runs"] == {"convert good": "COMPLETED", "convert bad": "FAILED"}
-    steps = {name: state for name, state in found["task_runs"].items() if name.endswith(" good")}
-    assert {"plan good", "convert good", "publish good", "report good"} <= set(steps)
-    assert set(steps.values()) == {"COMPLETED"}
-    assert found["task_runs"]["plan bad"] == "FAILED"
+    # Task runs travel as events, which a server that ends with the run is not sent.
+    assert found["task_runs"] == {}
 
 
 MIGRATED = """

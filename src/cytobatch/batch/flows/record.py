@@ -10,20 +10,17 @@ from contextvars import copy_context
 from enum import Enum
 from queue import SimpleQueue
 
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_URL
 
 from cytobatch.batch.flows.artifacts import publish_artifacts
 from cytobatch.batch.flows.bookkeeping import Contained, Message, PlateEnded, StepBegan, StepEnded
+from cytobatch.batch.flows.probe import probe
 from cytobatch.batch.flows.reasons import reason_of, reason_of_silence
 from cytobatch.batch.flows.states import log_outcome, state_of_outcome, state_of_step
 from cytobatch.batch.flows.steps import TASKS
 from cytobatch.report.model import RunReport
-
-_PROBE_SECONDS = 5.0
-"""The longest wait for the first answer of a server, so that the report of a longer run can have the warning."""
 
 
 class _Stage(Enum):
@@ -107,13 +104,3 @@ class PlateRecord:
         if not isinstance(message, StepEnded):
             raise TypeError(f"expected the end of a step, got {message!r}")
         return state_of_step(message)
-
-
-def probe() -> None:
-    """Ask Prefect's server whether it is up, once. Raises an error of httpx or Prefect if it is not."""
-    with (
-        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        get_client(httpx_settings={"timeout": _PROBE_SECONDS}, sync_client=True) as client,
-    ):
-        if (error := client.api_healthcheck()) is not None:
-            raise error

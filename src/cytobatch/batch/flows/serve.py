@@ -10,8 +10,8 @@ from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 
 from cytobatch.batch.flows.plate import convert_plate
+from cytobatch.batch.flows.probe import probe
 from cytobatch.batch.flows.reasons import reason_of
-from cytobatch.batch.flows.record import probe
 from cytobatch.errors import ServiceError
 
 _TAGS = ["cytobatch"]
