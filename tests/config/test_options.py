@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from cytobatch.config import options as module
 from cytobatch.config.environment import Settings
-from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, Orchestrator, SqliteReader
+from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, SqliteReader
 from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.config.orchestrator import Orchestrator
 from cytobatch.config.presets.catalog import PresetName
 
 EVERY_OPTION: dict[str, Any] = {

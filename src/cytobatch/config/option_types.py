@@ -70,15 +70,6 @@ class SqliteReader(StrEnum):
     """DuckDB alone."""
 
 
-class Orchestrator(StrEnum):
-    """What runs and records the steps of a plate."""
-
-    PREFECT = "prefect"
-    """Prefect: each plate is a flow run, each step a task run."""
-    NONE = "none"
-    """The same steps without Prefect, which is not imported."""
-
-
 _CAST_TARGETS = {
     CastGroup.FLOAT: ("is_floating",),
     CastGroup.INTEGER: ("is_integer", "is_floating"),

@@ -17,11 +17,11 @@ from cytobatch.config.option_types import (
     ColumnNaming,
     ColumnTypes,
     Names,
-    Orchestrator,
     Pattern,
     SqliteReader,
     Stores,
 )
+from cytobatch.config.orchestrator import Orchestrator, check_task_runner
 from cytobatch.config.presets.catalog import SUFFIXES, PresetName
 from cytobatch.config.wells import SiteLocation, normalise_well
 
@@ -245,4 +245,5 @@ class PlateJob(PlateOptions):
             raise ValueError(f"{wanted}: it is made from the joined profile, but join is off; drop one of the two")
         if self.cache_mode is CacheMode.PERSISTENT and self.cache_dir is None:
             raise ValueError("cache_mode: persistent needs a cache_dir to persist in")
+        check_task_runner(self.orchestrator, getattr(self, "task_runner", None))
         return self

@@ -17,8 +17,8 @@ from cytobatch.batch.flows.bookkeeping import (
     in_words,
 )
 from cytobatch.batch.flows.settings import prefect_settings
-from cytobatch.config.option_types import Orchestrator
 from cytobatch.config.options import PlateJob
+from cytobatch.config.orchestrator import Orchestrator
 from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.report.model import RunReport
 
