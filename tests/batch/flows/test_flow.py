@@ -190,15 +190,20 @@ def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(
         str(source),
         "--destination",
         str(tmp_path / "out"),
+        "--plate",
+        "TERM",
     ]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.strip() == "in: convert":
-            break
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
-    process.stderr.close()
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.strip() == "TERM: convert":
+                break
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+        assert process.stderr.read() == ""
+    if given:
+        (run,) = api(prefect_url, "/flow_runs/filter", {"flow_runs": {"name": {"any_": ["convert TERM"]}}})
+        assert run["state_type"] == "CRASHED"
     assert not (tmp_path / "out").exists()
     assert not list((tmp_path / "tmp").iterdir())
 

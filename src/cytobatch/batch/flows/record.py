@@ -42,7 +42,7 @@ class PlateRecord:
         self._messages: SimpleQueue[Message] = SimpleQueue()
         self._stage = _Stage.STARTING
         self._reason = ""
-        self._has_outcome = False
+        self._outcome: RunReport | BaseException | None = None
         self._settled, self._ended = threading.Event(), threading.Event()
         self._url = str(PREFECT_API_URL.value())
         # The context has the flow run that this one is a part of, if there is one.
@@ -73,7 +73,9 @@ class PlateRecord:
             probe()
             self._settled.set()
             self._run(self)
-        if (prefect.error or not self._has_outcome) and not self._reason:
+        # A signal that ended the plate is raised in the flow, too, and leaves it crashed.
+        is_complete = self._outcome is not None and prefect.error in (None, self._outcome)
+        if not (is_complete or self._reason):
             self._reason = reason_of(prefect.error, self._url)
         self._settled.set()
         self._ended.set()
@@ -92,7 +94,7 @@ class PlateRecord:
                 case StepEnded():
                     raise RuntimeError("a step ended that did not begin")
                 case PlateEnded(outcome):
-                    self._has_outcome = True
+                    self._outcome = outcome
                     log_outcome(outcome)
                     if isinstance(outcome, RunReport) and self._kept:
                         publish_artifacts(outcome)
@@ -103,4 +105,6 @@ class PlateRecord:
         message = self._messages.get()
         if not isinstance(message, StepEnded):
             raise TypeError(f"expected the end of a step, got {message!r}")
+        if message.error is not None:
+            self._outcome = message.error
         return state_of_step(message)
