@@ -174,7 +174,7 @@ def report_of(destination: Path) -> dict[str, object]:
     return {key: report[key] for key in report.keys() - {"started", "finished", "seconds", "peak_memory_bytes"}}
 
 
-def runs_at_once(number: int, url: str, folder: Path) -> list[tuple[str, str]]:
+def runs_at_once(number: int, url: str, folder: Path, wait: int = 10) -> list[tuple[str, str]]:
     """Convert plates by as many programs at once. Returns the name of each plate with what the program printed."""
     source = write_sites(folder / "in", 2)
     names = [f"{folder.name}-{n}" for n in range(number)]
@@ -182,7 +182,7 @@ def runs_at_once(number: int, url: str, folder: Path) -> list[tuple[str, str]]:
     processes = [
         subprocess.Popen(
             [*common, "--destination", str(folder / name), "--plate", name],
-            env={**os.environ, "PREFECT_API_URL": url},
+            env={**os.environ, "PREFECT_API_URL": url, "CYTOBATCH_PREFECT_WAIT": str(wait)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -214,6 +214,6 @@ def test_runs_at_once_on_sqlite_are_recorded_or_warn(prefect_url: str, tmp_path:
 
 
 def test_runs_at_once_on_postgresql_are_all_recorded(prefect_on_postgresql: str, tmp_path: Path) -> None:
-    plates = runs_at_once(4, prefect_on_postgresql, tmp_path)
+    plates = runs_at_once(4, prefect_on_postgresql, tmp_path, wait=120)
     assert recorded(prefect_on_postgresql, [name for name, _ in plates]) == {name for name, _ in plates}
     assert not any("Prefect has no record" in printed for _, printed in plates)

@@ -6,8 +6,8 @@ import certifi
 import httpx
 from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_TLS_INSECURE_SKIP_VERIFY, PREFECT_API_URL
 
-_SECONDS = 5.0
-"""The longest wait for an answer, so that the report of a longer run can have the warning."""
+_SECONDS = 30.0
+"""The longest wait for an answer, so that the report of a longer run can have the warning. The plate does not wait."""
 
 
 def probe() -> None:

@@ -5,7 +5,7 @@ from httpx import HTTPStatusError, TimeoutException, TransportError
 from cytobatch.batch.flows.bookkeeping import in_words
 
 _BUSY = 503
-_HINT = "a server on SQLite has one writer, use PostgreSQL for many runs at once"
+_HINT = "a server on SQLite has one writer: for many runs at once use PostgreSQL, and a longer prefect_wait"
 
 
 def reason_of_silence(url: str, seconds: float) -> str:
