@@ -61,13 +61,14 @@ def s3_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[str]:
-    """Run a Prefect server in the configuration of a user; yield its API's URL."""
+def prefect_server(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Run a Prefect server in the configuration of a user, with further settings; yield its API's URL."""
     port = free_port()
-    settings = {
+    variables = {
         "PREFECT_HOME": str(folder / "prefect"),
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **(settings or {}),
     }
     command = [
         sys.executable,
@@ -82,5 +83,5 @@ def prefect_server(folder: Path) -> Iterator[str]:
         "--no-ui",
     ]
     url = f"http://127.0.0.1:{port}/api"
-    with _running(command, environment_of(tuple(settings.items())), folder / "prefect.log", f"{url}/health"):
+    with _running(command, environment_of(tuple(variables.items())), folder / "prefect.log", f"{url}/health"):
         yield url

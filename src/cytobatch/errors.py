@@ -13,7 +13,7 @@
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   an object store or disk failed to read or write; a retry may help
     |   +-- AbsentFileError                  a file or an object that does not exist
-    +-- ServiceError                     5   AWS Batch or its logs refused or did not answer (`submit`, `status`)
+    +-- ServiceError                     5   AWS Batch, its logs or Prefect refused or did not answer
     +-- InternalError                    70  a defect of cytobatch itself
 
 A usage error of the command line exits with 2, as a ConfigurationError does.
@@ -135,7 +135,10 @@ class AbsentFileError(StorageError):
 
 
 class ServiceError(CytobatchError):
-    """AWS Batch, or the service that keeps its logs, refused or did not answer."""
+    """AWS Batch, the service that keeps its logs, or Prefect's server refused or did not answer.
+
+    Only `submit`, `status` and `serve` raise it: a server of Prefect never fails a plate.
+    """
 
     exit_code = ExitCode.SERVICE
 

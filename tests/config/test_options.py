@@ -13,6 +13,7 @@ from cytobatch.config import options as module
 from cytobatch.config.environment import Settings
 from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, SqliteReader
 from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.config.orchestrator import Orchestrator
 from cytobatch.config.presets.catalog import PresetName
 
 EVERY_OPTION: dict[str, Any] = {
@@ -63,6 +64,8 @@ EVERY_OPTION: dict[str, Any] = {
     "workers": 2,
     "memory": 2**30,
     "sqlite_reader": "duckdb",
+    "orchestrator": "none",
+    "prefect_wait": 2.5,
 }
 OF_THE_RUN = list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :]
 
@@ -114,6 +117,8 @@ def test_options_have_no_default_and_only_a_job_decides() -> None:
         "extra_args": {},
         "cache_mode": CacheMode.TMP_DIR,
         "sqlite_reader": SqliteReader.NATIVE,
+        "orchestrator": Orchestrator.PREFECT,
+        "prefect_wait": 10.0,
     }
 
 

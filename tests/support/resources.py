@@ -12,6 +12,7 @@ from servers import prefect_server, s3_server
 from tests.support.containers import Image, remove_image, tested_image
 from tests.support.emulator.life import minimal_example_life
 from tests.support.emulator.start import applied_example, emulator_with_engine
+from tests.support.postgresql import prefect_server_on_postgresql
 from tests.support.shared import Resources, Shared, Starter, share
 
 
@@ -42,6 +43,7 @@ _STARTERS = {
     "life": _in_folder(minimal_example_life),
     "applied": _applied,
     "emulator": _in_folder(emulator_with_engine),
+    "prefect_on_postgresql": _in_folder(prefect_server_on_postgresql),
     "prefect_url": _in_folder(prefect_server),
     "s3_url": _in_folder(s3_server),
 }
@@ -62,6 +64,12 @@ def s3_url(shared: Shared) -> str:
 def prefect_url(shared: Shared) -> str:
     """A Prefect server as a user would have one."""
     return shared.get("prefect_url")
+
+
+@pytest.fixture(scope="session")
+def prefect_on_postgresql(shared: Shared) -> str:
+    """A Prefect server on PostgreSQL, as a lab with many runs at once has one."""
+    return shared.get("prefect_on_postgresql")
 
 
 @pytest.fixture(scope="session")

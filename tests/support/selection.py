@@ -6,7 +6,7 @@ first, while the resources start, because a worker that waits for a resource run
 
 import pytest
 
-_SLOW_RESOURCES = ("prefect_url", "tree", "root", "emulator", "applied", "image", "life")
+_SLOW_RESOURCES = ("prefect_url", "prefect_on_postgresql", "tree", "root", "emulator", "applied", "image", "life")
 """From the one that starts soonest to the one that starts last."""
 
 

@@ -23,6 +23,9 @@ COMMANDS = {
     "cytobatch.cli.commands:status": "Show plates by state, and why plates failed; on a terminal, follow them until "
     "all have ended.",
     "cytobatch.cli.commands:collect": "Gather the run reports of all plates into one table and one page.",
+    "cytobatch.cli.commands:serve": "Run plates on this machine whenever a Prefect server has a run for it.",
+    "cytobatch.cli.commands:prefect": "Run Prefect's own command line, as its workers do in a container: prefect "
+    "flow-run execute.",
     "cytobatch.cli.example_command:example": "Make a small made-up plate to try things on; the same arguments make "
     "the same plate.",
     "cytobatch.cli.commands:schema": "Print the job spec's JSON Schema.",

@@ -9,16 +9,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cytobatch.cli.flags import DeploymentFlag, Options, SpecFlags, StatusFlags, SubmitFlags
+from cytobatch.cli.flags import DeploymentFlag, Options, ServeFlags, SpecFlags, StatusFlags, SubmitFlags
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateOptions
+from cytobatch.config.variables import debug_requested
 from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.errors import ExitCode
 
-_NO_OPTIONS, _NO_SPEC, _SUBMIT, _STATUS = PlateOptions(), SpecFlags(), SubmitFlags(), StatusFlags()
+_NO_OPTIONS, _NO_SPEC = PlateOptions(), SpecFlags()
+_SUBMIT, _STATUS, _SERVE = SubmitFlags(), StatusFlags(), ServeFlags()
 
 Spec = Annotated[SpecFlags, Parameter(name="*")]
 SubmitFlag = Annotated[SubmitFlags, Parameter(name="*")]
+ServeFlag = Annotated[ServeFlags, Parameter(name="*")]
 StatusFlag = Annotated[StatusFlags, Parameter(name="*")]
 
 
@@ -77,6 +80,20 @@ def collect(*, to: str, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -
     with gc_frozen():
         from cytobatch.cli import collect_command
     return collect_command.collect(to, options, spec)
+
+
+def serve(*, flags: ServeFlag = _SERVE) -> int:
+    """Run plates on this machine whenever a Prefect server has a run for it."""
+    with gc_frozen():
+        from cytobatch.cli import serve_command
+    return serve_command.serve(flags.name, flags.limit, debug=flags.debug or debug_requested())
+
+
+def prefect(*words: Annotated[str, Parameter(allow_leading_hyphen=True, help="Prefect's arguments.")]) -> int:
+    """Run Prefect's own command line, as its workers do in a container: prefect flow-run execute."""
+    from cytobatch.cli import serve_command
+
+    return serve_command.run_prefect(words)
 
 
 def schema() -> int:

@@ -6,7 +6,7 @@ Help is shown from these types alone, so this module imports no reader, no objec
 from dataclasses import dataclass
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from cytobatch.batch.aws.deployment import Compute
 from cytobatch.config.options import PlateOptions
@@ -48,6 +48,15 @@ class SubmitFlags:
     keep_going: Annotated[
         bool, Parameter(negative=(), help="Submit plates that look invalid too; they fail alone.")
     ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeFlags:
+    """The flags of `serve`. The server is the one that PREFECT_API_URL names."""
+
+    name: Annotated[str, Parameter(help="The name of the deployment, such as the machine's.")] = "cytobatch"
+    limit: Annotated[int, Parameter(help="How many plates run at once.", validator=validators.Number(gte=1))] = 1
+    debug: DebugFlag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from cytobatch.batch.flows.bookkeeping import WARNING
 from cytobatch.batch.flows.session import prefect_session
 from cytobatch.cli.console import err, out, show_error
 from cytobatch.cli.flags import SpecFlags
@@ -22,13 +23,20 @@ def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
     """Convert plates one after the other. If one fails, the others are converted all the same."""
     failed: list[CytobatchError] = []
     began = datetime.now(UTC)
+    warned: set[str] = set()
+
+    def on_step(plate: str, step: str) -> None:
+        if step.startswith(WARNING):
+            warned.add(step.removeprefix(WARNING))
+        _announce(plate, step)
+
     with prefect_session(debug=debug) as convert:
         for job in jobs:
             try:
-                report = convert(job, _announce)
+                report = convert(job, on_step)
                 if report.finished < began:
                     _announce(job.label, f"done already at {report.finished:%Y-%m-%d %H:%M} UTC, left alone")
-                print_report(out, report)
+                print_report(out, report, warned)
             except CytobatchError as error:
                 if len(jobs) == 1:
                     raise
@@ -41,4 +49,5 @@ def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
 
 
 def _announce(plate: str, step: str) -> None:
-    err.print(f"{plate}: {step}", style="dim", highlight=False)
+    style = "yellow" if step.startswith(WARNING) else "dim"
+    err.print(f"{plate}: {step}", style=style, highlight=False, markup=False)

@@ -23,6 +23,7 @@ from cytobatch.config.option_types import (
     SqliteReader,
     Stores,
 )
+from cytobatch.config.orchestrator import Orchestrator, check_task_runner
 from cytobatch.config.presets.catalog import SUFFIXES, PresetName
 from cytobatch.config.wells import SiteLocation, normalise_well
 
@@ -45,8 +46,10 @@ _RUNTIME_ONLY_OPTIONS = (
     "workers",
     "memory",
     "sqlite_reader",
+    "orchestrator",
+    "prefect_wait",
 )
-"""The options that do not decide the bytes of the outputs: of access, folders and resources."""
+"""The options that do not decide the bytes of the outputs: of access, folders, resources and records."""
 _MARKER = "/_SUCCESS"
 _FILES = frozenset[str]().union(*SUFFIXES.values())
 
@@ -180,6 +183,11 @@ class PlateOptions(BaseModel):
     sqlite_reader: SqliteReader | None = None
     """native or duckdb: the reader of SQLite tables, with the same outputs. native, the default, decodes the file's
     pages itself, which is faster, and falls back to DuckDB; duckdb uses DuckDB alone."""
+    orchestrator: Orchestrator | None = None
+    """prefect or none: whether `run` records the plate as a flow run of Prefect, the default. none runs the same steps,
+    with the same outputs and report, and does not import Prefect."""
+    prefect_wait: float | None = Field(None, ge=0, le=3600)
+    """Seconds that a run waits for Prefect's server in all, 10 by default. Then it goes on without a record."""
 
     def explicit(self) -> dict[str, Any]:
         """Return the options that have a value, by name."""
@@ -212,6 +220,8 @@ class PlateJob(PlateOptions):
     extra_args: Arguments = Field(default_factory=dict)
     cache_mode: CacheMode = CacheMode.TMP_DIR
     sqlite_reader: SqliteReader = SqliteReader.NATIVE
+    orchestrator: Orchestrator = Orchestrator.PREFECT
+    prefect_wait: float = Field(10.0, ge=0, le=3600)
 
     def output_options(self) -> dict[str, Any]:
         """Return the options that decide the bytes of the outputs, as JSON values by name."""
@@ -259,4 +269,5 @@ class PlateJob(PlateOptions):
             raise ValueError("anndata_precision: it is the type of AnnData's X, but anndata is not given")
         if self.cache_mode is CacheMode.PERSISTENT and self.cache_dir is None:
             raise ValueError("cache_mode: persistent needs a cache_dir to persist in")
+        check_task_runner(self.orchestrator, getattr(self, "task_runner", None))
         return self

@@ -3,7 +3,7 @@
 A flow runs the same steps as tasks of its own, by a `StepRunner`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from cytobatch.pipeline.scratch_estimate import room_to_fetch
 from cytobatch.pipeline.skip_done import find_finished_run
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
 from cytobatch.planning.inventory import Inventory, SourceFile
-from cytobatch.report.model import OutputFile, RunReport
+from cytobatch.report.model import OutputFile, ReportWarning, RunReport
 from cytobatch.storage.access import Clients, storage_errors
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.source import Source
@@ -135,16 +135,27 @@ def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[O
 
 
 def report_plate(
-    converted: ConvertedPlate, outputs: list[OutputFile], timer: StepTimer, destination: Destination, folders: Folders
+    report: RunReport, warnings: Sequence[ReportWarning], destination: Destination, folders: Folders
 ) -> RunReport:
-    """Make the report and put it in place."""
-    report = make_report(converted, outputs, timer, destination.report_uri)
-    destination.publish_report(report.to_json(), folders.scratch)
-    return report
+    """Put the report in place, with the warnings of who runs the steps."""
+    complete = report.model_copy(update={"warnings": [*report.warnings, *warnings]})
+    destination.publish_report(complete.to_json(), folders.scratch)
+    return complete
 
 
-def run_plate(job: PlateJob, runner: StepRunner = run_directly) -> RunReport:
+def no_warnings() -> Sequence[ReportWarning]:
+    """Return the warnings of a runner that has none."""
+    return ()
+
+
+def run_plate(
+    job: PlateJob,
+    runner: StepRunner = run_directly,
+    runner_warnings: Callable[[], Sequence[ReportWarning]] = no_warnings,
+) -> RunReport:
     """Convert one plate. `runner` runs each step, directly or as a task.
+
+    `runner_warnings` is called before the report is published. The report ends with the warnings that it returns.
 
     The order is files, commit, report. All files are complete on the scratch disk before the first is put in place, and
     all are in place before the report: the outputs beside a report are complete. Returns the report of the earlier run
@@ -167,4 +178,9 @@ def run_plate(job: PlateJob, runner: StepRunner = run_directly) -> RunReport:
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources))
         check_accounts(surveyed, converted.ledger)
         outputs = timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, destination))
-        return timer.run(PlateStep.REPORT, lambda: report_plate(converted, outputs, timer, destination, folders))
+
+        def report() -> RunReport:
+            made = make_report(converted, outputs, timer, destination.report_uri)
+            return report_plate(made, runner_warnings(), destination, folders)
+
+        return timer.run(PlateStep.REPORT, report)

@@ -62,9 +62,13 @@ class StepTimer:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self, step: PlateStep, function: Callable[[], Result]) -> Result:
-        """Run one step and return its result."""
-        start = time.perf_counter()
-        try:
-            return self.runner(step, function)
-        finally:
-            self.seconds[step.value] = round(time.perf_counter() - start, 3)
+        """Run one step and return its result. The seconds are those of the step without its runner."""
+
+        def timed() -> Result:
+            start = time.perf_counter()
+            try:
+                return function()
+            finally:
+                self.seconds[step.value] = round(time.perf_counter() - start, 3)
+
+        return self.runner(step, timed)

@@ -1,33 +1,46 @@
-"""The flow of one plate: one task for each step, in sequence. The logic is in `pipeline`."""
+"""The flow of one plate: one task for each step, in sequence. The logic is in `pipeline`.
 
-from collections.abc import Callable
-from typing import TypeVar
+A flow run begins in one of two ways. `convert` converts a plate in the caller's thread, and a flow run records it. A
+server starts `convert_plate` with a job as its parameter, and then the plate runs inside the flow run.
+"""
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from contextvars import ContextVar
 
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from cytobatch.batch.flows.bookkeeping import Patience, Record, StepListener, convert_recorded
+from cytobatch.batch.flows.inside import convert_inside
+from cytobatch.batch.flows.record import PlateRecord
 from cytobatch.config.options import PlateJob
-from cytobatch.pipeline.plate import run_plate
 from cytobatch.report.model import RunReport
 
-Result = TypeVar("Result")
-StepListener = Callable[[str, str], None]
+_RECORD: ContextVar[PlateRecord | None] = ContextVar("record", default=None)
+"""The record that a flow run follows, in the context of the record's thread."""
+
+
+@flow(name="cytobatch-plate", flow_run_name="convert {job.label}", persist_result=False)
+def convert_plate(job: PlateJob) -> State:
+    """Convert one plate of single-cell measurements into one joined Parquet profile and a run report."""
+    record = _RECORD.get()
+    return record.follow() if record else convert_inside(job)
 
 
 def convert(job: PlateJob, on_step: StepListener) -> RunReport:
-    """Convert one plate as a flow run named after it. Calls `on_step` with the plate and each step as it starts."""
+    """Convert one plate, recorded by a flow run named after it. Returns its report or raises its error.
 
-    def step(name: str, function: Callable[[], Result]) -> Result:
-        on_step(job.label, name)
+    Calls `on_step` with the plate and each step as it starts, and with one warning if the record is incomplete.
+    """
+    return convert_recorded(job, on_step, lambda: open_record(job), Patience())
 
-        @task(name=name, task_run_name=f"{name} {job.label}", cache_policy=NO_CACHE, persist_result=False)
-        def run_step() -> Result:
-            return function()
 
-        return run_step()
+def open_record(job: PlateJob, *, kept: bool = True) -> Record:
+    """Open the record of a plate at Prefect's server; `kept` is whether the server outlives the run."""
+    # Parameters are shown to everyone who sees the run, and these arguments may have keys in them.
+    shown = job.model_copy(update={"extra_args": {}})
 
-    @flow(name="cytobatch", flow_run_name=f"convert {job.label}", persist_result=False)
-    def convert_plate(source: str, destination: str, preset: str) -> RunReport:  # noqa: ARG001  Prefect shows them
-        return run_plate(job, step)
+    def run(record: PlateRecord) -> None:
+        _RECORD.set(record)
+        convert_plate(shown, return_state=True)
 
-    return convert_plate(job.source, job.destination, job.preset.value)
+    return PlateRecord(job.label, run, kept=kept)

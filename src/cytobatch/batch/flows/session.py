@@ -1,40 +1,117 @@
-"""Prefect for the length of one run: its settings, and its server if the user has none."""
+"""Prefect for the length of one run: its settings, and its server if the user has none. It starts when needed."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
+from cytobatch.batch.flows.bookkeeping import (
+    WARNING,
+    Contained,
+    FailedRecord,
+    Patience,
+    Record,
+    StepListener,
+    convert_recorded,
+    convert_unrecorded,
+    in_words,
+)
 from cytobatch.batch.flows.settings import prefect_settings
 from cytobatch.config.options import PlateJob
+from cytobatch.config.orchestrator import Orchestrator
 from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.report.model import RunReport
-from cytobatch.storage.access import storage_errors
 
-PlateConverter = Callable[[PlateJob, Callable[[str, str], None]], RunReport]
+PlateConverter = Callable[[PlateJob, StepListener], RunReport]
 """Converts a plate, and calls a function with the plate and each step as it starts."""
+RecordOpener = Callable[[PlateJob], Record]
+
+_STOP_SECONDS = 1.0
+"""The least time for the last events and logs of a run, also if the wait for the server is used up."""
 
 
 @contextmanager
 def prefect_session(*, debug: bool) -> Iterator[PlateConverter]:
-    """Yield the function that converts a plate as a flow run.
+    """Yield the function that converts a plate, and records it as a flow run if its job wants that.
 
-    Imports wait until the settings are made, because Prefect reads them at import. Prefect's server takes long to
-    import, so it is imported only if it is needed. A process can open one session after another, because each one makes
-    Prefect read its settings again. Raises StorageError if the system's folder for temporary files cannot be used.
+    Prefect starts with the first plate that it records, so that a plate that is done already costs nothing of it. A
+    process can open one session after another. Whatever Prefect does, the function returns the plate's report or raises
+    the plate's error.
     """
-    is_imported = "prefect.context" in sys.modules
-    with ExitStack() as stack:
-        with storage_errors("the system's folder for temporary files"):
-            server = stack.enter_context(prefect_settings(debug=debug))
+    session = _Session(debug=debug)
+    try:
+        yield session.convert
+    finally:
+        session.close()
+
+
+class _Session:
+    """The plates of one run, and Prefect as far as it has started."""
+
+    def __init__(self, *, debug: bool) -> None:
+        self._debug = debug
+        self._prefect = ExitStack()
+        self._patience = Patience()
+        self._open: RecordOpener | None = None
+        self._wait = 0.0
+        self._warn: Callable[[str], None] = lambda _: None
+
+    def convert(self, job: PlateJob, on_step: StepListener) -> RunReport:
+        """Convert a plate."""
+        if job.orchestrator is Orchestrator.NONE:
+            return convert_unrecorded(job, on_step)
+        self._wait = job.prefect_wait
+        self._warn = partial(on_step, job.label)
+        return convert_recorded(job, on_step, lambda: self._record(job), self._patience)
+
+    def _record(self, job: PlateJob) -> Record:
+        if self._open is None:
+            with Contained(Exception) as prefect:
+                self._open = self._start()
+            if prefect.error is not None:
+                self._open = partial(_no_record, reason=f"it does not start ({in_words(prefect.error)})")
+        return self._open(job) if self._open else _no_record(job, "it does not start")
+
+    def _start(self) -> RecordOpener:
+        """Start Prefect, and return the function that opens a plate's record.
+
+        Imports wait until the settings are made, because Prefect reads them at import. Prefect's server takes long to
+        import, so it is imported only if it is needed.
+        """
+        is_imported = "prefect.context" in sys.modules
+        server = self._prefect.enter_context(prefect_settings(debug=self._debug))
         with gc_frozen():
-            from cytobatch.batch.flows.plate import convert
+            from cytobatch.batch.flows.plate import open_record
+            from cytobatch.batch.flows.services import close_services, quiet_handlers
 
             if is_imported:
                 from cytobatch.batch.flows.reload import reloaded_settings
 
-                stack.enter_context(reloaded_settings())
+                self._prefect.enter_context(reloaded_settings())
+            if not self._debug:
+                self._prefect.enter_context(quiet_handlers())
             if server:
                 from cytobatch.batch.flows.server import run_ephemeral_server
 
-                stack.enter_context(run_ephemeral_server(server))
-        yield convert
+                self._prefect.enter_context(run_ephemeral_server(server))
+            else:
+                self._prefect.callback(self._finish, close_services)
+        return partial(open_record, kept=server is None)
+
+    def _finish(self, close_services: Callable[[float], bool]) -> None:
+        """Send the last events and logs. Warn if they are not sent in time, unless there was a warning before."""
+        failed = bool(self._patience.announced)
+        limit = self._patience.spent + _STOP_SECONDS
+        sent: list[bool] = []
+        self._patience.wait(limit if failed else max(limit, self._wait), lambda rest: sent.append(close_services(rest)))
+        if not (failed or all(sent)):
+            self._warn(f"{WARNING}Prefect has no record of some steps: its server took too long for events and logs")
+
+    def close(self) -> None:
+        """End Prefect as far as it has started. What that raises concerns no plate."""
+        with Contained(Exception):
+            self._prefect.close()
+
+
+def _no_record(_job: PlateJob, reason: str) -> Record:
+    return FailedRecord(f"Prefect has no record of this run: {reason}")

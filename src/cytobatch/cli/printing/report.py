@@ -1,7 +1,7 @@
 """Print run reports."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -12,13 +12,16 @@ _OUTPUTS_SHOWN = 10
 _WARNINGS_SHOWN = 5
 
 
-def print_report(console: Console, report: RunReport) -> None:
-    """Print the counts, outputs and warnings of a run, and a command that reads the first output."""
-    for line in _report_lines(report):
+def print_report(console: Console, report: RunReport, known: Container[str] = ()) -> None:
+    """Print the counts, outputs and warnings of a run, and a command that reads the first output.
+
+    Warnings that are `known` were printed before.
+    """
+    for line in _report_lines(report, known):
         console.print(line, highlight=False, markup=False)
 
 
-def _report_lines(report: RunReport) -> Iterator[str]:
+def _report_lines(report: RunReport, known: Container[str]) -> Iterator[str]:
     counts = report.counts
     failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
     yield (
@@ -29,10 +32,11 @@ def _report_lines(report: RunReport) -> Iterator[str]:
         yield f"  {output.path.rpartition('.')[2]:<8} {output.path} ({decimal(output.bytes)})"
     if len(report.outputs) > _OUTPUTS_SHOWN:
         yield f"  and {len(report.outputs) - _OUTPUTS_SHOWN} more"
-    for warning in report.warnings[:_WARNINGS_SHOWN]:
+    new = [warning for warning in report.warnings if warning.what not in known]
+    for warning in new[:_WARNINGS_SHOWN]:
         yield f"  warning  {_text_of(warning)}"
-    if len(report.warnings) > _WARNINGS_SHOWN:
-        yield f"  and {len(report.warnings) - _WARNINGS_SHOWN} more in the report"
+    if len(new) > _WARNINGS_SHOWN:
+        yield f"  and {len(new) - _WARNINGS_SHOWN} more in the report"
     count = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
     yield f"  report   {report.report}{count}"
     if report.outputs:

@@ -1,0 +1,74 @@
+"""One plate inside a flow run that a server has started: the steps run as tasks, in the thread of the flow."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+
+from cytobatch.batch.flows.artifacts import publish_artifacts
+from cytobatch.batch.flows.bookkeeping import StepEnded
+from cytobatch.batch.flows.states import log_outcome, state_of_outcome, state_of_step
+from cytobatch.batch.flows.steps import TASKS
+from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.errors import ConfigurationError, CytobatchError
+from cytobatch.pipeline.plate import run_plate
+from cytobatch.pipeline.resolve_jobs import resolve_jobs
+from cytobatch.pipeline.steps import PlateStep
+from cytobatch.report.model import RunReport
+
+Result = TypeVar("Result")
+
+
+def convert_inside(job: PlateJob) -> State:
+    """Convert one plate and return the state in which its flow run ends."""
+    outcome: RunReport | CytobatchError
+    try:
+        resolved = _resolved(job)
+        outcome = run_plate(resolved, lambda step, function: _run_step(job.label, step, function))
+    except CytobatchError as error:
+        outcome = error
+    log_outcome(outcome)
+    if isinstance(outcome, RunReport):
+        publish_artifacts(outcome)
+    return state_of_outcome(outcome)
+
+
+def _resolved(job: PlateJob) -> PlateJob:
+    """Return the job with the environment variables of this machine for options that its parameters leave open.
+
+    Raises ConfigurationError if it is a pattern of several plates.
+    """
+    given = PlateOptions.model_validate(job.model_dump(exclude_unset=True))
+    jobs = resolve_jobs(given, None, "flow parameters")
+    if len(jobs) == 1:
+        return jobs[0]
+    raise ConfigurationError(
+        f"{len(jobs)} plates match, but one is expected",
+        where="flow parameters",
+        why=f"the plate is {job.plate!r}",
+        remedy="name one plate",
+    )
+
+
+def _run_step(plate: str, step: PlateStep, function: Callable[[], Result]) -> Result:
+    """Run a step as a task. Returns its result or raises its error, whatever state Prefect gives the task."""
+    results: list[Result] = []
+    errors: list[Exception] = []
+    get_run_logger().info("%s: %s", plate, step.value)
+
+    def work(_plate: str) -> State:
+        start = time.perf_counter()
+        try:
+            results.append(function())
+        except Exception as error:
+            errors.append(error)
+            if not isinstance(error, CytobatchError):
+                raise
+        return state_of_step(StepEnded(step, time.perf_counter() - start, errors[0] if errors else None))
+
+    TASKS[step](plate, work, return_state=True)
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,0 +1,77 @@
+"""The states and log lines of a plate's flow run and its task runs: counts, warnings and errors as a person reads them.
+
+An error of the plate becomes a failed state with its own message. Raising it would log tracebacks of Prefect's engine.
+"""
+
+import logging
+
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed
+
+from cytobatch.batch.flows.bookkeeping import StepEnded, in_words
+from cytobatch.errors import CytobatchError
+from cytobatch.report.model import RunReport
+
+_WARNINGS_LOGGED = 20
+
+
+def state_of_step(ended: StepEnded) -> State:
+    """Return the state of a step that has ended. Raises the signal that ended it, so that the run is crashed."""
+    if ended.error is None:
+        return Completed(message=f"{ended.step.value}: {ended.seconds:.1f} s")
+    return _failed(ended.error, f"{ended.step.value}: {in_words(ended.error)}")
+
+
+def state_of_outcome(outcome: RunReport | BaseException) -> State:
+    """Return the final state of a plate. Raises the signal that ended it, so that the run is crashed."""
+    if isinstance(outcome, RunReport):
+        return Completed(message=counts_line(outcome))
+    return _failed(outcome, str(outcome) if isinstance(outcome, CytobatchError) else in_words(outcome))
+
+
+def _failed(error: BaseException, message: str) -> State:
+    if not isinstance(error, Exception):
+        raise error
+    return Failed(message=message)
+
+
+class _NoEmptyTraceback(logging.Filter):
+    """Removes `NoneType: None`, which Prefect's engine logs as the traceback of a task that returns a failed state."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record."""
+        if record.exc_info and record.exc_info[0] is None:
+            record.exc_info = None
+        return True
+
+
+logging.getLogger("prefect.task_runs").addFilter(_NoEmptyTraceback())
+
+
+def counts_line(report: RunReport) -> str:
+    """Return the counts of a report in one line."""
+    counts = report.counts
+    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
+    return (
+        f"{counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
+        f"from {counts.exports} export(s){failed}"
+    )
+
+
+def log_outcome(outcome: RunReport | BaseException) -> None:
+    """Log the end of a plate in its flow run: counts, outputs and warnings, or the error's own message."""
+    logger = get_run_logger()
+    if isinstance(outcome, CytobatchError):
+        logger.error("%s", outcome)
+    elif isinstance(outcome, Exception):
+        # A defect of cytobatch: the traceback is what a report of it needs.
+        logger.error("unexpected %s", type(outcome).__name__, exc_info=outcome)
+    elif isinstance(outcome, RunReport):
+        logger.info("%s", counts_line(outcome))
+        for output in outcome.outputs:
+            logger.info("%s (%d bytes)", output.path, output.bytes)
+        for warning in outcome.warnings[:_WARNINGS_LOGGED]:
+            count = f": {warning.count} of {warning.table}" if warning.count else ""
+            logger.warning("%s%s", warning.what, count)
+        logger.info("report: %s (%d warning(s))", outcome.report, len(outcome.warnings))

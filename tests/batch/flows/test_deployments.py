@@ -1,0 +1,106 @@
+"""The deployments and the automation that the project ships, on a real server."""
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.support.plates import write_sites
+from tests.support.program import run_program
+from tests.support.subprocesses import run_python
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
+DEPLOYMENTS = {one["name"]: one for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+AUTOMATION = ROOT / "automations" / "silent-runs.yaml"
+VALUES = {
+    "IMAGE": "registry/cytobatch:1",
+    "ECS_CLUSTER": "plates",
+    "VPC_ID": "vpc-1",
+    "JOB_ROLE_ARN": "arn:aws:iam::123456789012:role/cytobatch-job",
+    "EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/cytobatch-execution",
+}
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def api(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+@pytest.fixture(scope="module")
+def deployed(prefect_url: str) -> dict[str, Any]:
+    """The deployments of `prefect.yaml` by name, as the server has them."""
+    for one in DEPLOYMENTS.values():
+        pool = one["work_pool"]["name"]
+        api(prefect_url, "/work_pools/", {"name": pool, "type": pool.removeprefix("cytobatch-")})
+    variables = {**VALUES, "PREFECT_API_URL": prefect_url}
+    done = run_program("prefect", "--no-prompt", "deploy", "--all", folder=ROOT, env=variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = "/deployments/name/cytobatch-plate"
+    return {name: api(prefect_url, f"{path}/{name}") for name in DEPLOYMENTS}
+
+
+def test_every_deployment_runs_the_installed_package(deployed: dict[str, Any]) -> None:
+    assert set(deployed) == {"process", "docker", "ecs"}
+    for name, one in deployed.items():
+        assert one["work_pool_name"] == f"cytobatch-{name}"
+        assert one["entrypoint"] == "cytobatch.batch.flows.plate.convert_plate"
+        assert one["pull_steps"] == []
+        assert one["parameter_openapi_schema"]["required"] == ["job"]
+    assert deployed["docker"]["job_variables"]["image"] == VALUES["IMAGE"]
+
+
+ECS_VARIABLES = """
+import json
+from prefect_aws.workers.ecs_worker import ECSWorker
+print(json.dumps(list(ECSWorker.get_default_base_job_template()["variables"]["properties"])))
+"""
+
+
+def test_the_task_on_ecs_has_variables_that_its_worker_knows(deployed: dict[str, Any]) -> None:
+    given = deployed["ecs"]["job_variables"]
+    assert set(given) <= set(json.loads(run_python(ECS_VARIABLES)))
+    assert set(VALUES.values()) <= set(map(str, given.values()))
+
+
+def test_a_container_of_the_image_executes_a_run(deployed: dict[str, Any], prefect_url: str, tmp_path: Path) -> None:
+    """A worker starts the image with the words `prefect flow-run execute`, which follow the entrypoint cytobatch."""
+    job = {"source": str(write_sites(tmp_path / "in", 2)), "destination": str(tmp_path / "out"), "plate": "D1"}
+    path = f"/deployments/{deployed['docker']['id']}/create_flow_run"
+    run = api(prefect_url, path, {"parameters": {"job": job}})
+    variables = {"PREFECT_API_URL": prefect_url, "PREFECT__FLOW_RUN_ID": run["id"], "HOME": str(tmp_path)}
+    done = run_program("prefect", "flow-run", "execute", folder=tmp_path, env=variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert pq.read_table(tmp_path / "out" / "single_cells.parquet").num_rows == 6
+    state = api(prefect_url, f"/flow_runs/{run['id']}")
+    assert (state["name"], state["state_type"]) == ("convert D1", "COMPLETED")
+
+
+HEARTBEAT = """
+from cytobatch.batch.flows.plate import convert_plate
+from prefect.settings import get_current_settings
+print(convert_plate.name, get_current_settings().flows.heartbeat_frequency)
+"""
+
+
+def test_the_automation_takes_three_missing_heartbeats_for_the_end(cytobatch: Run, prefect_url: str) -> None:
+    created = cytobatch(
+        "prefect", "automation", "create", "--from-file", str(AUTOMATION), env={"PREFECT_API_URL": prefect_url}
+    )
+    assert created.returncode == 0, created.stdout + created.stderr
+    name = yaml.safe_load(AUTOMATION.read_text())["name"]
+    (automation,) = api(prefect_url, "/automations/filter", {"automations": {"name": {"any_": [name]}}})
+    trigger = automation["trigger"]
+    flow, seconds = run_python(HEARTBEAT).split()
+    assert trigger["within"] == 3 * int(seconds)
+    assert flow.startswith(trigger["match_related"]["prefect.resource.name"].rstrip("*"))
+    assert automation["actions"][0]["state"] == "CRASHED"
