@@ -35,6 +35,8 @@ class ExitCode(IntEnum):
     STORAGE = 4
     SERVICE = 5
     INTERNAL = 70
+    INTERRUPTED = 130
+    """SIGINT ended the program: the exit code of shells."""
     TERMINATED = 143
 
 

@@ -59,6 +59,7 @@ EVERY_OPTION: dict[str, Any] = {
     "workers": 2,
     "memory": 2**30,
     "sqlite_reader": "duckdb",
+    "task_runner": "threads:2",
 }
 OF_THE_RUN = list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :]
 

@@ -22,6 +22,7 @@ from cytobatch.config.option_types import (
     Stores,
 )
 from cytobatch.config.presets.catalog import SUFFIXES, PresetName
+from cytobatch.config.task_runner import TaskRunnerText
 from cytobatch.config.wells import SiteLocation, normalise_well
 
 PARQUET = ".parquet"
@@ -41,6 +42,7 @@ _RUNTIME_ONLY_OPTIONS = (
     "workers",
     "memory",
     "sqlite_reader",
+    "task_runner",
 )
 """The options that do not decide the bytes of the outputs: of access, folders and resources."""
 _MARKER = "/_SUCCESS"
@@ -162,6 +164,9 @@ class PlateOptions(BaseModel):
     sqlite_reader: SqliteReader | None = None
     """native or duckdb: the reader of SQLite tables, with the same outputs. native, the default, decodes the file's
     pages itself, which is faster, and falls back to DuckDB; duckdb uses DuckDB alone."""
+    task_runner: TaskRunnerText | None = None
+    """Where the plates of a run are converted: sequential, the default, threads:N, processes:N, dask, dask:N, or
+    dask:tcp://host:port, a cluster that is there. The outputs are the same. Dask needs cytobatch[dask]."""
 
     def explicit(self) -> dict[str, Any]:
         """Return the options that have a value, by name."""
