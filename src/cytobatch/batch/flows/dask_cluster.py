@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dask import config as dask_config
 from distributed import CancelledError, KilledWorker
 from prefect_dask import DaskTaskRunner
 
@@ -15,7 +16,7 @@ from cytobatch.batch.flows.task_runners import (
     Crew,
     PlateFuture,
     PlateTask,
-    wait_until,
+    stopped,
 )
 from cytobatch.batch.plate_work import Placement, StepListener, running_plates, stop_plates
 from cytobatch.errors import ConfigurationError, StorageError
@@ -76,12 +77,14 @@ class DaskCrew(Crew):
     def _stop_plates(self) -> None:
         # Those that wait first, or a worker would begin one in place of each that is stopped.
         self._client.cancel(self._futures, force=True)
-        self._client.run(stop_plates, self.run, on_error="ignore")
+
+        def stop() -> None:
+            self._client.run(stop_plates, self.run, on_error="ignore")
 
         def are_stopped() -> bool:
             return not any(self._client.run(running_plates, self.run, on_error="ignore").values())
 
-        wait_until(are_stopped, STOP_SECONDS)
+        stopped(stop, are_stopped)
 
 
 class LocalDask(DaskCrew):
@@ -107,11 +110,15 @@ class LocalDask(DaskCrew):
             "n_workers": self._count,
             "threads_per_worker": 1,
             "memory_limit": 0,
-            "dashboard_address": None,
-            "local_directory": str(self._folder),
+            "dashboard_address": "127.0.0.1:0",
             "silence_logs": logging.CRITICAL,
         }
         return {"cluster_class": "distributed.LocalCluster", "cluster_kwargs": cluster}
+
+    def start(self) -> None:
+        """Start the cluster. Scheduler and workers have their files in the folder of the run."""
+        with dask_config.set({"temporary-directory": str(self._folder)}):
+            super().start()
 
 
 class ForeignDask(DaskCrew):

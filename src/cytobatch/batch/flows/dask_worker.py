@@ -7,11 +7,11 @@ from typing import Any
 from distributed import get_worker
 from distributed.utils import sync
 
+from cytobatch.batch.flows.preparation import LEAST_MEMORY
 from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.options import PlateJob
 from cytobatch.engine.resources import ResourceLimits, machine_limits
 
-LEAST_MEMORY = 64 * 2**20
 _PART_OF_DASKS_MEMORY = 0.75
 """Dask pauses a worker at 80% of its limit, and ends it at 95%."""
 

@@ -13,8 +13,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from cytobatch.batch.flows import worker_side
-from cytobatch.batch.flows.dispatch import Outcome, check_task_runner, convert_by
+from cytobatch.batch.flows.dispatch import Outcome, convert_by
 from cytobatch.batch.flows.plate import convert as convert_one
+from cytobatch.batch.flows.preparation import check_task_runner
 from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.environment import prefect_server_is_given, read_batch_settings
 from cytobatch.config.job_spec import JobSpec

@@ -112,6 +112,18 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return holds
 
 
+def stopped(stop: Callable[[], object], condition: Callable[[], bool]) -> bool:
+    """Stop plates and wait until they have stopped; return whether they have.
+
+    They are stopped again after half of the time, because Python drops an exception that is raised in a `__del__`.
+    """
+    for _ in range(2):
+        stop()
+        if wait_until(condition, STOP_SECONDS / 2):
+            return True
+    return False
+
+
 class Threads(Crew):
     """Threads of this process."""
 
@@ -138,8 +150,7 @@ class Threads(Crew):
 
     def stop(self) -> None:
         """Stop the threads. One that waits in a library is left behind, and ends with the process."""
-        stop_plates(self.run)
-        if wait_until(lambda: not running_plates(self.run), STOP_SECONDS):
+        if stopped(lambda: stop_plates(self.run), lambda: not running_plates(self.run)):
             self.end()
 
 
@@ -183,8 +194,11 @@ class Processes(Crew):
 
     def stop(self) -> None:
         """Stop the processes: SIGTERM lets a plate remove its files, SIGKILL ends what is left."""
-        for child in self.children():
-            child.terminate()
-        wait_until(lambda: all(future.wrapped_future.done() for future in self._futures), STOP_SECONDS)
+
+        def terminate() -> None:
+            for child in self.children():
+                child.terminate()
+
+        stopped(terminate, lambda: all(future.wrapped_future.done() for future in self._futures))
         self.kill_children()
         self.end()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from cytobatch.batch.flows.preparation import check_task_runner
 from cytobatch.batch.flows.session import prefect_session
 from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.environment import prefect_server_is_given
@@ -44,10 +45,9 @@ def convert_together(
     StorageError
         If the scheduler of a Dask cluster does not answer.
     """
-    server_is_given = prefect_server_is_given()
-    with prefect_session(debug=debug), gc_frozen():
-        from cytobatch.batch.flows.dispatch import check_task_runner
-        from cytobatch.batch.flows.plates import PlatesRun, run_in_flow
+    check_task_runner(runner, jobs, server_is_given=prefect_server_is_given())
+    with prefect_session(debug=debug):
+        with gc_frozen():
+            from cytobatch.batch.flows.plates import PlatesRun, run_in_flow
 
-        check_task_runner(runner, jobs, server_is_given=server_is_given)
         return run_in_flow(PlatesRun(jobs, on_step, on_end))
