@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from servers import free_port
@@ -21,7 +22,8 @@ class DaskProcesses:
     """A scheduler at `address`, and the processes of workers by their addresses."""
 
     folder: Path
-    address: str
+    scheduler: "subprocess.Popen[bytes]"
+    address: str = ""
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def add_worker(self, prelude: str = "", env: Mapping[str, str] | None = None) -> str:
@@ -39,6 +41,11 @@ class DaskProcesses:
         log.close()
         return address
 
+    def wait(self) -> None:
+        """Wait until the workers that were started are those of the cluster."""
+        with import_module("distributed").Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(len(self.workers), timeout=_START_SECONDS)
+
 
 @contextmanager
 def dask_processes(folder: Path, workers: int = 0) -> Iterator[DaskProcesses]:
@@ -48,11 +55,13 @@ def dask_processes(folder: Path, workers: int = 0) -> Iterator[DaskProcesses]:
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *flags]
     with (folder / "scheduler.log").open("wb") as log:
         scheduler = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    cluster = DaskProcesses(folder, "")
+    cluster = DaskProcesses(folder, scheduler)
     try:
         cluster.address = _address(file, scheduler)
         for _ in range(workers):
             cluster.add_worker()
+        if workers:
+            cluster.wait()
         yield cluster
     finally:
         for process in (*cluster.workers.values(), scheduler):

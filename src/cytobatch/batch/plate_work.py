@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cytobatch import __version__
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import ConfigurationError, CytobatchError, InternalError, StorageError
+from cytobatch.errors import CytobatchError, InternalError, StorageError, WorkerVersionError
 from cytobatch.report.model import RunReport, parse_report
 
 StepListener = Callable[[str, str], None]
@@ -66,13 +66,13 @@ class PlateWork(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return work that has travelled. Raises ConfigurationError if another version of cytobatch has sent it.
+        """Return work that has travelled. Raises WorkerVersionError if another version of cytobatch has sent it.
 
         The version is compared first, because the rest may have another form in that version.
         """
         version = json.loads(text)["version"]
         if version != __version__:
-            raise ConfigurationError(
+            raise WorkerVersionError(
                 "a worker has another version of cytobatch",
                 where=f"worker on {socket.gethostname()}",
                 why=f"the worker has {__version__}, and the run {version}",

@@ -19,8 +19,12 @@ from cytobatch.batch.flows.task_runners import (
     stopped,
 )
 from cytobatch.batch.plate_work import Placement, StepListener, running_plates, stop_plates
-from cytobatch.errors import ConfigurationError, StorageError
+from cytobatch.errors import StorageError, WorkerVersionError
 
+_LOST_SECONDS = 20.0
+"""After so long without a worker, all plates that are left fail. A worker that restarts is back sooner."""
+_FIRST_SECONDS = 600.0
+"""The same before the first worker: a cluster that scales itself, such as SLURM's, may have to wait for one."""
 _CONNECT_SECONDS = 10
 _WATCH_SECONDS = 1.0
 _PACKAGES = ("cytobatch", "prefect")
@@ -54,9 +58,14 @@ class DaskCrew(Crew):
         _, (plate, step) = event
         self.on_step(plate, step)
 
-    def silent_seconds(self) -> float:
-        """Return how long ago the scheduler last answered that it has workers."""
-        return self._watch.silent_seconds()
+    def lost(self) -> str:
+        """Return for how long the cluster has had no worker, if that is too long."""
+        seconds = self._watch.silent_seconds()
+        most = _LOST_SECONDS if self._watch.had_workers else _FIRST_SECONDS
+        if seconds <= most:
+            return ""
+        hint = "a worker without cytobatch[dask] ends when it gets a plate, and its log has the reason"
+        return f"{self.label} has had no worker for {seconds:.0f} s; {hint}"
 
     def is_lost(self, error: BaseException) -> bool:
         """Decide whether an error of a future means that its worker, or the scheduler, has died."""
@@ -142,7 +151,7 @@ class ForeignDask(DaskCrew):
     def start(self) -> None:
         """Connect to the cluster, and compare the versions of all machines.
 
-        Raises StorageError if the scheduler does not answer, and ConfigurationError for another version.
+        Raises StorageError if the scheduler does not answer, and WorkerVersionError for another version.
         """
         try:
             super().start()
@@ -157,14 +166,14 @@ class ForeignDask(DaskCrew):
 
 
 def check_versions(versions: dict[str, Any]) -> None:
-    """Raises ConfigurationError for a machine with another version of cytobatch or Prefect, or without it."""
+    """Raises WorkerVersionError for a machine with another version of cytobatch or Prefect, or without it."""
     expected = versions["client"]["packages"]
     machines = {f"worker {address}": versions["workers"][address] for address in sorted(versions["workers"])}
     for name, machine in {"the scheduler": versions["scheduler"], **machines}.items():
         for package in _PACKAGES:
             found = machine["packages"].get(package)
             if found != expected[package]:
-                raise ConfigurationError(
+                raise WorkerVersionError(
                     f"{name} has another version of {package}" if found else f"{name} has no {package}",
                     where="the Dask cluster",
                     why=f"it has {found or 'none'}, and the run {expected[package]}",
@@ -178,6 +187,7 @@ class _Watch(threading.Thread):
     def __init__(self, client: Any) -> None:
         super().__init__(daemon=True, name="dask-watch")
         self.stopped = threading.Event()
+        self.had_workers = False
         self._client = client
         self._seen = time.monotonic()
 
@@ -185,7 +195,7 @@ class _Watch(threading.Thread):
         while not self.stopped.wait(_WATCH_SECONDS):
             try:
                 if self._client.scheduler_info()["workers"]:
-                    self._seen = time.monotonic()
+                    self._seen, self.had_workers = time.monotonic(), True
             except (OSError, RuntimeError, ValueError):
                 # There is no answer, and the time runs.
                 continue

@@ -11,7 +11,7 @@ from cytobatch.batch.flows.task_runners import Crew, PlateFuture, PlateTask, Pro
 from cytobatch.batch.plate_work import PlateWork, StepListener, report_of, unexpected_error, worker_lost
 from cytobatch.config.options import PlateJob
 from cytobatch.config.task_runner import RunnerKind, TaskRunner
-from cytobatch.errors import ConfigurationError, CytobatchError
+from cytobatch.errors import ConfigurationError, CytobatchError, WorkerVersionError
 from cytobatch.report.model import RunReport
 
 Outcome = RunReport | CytobatchError
@@ -19,8 +19,6 @@ OutcomeListener = Callable[[PlateJob, Outcome], None]
 
 _MOST_LOSSES = 3
 """After so many lost workers a plate fails, as a task of Dask does (`distributed.scheduler.allowed-failures`)."""
-_MOST_SILENT_SECONDS = 30.0
-"""After so long without a worker, all plates that are left fail. A worker that restarts is back sooner."""
 _POLL_SECONDS = 0.05
 
 
@@ -128,7 +126,7 @@ class _Dispatch:
                 raise _foreign_error(error, piece.job.label) from error
             self._lost(piece, error)
             return True
-        if isinstance(result, ConfigurationError) and "version" in result.what:
+        if isinstance(result, WorkerVersionError):
             raise result
         self.on_end(piece.job, _outcome(result, piece.job.label))
         return False
@@ -152,12 +150,10 @@ class _Dispatch:
         self.crew.renew()
 
     def _check(self) -> None:
-        if self.crew.silent_seconds() < _MOST_SILENT_SECONDS:
-            return
-        why = f"{self.crew.label} has had no worker for {_MOST_SILENT_SECONDS:.0f} s"
-        for piece in self.running.values():
-            self.on_end(piece.job, worker_lost(piece.job.label, why))
-        self.running.clear()
+        if why := self.crew.lost():
+            for piece in self.running.values():
+                self.on_end(piece.job, worker_lost(piece.job.label, why))
+            self.running.clear()
 
 
 def _outcome(result: object, plate: str) -> Outcome:

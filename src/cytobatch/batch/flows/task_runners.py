@@ -86,9 +86,9 @@ class Crew(ABC):
         self.end()
         self.start()
 
-    def silent_seconds(self) -> float:
-        """Return for how long no worker has been there that could convert a plate."""
-        return 0.0
+    def lost(self) -> str:
+        """Return why no worker is left that could convert a plate; empty if one is there, or will be."""
+        return ""
 
     def is_lost(self, error: BaseException) -> bool:
         """Decide whether an error of a future means that its worker has died."""

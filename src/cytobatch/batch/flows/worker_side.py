@@ -36,7 +36,7 @@ def _terminate(_signal: int, _frame: object) -> NoReturn:
 def convert_on_worker(text: str) -> str:
     """Convert the plate that `PlateWork` describes as JSON, and return its report without the ledger, as JSON.
 
-    Raises ConfigurationError if this process has another version of cytobatch than the run, and the plate's own errors.
+    Raises WorkerVersionError if this process has another version of cytobatch than the run, and the plate's own errors.
     """
     work = PlateWork.parse(text)
     job, on_step = work.plate_job(), _listeners.get(work.run, _ignore)
