@@ -13,9 +13,8 @@ from prefect_dask import DaskTaskRunner
 
 from cytobatch.batch.flows.task_runners import (
     STOP_SECONDS,
+    AnyTaskRunner,
     Crew,
-    PlateFuture,
-    PlateTask,
     stopped,
 )
 from cytobatch.batch.plate_work import Placement, StepListener, running_plates, stop_plates
@@ -26,21 +25,25 @@ _LOST_SECONDS = 20.0
 _FIRST_SECONDS = 600.0
 """The same before the first worker: a cluster that scales itself, such as SLURM's, may have to wait for one."""
 _CONNECT_SECONDS = 10
+_SUBMITTED_FOR_A_THREAD = 2
+"""What is submitted waits in the scheduler's memory, with the parameters of the flow."""
 _WATCH_SECONDS = 1.0
 _PACKAGES = ("cytobatch", "prefect")
 """The packages whose versions are compared; pickled tasks of Prefect need Prefect's own."""
 
 
 class DaskCrew(Crew):
-    """Workers of a Dask cluster."""
+    """Workers of a Dask cluster, which gives the plates of a lost worker to another one."""
+
+    breaks = False
 
     def start(self) -> None:
         """Start the workers."""
-        self._runner = DaskTaskRunner(**self.arguments())
-        self._runner.__enter__()
-        self._client: Any = self._runner.client
+        runner: Any = DaskTaskRunner(**self.arguments())
+        self._runner: AnyTaskRunner = runner
+        runner.__enter__()
+        self._client: Any = runner.client
         self._client.subscribe_topic(self.run, self._on_event)
-        self._futures = list[Any]()
         self._watch = _Watch(self._client)
         self._watch.start()
 
@@ -48,11 +51,14 @@ class DaskCrew(Crew):
         """Return the arguments of Prefect's task runner."""
         raise NotImplementedError
 
-    def submit(self, task: PlateTask, plate: str, work: str) -> PlateFuture:
-        """Submit a plate."""
-        future: PlateFuture = self._runner.submit(task, {"plate": plate, "work": work})
-        self._futures.append(future.wrapped_future)
-        return future
+    def runner(self) -> AnyTaskRunner:
+        """Return Prefect's task runner."""
+        return self._runner
+
+    @property
+    def most_submitted(self) -> int:
+        """How many plates may be submitted at once: enough for workers to begin one without waiting for the run."""
+        return _SUBMITTED_FOR_A_THREAD * max(1, self._watch.threads)
 
     def _on_event(self, event: Any) -> None:
         _, (plate, step) = event
@@ -85,7 +91,7 @@ class DaskCrew(Crew):
 
     def _stop_plates(self) -> None:
         # Those that wait first, or a worker would begin one in place of each that is stopped.
-        self._client.cancel(self._futures, force=True)
+        self._client.cancel([future.wrapped_future for future in self.futures], force=True)
 
         def stop() -> None:
             self._client.run(stop_plates, self.run, on_error="ignore")
@@ -102,13 +108,13 @@ class LocalDask(DaskCrew):
     placement = Placement.DASK
 
     def __init__(self, run: str, at_once: int, on_step: StepListener, folder: Path) -> None:
-        super().__init__(run, None, on_step)
-        self._count, self._folder = at_once, folder
+        super().__init__(run, at_once, on_step)
+        self._folder = folder
 
     @property
     def label(self) -> str:
         """What starts, for people."""
-        return f"{self._count} Dask workers"
+        return f"{self.at_once} Dask workers"
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of Prefect's task runner.
@@ -116,7 +122,7 @@ class LocalDask(DaskCrew):
         Dask has no memory limit, because it would pause and kill workers by a limit that is not that of the run.
         """
         cluster = {
-            "n_workers": self._count,
+            "n_workers": self.at_once,
             "threads_per_worker": 1,
             "memory_limit": 0,
             "dashboard_address": "127.0.0.1:0",
@@ -136,7 +142,7 @@ class ForeignDask(DaskCrew):
     placement = Placement.FOREIGN_DASK
 
     def __init__(self, run: str, address: str, on_step: StepListener) -> None:
-        super().__init__(run, None, on_step)
+        super().__init__(run, 0, on_step)
         self._address = address
 
     @property
@@ -162,7 +168,11 @@ class ForeignDask(DaskCrew):
                 why=str(error),
                 remedy="check the address, and start `dask scheduler` there",
             ) from error
-        check_versions(self._client.get_versions(packages=list(_PACKAGES)))
+        try:
+            check_versions(self._client.get_versions(packages=list(_PACKAGES)))
+        except BaseException:
+            self.end()
+            raise
 
 
 def check_versions(versions: dict[str, Any]) -> None:
@@ -188,13 +198,16 @@ class _Watch(threading.Thread):
         super().__init__(daemon=True, name="dask-watch")
         self.stopped = threading.Event()
         self.had_workers = False
+        self.threads = 0
         self._client = client
         self._seen = time.monotonic()
 
     def run(self) -> None:
         while not self.stopped.wait(_WATCH_SECONDS):
             try:
-                if self._client.scheduler_info()["workers"]:
+                workers = self._client.scheduler_info()["workers"]
+                self.threads = sum(worker["nthreads"] for worker in workers.values())
+                if workers:
                     self._seen, self.had_workers = time.monotonic(), True
             except (OSError, RuntimeError, ValueError):
                 # There is no answer, and the time runs.

@@ -106,8 +106,7 @@ class _Dispatch:
                 self._renew()
 
     def _submit(self) -> None:
-        most = self.crew.at_once
-        while self.waiting and (most is None or len(self.running) < most):
+        while self.waiting and len(self.running) < self.crew.most_submitted:
             self._submit_one(self.waiting.popleft())
         if self.suspects and not self.running:
             self._submit_one(self.suspects.popleft())
@@ -119,11 +118,13 @@ class _Dispatch:
     def _take(self, future: PlateFuture) -> bool:
         """Take a plate's result, and return whether its worker was lost."""
         piece = self.running.pop(future)
+        # Dask converts a plate again if its worker is lost while a future of it is kept.
+        self.crew.futures.discard(future)
         try:
             result = future.result(raise_on_failure=False)
         except Exception as error:
             if not self.crew.is_lost(error):
-                raise _foreign_error(error, piece.job.label) from error
+                raise _unreadable_error(error, piece.job.label) from error
             self._lost(piece, error)
             return True
         if isinstance(result, WorkerVersionError):
@@ -133,14 +134,14 @@ class _Dispatch:
 
     def _lost(self, piece: _Piece, error: Exception) -> None:
         piece.losses += 1
-        if self.crew.at_once is None or piece.losses >= _MOST_LOSSES:
+        if not self.crew.breaks or piece.losses >= _MOST_LOSSES:
             self.on_end(piece.job, worker_lost(piece.job.label, str(error) or type(error).__name__))
         else:
             self.suspects.append(piece)
 
     def _renew(self) -> None:
         """Replace the workers once all futures of the broken ones have ended."""
-        if self.crew.at_once is None:
+        if not self.crew.breaks:
             return
         while self.running:
             ended = [future for future in self.running if future.wrapped_future.done()]
@@ -151,9 +152,10 @@ class _Dispatch:
 
     def _check(self) -> None:
         if why := self.crew.lost():
-            for piece in self.running.values():
+            for piece in (*self.running.values(), *self.waiting):
                 self.on_end(piece.job, worker_lost(piece.job.label, why))
             self.running.clear()
+            self.waiting.clear()
 
 
 def _outcome(result: object, plate: str) -> Outcome:
@@ -164,8 +166,10 @@ def _outcome(result: object, plate: str) -> Outcome:
     return unexpected_error(result if isinstance(result, BaseException) else TypeError(repr(result)), plate)
 
 
-def _foreign_error(error: Exception, plate: str) -> CytobatchError:
-    """Return the error of a worker that cannot read a plate's task, because it has no cytobatch, or another one."""
+def _unreadable_error(error: Exception, plate: str) -> CytobatchError:
+    """Return the error of a worker that cannot read a plate's task: mostly it has no cytobatch, or another one."""
+    if not isinstance(error, ImportError | AttributeError):
+        return unexpected_error(error, plate)
     return ConfigurationError(
         "a worker cannot run cytobatch",
         where=plate,

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from prefect.futures import PrefectWrappedFuture
-from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from cytobatch.batch.flows import worker_side
@@ -23,6 +23,7 @@ from cytobatch.batch.plate_work import Placement, StepListener, running_plates, 
 
 PlateTask = Task[[str, str], str]
 PlateFuture = PrefectWrappedFuture[Any, Any]
+AnyTaskRunner = TaskRunner[Any]
 
 STOP_SECONDS = 5.0
 """How long plates may take to clean up when they are stopped. With what follows, a run ends within 10 s."""
@@ -35,13 +36,19 @@ class Crew(ABC):
     Attributes
     ----------
     at_once
-        How many plates are submitted at once; None for all of them, because the cluster distributes them itself.
+        How many workers the run starts.
+    breaks
+        Whether one worker that dies takes the plates of all others with it, and the workers must be renewed.
+    futures
+        The plates that are submitted and whose results are not taken.
     """
 
     placement: ClassVar[Placement]
+    breaks: ClassVar[bool] = True
 
-    def __init__(self, run: str, at_once: int | None, on_step: StepListener) -> None:
+    def __init__(self, run: str, at_once: int, on_step: StepListener) -> None:
         self.run, self.at_once, self.on_step = run, at_once, on_step
+        self.futures = set[PlateFuture]()
         self._others = set(multiprocessing.active_children())
 
     def __enter__(self) -> Self:
@@ -70,8 +77,19 @@ class Crew(ABC):
         """Start the workers."""
 
     @abstractmethod
+    def runner(self) -> AnyTaskRunner:
+        """Return Prefect's task runner."""
+
+    @property
+    def most_submitted(self) -> int:
+        """How many plates may be submitted at once. No more than the workers can begin, so that few are lost."""
+        return self.at_once
+
     def submit(self, task: PlateTask, plate: str, work: str) -> PlateFuture:
         """Submit a plate."""
+        future: PlateFuture = self.runner().submit(task, {"plate": plate, "work": work})
+        self.futures.add(future)
+        return future
 
     @abstractmethod
     def end(self) -> None:
@@ -140,9 +158,9 @@ class Threads(Crew):
         self._runner = ThreadPoolTaskRunner[Any](max_workers=self.at_once)
         self._runner.__enter__()
 
-    def submit(self, task: PlateTask, plate: str, work: str) -> PlateFuture:
-        """Submit a plate."""
-        return self._runner.submit(task, {"plate": plate, "work": work})
+    def runner(self) -> AnyTaskRunner:
+        """Return Prefect's task runner."""
+        return self._runner
 
     def end(self) -> None:
         """End the workers when all plates have ended."""
@@ -173,17 +191,14 @@ class Processes(Crew):
             max_workers=self.at_once, initializer=worker_side.start_process, initargs=(self.run, self._steps)
         )
         self._runner.__enter__()
-        self._futures = list[PlateFuture]()
 
     def _forward(self, steps: Any) -> None:
         while (step := steps.get()) is not None:
             self.on_step(*step)
 
-    def submit(self, task: PlateTask, plate: str, work: str) -> PlateFuture:
-        """Submit a plate."""
-        future: PlateFuture = self._runner.submit(task, {"plate": plate, "work": work})
-        self._futures = [*(each for each in self._futures if not each.wrapped_future.done()), future]
-        return future
+    def runner(self) -> AnyTaskRunner:
+        """Return Prefect's task runner."""
+        return self._runner
 
     def end(self) -> None:
         """End the workers when all plates have ended."""
@@ -199,6 +214,6 @@ class Processes(Crew):
             for child in self.children():
                 child.terminate()
 
-        stopped(terminate, lambda: all(future.wrapped_future.done() for future in self._futures))
+        stopped(terminate, lambda: all(future.wrapped_future.done() for future in self.futures))
         self.kill_children()
         self.end()
