@@ -1,21 +1,30 @@
 """The case of many small plates: plates a minute for each task runner, beside the pipeline one after the other.
 
-A run of a few plates is measured too. What it takes is start-up; what the other plates take beyond it is their rate.
+A plate has ended when its line of counts is printed. The time to the first of these lines is start-up; the time from
+there to the last one is the rate.
 """
 
 import hashlib
 import json
-import shutil
+import os
+import resource
+import statistics
+import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import copytree, rmtree
 
-from measure import Piece, Runs, in_turn
+from rich.table import Table
+
+from measure import MARK, PieceFailedError, TreeWatch, environment_of
 from plates import PlateName
 from session import Session
-from show import Finding, Row, at_least, at_most
+from show import Finding, at_least, at_most
 
 _WORK = str(Path(__file__).with_name("work.py"))
 _API = "API, one after the other"
@@ -25,86 +34,113 @@ _GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
-    """A way to convert plates, with runs of all plates and of a few."""
+class _Run:
+    """One run of all plates: when each has ended, in seconds from the start, and CPU seconds and bytes of memory."""
 
-    label: str
-    all: Runs
-    few: Runs
-    plates: int
+    ends: tuple[float, ...]
+    cpu: float
+    peak: float
 
     @property
     def a_minute(self) -> float:
-        """Plates a minute after the start, from medians."""
-        return 60 * self.plates / max(self.all.median.wall - self.few.median.wall, 0.001)
+        """Plates a minute after the first one."""
+        return 60 * (len(self.ends) - 1) / (self.ends[-1] - self.ends[0])
 
 
 def measure_many(session: Session, case: str) -> None:
-    """Convert many plates by each task runner, and by the pipeline itself."""
-    count, at_once = session.options.scale.many_plates, session.options.workers
-    few = min(at_once, count - 1)
-    folder = _copies(session, count)
-    ways = [_API, _SEQUENTIAL, f"threads:{at_once}", f"processes:{at_once}"]
-    ways += [f"dask:{at_once}"] if find_spec("prefect_dask") else []
-    measured = [_measure(session, folder, way, count, few) for way in ways]
-    session.show.case(f"{case}: {count} plates", [Row(one.label, one.all) for one in measured])
-    session.show.case(f"{case}: the first {few}, with start-up", [Row(one.label, one.few) for one in measured])
-    for one in measured:
-        session.show.note(f"{case}: {one.label}: {one.a_minute:.0f} plates a minute after the first {few}")
-    by_way = dict(zip(ways, measured, strict=True))
-    gain = by_way[f"processes:{at_once}"].a_minute / by_way[_SEQUENTIAL].a_minute
-    session.add(at_least(case, f"plates a minute, processes:{at_once} over sequential", gain, 1.6))
-    peak = max(one.all.median.peak for one in measured[1:]) / _GIB
+    """Convert many plates by each task runner, and by the pipeline itself, in turn."""
+    at_once = session.options.workers
+    folder = _copies(session)
+    ways = [_API, _SEQUENTIAL, *(session.options.task_runners or _all_runners(at_once))]
+    rounds = [[_run(session, folder, way) for way in ways] for _ in range(session.runs(PlateName.MANY))]
+    measured = dict(zip(ways, zip(*rounds, strict=True), strict=True))
+    _show(session, case, measured)
+    processes = f"processes:{at_once}"
+    if processes in measured:
+        pairs = zip(measured[processes], measured[_SEQUENTIAL], strict=True)
+        gain = statistics.median(one.a_minute / other.a_minute for one, other in pairs)
+        session.add(at_least(case, f"plates a minute, {processes} over sequential", gain, 1.6))
+    peak = max(run.peak for way, runs in measured.items() if way != _API for run in runs) / _GIB
     session.add(at_most(case, f"peak of all processes with --memory {_MEMORY_GIB}GiB", peak, _MEMORY_GIB, " GiB"))
-    _check_bytes(session, case, ways, count)
+    distinct = {_digests(session, way) for way in ways}
+    reached = "equal" if len(distinct) == 1 else f"{len(distinct)} different sets"
+    session.add(Finding(case, "bytes of all profiles by each runner", reached, "equal", held=len(distinct) == 1))
     session.guard(case, PlateName.MANY, _out(session, _API) / "1.parquet")
 
 
-def _copies(session: Session, count: int) -> Path:
+def _all_runners(at_once: int) -> list[str]:
+    dask = [f"dask:{at_once}"] if find_spec("prefect_dask") else []
+    return [f"threads:{at_once}", f"processes:{at_once}", *dask]
+
+
+def _copies(session: Session) -> Path:
     """Return a folder of plates, which are hard links to one."""
     folder = session.scratch / "many"
-    shutil.rmtree(folder, ignore_errors=True)
-    for number in range(1, count + 1):
-        shutil.copytree(
-            session.plate(PlateName.MANY), folder / str(number), copy_function=lambda a, b: Path(b).hardlink_to(a)
-        )
+    rmtree(folder, ignore_errors=True)
+    for number in range(1, session.options.scale.many_plates + 1):
+        copytree(session.plate(PlateName.MANY), folder / str(number), copy_function=os.link)
     return folder
-
-
-def _measure(session: Session, folder: Path, way: str, count: int, few: int) -> _Measured:
-    pieces = [_piece(session, folder, way, number) for number in (count, few)]
-    every, first = in_turn(pieces, session.runs(PlateName.MANY))
-    return _Measured(way, every, first, count - few)
 
 
 def _out(session: Session, way: str) -> Path:
     return session.scratch / "many-out" / way.replace(":", "-")
 
 
-def _piece(session: Session, folder: Path, way: str, count: int) -> Piece:
-    """Return the conversion of the first plates of the folder, as a whole process."""
-    out = _out(session, way)
-    workers = ("--workers", str(session.options.workers))
+def _command(session: Session, folder: Path, way: str) -> Sequence[str]:
+    """Return the command that converts all plates of the folder."""
+    out, workers = _out(session, way), ("--workers", str(session.options.workers))
+    rmtree(out, ignore_errors=True)
+    numbers = range(1, session.options.scale.many_plates + 1)
     if way == _API:
-        scratch = ("--scratch", str(session.scratch))
-        command: Sequence[str] = (_WORK, "many", str(folder), str(out), str(count), *workers, *scratch)
-    else:
-        plates = [
-            {"source": str(folder / str(n)), "destination": str(out / f"{n}.parquet")} for n in range(1, count + 1)
-        ]
-        spec = session.scratch / f"many-{count}.json"
-        spec.write_text(json.dumps({"plates": plates}), encoding="utf-8")
-        memory = ("--memory", f"{_MEMORY_GIB}GiB")
-        command = ("-m", "cytobatch", "run", "--job-spec", str(spec), "--task-runner", way, *workers, *memory)
-    return Piece(f"{way}, {count} plates", (sys.executable, *command), whole=True)
+        return (_WORK, "many", str(folder), str(out), str(len(numbers)), *workers, "--scratch", str(session.scratch))
+    plates = [{"source": str(folder / str(n)), "destination": str(out / f"{n}.parquet")} for n in numbers]
+    spec = session.scratch / "many.json"
+    spec.write_text(json.dumps({"plates": plates}), encoding="utf-8")
+    limits = (*workers, "--memory", f"{_MEMORY_GIB}GiB")
+    return ("-m", "cytobatch", "run", "--job-spec", str(spec), "--task-runner", way, *limits)
 
 
-def _check_bytes(session: Session, case: str, ways: Sequence[str], count: int) -> None:
-    """Compare the bytes of all profiles: the plates are the same, but for their names."""
-    digests = {
-        hashlib.sha256((_out(session, way) / f"{number}.parquet").read_bytes()).hexdigest()
-        for way in ways
-        for number in range(1, count + 1)
-    }
-    reached = f"{len(digests)} distinct profile(s)"
-    session.add(Finding(case, "bytes of all profiles", reached, "equal", held=len(digests) == 1))
+def _run(session: Session, folder: Path, way: str) -> _Run:
+    """Convert all plates once. Raises PieceFailedError if the run fails."""
+    command, mark, log = _command(session, folder, way), uuid.uuid4().hex, session.scratch / "many.log"
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            (sys.executable, *command),
+            env=environment_of(((MARK, mark),)),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        watch = TreeWatch(process.pid, mark)
+        watch.start()
+        ends = [time.monotonic() - start for line in process.stdout or () if " rows x " in line]
+        code = process.wait()
+        watch.stop()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if code or len(ends) != session.options.scale.many_plates:
+        raise PieceFailedError(f"{way} ended with {code} after {len(ends)} plates: {log.read_text()[-2000:]}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return _Run(tuple(ends), cpu, watch.peak)
+
+
+def _show(session: Session, case: str, measured: dict[str, tuple[_Run, ...]]) -> None:
+    """Print the medians of each way to convert the plates."""
+    title = f"{case}: {session.options.scale.many_plates} plates, of {session.made_of(PlateName.MANY).describe()}"
+    table = Table("", "first plate after s", "plates a minute", "CPU s", "peak MiB", title=title, title_justify="left")
+    for way, runs in measured.items():
+        figures = (
+            f"{statistics.median(run.ends[0] for run in runs):.1f}",
+            f"{statistics.median(run.a_minute for run in runs):.0f}",
+            f"{statistics.median(run.cpu for run in runs):.1f}",
+            f"{statistics.median(run.peak for run in runs) / 2**20:,.0f}",
+        )
+        table.add_row(way, *figures)
+    session.show.console.print(table)
+
+
+def _digests(session: Session, way: str) -> tuple[str, ...]:
+    """Return the SHA-256 of each plate's profile."""
+    numbers = range(1, session.options.scale.many_plates + 1)
+    files = (_out(session, way) / f"{number}.parquet" for number in numbers)
+    return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)

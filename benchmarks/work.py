@@ -50,7 +50,8 @@ def many(folder: Path, out: Path, count: int, *, scratch: Path, workers: int) ->
     """Run the whole pipeline on the plates 1 to `count` of a folder, one after the other, without Prefect."""
     for number in range(1, count + 1):
         source, destination = str(folder / str(number)), str(out / f"{number}.parquet")
-        run_plate(PlateJob(source=source, destination=destination, workers=workers, scratch_dir=scratch))
+        report = run_plate(PlateJob(source=source, destination=destination, workers=workers, scratch_dir=scratch))
+        print(f"{number}: {report.counts.rows} rows x {report.counts.columns} columns", flush=True)
 
 
 @app.command

@@ -27,7 +27,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PLATE = SyntheticPlate(wells=2, sites=1, cells=5, features=8, parent_numbers=ParentNumbers.CROSSED)
 SITES = ("--sites", "2", "--large-sites", "4", "--whole-sites", "7")
 TINY = (*SITES, "--cells", "5", "--csv-features", "8", "--sqlite-features", "8")
-MANY = ("--many-plates", "3", "--many-sites", "2", "--many-features", "8")
+MANY = ("--many-plates", "3", "--many-sites", "2", "--many-features", "8", "--task-runners", "processes:2")
 TALL = ("--tall-objects", "50", "--tall-features", "8")
 Damage = Callable[[pa.Table], pa.Table]
 
