@@ -25,6 +25,7 @@ __all__ = [
     "StepStarted",
     "StorageError",
     "TooManyFailedExportsError",
+    "WorkerVersionError",
     "__version__",
     "convert",
     "plan",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         SourceNotFoundError,
         StorageError,
         TooManyFailedExportsError,
+        WorkerVersionError,
     )
     from cytobatch.pipeline.api import convert, plan
     from cytobatch.pipeline.describe import PlanDescription

@@ -11,6 +11,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from cytobatch.batch.flows import worker_side
 from cytobatch.batch.flows.dispatch import Outcome, convert_by
@@ -26,6 +27,8 @@ from cytobatch.pipeline.resolve_jobs import resolve_jobs
 from cytobatch.report.model import RunReport
 
 _RETRY_SECONDS = [2.0, 10.0]
+_SERVER_RETRIES = 3
+"""Prefect's client waits 2, 4 and 8 s between them; its own number would take a minute if no server is there."""
 _ORIGIN = "flow parameters"
 _NOT_RECORDED = {"extra_args"}
 
@@ -148,7 +151,8 @@ def run_in_flow(run: PlatesRun) -> Exception | None:
     """
     token = _given.set(run)
     try:
-        convert(_recorded(run.jobs))
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: _SERVER_RETRIES}):
+            convert(_recorded(run.jobs))
     except Exception as error:
         if run.began and not run.ended:
             raise
