@@ -73,9 +73,11 @@ def run_six(six: SixPlates, out: Path, runner: str, *flags: str) -> subprocess.C
 
 @pytest.mark.parametrize("runner", LOCAL)
 def test_a_runner_makes_the_same_bytes_and_a_bad_plate_fails_alone(runner: str, six: SixPlates, tmp_path: Path) -> None:
-    done = run_six(six, tmp_path / "out", runner)
+    done = run_six(six, tmp_path / "out", runner, "--workers", "5", "--memory", "3GiB")
     assert done.returncode == 3, done.stderr
     assert digests(tmp_path / "out") == six.sequential
+    limits = [json.loads(path.read_text())["limits"] for path in (tmp_path / "out").rglob("run-report.json")]
+    assert limits == [{"workers": 2, "memory_bytes": 3 * 2**29}] * 5
     assert len(six.sequential) == 5
     lines = done.stderr.splitlines()
     for name in PLATES:
@@ -88,19 +90,11 @@ def test_a_runner_makes_the_same_bytes_and_a_bad_plate_fails_alone(runner: str, 
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_each_plate_gets_its_part_of_the_limits(six: SixPlates, tmp_path: Path) -> None:
-    done = run_six(six, tmp_path / "out", "threads:3", "--workers", "7", "--memory", "3GiB")
-    assert done.returncode == 3, done.stderr
-    limits = [json.loads(path.read_text())["limits"] for path in (tmp_path / "out").rglob("run-report.json")]
-    assert limits == [{"workers": 2, "memory_bytes": 2**30}] * 5
-
-
-def test_plates_that_are_done_are_left_alone(six: SixPlates, tmp_path: Path) -> None:
-    run_six(six, tmp_path / "out", "threads:2")
-    done = run_six(six, tmp_path / "out", "threads:2", "--skip-done")
+def test_plates_that_are_done_are_left_alone(six: SixPlates) -> None:
+    done = run_six(six, six.folder / "out", "threads:2", "--skip-done")
     assert done.returncode == 3, done.stderr
     assert done.stderr.count("done already at ") == 5
-    assert digests(tmp_path / "out") == six.sequential
+    assert digests(six.folder / "out") == six.sequential
 
 
 def test_one_plate_has_the_exit_code_and_message_of_a_sequential_run(six: SixPlates, tmp_path: Path) -> None:
