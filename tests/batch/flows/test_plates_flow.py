@@ -75,3 +75,20 @@ def test_a_server_can_start_the_flow_with_a_spec(
     assert "P1: convert" in messages
     assert any(message.startswith("P1: 6 rows, report ") for message in messages)
     assert any(message.startswith("P2: 1 of 2 export(s) failed") for message in messages)
+
+
+@pytest.mark.parametrize(("variables", "attempts"), [({}, 3), ({"AWS_BATCH_JOB_ID": "a:1"}, 1)])
+def test_a_store_that_fails_is_tried_again_but_not_in_a_job_of_aws_batch(
+    variables: dict[str, str], attempts: int, prefect_url: str, tmp_path: Path
+) -> None:
+    write_sites(tmp_path / "P1", 1)
+    (tmp_path / "out").write_text("a file in place of a folder")
+    spec = spec_of(tmp_path, tmp_path / "out", "P1")
+    flags = ["run", "--job-spec", spec, "--task-runner", "threads:1"]
+    done = run_program(*flags, folder=tmp_path, env={"PREFECT_API_URL": prefect_url, **variables})
+    assert done.returncode == 4, done.stderr
+    assert done.stderr.count("error: ") == 1
+    run = parent_of(prefect_url, tmp_path / "out")
+    tasks = listed(prefect_url, "task_runs", flow_runs={"id": {"any_": [run["id"]]}})
+    plates = [(task["run_count"], task["state_type"]) for task in tasks if task["name"] == "P1"]
+    assert plates == [(attempts, "FAILED")]

@@ -10,10 +10,14 @@ from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.environment import prefect_server_is_given
 from cytobatch.config.options import PlateJob
 from cytobatch.config.task_runner import TaskRunner
+from cytobatch.config.variables import temporary_variables
 from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.errors import CytobatchError
 from cytobatch.report.model import RunReport
 from cytobatch.storage.access import storage_errors
+
+# A plate's task has no flow run if Prefect's server did not take one.
+_QUIET = {"PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"}
 
 
 def convert_together(
@@ -65,6 +69,7 @@ def _prefect(*, debug: bool) -> Iterator[None]:
     is_imported = "prefect.context" in sys.modules
     with ExitStack() as stack:
         with storage_errors("the system's folder for temporary files"):
+            stack.enter_context(temporary_variables({}, _QUIET))
             server = stack.enter_context(prefect_settings(debug=debug))
         with gc_frozen():
             if is_imported:
