@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,7 @@ from dask import config as dask_config
 from distributed import CancelledError, KilledWorker
 from prefect_dask import DaskTaskRunner
 
-from cytobatch.batch.flows.task_runners import (
-    STOP_SECONDS,
-    AnyTaskRunner,
-    Crew,
-    stopped,
-)
+from cytobatch.batch.flows.task_runners import STOP_SECONDS, Crew, stopped
 from cytobatch.batch.plate_work import Placement, StepListener, running_plates, stop_plates
 from cytobatch.errors import StorageError, WorkerVersionError
 
@@ -40,20 +36,16 @@ class DaskCrew(Crew):
     def start(self) -> None:
         """Start the workers."""
         runner: Any = DaskTaskRunner(**self.arguments())
-        self._runner: AnyTaskRunner = runner
+        self._runner = runner
         runner.__enter__()
         self._client: Any = runner.client
         self._client.subscribe_topic(self.run, self._on_event)
         self._watch = _Watch(self._client)
         self._watch.start()
 
+    @abstractmethod
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of Prefect's task runner."""
-        raise NotImplementedError
-
-    def runner(self) -> AnyTaskRunner:
-        """Return Prefect's task runner."""
-        return self._runner
 
     @property
     def most_submitted(self) -> int:
@@ -80,7 +72,7 @@ class DaskCrew(Crew):
     def end(self) -> None:
         """End the workers when all plates have ended."""
         self._watch.stopped.set()
-        within(STOP_SECONDS, lambda: self._runner.__exit__(None, None, None))
+        within(STOP_SECONDS, super().end)
         self.kill_children()
 
     def stop(self) -> None:

@@ -45,6 +45,7 @@ class Crew(ABC):
 
     placement: ClassVar[Placement]
     breaks: ClassVar[bool] = True
+    _runner: AnyTaskRunner
 
     def __init__(self, run: str, at_once: int, on_step: StepListener) -> None:
         self.run, self.at_once, self.on_step = run, at_once, on_step
@@ -74,11 +75,7 @@ class Crew(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start the workers."""
-
-    @abstractmethod
-    def runner(self) -> AnyTaskRunner:
-        """Return Prefect's task runner."""
+        """Start the workers, and enter Prefect's task runner."""
 
     @property
     def most_submitted(self) -> int:
@@ -87,13 +84,13 @@ class Crew(ABC):
 
     def submit(self, task: PlateTask, plate: str, work: str) -> PlateFuture:
         """Submit a plate."""
-        future: PlateFuture = self.runner().submit(task, {"plate": plate, "work": work})
+        future: PlateFuture = self._runner.submit(task, {"plate": plate, "work": work})
         self.futures.add(future)
         return future
 
-    @abstractmethod
     def end(self) -> None:
         """End the workers when all plates have ended."""
+        self._runner.__exit__(None, None, None)
 
     @abstractmethod
     def stop(self) -> None:
@@ -158,14 +155,6 @@ class Threads(Crew):
         self._runner = ThreadPoolTaskRunner[Any](max_workers=self.at_once)
         self._runner.__enter__()
 
-    def runner(self) -> AnyTaskRunner:
-        """Return Prefect's task runner."""
-        return self._runner
-
-    def end(self) -> None:
-        """End the workers when all plates have ended."""
-        self._runner.__exit__(None, None, None)
-
     def stop(self) -> None:
         """Stop the threads. One that waits in a library is left behind, and ends with the process."""
         if stopped(lambda: stop_plates(self.run), lambda: not running_plates(self.run)):
@@ -196,13 +185,9 @@ class Processes(Crew):
         while (step := steps.get()) is not None:
             self.on_step(*step)
 
-    def runner(self) -> AnyTaskRunner:
-        """Return Prefect's task runner."""
-        return self._runner
-
     def end(self) -> None:
         """End the workers when all plates have ended."""
-        self._runner.__exit__(None, None, None)
+        super().end()
         self._steps.put(None)
         self._forwarder.join(STOP_SECONDS)
         self._steps.close()
