@@ -88,6 +88,7 @@ def test_a_store_that_fails_is_tried_again_but_not_in_a_job_of_aws_batch(
     done = run_program(*flags, folder=tmp_path, env={"PREFECT_API_URL": prefect_url, **variables})
     assert done.returncode == 4, done.stderr
     assert done.stderr.count("error: ") == 1
+    assert done.stderr.count("P1: is tried again, because of: ") == attempts - 1
     run = parent_of(prefect_url, tmp_path / "out")
     tasks = listed(prefect_url, "task_runs", flow_runs={"id": {"any_": [run["id"]]}})
     plates = [(task["run_count"], task["state_type"]) for task in tasks if task["name"] == "P1"]

@@ -3,10 +3,12 @@
 import signal
 from typing import Any, NoReturn
 
+from prefect.context import TaskRunContext
+
 from cytobatch.batch.flows.plate import convert
 from cytobatch.batch.plate_work import Placement, PlateWork, StepListener, convert_work
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import ExitCode
+from cytobatch.errors import ExitCode, StorageError
 
 _ON_DASK = (Placement.DASK, Placement.FOREIGN_DASK)
 
@@ -42,7 +44,18 @@ def convert_on_worker(text: str) -> str:
     job, on_step = work.plate_job(), _listeners.get(work.run, _ignore)
     if work.placement in _ON_DASK:
         job, on_step = _on_dask(work, job)
-    return convert_work(work, job, convert, on_step)
+    try:
+        return convert_work(work, job, convert, on_step)
+    except StorageError as error:
+        if _is_tried_again():
+            on_step(job.label, f"is tried again, because of: {error.what}")
+        raise
+
+
+def _is_tried_again() -> bool:
+    """Return whether Prefect begins this thread's task again if it fails."""
+    context = TaskRunContext.get()
+    return context is not None and context.task_run.run_count <= context.task.retries
 
 
 def _on_dask(work: PlateWork, job: PlateJob) -> tuple[PlateJob, StepListener]:
