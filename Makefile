@@ -105,7 +105,8 @@ lock:  ## resolve the locks again (needs uv)
 	$(UV_COMPILE) --group build -o requirements/build.lock
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(UV_COMPILE) pyproject.toml --extra anndata -c requirements/runtime.lock -o requirements/anndata.lock
-	$(UV_COMPILE) pyproject.toml --extra anndata --group dev -c requirements/anndata.lock -c requirements/build.lock -o requirements/dev.lock
+	$(UV_COMPILE) pyproject.toml --extra dask -c requirements/runtime.lock -o requirements/dask.lock
+	$(UV_COMPILE) pyproject.toml --extra anndata --extra dask --group dev -c requirements/anndata.lock -c requirements/dask.lock -c requirements/build.lock -o requirements/dev.lock
 	$(UV_COMPILE) pyproject.toml --extra anndata --group downstream -c requirements/dev.lock -o requirements/downstream.lock
 	$(UV_COMPILE) benchmarks/peers.in -o benchmarks/peers.lock
 	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.lock

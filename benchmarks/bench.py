@@ -42,11 +42,15 @@ class Flags:
     large_runs: Annotated[int | None, Parameter(help="Runs at 400 sites and more; by default as --runs.")] = None
     workdir: Annotated[Path | None, Parameter(help="Folder of plates and profiles; by default temporary.")] = None
     workers: Annotated[int | None, Parameter(help="Workers of a conversion; by default one a CPU.")] = None
+    task_runners: Annotated[str | None, Parameter(help="Those of plates64, as threads:2,dask:2; by default all.")] = (
+        None
+    )
     json: Annotated[Path | None, Parameter(help="Also write the figures here.")] = None
 
     def options(self, folder: Path, scale: Scale) -> Options:
         workers = self.workers or os.cpu_count() or 1
-        return Options(folder.resolve(), self.runs, self.large_runs or self.runs, workers, scale)
+        runners = tuple(self.task_runners.split(",")) if self.task_runners else ()
+        return Options(folder.resolve(), self.runs, self.large_runs or self.runs, workers, scale, runners)
 
 
 _DEFAULTS = Flags()

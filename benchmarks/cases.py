@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import limit
+from many import measure_many
 from measure import Runs, in_turn, piece
 from plates import PlateName
 from s3 import measure_s3
@@ -123,5 +124,6 @@ CASES = (
         against_floor(PlateName.TALL_SHUFFLED, 1.5),
     ),
     Case("start", "a tiny plate, whole process", (PlateName.TINY,), measure_start),
+    Case("plates64", "many small plates by each task runner", (PlateName.MANY,), measure_many),
 )
 """The cases in their order. Cases that share a plate follow each other."""

@@ -17,7 +17,7 @@ from pathlib import Path
 _WORK = str(Path(__file__).with_name("work.py"))
 _OURS = ("CYTOBATCH_", "AWS_", "PREFECT_")
 _EVERY = 0.05
-_MARK = "BENCHMARKED_PIECE"
+MARK = "BENCHMARKED_PIECE"
 
 
 class PieceFailedError(Exception):
@@ -67,7 +67,7 @@ class TreeWatch(threading.Thread):
         super().__init__(daemon=True)
         self.peak = 0
         self._root = str(process)
-        self._mark = f"{_MARK}={mark}".encode()
+        self._mark = f"{MARK}={mark}".encode()
         self._unrelated: set[str] = set()
         self._cpu: dict[str, float] = {self._root: 0.0}
         self._stop_now = threading.Event()
@@ -125,7 +125,7 @@ def measured(work: Piece) -> Figures:
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
         work.command,
-        env=environment_of((*work.environment, (_MARK, mark))),
+        env=environment_of((*work.environment, (MARK, mark))),
         cwd=work.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -29,6 +29,7 @@ class PlateName(StrEnum):
     TALL = "tall"
     TALL_SHUFFLED = "tall-shuffled"
     TINY = "tiny"
+    MANY = "plates64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class Scale:
     sqlite_features: int = 1900
     tall_objects: int = 100_000
     tall_features: int = 100
+    many_plates: int = 64
+    many_sites: int = 12
+    many_features: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ def bench_plate(name: PlateName, scale: Scale) -> BenchPlate:
             return BenchPlate(PlateFormat.CSV, _tall(scale), RowOrder.BY_IMAGE)
         case PlateName.TALL_SHUFFLED:
             return BenchPlate(PlateFormat.CSV, _tall(scale), RowOrder.SHUFFLED)
+        case PlateName.MANY:
+            return BenchPlate(PlateFormat.CSV, sites_plate(scale.many_sites, scale.cells, scale.many_features))
         case PlateName.TINY:
             return BenchPlate(PlateFormat.CSV, SyntheticPlate())
 

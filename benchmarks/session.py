@@ -17,13 +17,14 @@ _REFERENCE = str(Path(__file__).with_name("reference.py"))
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Numbers of runs, and the sizes of plates."""
+    """Numbers of runs, the sizes of plates, and the task runners of many plates, if not all."""
 
     folder: Path
     runs: int
     large_runs: int
     workers: int
     scale: Scale
+    task_runners: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

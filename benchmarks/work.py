@@ -46,6 +46,15 @@ def convert(
 
 
 @app.command
+def many(folder: Path, out: Path, count: int, *, scratch: Path, workers: int) -> None:
+    """Run the whole pipeline on the plates 1 to `count` of a folder, one after the other, without Prefect."""
+    for number in range(1, count + 1):
+        source, destination = str(folder / str(number)), str(out / f"{number}.parquet")
+        report = run_plate(PlateJob(source=source, destination=destination, workers=workers, scratch_dir=scratch))
+        print(f"{number}: {report.counts.rows} rows x {report.counts.columns} columns", flush=True)
+
+
+@app.command
 def floor(plate: Path, kind: PlateFormat, out: Path, *, scratch: Path, again: Path | None = None) -> None:
     """Read the plate, then write the profile in `out` again, to `again` or to a temporary file."""
     read = csv_reading(plate) if kind is PlateFormat.CSV else sqlite_reading(plate)

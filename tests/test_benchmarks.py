@@ -27,6 +27,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PLATE = SyntheticPlate(wells=2, sites=1, cells=5, features=8, parent_numbers=ParentNumbers.CROSSED)
 SITES = ("--sites", "2", "--large-sites", "4", "--whole-sites", "7")
 TINY = (*SITES, "--cells", "5", "--csv-features", "8", "--sqlite-features", "8")
+MANY = ("--many-plates", "3", "--many-sites", "2", "--many-features", "8", "--task-runners", "processes:2")
 TALL = ("--tall-objects", "50", "--tall-features", "8")
 Damage = Callable[[pa.Table], pa.Table]
 
@@ -60,6 +61,7 @@ def test_the_floor_writes_the_same_file_as_a_conversion(kind: PlateFormat, tmp_p
         (("tall", "tall-shuffled"), 4),
         (("s3",), 5),
         (("start",), 2),
+        (("plates64",), 4),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -67,7 +69,7 @@ def test_cases_are_measured(cases: tuple[str, ...], figures: int, tmp_path: Path
     results = tmp_path / "results.json"
     workdir = tmp_path / "work"
     done = run_script(
-        "bench", *cases, *TINY, *TALL, "--runs", 1, "--workers", 2, "--workdir", workdir, "--json", results
+        "bench", *cases, *TINY, *TALL, *MANY, "--runs", 1, "--workers", 2, "--workdir", workdir, "--json", results
     )
     # The plates are too small for the bounds on time and memory, but all must be measured, and right.
     assert done.returncode in (0, 1), done.stderr

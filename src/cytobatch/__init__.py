@@ -26,6 +26,7 @@ __all__ = [
     "StepStarted",
     "StorageError",
     "TooManyFailedExportsError",
+    "WorkerVersionError",
     "__version__",
     "convert",
     "plan",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         SourceNotFoundError,
         StorageError,
         TooManyFailedExportsError,
+        WorkerVersionError,
     )
     from cytobatch.pipeline.api import convert, plan
     from cytobatch.pipeline.describe import PlanDescription

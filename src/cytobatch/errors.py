@@ -4,6 +4,7 @@
     +-- ConfigurationError               2   the options are invalid; a retry cannot help
     |   +-- JobSpecError                     an invalid job spec, environment variable or flag
     |   +-- JoinSqlError                     the user's own `joins` SQL
+    |   +-- WorkerVersionError               a worker has another version of cytobatch than the run
     +-- InputDataError                   3   the content of the source is invalid; a retry cannot help
     |   +-- SourceNotFoundError              the source is missing or empty
     |   +-- LayoutError                      no layout fits the source, or more than one does
@@ -36,6 +37,8 @@ class ExitCode(IntEnum):
     STORAGE = 4
     SERVICE = 5
     INTERNAL = 70
+    INTERRUPTED = 130
+    """SIGINT ended the program: the exit code of shells."""
     TERMINATED = 143
 
 
@@ -90,6 +93,10 @@ class JobSpecError(ConfigurationError):
 
 class JoinSqlError(ConfigurationError):
     """The user's `joins` SQL does not parse, names no table of the plate, or fails."""
+
+
+class WorkerVersionError(ConfigurationError):
+    """A worker has another version of cytobatch than the run that sends it a plate."""
 
 
 class InputDataError(CytobatchError):

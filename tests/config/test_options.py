@@ -66,6 +66,7 @@ EVERY_OPTION: dict[str, Any] = {
     "sqlite_reader": "duckdb",
     "orchestrator": "none",
     "prefect_wait": 2.5,
+    "task_runner": "threads:2",
 }
 OF_THE_RUN = list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :]
 

@@ -322,3 +322,11 @@ def test_batches_read_ahead_fit_the_memory(workers: int, memory: int) -> None:
     limits = ResourceLimits(workers, memory)
     assert limits.ahead_bytes <= memory // 4
     assert (limits.ahead_bytes == 0) == (workers == 1)
+
+
+@given(st.integers(1, 256), st.integers(1, 2**40), st.integers(1, 64))
+def test_runs_that_share_limits_take_no_more_than_all_of_them(workers: int, memory: int, count: int) -> None:
+    part = ResourceLimits(workers, memory).shared(count)
+    assert part.workers * count <= max(workers, count)
+    assert part.memory * count <= memory
+    assert part.workers >= 1

@@ -46,8 +46,6 @@ for _function, _line in COMMANDS.items():
     app.command(_function, help=_line)
 
 _BLANK = "-"
-_INTERRUPTED = 130
-"""The exit code of shells for a program that SIGINT ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return defect.exit_code
     except KeyboardInterrupt:
         err.print("interrupted")
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
 
 
 def _show_usage_error(error: cyclopts.CycloptsError, *, debug: bool) -> None:

@@ -5,18 +5,24 @@ from datetime import UTC, datetime
 
 from cytobatch.batch.flows.bookkeeping import WARNING
 from cytobatch.batch.flows.session import prefect_session
+from cytobatch.cli.concurrent_run import convert_concurrently
 from cytobatch.cli.console import err, out, show_error
 from cytobatch.cli.flags import SpecFlags
 from cytobatch.cli.options import resolve_jobs
 from cytobatch.cli.printing.report import print_report
 from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.config.task_runner import RunnerKind, common_task_runner
 from cytobatch.config.variables import debug_requested
 from cytobatch.errors import CytobatchError, ExitCode
 
 
 def run(options: PlateOptions, spec: SpecFlags) -> int:
     """Convert the plate, or every plate of the job spec, and return the exit code."""
-    return convert_all(resolve_jobs(options, spec.job_spec), debug=spec.debug or debug_requested())
+    jobs, debug = resolve_jobs(options, spec.job_spec), spec.debug or debug_requested()
+    runner = common_task_runner(job.task_runner for job in jobs)
+    if runner.kind is not RunnerKind.SEQUENTIAL:
+        return convert_concurrently(jobs, runner, _announce, debug=debug)
+    return convert_all(jobs, debug=debug)
 
 
 def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:

@@ -29,6 +29,7 @@ class BatchSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AWS_BATCH_", env_ignore_empty=True, extra="ignore", frozen=True)
 
+    job_id: str | None = None
     job_array_index: int | None = Field(None, ge=0)
 
 

@@ -25,6 +25,7 @@ from cytobatch.config.option_types import (
 )
 from cytobatch.config.orchestrator import Orchestrator, check_task_runner
 from cytobatch.config.presets.catalog import SUFFIXES, PresetName
+from cytobatch.config.task_runner import TaskRunnerText
 from cytobatch.config.wells import SiteLocation, normalise_well
 
 PARQUET = ".parquet"
@@ -48,6 +49,7 @@ _RUNTIME_ONLY_OPTIONS = (
     "sqlite_reader",
     "orchestrator",
     "prefect_wait",
+    "task_runner",
 )
 """The options that do not decide the bytes of the outputs: of access, folders, resources and records."""
 _MARKER = "/_SUCCESS"
@@ -188,6 +190,9 @@ class PlateOptions(BaseModel):
     with the same outputs and report, and does not import Prefect."""
     prefect_wait: float | None = Field(None, ge=0, le=3600)
     """Seconds that a run waits for Prefect's server in all, 10 by default. Then it goes on without a record."""
+    task_runner: TaskRunnerText | None = None
+    """Where the plates of a run are converted: sequential, the default, threads:N, processes:N, dask, dask:N, or
+    dask:tcp://host:port, a cluster that is there. The outputs are the same. Dask needs cytobatch[dask]."""
 
     def explicit(self) -> dict[str, Any]:
         """Return the options that have a value, by name."""
@@ -269,5 +274,5 @@ class PlateJob(PlateOptions):
             raise ValueError("anndata_precision: it is the type of AnnData's X, but anndata is not given")
         if self.cache_mode is CacheMode.PERSISTENT and self.cache_dir is None:
             raise ValueError("cache_mode: persistent needs a cache_dir to persist in")
-        check_task_runner(self.orchestrator, getattr(self, "task_runner", None))
+        check_task_runner(self.orchestrator, self.task_runner)
         return self

@@ -79,6 +79,10 @@ class ResourceLimits:
         """
         return min(_BATCHES_AHEAD * (self.workers - 1) * self.batch_bytes, self.memory // 4)
 
+    def shared(self, count: int) -> "ResourceLimits":
+        """Return the part of one of `count` runs that share these limits, with at least one thread each."""
+        return ResourceLimits(max(1, self.workers // count), self.memory // count)
+
     @property
     def fetch_threads(self) -> int:
         """Threads that wait for the network, and so may be more than those that compute."""

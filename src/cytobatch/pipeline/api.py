@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 _ORIGIN = "keyword arguments"
 _OTHER_KEYWORDS = ("job_spec", "array_index", "progress")
 _PLATES_SHOWN = 10
+_OF_THE_COMMAND = "task_runner"
 
 
 def convert(
@@ -122,9 +123,16 @@ def _one_job(
 
 
 def _check_names(keywords: Mapping[str, Any]) -> None:
-    """Raises JobSpecError for a keyword that is no option, with the nearest name."""
+    """Raises JobSpecError for a keyword that is no option, with the nearest name, and for an option of the command."""
     known = (*PlateOptions.model_fields, *_OTHER_KEYWORDS)
-    for name in keywords:
+    for name, value in keywords.items():
+        if name == _OF_THE_COMMAND and value is not None:
+            raise JobSpecError(
+                f"option {name!r} is of the command alone",
+                where=_ORIGIN,
+                why="the API converts one plate, in the caller's process",
+                remedy="use `cytobatch run`, or call `convert` for each plate in threads or processes of your own",
+            )
         if name not in known:
             raise JobSpecError(
                 f"unknown option {name!r}",

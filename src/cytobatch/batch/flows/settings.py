@@ -53,7 +53,8 @@ class EphemeralServer:
         """The variables that make Prefect use this server, with a home folder of this run's own."""
         return {
             "PREFECT_HOME": str(self.database.parent),
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self.database}",
+            # The name makes Prefect use one connection. Plates at once would otherwise lock each other out (503).
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///file:{self.database}?uri=true&name=:memory:",
             "PREFECT_API_URL": f"http://127.0.0.1:{self.listener.getsockname()[1]}/api",
         }
 

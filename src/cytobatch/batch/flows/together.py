@@ -1,0 +1,83 @@
+"""Plates by a task runner other than `sequential`, with Prefect for the length of the run."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from cytobatch.batch.flows.preparation import check_task_runner
+from cytobatch.batch.flows.settings import prefect_settings
+from cytobatch.batch.plate_work import StepListener
+from cytobatch.config.environment import prefect_server_is_given
+from cytobatch.config.options import PlateJob
+from cytobatch.config.task_runner import TaskRunner
+from cytobatch.config.variables import temporary_variables
+from cytobatch.engine.gc_tuning import gc_frozen
+from cytobatch.errors import CytobatchError
+from cytobatch.report.model import RunReport
+from cytobatch.storage.access import storage_errors
+
+# A plate's task has no flow run if Prefect's server did not take one.
+_QUIET = {"PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"}
+
+
+def convert_together(
+    jobs: Sequence[PlateJob],
+    runner: TaskRunner,
+    on_step: StepListener,
+    on_end: Callable[[PlateJob, RunReport | CytobatchError], None],
+    *,
+    debug: bool,
+) -> Exception | None:
+    """Convert plates by a task runner, and return what Prefect failed in beside the plates, if anything.
+
+    Imports wait until Prefect's settings are made, because Prefect reads them at import.
+
+    Parameters
+    ----------
+    jobs
+        The plates.
+    runner
+        Their task runner.
+    on_step
+        Called with a plate and its step, in any thread.
+    on_end
+        Called in this thread with each plate's report or error.
+    debug
+        Whether Prefect logs to the terminal.
+
+    Raises
+    ------
+    ConfigurationError
+        If the plates cannot be converted this way, or a worker has another version of cytobatch.
+    StorageError
+        If the scheduler of a Dask cluster does not answer.
+    """
+    check_task_runner(runner, jobs, server_is_given=prefect_server_is_given())
+    with _prefect(debug=debug):
+        with gc_frozen():
+            from cytobatch.batch.flows.plates import PlatesRun, run_in_flow
+
+        return run_in_flow(PlatesRun(jobs, on_step, on_end))
+
+
+@contextmanager
+def _prefect(*, debug: bool) -> Iterator[None]:
+    """Make Prefect's settings, and start its server if the user has none, before anything of Prefect is used.
+
+    A task runner needs both from the beginning, while a session of single plates starts them with the first one.
+    """
+    is_imported = "prefect.context" in sys.modules
+    with ExitStack() as stack:
+        with storage_errors("the system's folder for temporary files"):
+            stack.enter_context(temporary_variables({}, _QUIET))
+            server = stack.enter_context(prefect_settings(debug=debug))
+        with gc_frozen():
+            if is_imported:
+                from cytobatch.batch.flows.reload import reloaded_settings
+
+                stack.enter_context(reloaded_settings())
+            if server:
+                from cytobatch.batch.flows.server import run_ephemeral_server
+
+                stack.enter_context(run_ephemeral_server(server))
+        yield

@@ -1,0 +1,72 @@
+"""What a plate's task does where it runs: in a thread, in a process, or on a worker of a Dask cluster."""
+
+import signal
+from typing import Any, NoReturn
+
+from prefect.context import TaskRunContext
+
+from cytobatch.batch.flows.plate import convert
+from cytobatch.batch.plate_work import Placement, PlateWork, StepListener, convert_work
+from cytobatch.config.options import PlateJob
+from cytobatch.errors import ExitCode, StorageError
+
+_ON_DASK = (Placement.DASK, Placement.FOREIGN_DASK)
+
+_listeners: dict[str, StepListener] = {}
+"""The listeners of this process, by the ids of runs."""
+
+
+def listen(run: str, listener: StepListener) -> None:
+    """Give the steps of a run's plates in this process to a listener."""
+    _listeners[run] = listener
+
+
+def start_process(run: str, steps: Any) -> None:
+    """Prepare a process of a pool: its steps go into a queue of the main process, and SIGTERM ends its plate.
+
+    A process of the same group gets SIGINT from the terminal; the main process stops it then.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    listen(run, lambda plate, step: steps.put((plate, step)))
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    raise SystemExit(ExitCode.TERMINATED)
+
+
+def convert_on_worker(text: str) -> str:
+    """Convert the plate that `PlateWork` describes as JSON, and return its report without the ledger, as JSON.
+
+    Raises WorkerVersionError if this process has another version of cytobatch than the run, and the plate's own errors.
+    """
+    work = PlateWork.parse(text)
+    job, on_step = work.plate_job(), _listeners.get(work.run, _ignore)
+    if work.placement in _ON_DASK:
+        job, on_step = _on_dask(work, job)
+    try:
+        return convert_work(work, job, convert, on_step)
+    except StorageError as error:
+        if _is_tried_again():
+            on_step(job.label, f"is tried again, because of: {error.what}")
+        raise
+
+
+def _is_tried_again() -> bool:
+    """Return whether Prefect begins this thread's task again if it fails."""
+    context = TaskRunContext.get()
+    return context is not None and context.task_run.run_count <= context.task.retries
+
+
+def _on_dask(work: PlateWork, job: PlateJob) -> tuple[PlateJob, StepListener]:
+    from cytobatch.batch.flows import dask_worker
+
+    if work.placement is Placement.FOREIGN_DASK:
+        job = dask_worker.within_limits(job)
+    on_step = dask_worker.listener(work.run)
+    on_step(job.label, f"starts on {dask_worker.name()}")
+    return job, on_step
+
+
+def _ignore(_plate: str, _step: str) -> None:
+    """Drop a step of a run that nobody listens to."""
