@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator
 from rich.console import Console
 from rich.filesize import decimal
 
+from cytobatch.report.lines import counts_line, warning_line
 from cytobatch.report.model import RunReport
 
 _OUTPUTS_SHOWN = 10
@@ -22,19 +23,14 @@ def print_report(console: Console, report: RunReport, known: Container[str] = ()
 
 
 def _report_lines(report: RunReport, known: Container[str]) -> Iterator[str]:
-    counts = report.counts
-    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
-    yield (
-        f"{report.plate}: {counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
-        f"from {counts.exports} export(s){failed}"
-    )
+    yield f"{report.plate}: {counts_line(report)}"
     for output in report.outputs[:_OUTPUTS_SHOWN]:
         yield f"  {output.path.rpartition('.')[2]:<8} {output.path} ({decimal(output.bytes)})"
     if len(report.outputs) > _OUTPUTS_SHOWN:
         yield f"  and {len(report.outputs) - _OUTPUTS_SHOWN} more"
     new = [warning for warning in report.warnings if warning.what not in known]
     for warning in new[:_WARNINGS_SHOWN]:
-        yield f"  warning  {warning.what}" + (f": {warning.count} of {warning.table}" if warning.count else "")
+        yield f"  warning  {warning_line(warning)}"
     count = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
     yield f"  report   {report.report}{count}"
     if report.outputs:
