@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from cytobatch.batch.flows.bookkeeping import Patience, Record, convert_recorded
+from cytobatch.config.options import PlateJob
 from cytobatch.pipeline.steps import PlateStep
 from servers import free_port
 from tests.support.fault_servers import faulty_server, relay
@@ -144,6 +146,19 @@ def imported(*arguments: str, env: Mapping[str, str]) -> tuple[set[str], str]:
     lines = done.stderr.splitlines()
     modules = {line.rsplit("|", 1)[-1].strip() for line in lines if line.startswith("import time:")}
     return modules, "\n".join(line for line in lines if not line.startswith("import time:"))
+
+
+def test_a_record_that_cannot_be_opened_is_no_error_of_the_plate(tmp_path: Path) -> None:
+    def cannot_start_a_thread() -> Record:
+        raise RuntimeError("can't start new thread")
+
+    announced: list[str] = []
+    job = PlateJob(source=str(write_sites(tmp_path / "in", 2)), destination=str(tmp_path / "out"))
+    report = convert_recorded(job, lambda _, text: announced.append(text), cannot_start_a_thread, Patience())
+    assert report.counts.rows == 6
+    warning = "Prefect has no record of this run: it does not start (RuntimeError: can't start new thread)"
+    assert [text for text in announced if text not in list(PlateStep)] == [f"warning: {warning}"]
+    assert report.warnings[-1].what == warning
 
 
 def test_a_plate_that_is_done_asks_no_server_and_imports_no_prefect(cytobatch: Run, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """Prefect: flows, tasks, settings and the ephemeral server. The only importer of Prefect.
 
-`session` and `settings` do not import Prefect themselves, because Prefect reads its settings when it is imported.
+`session`, `bookkeeping` and `settings` do not import Prefect themselves, because Prefect reads its settings when it is
+imported, and because a plate may need no record.
 """

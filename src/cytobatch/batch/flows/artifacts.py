@@ -13,6 +13,7 @@ from prefect.events import emit_event
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
+from cytobatch.report.lines import warning_line
 from cytobatch.report.model import LedgerEntry, Outcome, OutputFile, RunReport
 
 PUBLISHED = "cytobatch.plate.published"
@@ -87,7 +88,7 @@ def markdown_of(report: RunReport) -> str:
         "failed exports": counts.failed_exports,
         "warnings": len(report.warnings),
     }
-    warnings = [f"- {_text(warning.what)}" for warning in report.warnings[:_WARNINGS_SHOWN]]
+    warnings = [f"- {_text(warning_line(warning))}" for warning in report.warnings[:_WARNINGS_SHOWN]]
     return "\n".join(
         [
             f"# {_text(report.plate)}",

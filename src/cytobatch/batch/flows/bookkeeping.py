@@ -52,7 +52,7 @@ class PlateEnded:
     outcome: RunReport | BaseException
 
 
-def in_words(error: BaseException) -> str:
+def in_words(error: BaseException | None) -> str:
     """Return what failed, or for an error that is not cytobatch's its class and the first line of its message."""
     if isinstance(error, CytobatchError):
         return error.what
@@ -116,6 +116,11 @@ class FailedRecord:
         return self.reason
 
 
+def no_record(reason: str) -> Record:
+    """Return the record of a plate that has none, for a reason."""
+    return FailedRecord(f"Prefect has no record of this run: {reason}")
+
+
 @dataclass(slots=True)
 class Patience:
     """What the plates of one process share: the seconds that were waited for Prefect, and the warnings made."""
@@ -161,7 +166,7 @@ def convert_recorded(
     on_step : callable
         Called with the plate and each step as it starts, and with one warning if the record is incomplete.
     open_record : callable
-        Opens the record. It raises nothing.
+        Opens the record. An error that it raises is Prefect's.
     patience : Patience
         Shared by all plates of the process.
     """
@@ -224,7 +229,10 @@ class _Bookkeeper:
 
     def _opened(self) -> Record:
         if self._record is None:
-            self._record = self._open()
+            with Contained(Exception) as prefect:
+                self._record = self._open()
+            if self._record is None:
+                self._record = no_record(f"it does not start ({in_words(prefect.error)})")
             for message in self._unsent:
                 self._record.send(message)
         return self._record

@@ -8,13 +8,13 @@ from functools import partial
 from cytobatch.batch.flows.bookkeeping import (
     WARNING,
     Contained,
-    FailedRecord,
     Patience,
     Record,
     StepListener,
     convert_recorded,
     convert_unrecorded,
     in_words,
+    no_record,
 )
 from cytobatch.batch.flows.settings import prefect_settings
 from cytobatch.config.options import PlateJob
@@ -68,9 +68,11 @@ class _Session:
         if self._open is None:
             with Contained(Exception) as prefect:
                 self._open = self._start()
-            if prefect.error is not None:
-                self._open = partial(_no_record, reason=f"it does not start ({in_words(prefect.error)})")
-        return self._open(job) if self._open else _no_record(job, "it does not start")
+            if self._open is None:
+                # It would fail in the same way for the next plate, and its imports take a second.
+                failed = no_record(f"it does not start ({in_words(prefect.error)})")
+                self._open = lambda _: failed
+        return self._open(job)
 
     def _start(self) -> RecordOpener:
         """Start Prefect, and return the function that opens a plate's record.
@@ -111,7 +113,3 @@ class _Session:
         """End Prefect as far as it has started. What that raises concerns no plate."""
         with Contained(Exception):
             self._prefect.close()
-
-
-def _no_record(_job: PlateJob, reason: str) -> Record:
-    return FailedRecord(f"Prefect has no record of this run: {reason}")

@@ -11,6 +11,7 @@ from prefect.states import Completed, Failed
 
 from cytobatch.batch.flows.bookkeeping import StepEnded, in_words
 from cytobatch.errors import CytobatchError
+from cytobatch.report.lines import counts_line, warning_line
 from cytobatch.report.model import RunReport
 
 _WARNINGS_LOGGED = 20
@@ -49,16 +50,6 @@ class _NoEmptyTraceback(logging.Filter):
 logging.getLogger("prefect.task_runs").addFilter(_NoEmptyTraceback())
 
 
-def counts_line(report: RunReport) -> str:
-    """Return the counts of a report in one line."""
-    counts = report.counts
-    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
-    return (
-        f"{counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
-        f"from {counts.exports} export(s){failed}"
-    )
-
-
 def log_outcome(outcome: RunReport | BaseException) -> None:
     """Log the end of a plate in its flow run: counts, outputs and warnings, or the error's own message."""
     logger = get_run_logger()
@@ -72,6 +63,5 @@ def log_outcome(outcome: RunReport | BaseException) -> None:
         for output in outcome.outputs:
             logger.info("%s (%d bytes)", output.path, output.bytes)
         for warning in outcome.warnings[:_WARNINGS_LOGGED]:
-            count = f": {warning.count} of {warning.table}" if warning.count else ""
-            logger.warning("%s%s", warning.what, count)
+            logger.warning("%s", warning_line(warning))
         logger.info("report: %s (%d warning(s))", outcome.report, len(outcome.warnings))

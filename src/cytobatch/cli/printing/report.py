@@ -6,7 +6,8 @@ from collections.abc import Container, Iterator
 from rich.console import Console
 from rich.filesize import decimal
 
-from cytobatch.report.model import ReportWarning, RunReport
+from cytobatch.report.lines import counts_line, warning_line
+from cytobatch.report.model import RunReport
 
 _OUTPUTS_SHOWN = 10
 _WARNINGS_SHOWN = 5
@@ -22,19 +23,14 @@ def print_report(console: Console, report: RunReport, known: Container[str] = ()
 
 
 def _report_lines(report: RunReport, known: Container[str]) -> Iterator[str]:
-    counts = report.counts
-    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
-    yield (
-        f"{report.plate}: {counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
-        f"from {counts.exports} export(s){failed}"
-    )
+    yield f"{report.plate}: {counts_line(report)}"
     for output in report.outputs[:_OUTPUTS_SHOWN]:
         yield f"  {output.path.rpartition('.')[2]:<8} {output.path} ({decimal(output.bytes)})"
     if len(report.outputs) > _OUTPUTS_SHOWN:
         yield f"  and {len(report.outputs) - _OUTPUTS_SHOWN} more"
     new = [warning for warning in report.warnings if warning.what not in known]
     for warning in new[:_WARNINGS_SHOWN]:
-        yield f"  warning  {_text_of(warning)}"
+        yield f"  warning  {warning_line(warning)}"
     if len(new) > _WARNINGS_SHOWN:
         yield f"  and {len(new) - _WARNINGS_SHOWN} more in the report"
     count = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
@@ -42,11 +38,3 @@ def _report_lines(report: RunReport, known: Container[str]) -> Iterator[str]:
     if report.outputs:
         first = report.outputs[0].path
         yield f"  read it  {sys.executable} -c \"import pyarrow.parquet as pq; print(pq.read_table('{first}'))\""
-
-
-def _text_of(warning: ReportWarning) -> str:
-    """Return what happened, with the number of objects or the name of the table."""
-    if warning.count:
-        return f"{warning.what}: {warning.count} of {warning.table}"
-    named = warning.table is None or warning.table.lower() in warning.what.lower()
-    return warning.what if named else f"{warning.table}: {warning.what}"

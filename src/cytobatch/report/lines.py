@@ -1,0 +1,21 @@
+"""Parts of a run report in one line, for terminals and logs."""
+
+from cytobatch.report.model import ReportWarning, RunReport
+
+
+def counts_line(report: RunReport) -> str:
+    """Return the counts of a report."""
+    counts = report.counts
+    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
+    return (
+        f"{counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
+        f"from {counts.exports} export(s){failed}"
+    )
+
+
+def warning_line(warning: ReportWarning) -> str:
+    """Return a warning with the number of objects that it is about, or with the name of its table."""
+    if warning.count:
+        return f"{warning.what}: {warning.count} of {warning.table}"
+    named = warning.table is None or warning.table.lower() in warning.what.lower()
+    return warning.what if named else f"{warning.table}: {warning.what}"
