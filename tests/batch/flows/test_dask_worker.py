@@ -19,7 +19,7 @@ WORKERS = {
 }
 
 
-@pytest.mark.parametrize(("address", "plates"), zip(WORKERS, (3, 3, 4), strict=True))
+@pytest.mark.parametrize(("address", "plates"), list(zip(WORKERS, (3, 3, 4), strict=True)))
 def test_all_threads_of_a_machines_workers_convert_plates(address: str, plates: int) -> None:
     assert dask_worker.plates_on_host(WORKERS, address) == plates
 

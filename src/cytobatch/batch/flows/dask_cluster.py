@@ -5,6 +5,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ _CONNECT_SECONDS = 10
 _SUBMITTED_FOR_A_THREAD = 2
 """What is submitted waits in the scheduler's memory, with the parameters of the flow."""
 _WATCH_SECONDS = 1.0
+_LEAVE_SECONDS = 2.0
+"""The part of `STOP_SECONDS` for the cluster, after its plates."""
+_NO_ANSWER = (OSError, RuntimeError, ValueError)
+"""What calls to a cluster raise that is silent, or has ended."""
 _PACKAGES = ("cytobatch", "prefect")
 """The packages whose versions are compared; pickled tasks of Prefect need Prefect's own."""
 
@@ -71,15 +76,22 @@ class DaskCrew(Crew):
 
     def end(self) -> None:
         """End the workers when all plates have ended."""
-        self._watch.stopped.set()
-        within(STOP_SECONDS, super().end)
-        self.kill_children()
+        self._leave(STOP_SECONDS)
 
     def stop(self) -> None:
-        """Stop the plates of this run on all workers, and leave the cluster. Other work on them goes on."""
+        """Stop the plates of this run on all workers, and leave the cluster. Other work on them goes on.
+
+        A worker that still imports its modules does not answer. On this machine it is killed in the end.
+        """
         if hasattr(self, "_watch"):
-            within(STOP_SECONDS, self._stop_plates)
-        self.end()
+            within(STOP_SECONDS - _LEAVE_SECONDS, self._stop_plates)
+            self._leave(_LEAVE_SECONDS)
+        self.kill_children()
+
+    def _leave(self, seconds: float) -> None:
+        self._watch.stopped.set()
+        within(seconds, super().end)
+        self.kill_children()
 
     def _stop_plates(self) -> None:
         # Those that wait first, or a worker would begin one in place of each that is stopped.
@@ -201,7 +213,7 @@ class _Watch(threading.Thread):
                 self.threads = sum(worker["nthreads"] for worker in workers.values())
                 if workers:
                     self._seen, self.had_workers = time.monotonic(), True
-            except (OSError, RuntimeError, ValueError):
+            except _NO_ANSWER:
                 # There is no answer, and the time runs.
                 continue
 
@@ -212,6 +224,11 @@ class _Watch(threading.Thread):
 
 def within(seconds: float, function: Callable[[], object]) -> None:
     """Call a function in a thread and wait for it, but not for longer: calls to a silent cluster have no end."""
-    thread = threading.Thread(target=function, daemon=True)
+
+    def call() -> None:
+        with suppress(*_NO_ANSWER):
+            function()
+
+    thread = threading.Thread(target=call, daemon=True)
     thread.start()
     thread.join(seconds)
