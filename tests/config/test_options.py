@@ -66,7 +66,7 @@ EVERY_OPTION: dict[str, Any] = {
     "sqlite_reader": "duckdb",
     "orchestrator": "none",
     "prefect_wait": 2.5,
-    "task_runner": "threads:2",
+    "task_runner": "sequential",
 }
 OF_THE_RUN = list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :]
 

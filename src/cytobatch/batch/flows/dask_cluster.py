@@ -11,7 +11,7 @@ from typing import Any
 
 from dask import config as dask_config
 from distributed import CancelledError, KilledWorker
-from prefect_dask import DaskTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
 
 from cytobatch.batch.flows.task_runners import STOP_SECONDS, Crew, stopped
 from cytobatch.batch.plate_work import Placement, StepListener, running_plates, stop_plates
