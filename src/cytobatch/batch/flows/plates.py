@@ -11,12 +11,20 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
 from cytobatch.batch.flows import worker_side
+from cytobatch.batch.flows.bookkeeping import Contained
 from cytobatch.batch.flows.dispatch import Outcome, convert_by
 from cytobatch.batch.flows.plate import convert as convert_one
 from cytobatch.batch.flows.preparation import check_task_runner
+from cytobatch.batch.flows.probe import probe
+from cytobatch.batch.flows.reasons import reason_of
 from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.environment import prefect_server_is_given, read_batch_settings
 from cytobatch.config.job_spec import JobSpec
@@ -27,8 +35,8 @@ from cytobatch.pipeline.resolve_jobs import resolve_jobs
 from cytobatch.report.model import RunReport
 
 _RETRY_SECONDS = [2.0, 10.0]
-_SERVER_RETRIES = 3
-"""Prefect's client waits 2, 4 and 8 s between them; its own number would take a minute if no server is there."""
+_SERVER_RETRIES = 1
+"""Prefect's client waits 2 s before it; its own number would take a minute if the server is not there any more."""
 _ORIGIN = "flow parameters"
 _NOT_RECORDED = {"extra_args"}
 
@@ -142,26 +150,31 @@ def _logged_run(spec: JobSpec) -> PlatesRun:
     return PlatesRun(jobs, lambda plate, step: logger.info("%s: %s", plate, step), on_end)
 
 
-def run_in_flow(run: PlatesRun) -> Exception | None:
-    """Convert the plates of a run as a flow run, and return what Prefect failed in, if anything.
+def run_in_flow(run: PlatesRun) -> str | None:
+    """Convert the plates of a run as a flow run, and return why its record is incomplete, or None if it is complete.
 
     If Prefect does not even begin, the plates are converted without the flow run.
 
     Raises ConfigurationError and StorageError that end the whole run.
     """
     token = _given.set(run)
+    seconds = max(job.prefect_wait for job in run.jobs)
+    limits = {PREFECT_CLIENT_MAX_RETRIES: _SERVER_RETRIES, PREFECT_API_REQUEST_TIMEOUT: seconds}
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: _SERVER_RETRIES}):
+        with Contained(Exception) as raised, temporary_settings(limits):
+            probe(seconds)
             convert(_recorded(run.jobs))
-    except Exception as error:
-        if run.began and not run.ended:
-            raise
-        if not run.began:
-            run.convert()
-        return None if error in run.failed else error
     finally:
         _given.reset(token)
-    return None
+    error = raised.error
+    if error is None or error in run.failed:
+        return None
+    if run.began and not run.ended:
+        # It is an error of the plates or of their runner.
+        raise error
+    if not run.began:
+        run.convert()
+    return reason_of(error, str(PREFECT_API_URL.value()))
 
 
 def _recorded(jobs: Sequence[PlateJob]) -> JobSpec:

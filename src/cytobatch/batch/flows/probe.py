@@ -10,13 +10,15 @@ _SECONDS = 30.0
 """The longest wait for an answer, so that the report of a longer run can have the warning. The plate does not wait."""
 
 
-def probe() -> None:
-    """Ask the server whether it is up, once. Raises an error of httpx if it does not answer, or answers with 5xx.
+def probe(seconds: float = _SECONDS) -> None:
+    """Ask the server whether it is up, once, and wait `seconds` at most.
+
+    Raises an error of httpx if it does not answer, or answers with 5xx.
 
     Prefect's client asks again for half a minute, and settings that keep it from that take 0.2 s to make. An answer
     that refuses the question, such as 401, counts as one.
     """
-    response = httpx.get(f"{PREFECT_API_URL.value()}/health", timeout=_SECONDS, verify=_verify())
+    response = httpx.get(f"{PREFECT_API_URL.value()}/health", timeout=seconds, verify=_verify())
     if response.is_server_error:
         response.raise_for_status()
 

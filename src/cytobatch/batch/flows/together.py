@@ -27,8 +27,8 @@ def convert_together(
     on_end: Callable[[PlateJob, RunReport | CytobatchError], None],
     *,
     debug: bool,
-) -> Exception | None:
-    """Convert plates by a task runner, and return what Prefect failed in beside the plates, if anything.
+) -> str | None:
+    """Convert plates by a task runner, and return why Prefect's record of the run is incomplete, if it is.
 
     Imports wait until Prefect's settings are made, because Prefect reads them at import.
 
