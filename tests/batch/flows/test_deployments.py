@@ -26,6 +26,7 @@ VALUES = {
     "JOB_ROLE_ARN": "arn:aws:iam::123456789012:role/cytobatch-job",
     "EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/cytobatch-execution",
 }
+OF_PLATES = {"process-plates"}
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -39,23 +40,23 @@ def api(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
 @pytest.fixture(scope="module")
 def deployed(prefect_url: str) -> dict[str, Any]:
     """The deployments of `prefect.yaml` by name, as the server has them."""
-    for one in DEPLOYMENTS.values():
-        pool = one["work_pool"]["name"]
+    for pool in {one["work_pool"]["name"] for one in DEPLOYMENTS.values()}:
         api(prefect_url, "/work_pools/", {"name": pool, "type": pool.removeprefix("cytobatch-")})
     variables = {**VALUES, "PREFECT_API_URL": prefect_url}
     done = run_program("prefect", "--no-prompt", "deploy", "--all", folder=ROOT, env=variables)
     assert done.returncode == 0, done.stdout + done.stderr
-    path = "/deployments/name/cytobatch-plate"
-    return {name: api(prefect_url, f"{path}/{name}") for name in DEPLOYMENTS}
+    names = {name: "cytobatch-plates" if name in OF_PLATES else "cytobatch-plate" for name in DEPLOYMENTS}
+    return {name: api(prefect_url, f"/deployments/name/{flow}/{name}") for name, flow in names.items()}
 
 
 def test_every_deployment_runs_the_installed_package(deployed: dict[str, Any]) -> None:
-    assert set(deployed) == {"process", "docker", "ecs"}
+    assert set(deployed) == {"process", "docker", "ecs", *OF_PLATES}
     for name, one in deployed.items():
-        assert one["work_pool_name"] == f"cytobatch-{name}"
-        assert one["entrypoint"] == "cytobatch.batch.flows.plate.convert_plate"
+        flow, parameter = ("plates.convert", "spec") if name in OF_PLATES else ("plate.convert_plate", "job")
+        assert one["work_pool_name"] == f"cytobatch-{name.removesuffix('-plates')}"
+        assert one["entrypoint"] == f"cytobatch.batch.flows.{flow}"
         assert one["pull_steps"] == []
-        assert one["parameter_openapi_schema"]["required"] == ["job"]
+        assert one["parameter_openapi_schema"]["required"] == [parameter]
     assert deployed["docker"]["job_variables"]["image"] == VALUES["IMAGE"]
 
 

@@ -97,6 +97,16 @@ def test_plates_that_are_done_are_left_alone(six: SixPlates) -> None:
     assert digests(six.folder / "out") == six.sequential
 
 
+@pytest.mark.parametrize("runner", LOCAL)
+def test_an_absent_server_costs_one_warning(runner: str, six: SixPlates, tmp_path: Path) -> None:
+    environment = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    spec = spec_of(six.folder, ("P1", "P3"), tmp_path / "out")
+    done = run_program("run", "--job-spec", spec, "--task-runner", runner, folder=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Prefect has no record of this run: http://127.0.0.1:9/api cannot be reached") == 1
+    assert digests(tmp_path / "out") == {name: six.sequential[name] for name in ("P1", "P3")}
+
+
 def test_one_plate_has_the_exit_code_and_message_of_a_sequential_run(six: SixPlates, tmp_path: Path) -> None:
     source = ["run", "--source", str(six.folder / BAD), "--destination", str(tmp_path / "out")]
     done = run_program(*source, "--task-runner", "threads:4", folder=tmp_path)

@@ -16,6 +16,8 @@ from cytobatch.errors import CytobatchError
 from cytobatch.report.model import RunReport
 from cytobatch.storage.access import storage_errors
 
+_LEAST_CLOSE_SECONDS = 1.0
+"""How long a run that ends by an error or a signal, or whose server did not answer, sends events and logs."""
 # A plate's task has no flow run if Prefect's server did not take one.
 _QUIET = {"PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"}
 
@@ -53,18 +55,27 @@ def convert_together(
         If the scheduler of a Dask cluster does not answer.
     """
     check_task_runner(runner, jobs, server_is_given=prefect_server_is_given())
-    with _prefect(debug=debug):
+    with _prefect(debug=debug) as close:
         with gc_frozen():
             from cytobatch.batch.flows.plates import PlatesRun, run_in_flow
 
-        return run_in_flow(PlatesRun(jobs, on_step, on_end))
+        seconds = _LEAST_CLOSE_SECONDS
+        try:
+            reason = run_in_flow(PlatesRun(jobs, on_step, on_end))
+            if not reason:
+                seconds = max(job.prefect_wait for job in jobs)
+        finally:
+            close(seconds)
+        return reason
 
 
 @contextmanager
-def _prefect(*, debug: bool) -> Iterator[None]:
+def _prefect(*, debug: bool) -> Iterator[Callable[[float], object]]:
     """Make Prefect's settings, and start its server if the user has none, before anything of Prefect is used.
 
     A task runner needs both from the beginning, while a session of single plates starts them with the first one.
+
+    Yields the function that sends the last events and logs within some seconds, if the server outlives the run.
     """
     is_imported = "prefect.context" in sys.modules
     with ExitStack() as stack:
@@ -72,6 +83,8 @@ def _prefect(*, debug: bool) -> Iterator[None]:
             stack.enter_context(temporary_variables({}, _QUIET))
             server = stack.enter_context(prefect_settings(debug=debug))
         with gc_frozen():
+            from cytobatch.batch.flows.services import close_services, quiet_handlers
+
             if is_imported:
                 from cytobatch.batch.flows.reload import reloaded_settings
 
@@ -80,4 +93,7 @@ def _prefect(*, debug: bool) -> Iterator[None]:
                 from cytobatch.batch.flows.server import run_ephemeral_server
 
                 stack.enter_context(run_ephemeral_server(server))
-        yield
+            if not debug:
+                stack.enter_context(quiet_handlers())
+        # A server of the run's own is closed with it.
+        yield (lambda _: None) if server else close_services

@@ -1,15 +1,20 @@
 """What a plate's task does where it runs: in a thread, in a process, or on a worker of a Dask cluster."""
 
+import logging
 import signal
+from multiprocessing.util import Finalize
 from typing import Any, NoReturn
 
 from prefect.context import TaskRunContext
 
 from cytobatch.batch.flows.plate import convert
+from cytobatch.batch.flows.services import close_services
 from cytobatch.batch.plate_work import Placement, PlateWork, StepListener, convert_work
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ExitCode, StorageError
 
+_CLOSE_SECONDS = 2.0
+"""How long a process that ends sends what is left of Prefect's events and logs."""
 _ON_DASK = (Placement.DASK, Placement.FOREIGN_DASK)
 
 _listeners: dict[str, StepListener] = {}
@@ -29,6 +34,9 @@ def start_process(run: str, steps: Any) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     listen(run, lambda plate, step: steps.put((plate, step)))
+    # Prefect waits for its server when the interpreter ends, without a limit.
+    logging.raiseExceptions = False
+    Finalize(None, close_services, args=(_CLOSE_SECONDS,), exitpriority=0)
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
