@@ -1,6 +1,8 @@
 """A plate as work for any process: what travels, what is refused, and how it is stopped."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -129,3 +131,44 @@ def test_plates_of_a_run_are_stopped_and_clean_up_and_others_go_on() -> None:
     go_on.set()
     threads[1].join(10)
     assert ended == {"one": "cleaned up, the plate was stopped", "two": "cleaned up, went on"}
+
+
+TRACED = """
+import sys
+import threading
+from cytobatch.batch.plate_work import Placement, PlateWork, convert_work, stop_plates
+from cytobatch.config.options import PlateJob
+from cytobatch.errors import CytobatchError, StorageError
+
+def convert(*_):
+    if sys.argv[1] == "stopped":
+        stop_plates("one")
+    raise StorageError("ends")
+
+job = PlateJob(source="in", destination="out")
+try:
+    convert_work(PlateWork.of(job, "one", Placement.THREAD), job, convert, print)
+except CytobatchError as error:
+    print(error.what)
+sys.settrace(lambda *_: None)
+threading.current_thread()
+"""
+
+
+@pytest.mark.parametrize(("mode", "what"), [("ended", "ends"), ("stopped", "the plate was stopped")])
+def test_a_thread_can_be_traced_after_its_plate(mode: str, what: str) -> None:
+    command = [sys.executable, "-c", TRACED, mode]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == f"{what}\n"
+
+
+def test_a_plate_that_ends_while_it_is_stopped_leaves_a_thread_that_goes_on() -> None:
+    def convert(*_: object) -> NoReturn:
+        raise StorageError("ends")
+
+    for _ in range(200):
+        thread = threading.Thread(target=stop_plates, args=("run-1",))
+        thread.start()
+        with pytest.raises((StorageError, InternalError)):
+            convert_work(*work(), convert, print)
+        thread.join()
+    assert running_plates("run-1") == 0

@@ -92,6 +92,7 @@ class PlateStopped(BaseException):
 _runs_by_thread: dict[int, str] = {}
 """The threads of this process that convert plates, with the ids of their runs."""
 _lock = threading.Lock()
+_TURNS = 10
 
 
 @contextmanager
@@ -103,10 +104,23 @@ def _stoppable(run: str) -> Iterator[None]:
     try:
         yield
     finally:
+        _end(thread)
+
+
+def _end(thread: int) -> None:
+    """Make this thread one that nothing stops. An exception that was sent, but not raised yet, is dropped.
+
+    It would reach what the thread does next. It is not taken back by sending None, because CPython 3.11 never forgets
+    that it has something to look for: each call costs time then, and under a trace function the next one never ends.
+    """
+    try:
         with _lock:
-            del _runs_by_thread[thread]
-            # An exception that was sent, but not raised yet, must not reach what the thread does next.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
+            _runs_by_thread.pop(thread, None)
+        # The thread looks for an exception that was sent at each turn of a loop.
+        for _ in range(_TURNS):
+            pass
+    except PlateStopped:
+        _end(thread)
 
 
 def stop_plates(run: str) -> None:
