@@ -12,14 +12,14 @@ ENV PIP_CONFIG_FILE=/run/secrets/pip.conf \
     PIP_NO_CACHE_DIR=1
 COPY requirements/build.lock requirements/${LOCK} requirements/
 # Python does not compare this bytecode with its source, because the source never changes in an image. The packages' own
-# tests and C headers are removed: they are a tenth of the size.
+# tests and C headers are removed: they are a tenth of the size. A module with the syntax of a later Python is not compiled.
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.crt \
     python -m venv /opt/build \
  && /opt/build/bin/python -m pip install --quiet --require-hashes -r requirements/build.lock \
  && python -m venv --without-pip /opt/cytobatch \
  && /opt/build/bin/python -m pip --python /opt/cytobatch/bin/python install --quiet --no-compile --require-hashes -r requirements/${LOCK} \
  && find /opt/cytobatch/lib -depth -type d \( -name tests -o -path '*/pyarrow/include' \) -exec rm -rf {} + \
- && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/cytobatch/lib
+ && python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x '_typing_31[2-9]\.py$' /opt/cytobatch/lib
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN /opt/build/bin/hatchling build -t wheel \

@@ -119,7 +119,7 @@ def _image_names(column: str, *, database: bool) -> tuple[str, ...]:
     if column.startswith("FileName_"):
         return (f"Image_{column}",)
     if column in ("Metadata_Plate", "Metadata_Well") and database:
-        return (column, f"Image_{column}")
+        return (column, f"Metadata_Image_{column}")
     return (column,) if column.startswith("Metadata_") else ()
 
 

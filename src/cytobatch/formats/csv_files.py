@@ -16,7 +16,7 @@ from cytobatch.formats.base import (
     SurveyedTable,
 )
 from cytobatch.formats.csv_names import table_files
-from cytobatch.formats.csv_suffixes import COMBINED, IMAGE
+from cytobatch.formats.csv_suffixes import COMBINED, EXPERIMENT, IMAGE
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.csv import read as csv
 from cytobatch.readers.csv.body import text_of
@@ -30,6 +30,8 @@ from cytobatch.readers.inputs import BEGINNING, Inputs
 from cytobatch.readers.numbers import Repair
 
 _COMPARTMENTS = USUAL_TABLES - {IMAGE}
+_KNOWN = USUAL_TABLES | {EXPERIMENT}
+"""The tables whose content follows from the name. An experiment's may be long, and the survey reads all of it."""
 _FEW_COMPARTMENTS = 2
 """A plate with fewer usual compartments than this may have them in one file."""
 
@@ -70,7 +72,7 @@ def files_of_unknown_stems(job: PlateJob, inventory: Inventory) -> Iterable[Sour
     lacking = len(_COMPARTMENTS & set(files)) < _FEW_COMPARTMENTS
     any_table = job.preset is PresetName.AUTO and job.compartments is None
     for stem, file in files.items():
-        unknown = lacking or (any_table and stem not in USUAL_TABLES)
+        unknown = lacking or (any_table and stem not in _KNOWN)
         if file.size and stem != IMAGE and (unknown or stem.endswith(COMBINED)):
             yield file
 
