@@ -142,7 +142,7 @@ def test_a_read_only_scratch_is_an_error(image: Image, plate: Path, scratch: Pat
     env = settings(str(plate), "/scratch/out")
     done = image.run("run", data=plate, env=env, flags=("--volume", f"{scratch}:/scratch:ro"))
     assert done.returncode == ExitCode.STORAGE, done.stderr
-    assert "folder for temporary files" in done.stderr
+    assert "scratch folder of the system" in done.stderr
 
 
 def test_a_terminated_run_has_its_exit_code_and_leaves_no_file(image: Image, scratch: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A conversion leaves the caller's process as it was, also after an error and beside another conversion."""
 
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,12 @@ from tests.support.process_state import changes, process_state
 from tests.support.subprocesses import run_python
 
 PATIENCE = 60
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_frozen() -> None:
+    """Objects that an earlier test has frozen, and that are freed meanwhile, would change their number."""
+    gc.unfreeze()
 
 
 @pytest.fixture
