@@ -54,10 +54,10 @@ test: venv  ## run the whole test suite
 	$(PYTEST)
 
 test-fast: venv  ## run the tests that take neither seconds nor servers, in less than two minutes
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
-test-long: venv  ## run the generated tests with ten times as many examples, and random ones
-	$(PYTEST) -m hypothesis --hypothesis-profile=long
+test-long: venv  ## run the generated tests with ten times as many examples, and random ones; and tests that take long
+	$(PYTEST) -m "hypothesis or long" --hypothesis-profile=long
 
 test-downstream: .venv-downstream/installed  ## run the programs that read profiles: scanpy, CytoDataFrame, pycytominer
 	.venv-downstream/bin/python -m pytest -n 0 -rA tests/conversion/test_downstream.py tests/conversion/test_pycytominer.py

@@ -81,6 +81,7 @@ def worker_of(plate: str, lines: list[str]) -> str:
     return str(address)
 
 
+@pytest.mark.long
 def test_plates_of_a_worker_that_is_killed_are_converted_by_another(plates: Path, tmp_path: Path) -> None:
     with dask_processes(tmp_path, 3) as cluster, running(cluster, plates, tmp_path / "out", "P1", "P2") as process:
         lines = step_of(process, "convert")
@@ -93,6 +94,7 @@ def test_plates_of_a_worker_that_is_killed_are_converted_by_another(plates: Path
     assert digests(tmp_path / "out") == expected(plates, ("P1", "P2"), tmp_path / "expected")
 
 
+@pytest.mark.long
 def test_without_any_worker_left_a_run_ends_with_its_exit_code(plates: Path, tmp_path: Path) -> None:
     with dask_processes(tmp_path, 2) as cluster, running(cluster, plates, tmp_path / "out", "P1", "P2") as process:
         step_of(process, "convert")
@@ -108,6 +110,7 @@ def test_without_any_worker_left_a_run_ends_with_its_exit_code(plates: Path, tmp
     assert "Traceback" not in rest
 
 
+@pytest.mark.long
 def test_a_scheduler_that_dies_ends_a_run_with_its_exit_code(plates: Path, tmp_path: Path) -> None:
     with dask_processes(tmp_path, 1) as cluster, running(cluster, plates, tmp_path / "out", "P1") as process:
         step_of(process, "survey")
