@@ -3,6 +3,7 @@
 Names are compared without case and punctuation: `Metadata_CPD_WELL_POSITION`, `Image_Metadata_well`, `Plate_Barcode`.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,7 +18,7 @@ from cytobatch.config.wells import (
     well_of_row_and_column,
     whole_numbers,
 )
-from cytobatch.planning.columns import PLATE, SITE, WELL, ColumnKind, kind_of
+from cytobatch.planning.columns import HEADERS, PLATE, SITE, WELL, ColumnKind, kind_of
 
 # The names that users of CellProfiler's Metadata and LoadData modules commonly choose, the most specific first.
 _NAMES = {
@@ -94,7 +95,12 @@ def _rows_and_columns(columns: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def location_columns(columns: Iterable[str]) -> tuple[str, ...]:
     """Return the columns of an image table that contain a plate, well or site."""
-    names = tuple(columns)
+    return _location_columns(tuple(columns))
+
+
+@functools.lru_cache(maxsize=HEADERS)
+def _location_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that contain a location. Cached, because thousands of exports have the same few headers."""
     pairs = {column for pair in _rows_and_columns(names) for column in pair}
     known = pairs.union(*(columns_of(part, names) for part in _NAMES))
     return tuple(column for column in names if column in known)

@@ -31,8 +31,9 @@ def object_locations(
     checked = []
     for scan in scans:
         result = scan
-        tables = [table for table in scan.tables.values() if _locating_columns(table)]
-        if tables and plan.job.join and not any(name in scan.tables for name in preset.metadata):
+        has_images = any(name in scan.tables for name in preset.metadata)
+        tables = [] if has_images else [table for table in scan.tables.values() if _locating_columns(table)]
+        if tables and plan.job.join:
             try:
                 sets = [each for table in tables if (each := _image_sets(plan, table, inputs, engine)) is not None]
                 if sets:
