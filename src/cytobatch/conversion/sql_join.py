@@ -46,13 +46,14 @@ def write_sql_join(run: ConversionRun, joins: str) -> None:
 
 def _check_columns(run: ConversionRun, tables: NamedTables, query: str) -> None:
     """Check the query on empty tables with the columns of the plate, before rows are read. Raises JoinSqlError."""
-    empty = {
-        title: tables.schema(name).empty_table()
+    titles = {
+        title: name
         for export in run.survey.exports
         for name, table in export.tables.items()
         for title in (name, table.full_name)
     }
-    with run.engine.tables(empty) as session:
+    empty = {name: tables.schema(name).empty_table() for name in set(titles.values())}
+    with run.engine.tables({title: empty[name] for title, name in titles.items()}) as session:
         session.join_schema(query)
 
 
