@@ -15,7 +15,7 @@ from cytobatch.conversion.per_table import write_tables
 from cytobatch.conversion.profile_writer import ProfileWriter
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.single_table import write_single_table
-from cytobatch.conversion.site_table import write_sites
+from cytobatch.conversion.site_table import site_table, write_sites
 from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
 from cytobatch.conversion.well_profile import write_wells
@@ -69,10 +69,11 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     ledger.check_not_empty(ledger.finished_entries)
     if job.children not in (None, Children.FIRST) and not (survey.join and survey.join.has_children):
         ledger.warn(f"children is {str(job.children)!r}, but no compartment of the profile is the child of another")
+    sites = site_table(run) if job.image_features else None
     if job.well_profiles:
-        write_wells(run, job.well_profiles)
-    if job.image_features:
-        write_sites(run)
+        write_wells(run, job.well_profiles, sites)
+    if sites is not None:
+        write_sites(run, sites)
     write_experiments(run)
     run.writer.write_from_parquet()
     run.writer.write_column_lists()

@@ -3,6 +3,9 @@
 The image tables are small, and the survey has read them whole. Sites without objects have a row, too.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,25 +20,29 @@ from cytobatch.survey.image_features import image_feature_sources, image_feature
 _SHOWN = 5
 
 
-def site_table(run: ConversionRun) -> tuple[pa.Table, tuple[str, ...]]:
-    """Return the site table, and which of its columns are features.
+@dataclass(frozen=True, slots=True)
+class SiteTable:
+    """The site table, which of its columns are features, and the origin of locations and features.
 
-    Returns
-    -------
-    pa.Table
-        A row for each image set of the exports that have not failed: Metadata_TableNumber if the profile has it,
-        Metadata_ImageNumber, plate, well, site and further metadata; then the features, `float64, (image sets,)`. The
-        order is that of the profile's rows.
-    tuple of str
-        The names of the features.
+    `table` has a row for each image set of the exports that have not failed, in the order of the profile's rows:
+    Metadata_TableNumber if the profile has it, Metadata_ImageNumber, plate, well, site and further metadata; then the
+    features, `float64, (image sets,)`.
     """
+
+    table: pa.Table
+    features: tuple[str, ...]
+    columns: Sequence[ProfileColumn]
+
+
+def site_table(run: ConversionRun) -> SiteTable:
+    """Return the site table of a plate that has image tables."""
     rows = run.survey.image_rows
     if rows is None:
         raise ValueError("there are no image tables")
     features = image_features(rows.table)
     metadata = _metadata(run, rows.table)
     table = pa.table(metadata | {name: features[name] for name in features.column_names})
-    return table.take(_order(run)), tuple(features.column_names)
+    return SiteTable(table.take(_order(run)), tuple(features.column_names), _columns(run, rows.table))
 
 
 def _metadata(run: ConversionRun, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
@@ -52,16 +59,14 @@ def _metadata(run: ConversionRun, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
     return {name: columns[name] for name in sorted(columns, key=order_key)}
 
 
-def site_columns(run: ConversionRun) -> list[ProfileColumn]:
+def _columns(run: ConversionRun, rows: pa.Table) -> list[ProfileColumn]:
     """Return the locations and features of the site table with their origin."""
     survey = run.survey
-    if survey.image_rows is None:
-        return []
     table = next(name for name in sorted(survey.preset.metadata) if name in survey.schemas)
     locations = [
         ProfileColumn(each.name, each.type, Origin.LOCATION, each.name) for each in survey.images.locations.schema
     ]
-    sources = image_feature_sources(survey.image_rows.table)
+    sources = image_feature_sources(rows)
     features = [ProfileColumn(name, pa.float64(), table, source, is_feature=True) for name, source in sources.items()]
     return locations + features
 
@@ -76,12 +81,11 @@ def _order(run: ConversionRun) -> pa.Array:
     return order.filter(pc.is_in(images[EXPORT], valid).combine_chunks().take(order))
 
 
-def write_sites(run: ConversionRun) -> None:
+def write_sites(run: ConversionRun, sites: SiteTable) -> None:
     """Write the site table, and name in the report the columns that are left out because they hold text."""
-    table, features = site_table(run)
     rows = run.survey.image_rows
     texts = text_features(rows.table) if rows is not None else []
     if texts:
         more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
         run.ledger.warn(f"columns of the image table that hold text are no features: {', '.join(texts[:_SHOWN])}{more}")
-    run.writer.store(SITES, table.schema, [table], features, KnownColumns(site_columns(run)))
+    run.writer.store(SITES, sites.table.schema, [sites.table], sites.features, KnownColumns(sites.columns))

@@ -19,8 +19,7 @@ from cytobatch.config.options import PROFILES
 from cytobatch.conversion.column_lists import UNKNOWN, KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.nonfinite import all_finite
-from cytobatch.conversion.profile_writer import WrittenProfile
-from cytobatch.conversion.site_table import site_columns, site_table
+from cytobatch.conversion.site_table import SiteTable
 from cytobatch.engine import sql
 from cytobatch.output.parquet.reader import read_columns
 from cytobatch.planning.columns import PLATE, WELL
@@ -36,58 +35,55 @@ class Wells:
     """The wells of a profile.
 
     `of_row`, `int32, (rows,)`, has the number of each row's well. `table` has a row for each well, in the order of
-    these numbers: plate and well, the well's annotations, and its number of objects.
+    these numbers: plate and well, the well's annotations, and its number of objects. `strata` are the columns of plate
+    and well.
     """
 
     of_row: pa.Array
     table: pa.Table
+    strata: Sequence[str]
 
 
-def write_wells(run: ConversionRun, aggregation: Aggregation) -> None:
-    """Write the well-level profile of all profile rows that were written."""
+def write_wells(run: ConversionRun, aggregation: Aggregation, sites: SiteTable | None = None) -> None:
+    """Write the well-level profile of all profile rows that were written, with the features of `sites`, if given."""
     profiles = list(run.writer.profiles.values())
     paths = [profile.file.path for profile in profiles]
     features = profiles[0].features if profiles else ()
     strata = [name for name in (PLATE, WELL) if name in run.survey.images.locations.column_names]
     wells = _wells(paths, strata, run.survey.images.of_wells)
-    sites = _site_counts(run, strata)
+    counts = _site_counts(run, strata)
     columns = {name: wells.table[name] for name in wells.table.column_names}
     columns[SITE_COUNT] = pa.array(
-        [sites.pop(key, 0) for key in text_keys(wells.table, strata).to_pylist()], pa.int64()
+        [counts.pop(key, 0) for key in text_keys(wells.table, strata).to_pylist()], pa.int64()
     )
-    if sites:
-        run.ledger.warn(f"{len(sites)} well(s) have no object and so no well-level profile")
+    if counts:
+        run.ledger.warn(f"{len(counts)} well(s) have no object and so no well-level profile")
     for names, values in _aggregated(run, aggregation, partial(read_columns, paths), features, wells.of_row):
         columns |= dict(zip(names, values.columns, strict=True))
-    if run.job.image_features:
-        of_images = _image_features(run, aggregation, wells, strata)
+    if sites is not None:
+        of_images = _image_features(run, aggregation, wells, sites)
         columns |= of_images
         features = (*features, *of_images)
     table = pa.table(columns).sort_by([(name, "ascending") for name in strata])
-    known = _known_columns(run, profiles[0]) if profiles else UNKNOWN
+    known = KnownColumns(sites.columns if sites else (), profiles[0].columns.columns) if profiles else UNKNOWN
     run.writer.store(PROFILES, table.schema, [table], features, known)
 
 
-def _known_columns(run: ConversionRun, profile: WrittenProfile) -> KnownColumns:
-    """Return what is known of the columns: from the rows that are aggregated, and from the site table."""
-    return KnownColumns(site_columns(run) if run.job.image_features else (), profile.columns.columns)
-
-
 def _image_features(
-    run: ConversionRun, aggregation: Aggregation, wells: Wells, strata: Sequence[str]
+    run: ConversionRun, aggregation: Aggregation, wells: Wells, sites: SiteTable
 ) -> dict[str, pa.ChunkedArray]:
     """Return the features of images by name, aggregated over the sites of each well: `float64, (wells,)` each.
 
     The sites of wells without objects have no well-level profile.
     """
-    sites, features = site_table(run)
-    of_wells = pc.index_in(text_keys(sites, strata), text_keys(wells.table, strata).combine_chunks())
+    keys = text_keys(wells.table, wells.strata).combine_chunks()
+    of_wells = pc.index_in(text_keys(sites.table, wells.strata), keys)
     has_well = of_wells.is_valid()
-    sites, numbers = sites.filter(has_well), of_wells.filter(has_well).combine_chunks()
+    rows_of_wells, numbers = sites.table.filter(has_well), of_wells.filter(has_well).combine_chunks()
     present = pc.array_sort_indices(pc.unique(numbers))
     rows = pc.index_in(pa.array(range(wells.table.num_rows), pa.int32()), pc.unique(numbers).take(present))
     columns: dict[str, pa.ChunkedArray] = {}
-    for names, values in _aggregated(run, aggregation, sites.select, features, numbers):
+    for names, values in _aggregated(run, aggregation, rows_of_wells.select, sites.features, numbers):
         columns |= dict(zip(names, values.take(rows).columns, strict=True))
     return columns
 
@@ -100,7 +96,7 @@ def _wells(paths: Sequence[Path], strata: Sequence[str], annotations: Sequence[s
     numbered = pa.table({sql.WELL: numbers, ROW: pa.array(range(rows.num_rows), pa.int64())})
     groups = numbered.group_by(sql.WELL).aggregate([(ROW, "min"), (ROW, "count")]).sort_by(sql.WELL)
     table = rows.take(groups[f"{ROW}_min"]).append_column(OBJECT_COUNT, groups[f"{ROW}_count"].cast(pa.int64()))
-    return Wells(encoded.indices, table)
+    return Wells(encoded.indices, table, strata)
 
 
 def _site_counts(run: ConversionRun, strata: Sequence[str]) -> dict[str, int]:
