@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 from cytobatch.config.option_types import AnnDataFormat, AnnDataPrecision
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError
-from cytobatch.output.column_list import FOOTER_KEY
-from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, SinkResources
+from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, SinkResources, metadata_of
 
 _PREFIX = "cytobatch."
 _LIBRARY = "anndata"
@@ -60,5 +59,5 @@ class AnnDataSink:
 
 def _own_metadata(output: OutputSpec, resources: SinkResources) -> dict[str, str]:
     """Return the run's metadata as Parquet footers have them, without the prefix of their keys."""
-    metadata = dict(resources.metadata) | ({FOOTER_KEY: output.columns.sha256} if output.columns else {})
-    return {key.removeprefix(_PREFIX): value for key, value in metadata.items() if key.startswith(_PREFIX)}
+    metadata = metadata_of(output, resources).items()
+    return {key.removeprefix(_PREFIX): value for key, value in metadata if key.startswith(_PREFIX)}

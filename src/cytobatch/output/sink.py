@@ -13,7 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from cytobatch.engine.executor import Executor
-from cytobatch.output.column_list import ColumnList
+from cytobatch.output.column_list import FOOTER_KEY, ColumnList
 from cytobatch.output.row_groups import RowGroup
 from cytobatch.output.written_file import WrittenFile
 
@@ -51,6 +51,11 @@ class SinkResources:
     executor: Executor
     metadata: Mapping[str, str]
     on_warning: Callable[[str], None]
+
+
+def metadata_of(output: OutputSpec, resources: SinkResources) -> dict[str, str]:
+    """Return the key-value metadata of an output: those of the run, and the checksum of the list of its columns."""
+    return {**resources.metadata, **({FOOTER_KEY: output.columns.sha256} if output.columns else {})}
 
 
 class RowGroupWriter(Protocol):

@@ -9,12 +9,11 @@ import pyarrow as pa
 
 from cytobatch.config.options import PARQUET, PlateJob
 from cytobatch.engine.executor import Executor
-from cytobatch.output.column_list import FOOTER_KEY
 from cytobatch.output.parquet.encoder import Encoder
 from cytobatch.output.parquet.footer import UnknownFooterError
 from cytobatch.output.parquet.probe import splice_fault
 from cytobatch.output.parquet.writer import ParquetFileWriter
-from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, SinkResources
+from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, SinkResources, metadata_of
 
 
 class ParquetSink:
@@ -47,7 +46,7 @@ class ParquetSink:
         return ParquetFileWriter(
             output.path,
             self._encoder_of(output.schema, resources.executor),
-            _metadata(output, resources),
+            metadata_of(output, resources),
             splice=self._splice,
             on_unknown_footer=partial(self._fall_back, resources),
         )
@@ -62,11 +61,6 @@ class ParquetSink:
         if self._encoder is None or self._encoder.executor is not executor or not self._encoder.schema.equals(schema):
             self._encoder = Encoder(schema, executor)
         return self._encoder
-
-
-def _metadata(output: OutputSpec, resources: SinkResources) -> dict[str, str]:
-    """Return the key-value metadata of a file: those of the run, and the checksum of the list of its columns."""
-    return {**resources.metadata, **({FOOTER_KEY: output.columns.sha256} if output.columns else {})}
 
 
 def plain_writer_warning(reason: UnknownFooterError | str) -> str:
