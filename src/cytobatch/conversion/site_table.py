@@ -15,6 +15,7 @@ from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER, Origin, ProfileColumn
 from cytobatch.planning.columns import IMAGE_NUMBER, METADATA, TABLE_NUMBER, order_key
 from cytobatch.planning.key_columns import EXPORT, IMAGE, TABLE
+from cytobatch.report.lines import shortened
 from cytobatch.survey.image_features import image_feature_sources, image_features, text_features
 
 _SHOWN = 5
@@ -86,6 +87,5 @@ def write_sites(run: ConversionRun, sites: SiteTable) -> None:
     rows = run.survey.image_rows
     texts = text_features(rows.table) if rows is not None else []
     if texts:
-        more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-        run.ledger.warn(f"columns of the image table that hold text are no features: {', '.join(texts[:_SHOWN])}{more}")
+        run.ledger.warn(f"columns of the image table that hold text are no features: {shortened(texts, _SHOWN)}")
     run.writer.store(SITES, sites.table.schema, [sites.table], sites.features, KnownColumns(sites.columns))

@@ -10,6 +10,7 @@ from cytobatch.formats.csv_files import headers_by_stem
 from cytobatch.formats.csv_names import table_files
 from cytobatch.formats.csv_suffixes import IMAGE
 from cytobatch.planning.inventory import SourceFile
+from cytobatch.report.lines import shortened
 
 _COMPARTMENTS = USUAL_TABLES - {IMAGE}
 _PARENT = "parent_"
@@ -79,5 +80,4 @@ def _prefixes(stems: Iterable[str]) -> Iterator[str]:
 
 
 def _shown(files: Iterable[SourceFile]) -> str:
-    names = [file.path.rpartition("/")[2] for file in files]
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return shortened([file.path.rpartition("/")[2] for file in files], _SHOWN)

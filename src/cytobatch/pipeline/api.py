@@ -15,6 +15,7 @@ from cytobatch.pipeline.plate import run_plate
 from cytobatch.pipeline.process_state import arrow_threads_restored, pandas_not_imported
 from cytobatch.pipeline.resolve_jobs import PathLike, parse_options, resolve_jobs
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepStarted, run_directly
+from cytobatch.report.lines import shortened
 from cytobatch.report.model import RunReport
 
 Result = TypeVar("Result")
@@ -112,12 +113,10 @@ def _one_job(
     jobs = resolve_jobs(options, spec, _ORIGIN, array_index)
     if len(jobs) == 1:
         return jobs[0]
-    names = [job.label for job in jobs[:_PLATES_SHOWN]]
-    more = f" and {len(jobs) - len(names)} more" if len(jobs) > len(names) else ""
     raise ConfigurationError(
         f"{len(jobs)} plates match, but one is expected",
         where="job spec" if spec is not None else f"{_ORIGIN} and environment",
-        why=f"they are {', '.join(names)}{more}",
+        why=f"they are {shortened([job.label for job in jobs], _PLATES_SHOWN)}",
         remedy=f"pick one by its position, array_index=0 to {len(jobs) - 1}, or by plate= in place of a pattern",
     )
 

@@ -1,4 +1,6 @@
-"""Parts of a run report in one line, for terminals and logs."""
+"""Parts of reports and messages in one line."""
+
+from collections.abc import Sequence
 
 from cytobatch.report.model import ReportWarning, RunReport
 
@@ -19,3 +21,8 @@ def warning_line(warning: ReportWarning) -> str:
         return f"{warning.what}: {warning.count} of {warning.table}"
     named = warning.table is None or warning.table.lower() in warning.what.lower()
     return warning.what if named else f"{warning.table}: {warning.what}"
+
+
+def shortened(names: Sequence[str], most: int) -> str:
+    """Return the first names, at most `most` of them, and how many more there are: `a, b and 3 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

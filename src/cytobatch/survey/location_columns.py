@@ -19,6 +19,7 @@ from cytobatch.config.wells import (
     whole_numbers,
 )
 from cytobatch.planning.columns import HEADERS, PLATE, SITE, WELL, ColumnKind, kind_of
+from cytobatch.report.lines import shortened
 
 # The names that users of CellProfiler's Metadata and LoadData modules commonly choose, the most specific first.
 _NAMES = {
@@ -175,11 +176,10 @@ def unknown_parts(known: Iterable[str], columns: Sequence[str]) -> list[str]:
     warnings = []
     for part in set(_NAMES) - set(known):
         names = candidates(part, columns)
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         if names:
             what = part.removeprefix("Metadata_").lower()
-            shown = ", ".join(names[:_SHOWN])
-            warnings.append(f"the {what} is unknown, but the image table has {shown}{more}; {part} is not written")
+            shown = shortened(names, _SHOWN)
+            warnings.append(f"the {what} is unknown, but the image table has {shown}; {part} is not written")
     return sorted(warnings)
 
 

@@ -17,6 +17,7 @@ from cytobatch.config.natural_order import natural_key
 from cytobatch.config.wells import known_text, normalise_well, site_number, without_decimals
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.columns import METADATA, PLATE, SITE, WELL, ColumnKind, kind_of, under_metadata
+from cytobatch.report.lines import shortened
 from cytobatch.report.model import AnnotationFile, ReportWarning
 from cytobatch.survey.annotation_files import (
     BARCODES,
@@ -147,8 +148,7 @@ def _check_any_well_fits(maps: Mapping[str | None, AnnotationTable], locations: 
 
 
 def _shown(names: Iterable[str | None]) -> str:
-    known = sorted((name for name in names if name is not None), key=natural_key)
-    return ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+    return shortened(sorted((name for name in names if name is not None), key=natural_key), _SHOWN)
 
 
 def _platemaps(
@@ -320,8 +320,7 @@ def _with_objects(survey: Survey, locations: Sequence[PlateWellSite]) -> Sequenc
 
 def _well_warnings(what: str, wells: Collection[str | None]) -> list[str]:
     names = sorted((well for well in wells if well is not None), key=natural_key)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    warnings = [f"{len(names)} well(s) {what}: {', '.join(names[:_SHOWN])}{more}"] if names else []
+    warnings = [f"{len(names)} well(s) {what}: {shortened(names, _SHOWN)}"] if names else []
     return [*warnings, *([f"image sets of an unknown well, {what}"] if None in wells else [])]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import LayoutError
 from cytobatch.formats.csv_names import TableFile
+from cytobatch.report.lines import shortened
 
 _OTHER_SET = "of another set of tables: table_prefix takes one"
 _SHOWN = 10
@@ -22,11 +23,10 @@ def choose_prefix(job: PlateJob, files: Sequence[TableFile]) -> tuple[list[Table
     chosen = chosen or [each for each in files if wanted and each.prefix.lower() == f"{wanted}_"]
     if not chosen:
         prefixes = list(dict.fromkeys(repr(each.prefix) for each in files))
-        more = f" and {len(prefixes) - _SHOWN} more" if len(prefixes) > _SHOWN else ""
         raise LayoutError(
             f"no tables with the prefix {job.table_prefix!r}",
             where=job.source,
-            why=f"the prefixes are {', '.join(prefixes[:_SHOWN])}{more}",
+            why=f"the prefixes are {shortened(prefixes, _SHOWN)}",
             remedy="give one of these with 'table_prefix', or leave it out",
         )
     paths = {each.file.path for each in chosen}
