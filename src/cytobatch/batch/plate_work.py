@@ -21,6 +21,7 @@ from cytobatch.errors import CytobatchError, InternalError, StorageError, Worker
 from cytobatch.report.model import RunReport, parse_report
 
 StepListener = Callable[[str, str], None]
+"""Is called with the plate and each step as it starts, and with warnings."""
 Converter = Callable[[PlateJob, StepListener], RunReport]
 """Converts a plate, and calls a function with the plate and each step as it starts."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, TypeVar
 
+from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import CytobatchError
 from cytobatch.pipeline.plate import run_plate
@@ -18,8 +19,6 @@ from cytobatch.pipeline.steps import PlateStep
 from cytobatch.report.model import ReportWarning, RunReport
 
 Result = TypeVar("Result")
-StepListener = Callable[[str, str], None]
-"""Is called with the plate and each step as it starts, and with warnings."""
 
 _TERMINATION_SECONDS = 2.0
 """The longest wait for a record of a run that a signal ends: AWS Batch kills 30 s after SIGTERM."""

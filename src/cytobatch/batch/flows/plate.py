@@ -9,9 +9,10 @@ from contextvars import ContextVar
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from cytobatch.batch.flows.bookkeeping import Patience, Record, StepListener, convert_recorded
+from cytobatch.batch.flows.bookkeeping import Patience, Record, convert_recorded
 from cytobatch.batch.flows.inside import convert_inside
 from cytobatch.batch.flows.record import PlateRecord
+from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.options import PlateJob
 from cytobatch.report.model import RunReport
 

@@ -1,6 +1,5 @@
 """Prefect for the length of one run: its settings, and its server if the user has none. It starts when needed."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -10,13 +9,14 @@ from cytobatch.batch.flows.bookkeeping import (
     Contained,
     Patience,
     Record,
-    StepListener,
     convert_recorded,
     convert_unrecorded,
     in_words,
     no_record,
 )
 from cytobatch.batch.flows.settings import prefect_settings
+from cytobatch.batch.flows.start import start_prefect
+from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.options import PlateJob
 from cytobatch.config.orchestrator import Orchestrator
 from cytobatch.engine.gc_tuning import gc_frozen
@@ -75,29 +75,13 @@ class _Session:
         return self._open(job)
 
     def _start(self) -> RecordOpener:
-        """Start Prefect, and return the function that opens a plate's record.
-
-        Imports wait until the settings are made, because Prefect reads them at import. Prefect's server takes long to
-        import, so it is imported only if it is needed.
-        """
-        is_imported = "prefect.context" in sys.modules
+        """Start Prefect, and return the function that opens a plate's record."""
         server = self._prefect.enter_context(prefect_settings(debug=self._debug))
+        close_services = start_prefect(self._prefect, server, debug=self._debug)
+        if close_services is not None:
+            self._prefect.callback(self._finish, close_services)
         with gc_frozen():
             from cytobatch.batch.flows.plate import open_record
-            from cytobatch.batch.flows.services import close_services, quiet_handlers
-
-            if is_imported:
-                from cytobatch.batch.flows.reload import reloaded_settings
-
-                self._prefect.enter_context(reloaded_settings())
-            if not self._debug:
-                self._prefect.enter_context(quiet_handlers())
-            if server:
-                from cytobatch.batch.flows.server import run_ephemeral_server
-
-                self._prefect.enter_context(run_ephemeral_server(server))
-            else:
-                self._prefect.callback(self._finish, close_services)
         return partial(open_record, kept=server is None)
 
     def _finish(self, close_services: Callable[[float], bool]) -> None:

@@ -1,11 +1,11 @@
 """Plates by a task runner other than `sequential`, with Prefect for the length of the run."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from cytobatch.batch.flows.preparation import check_task_runner
 from cytobatch.batch.flows.settings import prefect_settings
+from cytobatch.batch.flows.start import start_prefect
 from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.environment import prefect_server_is_given
 from cytobatch.config.options import PlateJob
@@ -77,23 +77,8 @@ def _prefect(*, debug: bool) -> Iterator[Callable[[float], object]]:
 
     Yields the function that sends the last events and logs within some seconds, if the server outlives the run.
     """
-    is_imported = "prefect.context" in sys.modules
     with ExitStack() as stack:
         with storage_errors("the system's folder for temporary files"):
             stack.enter_context(temporary_variables({}, _QUIET))
             server = stack.enter_context(prefect_settings(debug=debug))
-        with gc_frozen():
-            from cytobatch.batch.flows.services import close_services, quiet_handlers
-
-            if is_imported:
-                from cytobatch.batch.flows.reload import reloaded_settings
-
-                stack.enter_context(reloaded_settings())
-            if server:
-                from cytobatch.batch.flows.server import run_ephemeral_server
-
-                stack.enter_context(run_ephemeral_server(server))
-            if not debug:
-                stack.enter_context(quiet_handlers())
-        # A server of the run's own is closed with it.
-        yield (lambda _: None) if server else close_services
+        yield start_prefect(stack, server, debug=debug) or (lambda _: None)
