@@ -2,7 +2,7 @@
 
 import pytest
 
-from cytobatch.config.orchestrator import Orchestrator, check_task_runner
+from cytobatch.config.orchestrator import Orchestrator, check_orchestrator
 
 
 @pytest.mark.parametrize("runner", [None, "sequential"])
@@ -10,11 +10,11 @@ from cytobatch.config.orchestrator import Orchestrator, check_task_runner
 def test_plates_run_one_after_the_other_with_and_without_prefect(
     orchestrator: Orchestrator, runner: str | None
 ) -> None:
-    check_task_runner(orchestrator, runner)
+    check_orchestrator(orchestrator, runner)
 
 
 @pytest.mark.parametrize("runner", ["threads:2", "processes:2", "dask", "dask:tcp://host:8786"])
 def test_a_task_runner_needs_prefect(runner: str) -> None:
-    check_task_runner(Orchestrator.PREFECT, runner)
+    check_orchestrator(Orchestrator.PREFECT, runner)
     with pytest.raises(ValueError, match=f"orchestrator: none runs plates .* the task runner is '{runner}'"):
-        check_task_runner(Orchestrator.NONE, runner)
+        check_orchestrator(Orchestrator.NONE, runner)

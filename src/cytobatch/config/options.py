@@ -23,7 +23,7 @@ from cytobatch.config.option_types import (
     SqliteReader,
     Stores,
 )
-from cytobatch.config.orchestrator import Orchestrator, check_task_runner
+from cytobatch.config.orchestrator import Orchestrator, check_orchestrator
 from cytobatch.config.presets.catalog import SUFFIXES, PresetName
 from cytobatch.config.task_runner import TaskRunnerText
 from cytobatch.config.wells import SiteLocation, normalise_well
@@ -274,5 +274,5 @@ class PlateJob(PlateOptions):
             raise ValueError("anndata_precision: it is the type of AnnData's X, but anndata is not given")
         if self.cache_mode is CacheMode.PERSISTENT and self.cache_dir is None:
             raise ValueError("cache_mode: persistent needs a cache_dir to persist in")
-        check_task_runner(self.orchestrator, self.task_runner)
+        check_orchestrator(self.orchestrator, self.task_runner)
         return self

@@ -12,7 +12,7 @@ class Orchestrator(StrEnum):
     """The same steps without Prefect, which is not imported."""
 
 
-def check_task_runner(orchestrator: Orchestrator, task_runner: str | None) -> None:
+def check_orchestrator(orchestrator: Orchestrator, task_runner: str | None) -> None:
     """Raise ValueError for a task runner other than sequential without Prefect, whose task runners they are."""
     if orchestrator is Orchestrator.NONE and task_runner not in (None, "sequential"):
         raise ValueError(
