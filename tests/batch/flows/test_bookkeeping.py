@@ -75,18 +75,18 @@ def test_a_server_that_does_not_serve_costs_a_warning_and_a_bounded_wait(
 
 KILLING_RUN = """
 import os, signal, sys
-from cytobatch.cli import run_command
+from cytobatch.cli.plate_results import PlateResults
 from cytobatch.__main__ import main
 
 pid, fatal = int(sys.argv[1]), sys.argv[2]
-announce = run_command._announce
+announce = PlateResults.on_step
 
-def kill_at_step(plate, step):
+def kill_at_step(results, plate, step):
     if step == fatal:
         os.kill(pid, signal.SIGKILL)
-    announce(plate, step)
+    announce(results, plate, step)
 
-run_command._announce = kill_at_step
+PlateResults.on_step = kill_at_step
 sys.argv[1:] = sys.argv[3:]
 main()
 """
