@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cytobatch.pipeline.steps import PlateStep
 from servers import free_port
 from tests.support.fault_servers import faulty_server, relay
 from tests.support.plates import write_sites
+from tests.support.prefect_api import api
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -213,11 +213,7 @@ def runs_at_once(number: int, url: str, folder: Path, wait: int = 10) -> list[tu
 def recorded(url: str, names: Sequence[str]) -> set[str]:
     """Return the plates whose flow runs a server has as completed."""
     body = {"flow_runs": {"name": {"any_": [f"convert {name}" for name in names]}}}
-    request = urllib.request.Request(
-        f"{url}/flow_runs/filter", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        runs = json.load(response)
+    runs = api(url, "/flow_runs/filter", body)
     return {run["name"].removeprefix("convert ") for run in runs if run["state_type"] == "COMPLETED"}
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.support.plates import write_sites
+from tests.support.prefect_api import api
 from tests.support.program import run_program
 from tests.support.subprocesses import run_python
 
@@ -30,13 +31,6 @@ VALUES = {
 }
 OF_PLATES = {"process-plates"}
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def api(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
 
 
 @pytest.fixture(scope="module")

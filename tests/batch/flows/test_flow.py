@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.plates import write_sites
+from tests.support.prefect_api import api
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,12 +33,6 @@ def test_a_run_needs_no_server_and_is_quiet(cytobatch: Run, tmp_path: Path, monk
     assert done.stderr.splitlines() == [f"in: {step}" for step in ("plan", "survey", "convert", "publish", "report")]
     assert pq.read_table(tmp_path / "out" / "single_cells.parquet").num_rows == 12
     assert not (tmp_path / "home").exists()
-
-
-def api(url: str, path: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(f"{url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
 
 
 def test_a_server_records_flow_and_tasks_by_the_plates_name(

@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.plates import write_sites
+from tests.support.prefect_api import api
 from tests.support.program import run_program
 
 pytestmark = pytest.mark.slow
@@ -24,10 +24,7 @@ convert(JobSpec.model_validate(json.loads(sys.argv[1])))
 
 def listed(url: str, kind: str, **filters: Any) -> list[dict[str, Any]]:
     """The runs, or logs, that a server lists."""
-    body = json.dumps(filters).encode()
-    request = urllib.request.Request(f"{url}/{kind}/filter", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return list(json.load(response))
+    return list(api(url, f"/{kind}/filter", filters))
 
 
 def parent_of(url: str, out: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Runs that a Prefect server starts: by `cytobatch serve`, with a job as the parameter of a deployment's run."""
 
-import json
 import os
 import signal
 import subprocess
@@ -17,16 +16,10 @@ import pytest
 
 from servers import free_port
 from tests.support.plates import write_sites
+from tests.support.prefect_api import api
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def api(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
 
 
 def wait_for(what: str, found: Callable[[], Any], seconds: float = 120) -> Any:
