@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.support.examples import register_profiles
+from tests.support.examples import import_whole_package, register_profiles
 from tests.support.program import Run, run_program
 
 # Each behind those that it imports, because pytest rewrites the assertions of a plugin when it imports it first.
@@ -25,6 +25,11 @@ pytest_plugins = [
 ]
 
 register_profiles()
+
+
+def pytest_collection_finish() -> None:
+    import_whole_package()
+
 
 _OURS = ("CYTOBATCH_", "AWS_", "PREFECT_")
 

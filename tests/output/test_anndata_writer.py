@@ -220,6 +220,7 @@ def test_hard_column_names(tmp_path: Path, kind: AnnDataFormat) -> None:
         ".zattrs",
         "zarr.json",
         "codes",
+        "dtype",
         "X",
         "it's",
         '"q"',

@@ -3,7 +3,13 @@
 `make test` takes few, the same in each run. `make test-long` takes ten times as many, which are random.
 """
 
+import importlib
+import os
+import pkgutil
+
 from hypothesis import settings
+
+import cytobatch
 
 _STANDARD = 100
 
@@ -21,3 +27,15 @@ def register_profiles() -> None:
 def examples(standard: int) -> int:
     """Return the number of examples of a test in this run, from its number in a standard run."""
     return standard * settings().max_examples // _STANDARD
+
+
+def import_whole_package() -> None:
+    """Import the whole package in each of several workers.
+
+    Hypothesis takes constants of the modules that are imported for examples. Which ones a test finds imported would
+    depend on the tests that its worker ran before, and so would the examples.
+    """
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        for module in pkgutil.walk_packages(cytobatch.__path__, "cytobatch."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)

@@ -31,7 +31,8 @@ _H5_FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 _UNS, _SPATIAL = "cytobatch", "spatial"
 
 _OTHER_SLASHES = str.maketrans({"/": "\u2215", "\\": "\u2216"})  # DIVISION SLASH and SET MINUS
-_RESERVED = frozenset({"", ".", "..", "_index", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
+# anndata takes a frame with a column "dtype" for an array.
+_RESERVED = frozenset({"", ".", "..", "_index", "dtype", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 # Arrow casts these types to text; of all others, Python's `str` makes it.
 _CAST_TO_TEXT = (
@@ -65,7 +66,7 @@ def open_anndata(
     scanpy and squidpy expect it. `uns["cytobatch"]` has the `metadata`.
 
     A slash or backslash in the name of an `obs` column, which the stores would take for a path, becomes a look-alike. A
-    name that they reserve, or that another column already has, gets underscores at its end.
+    name that they or anndata reserve, or that another column already has, gets underscores at its end.
 
     Parameters
     ----------
