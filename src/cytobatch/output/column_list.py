@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 
 from cytobatch.output.written_file import WrittenFile
@@ -47,6 +48,10 @@ class OutputColumn:
     source_column: str | None = None
 
 
+_KEYS = tuple(field.name for field in fields(OutputColumn))
+_values_of = attrgetter(*_KEYS)
+
+
 @dataclass(frozen=True)
 class ColumnList:
     """The columns of one output, or of several outputs that have the same, in their order.
@@ -61,9 +66,8 @@ class ColumnList:
     def content(self) -> bytes:
         """The document: JSON in UTF-8, a column on each line, the same bytes for the same columns."""
         encode = json.JSONEncoder(ensure_ascii=False).encode
-        keys = [field.name for field in fields(OutputColumn)]
         # `asdict` copies each value, which takes longer than a small plate's conversion.
-        lines = ",\n".join(encode({key: getattr(column, key) for key in keys}) for column in self.columns)
+        lines = ",\n".join(encode(dict(zip(_KEYS, _values_of(column), strict=True))) for column in self.columns)
         return f'{{"format_version": {COLUMNS_FORMAT_VERSION}, "columns": [\n{lines}\n]}}\n'.encode()
 
     @cached_property
