@@ -119,6 +119,7 @@ def test_worker(number, tmp_path_factory):
 """
 
 
+@pytest.mark.slow
 def test_tests_of_one_group_run_in_one_worker(tmp_path: Path) -> None:
     # pytest-xdist does not tell when it cannot read the groups: tests of one queue then disturb each other.
     log = tmp_path / "workers.txt"

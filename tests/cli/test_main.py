@@ -101,6 +101,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "HOME": str(tmp_path / "home")}
 
 
+@pytest.mark.slow
 def test_runs_follow_each_other_in_one_process_each_with_its_own_server(tmp_path: Path) -> None:
     names = ("P1", "absent", "P3")
     for sites, name in enumerate(names, 1):
@@ -123,6 +124,7 @@ def test_runs_follow_each_other_in_one_process_each_with_its_own_server(tmp_path
     assert not list((tmp_path / "home").iterdir())
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_second_run_of_one_process_with_a_clean_scratch(tmp_path: Path) -> None:
     write_sites(tmp_path / "P1", 1)
     write_sites(tmp_path / "P2", 400, 20)

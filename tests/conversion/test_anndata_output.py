@@ -112,6 +112,7 @@ def test_var_and_uns_have_what_the_list_and_the_footer_have(kind: str, tmp_path:
         assert all(value == footer[f"cytobatch.{key}".encode()].decode() for key, value in origin.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("present", "expected"),
     [

@@ -688,6 +688,7 @@ def assert_reported(case: Case, report: RunReport) -> None:
         assert all(entry.outcome in (Outcome.EMPTY, Outcome.IGNORED) or not entry.rows for entry in entries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*CSV_CASES, *COMBINED_CASES, *SQLITE_CASES, *INCARTA_CASES, *NPZ_CASES])
 def test_a_defect_is_repaired_or_reported(tmp_path: Path, case: Case) -> None:
     source = c.written(case.plate, tmp_path)

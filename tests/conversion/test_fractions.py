@@ -74,6 +74,7 @@ def told(report: RunReport, column: str) -> list[int | None]:
     return [warning.exports for warning in report.warnings if f"{column}' of table 'cells'" in warning.what]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("column", MEANS)
 def test_means_and_neighbours_are_doubles_by_name(writer: str, column: str, tmp_path: Path) -> None:
@@ -85,6 +86,7 @@ def test_means_and_neighbours_are_doubles_by_name(writer: str, column: str, tmp_
         assert not report.warnings or not told(report, column)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("column", COUNTS)
 def test_a_count_with_fractions_is_a_double_for_that_plate_with_a_warning(

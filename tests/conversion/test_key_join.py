@@ -47,6 +47,7 @@ def test_k_site_folders_that_all_start_at_image_1_give_k_times_n_rows(
     assert identity(table) == expected(exports, objects)
 
 
+@pytest.mark.slow
 @REAL
 @given(exports=st.integers(1, 6), objects=st.integers(1, 8), per=st.booleans())
 def test_k_sqlite_files_that_all_start_at_image_1_give_k_times_n_rows(
@@ -62,6 +63,7 @@ def test_k_sqlite_files_that_all_start_at_image_1_give_k_times_n_rows(
     assert identity(table) == expected(exports, objects)
 
 
+@pytest.mark.slow
 @REAL
 @given(exports=st.integers(1, 6), objects=st.integers(1, 8), text=st.booleans())
 def test_k_table_numbers_in_one_sqlite_give_k_times_n_rows(

@@ -250,6 +250,7 @@ def check_profile(table: pa.Table, names: list[str], labels: tuple[str, ...] = L
             assert column_of(table, profile_name(label, name, **options)) == expected(label, column_number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
 @MANY
 @example(names=ALL)
@@ -266,6 +267,7 @@ def test_a_column_of_any_name_is_in_the_profile(
         assert column_of(table, profile_name("Image", name)) == image
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
 @FEWER
 @example(names=ALL)
@@ -285,6 +287,7 @@ def test_tables_and_files_of_their_own_have_columns_of_any_name(
     check_profile(pa.concat_tables(exports.values()), kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
 @FEWER
 @example(names=ALL)
@@ -310,6 +313,7 @@ def test_a_users_sql_reads_columns_of_any_name(
             assert by_name[own] == expected("Cells", column_number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
 @FEWER
 @example(names=ALL)
@@ -401,6 +405,7 @@ def test_a_line_end_within_a_csv_columns_name_is_refused_by_name(tmp_path: Path,
     assert {entry.export for entry in report.ledger if entry.outcome == "failed"} == {"P1-A01-3"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [["x", "y", None], [0.5, 1.5, 2.5], [-5, None, 10**12]])
 @pytest.mark.parametrize("name", ["rowid", "RowID", "oid", "_rowid_"])
 def test_a_sqlite_column_called_as_rows_are_numbered_loses_no_row(
@@ -425,6 +430,7 @@ def test_a_column_like_a_parents_number_but_for_its_case_joins_nothing(tmp_path:
     assert table["Cytoplasm_parent_Nuclei"].to_pylist() == [70.0, 80.0] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../../up", "/up", "a/b", "..", "x" * 200, 'a "b"', "\u00df;--"])
 def test_a_sqlite_table_of_any_name_stays_in_the_destination(tmp_path: Path, name: str) -> None:
     tables = per_tables(site_tables(2))
@@ -505,6 +511,7 @@ def write_named(root: Path, layout: str, name: str, site: int) -> None:
         write_incarta(root / f"{name}.csv", table.append_column("Site wv1", pa.array([site, site])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @FEWER
 @given(name=FILES, other=FILES, above=FILES)

@@ -88,6 +88,7 @@ def same_but_for_order(one: dict[str, pa.Table], other: dict[str, pa.Table]) -> 
         assert multiset(table) == multiset(other[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("join", [True, False])
 @pytest.mark.parametrize("kind", ["csv", "per", "cytominer"])
 @REAL
@@ -216,6 +217,7 @@ def same_wells(tables: dict[str, pa.Table], features: list[str], how: str) -> No
     np.testing.assert_allclose(values, expected.to_numpy(float), rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["median", "mean"])
 @settings(REAL, max_examples=examples(8))
 @given(cells=CELLS)

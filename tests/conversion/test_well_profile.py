@@ -116,6 +116,7 @@ def test_files_for_each_export_make_one_table_of_wells(tmp_path: Path) -> None:
     assert many["profiles.parquet"].equals(one["profiles.parquet"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["mean", "median"])
 def test_runs_of_one_input_give_the_same_bytes(aggregation: str, tmp_path: Path) -> None:
     """Sums of floats depend on their order, and so on threads that add up parts of a well's rows."""

@@ -112,6 +112,7 @@ def warnings_of(report: RunReport) -> str:
     return "\n".join(warning.what for warning in report.warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["auto", "cellprofiler_csv"])
 @pytest.mark.parametrize("change", DIALECTS.values(), ids=DIALECTS)
 def test_a_plate_is_the_same_in_every_dialect(tmp_path: Path, change: Change, preset: str) -> None:
@@ -126,6 +127,7 @@ def test_a_plate_is_the_same_in_every_dialect(tmp_path: Path, change: Change, pr
     assert sorted(entry.path for entry in report.ledger if entry.outcome is Outcome.CONVERTED) == files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", DIALECTS.values(), ids=DIALECTS)
 def test_one_site_may_have_another_dialect(tmp_path: Path, change: Change) -> None:
     right, _ = convert(plate(tmp_path / "plain", 2), tmp_path / "right")
@@ -135,6 +137,7 @@ def test_one_site_may_have_another_dialect(tmp_path: Path, change: Change) -> No
     assert rows_of(convert(source, tmp_path / "out")[0]) == rows_of(right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", DIALECTS.values(), ids=DIALECTS)
 def test_a_combined_file_is_the_same_in_every_dialect(tmp_path: Path, change: Change) -> None:
     for name in ("plain", "in"):
@@ -145,6 +148,7 @@ def test_a_combined_file_is_the_same_in_every_dialect(tmp_path: Path, change: Ch
     assert rows_of(convert(tmp_path / "in", tmp_path / "out")[0]) == rows_of(right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [each for name, each in DIALECTS.items() if ".t" not in name.lower()])
 def test_an_in_carta_plate_is_the_same_in_every_dialect(tmp_path: Path, change: Change) -> None:
     right, _ = convert(write_incarta_plate(tmp_path / "plain"), tmp_path / "right")
@@ -168,6 +172,7 @@ def test_the_report_names_files_whose_dialect_is_an_assumption(tmp_path: Path) -
     assert "Nuclei_Intensity_µ" in table.column_names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["auto", "cellprofiler_csv"])
 @pytest.mark.parametrize(
     ("change", "reported"),

@@ -43,6 +43,7 @@ def site(root: Path, prefix: str = "", suffix: str = ".csv") -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".txt", ".tsv", ".txt.gz"])
 @pytest.mark.parametrize("prefix", ["", "P1_A01_1_", "Run7"])
 @pytest.mark.parametrize("name", ["Cells", "Image"])

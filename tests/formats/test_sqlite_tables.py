@@ -158,6 +158,7 @@ def test_every_prefix_is_found(prefix: str, per: bool) -> None:
 # Views
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", ["Image", "Cells", "Nuclei", "Cytoplasm"])
 @pytest.mark.parametrize("style", ["per", "prefix", "plain"])
@@ -226,6 +227,7 @@ TEXT_TYPES = ("TEXT", "VARCHAR(20)", "CHAR(9)", "CLOB", "LONGTEXT")
 OTHER_TYPES = ("BLOB", "MEDIUMBLOB", "", "ANY", "NUM", "NUMERIC", "DECIMAL(10,5)", "DATETIME", "BOOLEAN", "STRING")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("declared", [*TEXT_TYPES, *OTHER_TYPES])
 def test_measurements_are_numbers_whatever_their_column_is_declared_as(
@@ -241,6 +243,7 @@ def test_measurements_are_numbers_whatever_their_column_is_declared_as(
     assert counts == (dict.fromkeys(AREAS, 3) | {AREAS[2]: 4} if declared in TEXT_TYPES else {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("declared", ["TEXT", "BLOB", ""])
 def test_a_file_with_all_columns_declared_alike_is_read(declared: str, reader: str, tmp_path: Path) -> None:
@@ -284,6 +287,7 @@ def test_text_among_numbers_in_a_text_column_fails_the_table(reader: str, tmp_pa
     assert table["Metadata_Cells_AreaShape_Area"].to_pylist() == ["1", "2", "wide"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("declared", ["INTEGER", "FLOAT", "NUM", "BOOLEAN", "TEXT", "BLOB", ""])
 @pytest.mark.parametrize("reader", READERS)
 def test_wells_and_plates_are_kept_whatever_their_column_is_declared_as(
@@ -336,6 +340,7 @@ def single_object_table(tables: Tables, *, padded: bool) -> Tables:
     return {"Per_Image": tables["Per_Image"], "Per_Object": pa.table(columns)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("preset", ["auto", "cellprofiler_sqlite"])
@@ -382,6 +387,7 @@ def test_columns_that_number_rows_are_left_out_and_named(name: str, tmp_path: Pa
     assert {warning.table for warning in report.warnings} >= {"cells", "nuclei", "cytoplasm"}
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from([*TEXT_TYPES, *OTHER_TYPES, "FLOAT", "INTEGER"]), min_size=3, max_size=3), st.booleans()
 )

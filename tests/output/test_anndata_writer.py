@@ -94,6 +94,7 @@ def text(*values: str | None) -> pd.Categorical:
     return pd.Categorical(values, categories=categories)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("sizes", [(), (1,), (0, 2, 0), (4, 1), (1, 1, 1, 1)])
 def test_reading_gives_the_written_values(tmp_path: Path, kind: AnnDataFormat, sizes: Sequence[int]) -> None:
@@ -125,6 +126,7 @@ def test_reading_gives_the_written_values(tmp_path: Path, kind: AnnDataFormat, s
     pd.testing.assert_frame_equal(read.obs, expected)
 
 
+@pytest.mark.slow
 @both
 @given(data=st.data(), sizes=st.lists(st.integers(0, 40), max_size=6))
 @settings(max_examples=examples(25), deadline=None)
@@ -149,6 +151,7 @@ def test_without_rows(tmp_path: Path, kind: AnnDataFormat, features: Sequence[st
     assert list(read.obs.columns) == [name for name in MIXED.column_names if name not in features]
 
 
+@pytest.mark.slow
 @both
 def test_without_features_or_without_other_columns(tmp_path: Path, kind: AnnDataFormat) -> None:
     assert loaded(saved(tmp_path, kind, MIXED, (), [2])).shape == (5, 0)
@@ -166,6 +169,7 @@ def test_x_is_single_only_if_all_features_are(tmp_path: Path, kind: AnnDataForma
     np.testing.assert_array_equal(several, matrix(MIXED, ["single", "whole", "small"]))
 
 
+@pytest.mark.slow
 @both
 def test_a_matrix_of_many_chunks(tmp_path: Path, kind: AnnDataFormat) -> None:
     values = np.random.default_rng(0).normal(size=(800, 3000))
@@ -185,6 +189,7 @@ def test_chunks_and_format_of_x_on_disk(tmp_path: Path) -> None:
     assert "raw" not in group
 
 
+@pytest.mark.slow
 @given(kinds, st.lists(NAMES, unique=True, min_size=1, max_size=8), st.integers(0, 8))
 @settings(max_examples=examples(60), deadline=None)
 def test_any_column_names(
@@ -287,6 +292,7 @@ def test_an_earlier_output_is_replaced(tmp_path: Path, kind: AnnDataFormat) -> N
     assert list(loaded(saved(tmp_path, kind, MIXED, FEATURES)).var_names) == list(FEATURES)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("precision", [None, AnnDataPrecision.FLOAT32])
 def test_one_row_group_at_a_time_is_in_memory(
@@ -316,6 +322,7 @@ def test_one_row_group_at_a_time_is_in_memory(
     assert peak < 1.5 * 500 * 2000 * 8
 
 
+@pytest.mark.slow
 @both
 def test_the_same_rows_make_the_same_bytes(tmp_path: Path, kind: AnnDataFormat) -> None:
     found = []
@@ -390,6 +397,7 @@ def test_spatial_without_rows(tmp_path: Path, kind: AnnDataFormat) -> None:
     assert loaded(path).obsm["spatial"].shape == (0, 2)
 
 
+@pytest.mark.slow
 @given(kinds, st.lists(st.lists(st.floats(width=32) | st.none(), min_size=2, max_size=2), max_size=9))
 @settings(max_examples=examples(30), deadline=None)
 def test_x_in_single_precision_has_the_nearest_values(

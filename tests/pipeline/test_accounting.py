@@ -204,6 +204,7 @@ def assert_accounted(source: Path, rows: pa.Table | None, report: RunReport) -> 
             assert len(rows) - rows[column].null_count + lost == count
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60))
 @given(
     kind=st.sampled_from(sorted(PLATES)),

@@ -302,6 +302,7 @@ def test_prefect_is_not_imported(plate: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_api_and_command_line_write_the_same_bytes(
     tmp_path: Path, cytobatch: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
+import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from tests.support.subprocesses import run_python
@@ -41,6 +42,7 @@ def mypy(script: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
 
 
+@pytest.mark.slow
 def test_a_users_script_is_checked_against_the_types_of_the_package(tmp_path: Path) -> None:
     done = mypy(USER_SCRIPT, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,6 +63,7 @@ def test_the_wheel_has_type_hints_and_names_the_pythons(tmp_path: Path) -> None:
     assert versions == {"3.11", "3.12", "3.13"}
 
 
+@pytest.mark.slow
 def test_the_api_is_imported_without_the_modules_of_unix() -> None:
     """As on Windows: third-party packages are imported before, because they are those of this machine."""
     run_python(

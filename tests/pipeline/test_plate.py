@@ -146,6 +146,7 @@ def test_a_run_keeps_within_the_limits_of_the_job(tmp_path: Path) -> None:
     assert settings == [{"threads": 3, "memory": "256.0 MiB"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"join": False}, {"concat": False}, {"well_profiles": "median"}])
 def test_the_same_input_gives_the_same_bytes_with_any_number_of_threads(
     options: dict[str, Any], tmp_path: Path

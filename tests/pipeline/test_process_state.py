@@ -169,6 +169,7 @@ def test_an_error_in_one_thread_does_not_reach_another(plate: Path, tmp_path: Pa
     assert profile(tmp_path / "good")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["", "well_profiles='median'", "join=False", "drop_null=True"])
 def test_pandas_is_not_imported_and_pyarrow_still_knows_it(options: str, plate: Path, tmp_path: Path) -> None:
     database = write_sqlite(tmp_path / "db" / "P1.sqlite", cytominer_tables(site_tables(4), 1))
@@ -191,6 +192,7 @@ def test_pandas_is_not_imported_and_pyarrow_still_knows_it(options: str, plate: 
     )
 
 
+@pytest.mark.slow
 def test_pandas_that_is_imported_during_a_conversion_is_known_to_pyarrow_at_once(plate: Path, tmp_path: Path) -> None:
     run_python(
         """
@@ -213,6 +215,7 @@ def test_pandas_that_is_imported_during_a_conversion_is_known_to_pyarrow_at_once
     )
 
 
+@pytest.mark.slow
 def test_the_command_line_converts_without_pandas(plate: Path, tmp_path: Path) -> None:
     database = write_sqlite(tmp_path / "db" / "P1.sqlite", cytominer_tables(site_tables(4), 1))
     run_python(

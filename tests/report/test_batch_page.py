@@ -291,6 +291,7 @@ def in_browser(page: str, profile: Path) -> tuple[str, str]:
     return answer.stdout, answer.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this machine")
 @pytest.mark.parametrize(
     ("address", "order", "sort"),

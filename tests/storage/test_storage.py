@@ -134,6 +134,7 @@ def test_a_missing_destination_bucket_is_reported_before_anything_is_spent(aws: 
     assert caught.value.exit_code == ExitCode.STORAGE
 
 
+@pytest.mark.slow
 def test_a_store_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")

@@ -6,7 +6,17 @@ first, while the resources start, because a worker that waits for a resource run
 
 import pytest
 
-_SLOW_RESOURCES = ("prefect_url", "prefect_on_postgresql", "tree", "root", "emulator", "applied", "image", "life")
+_SLOW_RESOURCES = (
+    "s3_url",
+    "prefect_url",
+    "prefect_on_postgresql",
+    "tree",
+    "root",
+    "emulator",
+    "applied",
+    "image",
+    "life",
+)
 """From the one that starts soonest to the one that starts last."""
 
 

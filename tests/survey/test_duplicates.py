@@ -193,6 +193,7 @@ def test_every_copy_is_named_and_no_other_site(
     assert warnings[0].count("x'") == len(copied)
 
 
+@pytest.mark.slow
 def test_the_warning_is_on_the_terminal(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 1)
     shutil.copytree(source / "P1-A01-1", source / "P1-A01-1 copy")

@@ -20,6 +20,7 @@ def located(*, image: int = 1, well: str = "a1", tables: tuple[str, ...] = ("Cel
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sqlite", [False, True])
 @pytest.mark.parametrize("preset", ["auto", "own"])
 @pytest.mark.parametrize("tables", [("Cells", "Cytoplasm", "Nuclei"), ("Nuclei",)])

@@ -171,6 +171,7 @@ def write_database(path: Path, tables: Tables, table: str | None, *statements: s
         connection.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Alternative", "Cells_HighThresh"])
 @pytest.mark.parametrize("damage", SQL_DAMAGE)
 @pytest.mark.parametrize("sites", [{1}, {1, 2, 3}])

@@ -160,6 +160,7 @@ def test_an_error_after_a_restart_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_program_ends_with_0_and_names_the_pyarrow(source: Path, tmp_path: Path) -> None:
     program = (
         "from cytobatch.output.parquet import footer\n"

@@ -233,6 +233,7 @@ DECLARATIONS = params(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DECLARATIONS)
 def test_a_measurement_is_a_number_however_it_is_declared(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)
@@ -419,6 +420,7 @@ CONTENTS = params(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CONTENTS)
 def test_contents_of_a_database_are_whole_or_refused(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)

@@ -294,6 +294,7 @@ TOKENS = params(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TOKENS)
 def test_text_in_place_of_a_number_is_read_by_its_meaning_or_refused(tmp_path: Path, case: Case) -> None:
     check(case, tmp_path)

@@ -175,6 +175,7 @@ def test_a_file_cut_anywhere_is_refused(valid: Path, at: float) -> None:
     refused(changed(valid, content[: int(at * len(content))]))
 
 
+@pytest.mark.slow
 @given(at=st.floats(0, 1, exclude_max=True), by=st.integers(1, 255))
 @settings(deadline=None, max_examples=examples(400))
 def test_a_file_with_a_byte_changed_anywhere_is_refused_or_right(valid: Path, at: float, by: int) -> None:

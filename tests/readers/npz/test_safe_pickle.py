@@ -219,6 +219,7 @@ def test_a_numpy_value_with_a_false_type_or_size_is_refused(tmp_path: Path, enco
     assert refused(with_pickle(tmp_path, pickled)).what == "metadata 'Key' is no plain value"
 
 
+@pytest.mark.slow
 @given(at=st.floats(0, 1, exclude_max=True), by=st.integers(1, 255))
 @settings(deadline=None, max_examples=examples(400))
 def test_a_pickle_with_a_byte_changed_anywhere_is_refused_or_plain(

@@ -109,6 +109,7 @@ def test_any_stored_values_are_read_as_sqlite_reads_them(
     assert assert_same(path, workers).num_rows == len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGE_SIZES)
 def test_wide_rows_lie_on_several_pages(path: Path, workers: Executor, page: int) -> None:
     columns, rows, schema = wide(150, 900)
@@ -117,6 +118,7 @@ def test_wide_rows_lie_on_several_pages(path: Path, workers: Executor, page: int
     assert [tuple(row.values()) for row in table.to_pylist()] == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGE_SIZES)
 def test_rows_whose_pages_are_scattered(path: Path, workers: Executor, page: int) -> None:
     """Rows reuse the pages of deleted rows in any order, so that their pages do not follow each other."""
@@ -258,6 +260,7 @@ def out_of_core(path: Path, workers: Executor, schema: pa.Schema) -> tuple[OutOf
     return find_rows(SqliteTable(path, "Cells"), schema, keys, workers, 2000)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60), deadline=None)
 @given(
     rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), min_size=1, max_size=60),
@@ -276,6 +279,7 @@ def test_some_rows_by_their_numbers(
     assert chosen_rows.leaves_of(np.arange(len(rows))) == chosen_rows.leaves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGE_SIZES)
 def test_each_row_by_its_number_where_rows_are_wide(path: Path, workers: Executor, page: int) -> None:
     columns, rows, schema = wide(300, 500)
