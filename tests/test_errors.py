@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import pytest
 
 from cytobatch import errors
-from cytobatch.errors import CytobatchError, FastPathUnavailable, InputDataError, StorageError
+from cytobatch.errors import CytobatchError, FastPathUnavailable, InputDataError, JobSpecError, StorageError
 
 
 def classes(base: type[CytobatchError] = CytobatchError) -> Iterator[type[CytobatchError]]:
@@ -79,3 +79,42 @@ def test_an_error_of_a_worker_process_reaches_its_caller() -> None:
         with pytest.raises(InputDataError) as caught:
             future.result()
     assert state(caught.value) == state(an_error(InputDataError))
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\n", "\r", "\t", "\x1b", "\x9b", "\x7f", "\u202e", "\u2066", "\u200f", "\u2028", "\ud800"]
+)
+def test_a_message_has_no_control_characters(hidden: str) -> None:
+    error = JobSpecError(f"a{hidden}b", where=f"{hidden}[31m", why=hidden * 3, remedy=f"x{hidden}")
+    assert hidden not in error.what + error.where + error.why + error.remedy + error.reason
+    assert error.what == "a\ufffdb"
+    assert str(error).splitlines() == [
+        "a\ufffdb: \ufffd[31m",
+        "  why: \ufffd\ufffd\ufffd",
+        "  fix: x\ufffd",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://user:pw@host/a", "https://…@host/a"),
+        ("s3://AKIA:secret@bucket/key", "s3://…@bucket/key"),
+        ("https://b/k?X-Amz-Signature=secret&x=1", "https://b/k?X-Amz-Signature=…&x=1"),
+        ("https://b/k?x=1&AWSAccessKeyId=secret&Signature=secret", "https://b/k?x=1&AWSAccessKeyId=…&Signature=…"),
+        ("https://b/k?sv=1&sig=secret", "https://b/k?sv=1&sig=…"),
+        ("s3://bucket/a@b/c", "s3://bucket/a@b/c"),
+        ("/data/a@b/x?y=1", "/data/a@b/x?y=1"),
+    ],
+)
+def test_a_message_has_no_password_or_signature_of_a_url(location: str, shown: str) -> None:
+    error = JobSpecError("no", where=location, why=f"cannot open '{location}'")
+    assert error.where == shown
+    assert error.why == f"cannot open '{shown}'"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_message_is_cut() -> None:
+    error = JobSpecError("x" * 5_000_000, where="y" * 5_000_000, why="z" * 5_000_000)
+    assert len(str(error)) < 6100
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

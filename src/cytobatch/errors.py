@@ -18,12 +18,34 @@
     +-- InternalError                    70  a defect of cytobatch itself
 
 A usage error of the command line exits with 2, as a ConfigurationError does.
+
+Names, reasons and locations come from outside: a name may hold the codes of a terminal, line ends, marks that turn the
+direction of writing, or a password. The functions here make such text fit to be shown.
 """
 
+import re
 from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
 from typing import Any
+
+REPLACEMENT = "\ufffd"
+"""Stands for each character that is not shown."""
+
+_MOST = 2000
+_UNSHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # control characters, line ends among them
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # directions of writing
+    "\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f"  # separators of lines and paragraphs, annotations, tags
+    "\ud800-\udfff]"  # halves of characters, which cannot be encoded
+)
+_USER = re.compile(r"(?<=://)[^/\s'\"@]*@")
+_SIGNED = re.compile(
+    r"(?<=[?&;])(x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid"
+    r"|googleaccessid|signature|sig|token|access_token|password)=[^&;\s'\"]*",
+    re.IGNORECASE,
+)
+_HIDDEN = "…"
 
 
 class ExitCode(IntEnum):
@@ -42,8 +64,27 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+def printable(text: str) -> str:
+    """Return text with each control character, line end, mark of direction and lone surrogate replaced."""
+    return _UNSHOWN.sub(REPLACEMENT, text)
+
+
+def without_secrets(text: str) -> str:
+    """Return text without the user and password of its URLs, and without their signatures and access keys."""
+    return _SIGNED.sub(rf"\1={_HIDDEN}", _USER.sub(f"{_HIDDEN}@", text))
+
+
+def brief(text: str) -> str:
+    """Return text that is fit for a message: printable, without secrets, and cut after 2,000 characters."""
+    # A text of megabytes is cut first. Whatever the cut leaves of a secret is found in the rest.
+    shown = without_secrets(printable(text[: 2 * _MOST]))
+    return shown if len(shown) <= _MOST else shown[: _MOST - 1] + _HIDDEN
+
+
 class CytobatchError(Exception):
     """The base of all errors. Its message has four parts: what failed, where, why, and how to fix it.
+
+    Each part is one line of printable text, without passwords and signatures of URLs.
 
     Parameters
     ----------
@@ -60,6 +101,8 @@ class CytobatchError(Exception):
     exit_code = ExitCode.INTERNAL
 
     def __init__(self, what: str, *, where: str = "", why: str = "", remedy: str = "") -> None:
+        # Names, reasons and locations come from outside.
+        what, where, why, remedy = brief(what), brief(where), brief(why), brief(remedy)
         super().__init__(what, where, why, remedy)
         self.what, self.where, self.why, self.remedy = what, where, why, remedy
 

@@ -197,6 +197,12 @@ ERRORS: list[tuple[Callable[[Path], Path], dict[str, Any], ExitCode, list[str]]]
     (zero_bytes, {}, ExitCode.INPUT_DATA, ["p.sqlite", "empty file", "0 bytes"]),
     (write_one, {"joins": "SELECT * FROM ghosts"}, ExitCode.CONFIGURATION, ["joins names ghosts", "cells, cytoplasm"]),
     (write_one, {"joins": "SELECT 1"}, ExitCode.CONFIGURATION, ["joins names no table"]),
+    (
+        write_one,
+        {"joins": "SELECT * FROM cells, read_text('/etc/passwd')"},
+        ExitCode.CONFIGURATION,
+        ["joins may not use the function read_text()"],
+    ),
     (write_one, {"data-type-cast-map": '{"float": "flot"}'}, ExitCode.CONFIGURATION, ["data_type_cast_map", "'flot'"]),
     (write_one, {"destination": "s3://no-such-bucket-at-all/x"}, ExitCode.STORAGE, ["s3://no-such-bucket-at-all/x"]),
     (write_one, {"source": "s3://no-such-bucket-at-all/x"}, ExitCode.STORAGE, ["s3://no-such-bucket-at-all/x"]),

@@ -1,14 +1,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from cytobatch.engine.duckdb import Engine
-from cytobatch.errors import FastPathUnavailable, InvalidTableError, JoinSqlError
+from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from tests.support.plates import per_tables, site_tables, write_sqlite
-
-TABLES = {"cells", "nuclei", "cytoplasm"}
 
 
 @pytest.fixture
@@ -26,8 +25,8 @@ def test_threads_and_memory_are_as_configured(engine: Engine) -> None:
 def test_arrow_tables_have_their_names_within_the_session_only(engine: Engine) -> None:
     with engine.tables({"numbers": pa.table({"n": [1, 2]})}) as session:
         assert session.query("SELECT sum(n) AS n FROM numbers").to_pylist() == [{"n": 3}]
-    with engine.tables({}) as session, pytest.raises(JoinSqlError):
-        list(session.run_join("SELECT * FROM numbers", 10))
+    with engine.tables({}) as session, pytest.raises(duckdb.CatalogException):
+        session.query("SELECT * FROM numbers")
 
 
 def test_a_sqlite_table_is_streamed_in_batches(engine: Engine, tmp_path: Path) -> None:
@@ -48,47 +47,3 @@ def test_mixed_types_and_damage_are_distinguished(engine: Engine, tmp_path: Path
         list(engine.scan_sqlite(path, "Per_Cells", ["Cells_AreaShape_Area"], 10))
     with pytest.raises(InvalidTableError):
         engine.sqlite_schema(path, "No_Such_Table")
-
-
-def test_a_join_for_cytotable_reads_tables_for_its_files(engine: Engine) -> None:
-    text = "SELECT n.x FROM read_parquet('cells.parquet') AS c LEFT JOIN read_parquet('nuclei.parquet') AS n USING (k)"
-    ready = engine.check_join(text, TABLES)
-    cells, nuclei = pa.table({"k": [1, 2]}), pa.table({"k": [1], "x": [5]})
-    with engine.tables({"cells": cells, "nuclei": nuclei}) as session:
-        rows = [row for batch in session.run_join(ready, 10) for row in batch.to_pylist()]
-    assert sorted(str(row["x"]) for row in rows) == ["5", "None"]
-
-
-def test_common_tables_and_subqueries_are_resolved(engine: Engine) -> None:
-    text = "WITH big AS (SELECT * FROM cells) SELECT * FROM big WHERE k IN (SELECT k FROM nuclei)"
-    assert "big" in engine.check_join(text, TABLES)
-
-
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("SELEC x", "joins is not one SELECT"),
-        ("DROP TABLE cells", "joins is not one SELECT"),
-        ("SELECT 1; SELECT 2", "joins is not one SELECT"),
-        ("SELECT 1", "joins names no table"),
-        ("SELECT * FROM cells JOIN ghosts USING (k)", "joins names ghosts, which is no table"),
-        ("SELECT * FROM read_parquet('ghosts.parquet')", "joins names ghosts, which is no table"),
-    ],
-)
-def test_an_invalid_join_is_refused(engine: Engine, text: str, what: str) -> None:
-    with pytest.raises(JoinSqlError) as caught:
-        engine.check_join(text, TABLES)
-    assert caught.value.what == what
-
-
-def test_repeated_columns_of_a_join_get_distinct_names(engine: Engine) -> None:
-    with engine.tables({"cells": pa.table({"k": [1]}), "nuclei": pa.table({"k": [1]})}) as session:
-        text = "SELECT c.*, n.* FROM cells c JOIN nuclei n ON c.k = n.k"
-        assert session.join_schema(text).names == ["k", "k_1"]
-        assert next(session.run_join(text, 10)).schema.names == ["k", "k_1"]
-
-
-def test_a_join_that_fails_reports_the_reason(engine: Engine) -> None:
-    with engine.tables({"cells": pa.table({"k": [1]})}) as session, pytest.raises(JoinSqlError) as caught:
-        session.join_schema("SELECT no_such_column FROM cells")
-    assert "no_such_column" in caught.value.why

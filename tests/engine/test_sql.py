@@ -1,10 +1,8 @@
 import duckdb
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cytobatch.engine import sql
-from cytobatch.errors import JoinSqlError
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=12)
 
@@ -19,24 +17,6 @@ def test_any_name_passes_through_as_an_identifier(name: str) -> None:
 def test_any_text_passes_through_as_a_literal(text: str) -> None:
     row = duckdb.sql(f"SELECT {sql.literal(text)}").fetchone()
     assert row == (text,)
-
-
-def test_cytotables_files_are_tables() -> None:
-    assert sql.table_of_file("cells.parquet") == "cells"
-    assert sql.table_of_file("/some/where/Per_Cells.parquet") == "per_cells"
-
-
-@pytest.mark.parametrize(
-    ("serialized", "why"),
-    [
-        ('{"error": true, "error_message": "syntax error"}', "syntax error"),
-        ('{"error": false, "statements": [{}, {}]}', "2 statements"),
-    ],
-)
-def test_sql_that_is_not_one_select_is_refused(serialized: str, why: str) -> None:
-    with pytest.raises(JoinSqlError) as caught:
-        sql.parsed(serialized)
-    assert why in caught.value.why
 
 
 def test_a_join_is_sorted_by_its_keys() -> None:

@@ -14,7 +14,7 @@ from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.per_table import NamedTables
 from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER
-from cytobatch.engine.duckdb import Session
+from cytobatch.engine.join_engine import JoinEngine, JoinLimits, JoinSession
 from cytobatch.engine.sql import sorted_join
 from cytobatch.planning.columns import is_measurement, order_key
 from cytobatch.planning.key_columns import EXPORT, IMAGE, ROW, TABLE
@@ -28,23 +28,29 @@ _IMAGE_KEY_COLUMNS = {IMAGE: "Metadata_ImageNumber", TABLE: PROFILE_TABLE_NUMBER
 
 def write_sql_join(run: ConversionRun, joins: str) -> None:
     """Write the result of the SQL `joins` as one output, or as an output for each export. Raises JoinSqlError."""
+    granted = run.engine.limits
+    with JoinEngine(JoinLimits(granted.memory, granted.workers, granted.spill)) as engine:
+        _write(run, engine, joins)
+
+
+def _write(run: ConversionRun, engine: JoinEngine, joins: str) -> None:
     full_names = {table.full_name for export in run.survey.exports for table in export.tables.values()}
-    query = run.engine.check_join(joins, full_names | set(run.survey.schemas))
+    query = engine.check_join(joins, full_names | set(run.survey.schemas))
     # SQL may make a column of anything, so that only names are known.
     known = KnownColumns(list_name=COLUMNS, may_be_null=set(run.survey.images.locations.column_names))
     # A user's SQL is written for CytoTable's names.
     tables = NamedTables(run, ColumnNaming.CYTOTABLE)
-    _check_columns(run, tables, query)
+    _check_columns(run, tables, engine, query)
     run.loader.expect(tables.names_to_read)
     for name, exports in run.outputs:
-        rows = _rows(run, tables, query, exports)
+        rows = _rows(run, tables, engine, query, exports)
         first = next(rows, None)
         if first is not None:
             features, every = _features(run, first.schema), itertools.chain([first], rows)
             run.writer.write(name, first.schema, every, features, known)
 
 
-def _check_columns(run: ConversionRun, tables: NamedTables, query: str) -> None:
+def _check_columns(run: ConversionRun, tables: NamedTables, engine: JoinEngine, query: str) -> None:
     """Check the query on empty tables with the columns of the plate, before rows are read. Raises JoinSqlError."""
     titles = {
         title: name
@@ -53,8 +59,8 @@ def _check_columns(run: ConversionRun, tables: NamedTables, query: str) -> None:
         for title in (name, table.full_name)
     }
     empty = {name: tables.schema(name).empty_table() for name in set(titles.values())}
-    with run.engine.tables({title: empty[name] for title, name in titles.items()}) as session:
-        session.join_schema(query)
+    with engine.tables({title: empty[name] for title, name in titles.items()}) as session:
+        session.check_columns(query)
 
 
 def _features(run: ConversionRun, schema: pa.Schema) -> list[str]:
@@ -64,7 +70,9 @@ def _features(run: ConversionRun, schema: pa.Schema) -> list[str]:
     return [name for name in numeric if name.startswith(labels) and is_measurement(name)]
 
 
-def _rows(run: ConversionRun, tables: NamedTables, query: str, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
+def _rows(
+    run: ConversionRun, tables: NamedTables, engine: JoinEngine, query: str, exports: Sequence[SurveyedExport]
+) -> Iterator[pa.Table]:
     """Yield the results of the query on each export's tables."""
     for export, rows in run.loader.exports(exports, tables.names_to_read):
         by_name = {name: tables.table(export, name, rows.get(name)) for name in export.tables}
@@ -73,11 +81,11 @@ def _rows(run: ConversionRun, tables: NamedTables, query: str, exports: Sequence
             # What becomes of the objects is the SQL's decision.
             run.ledger.flows.append(object_flow(export, name, table.num_rows, table.num_rows))
         by_full_name = {export.tables[name].full_name: table for name, table in by_name.items()}
-        with run.engine.tables(by_name | by_full_name) as session:
+        with engine.tables(by_name | by_full_name) as session:
             yield from _result(run, session, export, query)
 
 
-def _result(run: ConversionRun, session: Session, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
+def _result(run: ConversionRun, session: JoinSession, export: SurveyedExport, query: str) -> Iterator[pa.Table]:
     """Yield the result on one export, a row group's rows at a time; first a table without rows, for its columns."""
     schema = session.join_schema(query)
     text = sorted_join(query, schema.names) if run.job.sort_output else query

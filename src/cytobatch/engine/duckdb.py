@@ -1,10 +1,10 @@
-"""DuckDB, which only this module imports: its threads, memory, spill folder and SQLite extension."""
+"""DuckDB for cytobatch's own queries: its threads, memory, spill folder and SQLite extension."""
 
 import itertools
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ import duckdb_extension_sqlite_scanner
 import pyarrow as pa
 
 from cytobatch.engine import sql
-from cytobatch.errors import ConfigurationError, FastPathUnavailable, InternalError, InvalidTableError, JoinSqlError
+from cytobatch.errors import ConfigurationError, FastPathUnavailable, InternalError, InvalidTableError
 
 
 def _extension() -> Path:
@@ -26,7 +26,7 @@ def _extension() -> Path:
 
 
 class Session:
-    """Queries over some Arrow tables, apart from those of other threads."""
+    """cytobatch's own queries over some Arrow tables, apart from those of other threads."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -35,15 +35,14 @@ class Session:
         """Return the result of one of cytobatch's own queries."""
         return self._connection.execute(text).to_arrow_table()
 
-    def join_schema(self, text: str) -> pa.Schema:
-        """Return the columns of a user's checked join. Raises JoinSqlError."""
-        with _join_errors():
-            return self._connection.execute(f"{sql.without_repeats(text)} LIMIT 0").to_arrow_table().schema
 
-    def run_join(self, text: str, rows: int) -> Iterator[pa.RecordBatch]:
-        """Stream the result of a user's checked join. Raises JoinSqlError."""
-        with _join_errors():
-            yield from self._connection.execute(sql.without_repeats(text)).to_arrow_reader(rows)
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """The folder, the bytes of memory and the threads that an engine may take."""
+
+    spill: Path
+    memory: int
+    workers: int
 
 
 class Engine:
@@ -61,6 +60,7 @@ class Engine:
             "threads": workers,
         }
         self._connection = duckdb.connect(config=config)
+        self.limits = EngineLimits(spill, memory, workers)
         self._reads_sqlite = False
         self._loading = threading.Lock()
         self._scans = itertools.count(1)
@@ -125,60 +125,6 @@ class Engine:
                 return cursor.execute(sql.through_sqlite(name, sql.any_real(table, columns))).fetchone() is not None
             finally:
                 cursor.execute(sql.detach_sqlite(name))
-
-    def check_join(self, text: str, tables: set[str]) -> str:
-        """Return a user's join, ready to run: the table `cells` replaces CytoTable's `read_parquet('cells.parquet')`.
-
-        Raises JoinSqlError if the join does not parse, reads no table of `tables`, or reads one that does not exist.
-        """
-        return _checked_join(self._connection, text, tables)
-
-
-def check_join_text(text: str, tables: set[str]) -> None:
-    """Check that a user's join parses, and that it reads tables of `tables` alone, unless these are not known yet.
-
-    Raises JoinSqlError.
-    """
-    with duckdb.connect(config={"threads": 1}) as connection:
-        _checked_join(connection, text, tables)
-
-
-def _checked_join(connection: duckdb.DuckDBPyConnection, text: str, tables: set[str]) -> str:
-    """Return a join, ready to run, in which only its use of tables is not checked if `tables` is empty."""
-    row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
-    tree = sql.parsed(row[0] if row else "")
-    names = sql.tables_in(tree)
-    unknown = sorted(names - tables - _common_tables(tree)) if tables else []
-    if unknown or not (names & tables if tables else names):
-        raise JoinSqlError(
-            f"joins names {', '.join(unknown)}, which is no table" if unknown else "joins names no table",
-            where="joins",
-            why=f"the plate's tables are {', '.join(sorted(tables))}" if tables else "it reads no table at all",
-            remedy="name the tables as they are listed here" if tables else "name the tables that it joins",
-        )
-    changed = json.dumps(sql.with_tables_for_files(tree))
-    row = connection.execute("SELECT json_deserialize_sql(?::JSON)", [changed]).fetchone()
-    return str(row[0]) if row else ""
-
-
-@contextmanager
-def _join_errors() -> Iterator[None]:
-    try:
-        yield
-    except duckdb.Error as error:
-        raise JoinSqlError(
-            "joins failed", where="joins", why=str(error).splitlines()[0], remedy="mend the SQL"
-        ) from error
-
-
-def _common_tables(tree: object) -> set[str]:
-    """Return the names that a parsed query's WITH clauses define."""
-    if isinstance(tree, list):
-        return set().union(*(_common_tables(item) for item in tree))
-    if not isinstance(tree, dict):
-        return set()
-    own = {entry["key"].lower() for entry in tree["cte_map"]["map"]} if "cte_map" in tree else set()
-    return own.union(*(_common_tables(item) for item in tree.values()))
 
 
 @contextmanager

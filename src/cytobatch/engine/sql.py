@@ -8,13 +8,10 @@ The key join works on key tables, one for each compartment, called `keys_<compar
 (`planning.key_columns` has their names).
 """
 
-import json
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from cytobatch.config.option_types import Aggregation
-from cytobatch.errors import JoinSqlError
 from cytobatch.planning.joins import Join, JoinKind, JoinPlan
 from cytobatch.planning.key_columns import EXPORT, IMAGE, OBJECT, ROW, TABLE
 
@@ -290,6 +287,11 @@ def without_repeats(text: str) -> str:
     return f"SELECT * FROM ({text})"
 
 
+def count_columns(text: str) -> str:
+    """Count the columns of a user's join."""
+    return f"SELECT count(*) FROM (DESCRIBE {text})"
+
+
 def sorted_join(text: str, columns: Iterable[str]) -> str:
     """Return a user's join sorted by those of its columns that are keys: TableNumber, image and object numbers."""
     keys = [name for name in columns if _SORT_KEYS.fullmatch(name) and not _NOT_KEYS.fullmatch(name)]
@@ -297,62 +299,3 @@ def sorted_join(text: str, columns: Iterable[str]) -> str:
     keys.sort(key=lambda name: (first.index(name) if name in first else len(first), name))
     order = f" ORDER BY {', '.join(identifier(key) for key in keys)}" if keys else ""
     return f"{without_repeats(text)}{order}"
-
-
-def table_of_file(name: str) -> str:
-    """Return the table of a file that a join written for CytoTable reads: `cells` for `cells.parquet`."""
-    return name.rsplit("/", 1)[-1].removesuffix(".parquet").lower()
-
-
-def tables_in(tree: object) -> set[str]:
-    """Return the lower-case names of all tables that a parsed query reads.
-
-    The name is `cells` for `read_parquet('cells.parquet')`.
-    """
-    if isinstance(tree, list):
-        return set().union(*(tables_in(item) for item in tree))
-    if not isinstance(tree, dict):
-        return set()
-    own = {tree["table_name"].lower()} if tree.get("type") == "BASE_TABLE" else set()
-    file = _file_read_by(tree)
-    return own.union({table_of_file(file)} if file else set(), *(tables_in(item) for item in tree.values()))
-
-
-def with_tables_for_files(tree: Any) -> Any:
-    """Return the parsed query with the table `cells` in place of each `read_parquet('cells.parquet')`."""
-    if isinstance(tree, list):
-        return [with_tables_for_files(item) for item in tree]
-    if not isinstance(tree, dict):
-        return tree
-    file = _file_read_by(tree)
-    if file is None:
-        return {key: with_tables_for_files(value) for key, value in tree.items()}
-    kept = {key: tree[key] for key in ("alias", "sample", "query_location", "column_name_alias")}
-    return kept | {
-        "type": "BASE_TABLE",
-        "table_name": table_of_file(file),
-        "schema_name": "",
-        "catalog_name": "",
-        "at_clause": None,
-    }
-
-
-def _file_read_by(node: dict[str, Any]) -> str | None:
-    if node.get("type") != "TABLE_FUNCTION" or node["function"]["function_name"] != "read_parquet":
-        return None
-    arguments = node["function"]["children"]
-    value = arguments[0].get("value", {}).get("value") if len(arguments) == 1 else None
-    return value if isinstance(value, str) else None
-
-
-def parsed(serialized: str) -> dict[str, Any]:
-    """Return the tree from DuckDB's `json_serialize_sql`. Raises JoinSqlError if the SQL is not one SELECT."""
-    tree: dict[str, Any] = json.loads(serialized)
-    why = ""
-    if tree["error"]:
-        why = str(tree["error_message"])
-    elif len(tree["statements"]) != 1:
-        why = f"it holds {len(tree['statements'])} statements"
-    if why:
-        raise JoinSqlError("joins is not one SELECT", where="joins", why=why, remedy="write one SELECT in DuckDB's SQL")
-    return tree

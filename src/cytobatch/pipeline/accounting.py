@@ -27,7 +27,7 @@ def check_accounts(survey: Survey, ledger: RunLedger) -> None:
     raise InternalError(
         "the ledger does not account for the source",
         where=survey.plan.job.source,
-        why="\n       ".join([*shown, f"and {more} more"] if more else shown),
+        why="; ".join([*shown, f"and {more} more"] if more else shown),
         remedy="nothing is published, because it may be incomplete; report this text as a defect of cytobatch",
     )
 

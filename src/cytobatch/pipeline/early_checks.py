@@ -2,7 +2,7 @@
 
 import functools
 
-from cytobatch.engine.duckdb import check_join_text
+from cytobatch.engine.join_engine import check_join_text
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.storage.access import Access
 from cytobatch.storage.annotation_files import read_table_text
