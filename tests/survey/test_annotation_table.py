@@ -34,7 +34,7 @@ def test_rows_of_one_key_may_be_repeated_if_they_are_alike() -> None:
     [
         ("", "unreadable table", "not enough values"),
         ('well,drug\nA01,"x\n', "unreadable table", "unexpected end of data"),
-        ("hole,drug\nA01,x\n", "not the table it should be", "it has no column well, but hole, drug"),
+        ("hole,drug\nA01,x\n", "not the table it should be", "it has no column well among its 2"),
         ("well,drug,drug\nA01,x,y\n", "not the table it should be", "two columns have one name"),
         ("well,drug\nA01\n", "ragged table", "row 2 has not as many values as there are columns"),
         ("well,drug\nA01,x\na1,y\n", "repeated key", "A01 has two rows that differ"),
@@ -51,7 +51,7 @@ def test_a_text_that_is_not_such_a_table_is_an_error_that_names_the_file(text: s
 def test_a_missing_column_that_is_no_key_is_an_error_too() -> None:
     with pytest.raises(AnnotationError) as caught:
         rows_by_key("plate\nP1\n", "list.csv", ("plate",), ("map",))
-    assert caught.value.why == "it has no column map, but plate"
+    assert caught.value.why == "it has no column map among its 1"
     assert caught.value.remedy == "it needs the columns plate, map"
 
 

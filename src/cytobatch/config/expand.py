@@ -1,8 +1,10 @@
 """Expand a spec and its overrides to the plates that a process converts."""
 
 import fnmatch
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +13,7 @@ from cytobatch.config.gallery import networks_folder, plate_folders
 from cytobatch.config.job_spec import JobSpec, spec_error
 from cytobatch.config.natural_order import natural_key
 from cytobatch.config.options import PlateJob, PlateOptions, own_name, without_marker
+from cytobatch.config.uris import is_remote
 from cytobatch.errors import JobSpecError, LayoutError, SourceNotFoundError
 
 Folders = Callable[[PlateOptions, str], list[str]]
@@ -186,10 +189,22 @@ def _filled(text: str, names: Mapping[str, str | None], option: str, where: str)
     return re.sub(r"\{(plate|batch)\}", lambda match: names.get(match[1]) or match[0], text)
 
 
+def _same_for_same_path(destination: str) -> str:
+    """Return a text that is the same for all spellings of one path: `out`, `./out/` and a link to it."""
+    if is_remote(destination):
+        scheme, _, path = destination.partition("://")
+        return f"{scheme}://{posixpath.normpath(path)}"
+    try:
+        return str(Path(destination).expanduser().resolve())
+    except (OSError, RuntimeError, ValueError):
+        # A link that leads to itself, or a name that no disk can have: the run reports it.
+        return destination
+
+
 def _check_shared_destinations(jobs: list[PlateJob], where: str) -> None:
     seen: dict[str, int] = {}
     for number, job in enumerate(jobs):
-        key = job.destination.rstrip("/")
+        key = _same_for_same_path(job.destination)
         if key in seen:
             raise JobSpecError(
                 f"plates {seen[key]} and {number} share a destination",

@@ -1,28 +1,17 @@
 """The job spec as its author wrote it, and the error messages for an invalid one."""
 
 import difflib
-import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sized
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.presets.catalog import PresetName
+from cytobatch.config.spec_text import parse_document
 from cytobatch.errors import JobSpecError
 
-
-class _StrictLoader(yaml.SafeLoader):
-    """A YAML loader that refuses repeated keys, because the plain loader keeps the last one only."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping. Raises ConstructorError for a repeated key."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        repeated = [key for key in keys if keys.count(key) > 1]
-        if repeated:
-            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+MOST_PLATES = 100_000
+"""AWS Batch takes arrays of 10,000; a spec of this many plates has tens of megabytes."""
 
 
 class JobSpec(BaseModel):
@@ -62,9 +51,12 @@ def resolved_spec(jobs: Iterable[PlateJob]) -> JobSpec:
     return JobSpec(resolved=True, plates=tuple(PlateOptions.model_validate(plate) for plate in plates))
 
 
+_LONGEST_NAME = 100
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` with the known name nearest to a wrong one, or an empty text."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name[:_LONGEST_NAME], list(known), n=1, cutoff=0.6)
     return f"did you mean {str(close[0])!r}?" if close else ""
 
 
@@ -95,43 +87,34 @@ def spec_error(error: ValidationError, where: str) -> JobSpecError:
     )
 
 
-class _RepeatedKeyError(ValueError):
-    """A mapping has the same key twice."""
-
-
-def _parse_json(text: str) -> Any:
-    """Parse valid JSON a hundred times faster than as YAML; return None for any other text."""
-    try:
-        return json.loads(text, object_pairs_hook=_mapping)
-    except (json.JSONDecodeError, _RepeatedKeyError):
-        # The YAML loader reports the error and its position.
-        return None
-
-
-def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise _RepeatedKeyError
-    return mapping
-
-
 def parse_spec(text: str, where: str) -> JobSpec:
     """Parse a job spec from JSON or YAML text. Raises JobSpecError with the defect and `where` the text came from."""
-    try:
-        document = _parse_json(text) or yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
+    document = parse_document(text, where)
+    # Nothing of the content is shown, because any file may be given for a spec, also one with passwords.
+    if not isinstance(document, dict) or not any(map(_may_be_key, document)):
         raise JobSpecError(
-            "job spec is neither JSON nor YAML",
-            where=where,
-            why=str(error).replace("\n", " "),
-            remedy="mend it at the place named; `cytobatch validate` checks it again",
-        ) from error
-    if not isinstance(document, dict):
-        raise JobSpecError(
-            "job spec is no mapping",
+            "job spec has no key of a spec" if isinstance(document, dict) else "job spec is no mapping",
             where=where,
             why=f"it holds a {type(document).__name__}",
             remedy='write {"plates": [{"source": …, "destination": …}]}',
+        )
+    return spec_of(document, where)
+
+
+def _may_be_key(key: object) -> bool:
+    """Return whether a key is one of a spec, or a misspelt one."""
+    return key in JobSpec.model_fields or bool(nearest(str(key), JobSpec.model_fields))
+
+
+def spec_of(document: object, where: str) -> JobSpec:
+    """Return the job spec of a document. Raises JobSpecError with the defect and `where` the document came from."""
+    plates = document.get("plates") if isinstance(document, Mapping) else None
+    if isinstance(plates, Sized) and len(plates) > MOST_PLATES:
+        raise JobSpecError(
+            "too many plates",
+            where=where,
+            why=f"the job spec has {len(plates)}, more than {MOST_PLATES}",
+            remedy="write several specs",
         )
     try:
         return JobSpec.model_validate(document)

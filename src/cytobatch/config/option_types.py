@@ -7,9 +7,13 @@ import json
 import re
 from enum import StrEnum
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
+
+from cytobatch.config.uris import check_api, check_folder, check_location
+from cytobatch.errors import brief
 
 
 class CacheMode(StrEnum):
@@ -96,10 +100,17 @@ _CAST_TARGETS = {
 """The predicates of `pyarrow.types`, one of which holds for each type that a group can be cast to."""
 
 
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its values are nested too deep") from error
+
+
 def _as_list(value: object) -> object:
     if isinstance(value, str):
         text = value.strip()
-        return json.loads(text) if text.startswith("[") else [item.strip() for item in text.split(",") if item.strip()]
+        return _json(text) if text.startswith("[") else [item.strip() for item in text.split(",") if item.strip()]
     return value
 
 
@@ -107,7 +118,7 @@ def _as_mapping(value: object) -> object:
     if isinstance(value, str):
         text = value.strip()
         if text.startswith("{"):
-            return json.loads(text)
+            return _json(text)
         pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
         if not all(equals for _, equals, _ in pairs):
             raise ValueError(f"{text!r} is neither JSON nor name=value,name=value")
@@ -134,8 +145,8 @@ def _known_casts(value: dict[str, str]) -> dict[str, str]:
 def _regular_expression(value: str) -> str:
     try:
         re.compile(value)
-    except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{brief(value)!r} is no regular expression: {error}") from error
     return value
 
 
@@ -145,3 +156,6 @@ Casts = Annotated[dict[str, str], BeforeValidator(_as_mapping), AfterValidator(_
 ColumnTypes = Annotated[dict[str, ColumnType], BeforeValidator(_as_mapping)]
 Arguments = Annotated[dict[str, Any], BeforeValidator(_as_mapping)]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
+PathOrUri = Annotated[str, AfterValidator(check_location)]
+StoreApi = Annotated[str, AfterValidator(check_api)]
+LocalFolder = Annotated[Path, BeforeValidator(check_folder)]

@@ -4,7 +4,7 @@ An option can come from a flag, the environment, the spec's plate, the spec's de
 these that has a value wins. Every option is a field of `PlateOptions`, so that names, types and help are written once.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
@@ -18,9 +18,12 @@ from cytobatch.config.option_types import (
     Children,
     ColumnNaming,
     ColumnTypes,
+    LocalFolder,
     Names,
+    PathOrUri,
     Pattern,
     SqliteReader,
+    StoreApi,
     Stores,
 )
 from cytobatch.config.orchestrator import Orchestrator, check_orchestrator
@@ -75,11 +78,11 @@ class PlateOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    source: str | None = Field(None, min_length=1)
+    source: PathOrUri | None = Field(None, min_length=1)
     """Where the measurements are: a folder or file, local, s3://, gs:// or az://; `{plate}` and `{batch}` are their
     names. With a batch: a workspace laid out as the Cell Painting Gallery's. The marker _SUCCESS stands for its
     folder."""
-    destination: str | None = Field(None, min_length=1)
+    destination: PathOrUri | None = Field(None, min_length=1)
     """Where the profile goes: a folder, or one file that ends in .parquet, local or in a bucket; `{plate}` as above, or
     the source's own name."""
     plate: str | None = Field(None, min_length=1)
@@ -117,10 +120,10 @@ class PlateOptions(BaseModel):
     column_types: ColumnTypes | None = None
     """Types for columns by their names at the source, `AreaShape_Area` or `cells.AreaShape_Area`: number, integer or
     text. Text that is no number becomes null and is counted."""
-    platemap: str | None = Field(None, min_length=1)
+    platemap: PathOrUri | None = Field(None, min_length=1)
     """A platemap to join by well: a text file with well_position, or the batch's folder with barcode_platemap.csv and
     platemap/; `{plate}` and `{batch}` as above."""
-    load_data: str | None = Field(None, min_length=1)
+    load_data: PathOrUri | None = Field(None, min_length=1)
     """A LoadData CSV to join by plate, well and site, or the folder that has it (load_data.csv, load_data.parquet, …);
     `{plate}` and `{batch}` as above."""
     joins: str | None = Field(None, min_length=1)
@@ -150,7 +153,7 @@ class PlateOptions(BaseModel):
     """Sort rows by export, image and object; otherwise they keep the base table's order."""
     add_tablenumber: bool | None = None
     """Add Metadata_TableNumber, which tells exports apart; by default where there is more than one export."""
-    chunk_size: int | None = Field(None, ge=1)
+    chunk_size: int | None = Field(None, ge=1, le=2**40)
     """Rows in a Parquet row group; by default as many as fill 128 MiB, or more for large plates."""
     max_failed_exports: int | None = Field(None, ge=0)
     """How many exports may fail before the job does."""
@@ -160,7 +163,7 @@ class PlateOptions(BaseModel):
     """Replace what an earlier run published; --no-replace refuses a destination whose report is of another source."""
     profile: str | None = Field(None, min_length=1)
     """AWS profile for source and destination."""
-    endpoint_url: str | None = Field(None, min_length=1)
+    endpoint_url: StoreApi | None = Field(None, min_length=1)
     """URL of an S3 API other than AWS, for source and destination."""
     no_sign_request: bool | None = None
     """Read a public source bucket without credentials."""
@@ -170,17 +173,17 @@ class PlateOptions(BaseModel):
     """Further arguments of boto3's transfers from the source, such as {"ExpectedBucketOwner": "…"}."""
     destination_profile: str | None = Field(None, min_length=1)
     """AWS profile for the destination, if another."""
-    destination_endpoint_url: str | None = Field(None, min_length=1)
+    destination_endpoint_url: StoreApi | None = Field(None, min_length=1)
     """S3 API for the destination, if another."""
-    cache_dir: Path | None = None
+    cache_dir: LocalFolder | None = None
     """Where fetched files are kept while they are read; by default in the scratch folder."""
     cache_mode: CacheMode | None = None
     """tmp_dir drops fetched files when the run ends, persistent keeps them in cache_dir for the next run."""
-    scratch_dir: Path | None = None
+    scratch_dir: LocalFolder | None = None
     """Where intermediate files go; by default the system's temporary folder."""
     workers: int | None = Field(None, ge=1, le=256)
     """How many threads compute at once; by default one for each CPU that the container or machine grants."""
-    memory: ByteSize | None = Field(None, ge=64 * 2**20)
+    memory: ByteSize | None = Field(None, ge=64 * 2**20, le=2**60)
     """Memory that the run may take, such as 3GiB; by default all that the container or machine grants."""
     sqlite_reader: SqliteReader | None = None
     """native or duckdb: the reader of SQLite tables, with the same outputs. native, the default, decodes the file's
@@ -206,8 +209,8 @@ class PlateJob(PlateOptions):
     is a value; the others stay None where nothing gives them a value.
     """
 
-    source: str = Field(min_length=1)
-    destination: str = Field(min_length=1)
+    source: PathOrUri = Field(min_length=1)
+    destination: PathOrUri = Field(min_length=1)
     preset: PresetName = PresetName.AUTO
     column_types: ColumnTypes = Field(default_factory=dict)
     join: bool = True

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from cytobatch.config.environment import Settings, read_batch_settings, read_settings
 from cytobatch.config.expand import plate_jobs
-from cytobatch.config.job_spec import JobSpec, parse_spec, spec_error
+from cytobatch.config.job_spec import JobSpec, parse_spec, spec_error, spec_of
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.storage.access import Access, read_text
 from cytobatch.storage.source import list_folders
@@ -74,10 +74,7 @@ def parse_options(values: Mapping[str, Any], origin: str) -> PlateOptions:
 def load_spec(document: str | Mapping[str, Any], settings: Settings, options: PlateOptions) -> JobSpec:
     """Return a job spec from a path, a URI, JSON text or a mapping. Raises JobSpecError and StorageError."""
     if not isinstance(document, str):
-        try:
-            return JobSpec.model_validate(path_as_text(document))
-        except ValidationError as error:
-            raise spec_error(error, _SPEC) from error
+        return spec_of(path_as_text(document), _SPEC)
     if _is_json(document):
         return parse_spec(document, _SPEC)
     return parse_spec(read_text(document, explicit_access(settings, options)), document)

@@ -25,7 +25,7 @@ from cloudpathlib.exceptions import CloudPathException, MissingDependenciesError
 
 from cytobatch import __version__
 from cytobatch.config.options import PlateJob, PlateOptions
-from cytobatch.config.uris import is_remote
+from cytobatch.config.uris import check_location
 from cytobatch.engine.resources import FEWEST_FETCH_THREADS, resource_limits
 from cytobatch.errors import AbsentFileError, ConfigurationError, CytobatchError, StorageError
 from cytobatch.storage.boto_session import make_session
@@ -191,7 +191,19 @@ class Clients:
 
 
 def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clients | None = None) -> Path | CloudPath:
-    """Return a local path, or a cloud path with its client: for S3 one of `clients`, if given. Raises StorageError."""
+    """Return a local path, or a cloud path with its client: for S3 one of `clients`, if given.
+
+    Raises ConfigurationError for a location that is neither, and StorageError.
+    """
+    try:
+        check_location(uri)
+    except ValueError as error:
+        raise ConfigurationError(
+            "no location of a file",
+            where=uri,
+            why=str(error),
+            remedy="download the file first, or give its own path in the store",
+        ) from error
     with storage_errors(uri):
         if uri.startswith("s3://"):
             return S3Path(uri, client=(clients or Clients()).s3(access, cache))
@@ -200,13 +212,6 @@ def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clie
             path = type(path.client)(local_cache_dir=cache, file_cache_mode="persistent").CloudPath(uri)
         if isinstance(path, CloudPath):
             return path
-        if is_remote(uri):
-            raise ConfigurationError(
-                "unknown kind of store",
-                where=uri,
-                why=f"nothing here reads or writes {uri.partition('://')[0]}://",
-                remedy="name a local path, or one that begins with s3://, gs:// or az://",
-            )
         return Path(uri).expanduser()
 
 

@@ -100,7 +100,8 @@ class Destination:
         """Return the paths below the destination in an earlier run's report, or None if there is no report."""
         text = self.earlier_report()
         named = output_paths(text) if text is not None else None
-        return named and [path for path in named if path.startswith(f"{self._folder}/")]
+        # A report may be a stranger's: what it names outside the folder is not ours to remove.
+        return named and [path for path in named if path.startswith(f"{self._folder}/") and ".." not in path.split("/")]
 
     def earlier_report(self) -> bytes | None:
         """Return the text of the report that an earlier run has published, or None. Raises StorageError."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from cytobatch.errors import AbsentFileError
+from cytobatch.errors import AbsentFileError, AnnotationError
 
 ReadText = Callable[[str], str]
 """A function that returns the text of a small file by its path or URI. Raises AbsentFileError if it does not exist."""
@@ -28,7 +28,15 @@ def barcodes_file(folder: str) -> str:
 
 
 def platemap_file(folder: str, name: str) -> str:
-    """Return the file of a platemap in the folder of a batch."""
+    """Return the file of a platemap in the folder of a batch. Raises AnnotationError if its name leads elsewhere."""
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise AnnotationError(
+            "platemap outside its folder",
+            where=barcodes_file(folder),
+            why=f"it names the platemap {name!r}",
+            remedy=f"put the file into {_MAPS}/, and give its name there",
+        )
     return f"{folder.rstrip('/')}/{_MAPS}/{name if is_file(name) else f'{name}.txt'}"
 
 

@@ -118,7 +118,8 @@ def _parse(text: str, where: str, needed: Sequence[str]) -> _Rows:
     missing = [name for name in needed if name not in columns]
     named = [name for name in columns if name]
     if missing or len(set(named)) < len(named):
-        why = f"it has no column {missing[0]}, but {', '.join(columns)}" if missing else "two columns have one name"
+        # The names are not shown, because any file may be given for a table, also one with passwords.
+        why = f"it has no column {missing[0]} among its {len(columns)}" if missing else "two columns have one name"
         remedy = f"it needs the columns {', '.join(needed)}"
         raise annotation_error("not the table it should be", where, why, remedy)
     ragged = next((number for number, line in enumerate(lines, 2) if line and len(line) != len(columns)), None)

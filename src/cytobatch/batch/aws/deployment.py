@@ -50,10 +50,13 @@ def parse_deployment(text: str, where: str) -> Deployment:
         if isinstance(document, dict) and isinstance(document.get("deployment"), dict):
             document = document["deployment"].get("value", document["deployment"])
         return Deployment.model_validate(document)
-    except json.JSONDecodeError as error:
-        raise _error(where, str(error)) from error
     except ValidationError as error:
         raise _error(where, first_error(error)) from error
+    except ValueError as error:
+        # Not valid JSON, or a number of thousands of digits. The words of the error have nothing of the content.
+        raise _error(where, str(error)) from error
+    except RecursionError as error:
+        raise _error(where, "its values are nested too deep") from error
 
 
 def first_error(error: ValidationError) -> str:
