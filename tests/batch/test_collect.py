@@ -16,7 +16,7 @@ import pytest
 from cytobatch.batch.collect import each_row, gather, publish
 from cytobatch.config.options import PlateJob
 from cytobatch.engine.resources import resource_limits
-from cytobatch.errors import StorageError
+from cytobatch.errors import REPLACEMENT, StorageError, printable
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.model import FORMAT_VERSION, RunReport
@@ -292,7 +292,8 @@ def test_csv_and_parquet_have_the_same_values(mixed: list[PlateJob], tmp_path: P
     assert names == table.column_names
     for text, row in zip(rows, table.to_pylist(), strict=True):
         values = [value.isoformat() if hasattr(value, "isoformat") else value for value in row.values()]
-        assert text == ["" if value is None else str(value) for value in values]
+        shown = ["" if value is None else printable(str(value)) for value in values]
+        assert text == [f"'{value}" if value.startswith("=") else value for value in shown]
 
 
 def test_a_batch_of_no_plates_and_one_of_which_none_is_done_have_the_same_columns_and_types(tmp_path: Path) -> None:
@@ -324,3 +325,57 @@ def test_a_plate_that_occurs_twice_has_a_reason_in_both_rows(tmp_path: Path) -> 
         f"plate 'P1' is also in {tmp_path / 'P1'}",
         None,
     ]
+
+
+HUGE = 10**30
+HOSTILE_REPORTS: dict[str, dict[str, Any]] = {
+    "a huge count": {"counts": {"rows": HUGE}},
+    "a huge memory": {"peak_memory_bytes": HUGE},
+    "a huge number of objects": {"counts": {"objects": {"cells": HUGE}}},
+    "huge outputs": {"outputs": [{"path": "x", "rows": 1, "columns": 1, "bytes": 2**61, "sha256": ""}] * 8},
+    "time without end": {"seconds": {"plan": float("inf")}},
+    "time that is no number": {"seconds": {"plan": float("nan")}},
+    "a step for each": {"seconds": {f"s{number}": 1.0 for number in range(2000)}},
+    "a compartment for each": {"counts": {"objects": {f"c{number}": 1 for number in range(2000)}}},
+    "before all times": {"started": "0001-01-01T00:00:00+14:00"},
+    "after all times": {"finished": "9999-12-31T23:59:59-14:00"},
+    "a deep value": {"options": {"x": "DEEP"}},
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE_REPORTS.values(), ids=HOSTILE_REPORTS)
+def test_one_hostile_report_is_one_unreadable_row(change: dict[str, Any], tmp_path: Path) -> None:
+    done = converted(tmp_path, "P1")
+    report = json.loads(report_of(done).read_text())
+    for name, value in change.items():
+        report[name] = report[name] | value if name == "counts" else value
+    text = json.dumps(report).replace('"DEEP"', "[" * 100_000 + "]" * 100_000)
+    table = gather([done, with_report(tmp_path, "P2", text), done])
+    assert [row.state for row in table.rows] == [PlateState.DONE, PlateState.UNREADABLE, PlateState.DONE]
+    assert "it is no run report" in str(table.rows[1].reason)
+    assert len(publish(table, str(tmp_path / "page"), Access())) == 3
+
+
+def test_text_of_a_report_is_fit_for_a_page_and_a_spreadsheet(tmp_path: Path) -> None:
+    done = converted(tmp_path, "P1", broken=1)
+    report = json.loads(report_of(done).read_text())
+    codes = "\x1b[2J\u202e\u2066\n=x"
+    report["plate"] = report["cytobatch_version"] = codes
+    report["preset"], report["layout"] = "=HYPERLINK(1)", "@x"
+    report["source"] = "https://user:hunter2@host/?X-Amz-Signature=hunter2"
+    report["warnings"] = [{"what": codes * 50_000, "table": "=1+1"}]
+    jobs = [
+        with_report(tmp_path, name, json.dumps(report)) for name in ("=1+1", "+1", "-1", "@x", " =1", "\t=1", "P 1")
+    ]
+    publish(gather(jobs), str(tmp_path / "page"), Access())
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    text = (tmp_path / "page" / "batch.csv").read_text(encoding="utf-8")
+    for shown in (page, text):
+        assert not {"\x1b", "\u202e", "\u2066"} & set(shown)
+        assert "hunter2" not in shown
+        assert REPLACEMENT in shown
+    assert len(page) < 200_000
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["plate"] for row in rows] == ["'=1+1", "'+1", "'-1", "'@x", "' =1", f"{REPLACEMENT}=1", "P 1"]
+    assert {row["preset"] for row in rows} == {"'=HYPERLINK(1)"}
+    assert {row["layout"] for row in rows} == {"'@x"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
+from cytobatch.errors import brief
 from cytobatch.output.parquet.writer import write_small_table
 from cytobatch.report.batch_page import render_page
 from cytobatch.report.batch_table import BatchTable
@@ -20,6 +21,8 @@ from cytobatch.storage.access import Access, storage_errors
 from cytobatch.storage.report_files import StoredReport, publish_files, read_reports
 
 _OTHERS_SHOWN = 3
+_FORMULA = ("=", "+", "-", "@")
+"""The beginnings of text that spreadsheets run: https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
 def gather(jobs: Sequence[PlateJob]) -> BatchTable:
@@ -67,10 +70,11 @@ def plate_row(job: PlateJob, stored: StoredReport) -> PlateRow:
         return replace(row, state=PlateState.MISSING) if stored.absent else row
     try:
         report = parse_report(stored.content)
+        run = summarise(report)
     except UnreadableReportError as error:
         return replace(row, reason=str(error))
     # The job has the workspace as its source; only the run finds the plate's folder in it.
-    done = replace(row, state=PlateState.DONE, reason=None, source=report.source, run=summarise(report))
+    done = replace(row, state=PlateState.DONE, reason=None, source=report.source, run=run)
     if report.plate != job.label:
         return replace(done, reason=f"the report is of plate {report.plate!r}")
     return done
@@ -94,7 +98,9 @@ def publish(table: BatchTable, destination: str, access: Access) -> list[str]:
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
-    """Write a table as CSV: null as an empty field, times in ISO 8601 and UTC.
+    """Write a table as CSV for people: null as an empty field, times in ISO 8601 and UTC.
+
+    Text is made fit to be shown. Text that a spreadsheet would run as a formula begins with an apostrophe.
 
     Parameters
     ----------
@@ -105,6 +111,13 @@ def write_csv(table: pa.Table, path: Path) -> None:
     """
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(table.column_names)
+        writer.writerow([_cell(name) for name in table.column_names])
         for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            writer.writerow([value.isoformat() if isinstance(value, datetime) else value for value in row])
+            writer.writerow([_cell(value) for value in row])
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str):
+        text = brief(value)
+        return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return value.isoformat() if isinstance(value, datetime) else value

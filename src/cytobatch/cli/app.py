@@ -85,7 +85,7 @@ def _show_usage_error(error: cyclopts.CycloptsError, *, debug: bool) -> None:
     if isinstance(cause, ValidationError):
         show_error(spec_error(cause, "command line"), debug=debug)
     else:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False)
+        err.print(f"error: {' '.join(str(error).split())}", style="red")
 
 
 def drop_blank_flags(words: Sequence[str]) -> list[str]:

@@ -1,18 +1,39 @@
 """The terminal: results on standard output, everything else on standard error."""
 
-import sys
 import traceback
+from typing import Any
 
 from rich.console import Console
 
-from cytobatch.errors import CytobatchError
+from cytobatch.errors import CytobatchError, printable, without_secrets
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+
+class Terminal(Console):
+    """A console that prints text as it is: no word of it is markup, and its control characters are replaced.
+
+    Names of plates, files and columns come from outside. Each text is one line.
+    """
+
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        super().__init__(stderr=stderr, soft_wrap=True, markup=False, highlight=False, emoji=False, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects in one line, those that are text in a form that is fit to be shown."""
+        shown = (without_secrets(printable(each)) if isinstance(each, str) else each for each in objects)
+        super().print(*shown, **options)
+
+    def print_lines(self, text: str, **options: Any) -> None:
+        """Print text of several lines."""
+        for line in text.split("\n"):
+            self.print(line, **options)
+
+
+out = Terminal()
+err = Terminal(stderr=True)
 
 
 def show_error(error: CytobatchError, *, debug: bool, prefix: str = "") -> None:
     """Print an error as one message, after its traceback if debugging."""
     if debug:
-        traceback.print_exception(error, file=sys.stderr)
-    err.print(f"error: {prefix}{error}", style="red", markup=False, highlight=False)
+        err.print_lines("".join(traceback.format_exception(error)).rstrip())
+    err.print_lines(f"error: {printable(prefix)}{error}", style="red")

@@ -30,6 +30,7 @@ from cytobatch.config.orchestrator import Orchestrator, check_orchestrator
 from cytobatch.config.presets.catalog import SUFFIXES, PresetName
 from cytobatch.config.task_runner import TaskRunnerText
 from cytobatch.config.wells import SiteLocation, normalise_well
+from cytobatch.errors import brief
 
 PARQUET = ".parquet"
 SINGLE_CELLS, PROFILES, SITES, EXPERIMENT = "single_cells", "profiles", "sites", "experiment"
@@ -239,6 +240,11 @@ class PlateJob(PlateOptions):
     def label(self) -> str:
         """The plate's name, or else the last part of the source's path."""
         return self.plate or own_name(self.source) or "plate"
+
+    @property
+    def shown_label(self) -> str:
+        """The label in a form that is fit for names of runs, logs and pages."""
+        return brief(self.label)
 
     @property
     def single_file(self) -> bool:

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.filesize import decimal
 
+from cytobatch.errors import brief
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.charts import Chart, bar_chart
 from cytobatch.report.relative_links import relative_link
@@ -105,6 +106,7 @@ def render_page(table: BatchTable, folder: str) -> Iterator[str]:
         loader=PackageLoader(_PACKAGE, _TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -129,6 +131,11 @@ def render_page(table: BatchTable, folder: str) -> Iterator[str]:
     )
     page.enable_buffering(_BUFFERED_PIECES)
     yield from page
+
+
+def _shown(value: object) -> object:
+    """Return a value of the page; text from outside in a form that is fit to be shown. Jinja escapes it afterwards."""
+    return brief(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _packaged(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cytobatch.errors import brief
 from cytobatch.report.model import ReportWarning, RunReport
 
 
@@ -16,11 +17,11 @@ def counts_line(report: RunReport) -> str:
 
 
 def warning_line(warning: ReportWarning) -> str:
-    """Return a warning with the number of objects that it is about, or with the name of its table."""
+    """Return a warning with the number of objects that it is about, or with the name of its table, fit to be shown."""
     if warning.count:
-        return f"{warning.what}: {warning.count} of {warning.table}"
+        return brief(f"{warning.what}: {warning.count} of {warning.table}")
     named = warning.table is None or warning.table.lower() in warning.what.lower()
-    return warning.what if named else f"{warning.table}: {warning.what}"
+    return brief(warning.what if named else f"{warning.table}: {warning.what}")
 
 
 def shortened(names: Sequence[str], most: int) -> str:

@@ -6,14 +6,16 @@ memory.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from cytobatch.planning.columns import table_label
-from cytobatch.report.model import Outcome, RunReport
+from cytobatch.report.model import Outcome, RunReport, UnreadableReportError
 
 _MAX_PROBLEMS = 8
+_LARGEST = 2**62
+_MOST_NAMES = 1000
 
 
 class PlateState(StrEnum):
@@ -96,7 +98,22 @@ class PlateRow:
 
 
 def summarise(report: RunReport) -> RunSummary:
-    """Return the summary of a report."""
+    """Return the summary of a report. Raises UnreadableReportError if its figures are none that a run can have."""
+    try:
+        summary = _summary(report)
+    except OverflowError as error:
+        raise UnreadableReportError("it is no run report: its times are out of range") from error
+    for figure in (getattr(summary, field.name) for field in fields(summary)):
+        values = list(figure.values()) if isinstance(figure, Mapping) else [figure]
+        # This refuses NaN, too, which is neither smaller nor larger.
+        if not all(abs(value) < _LARGEST for value in values if isinstance(value, int | float)):
+            raise UnreadableReportError("it is no run report: a figure is out of range")
+        if len(values) > _MOST_NAMES:
+            raise UnreadableReportError(f"it is no run report: a figure has more than {_MOST_NAMES} names")
+    return summary
+
+
+def _summary(report: RunReport) -> RunSummary:
     counts = report.counts
     objects: Counter[str] = Counter()
     for name, count in counts.objects.items():

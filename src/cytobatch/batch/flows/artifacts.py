@@ -13,6 +13,7 @@ from prefect.events import emit_event
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
+from cytobatch.errors import brief
 from cytobatch.report.lines import warning_line
 from cytobatch.report.model import LedgerEntry, Outcome, OutputFile, RunReport
 
@@ -28,9 +29,13 @@ def publish_artifacts(report: RunReport) -> None:
     key = f"cytobatch-{slug(report.plate)}"
     try:
         emit_event(event=PUBLISHED, resource=resource_of(report), payload=payload_of(report))
-        create_markdown_artifact(key=key, markdown=markdown_of(report), description=f"Report of plate {report.plate}")
+        create_markdown_artifact(
+            key=key, markdown=markdown_of(report), description=f"Report of plate {brief(report.plate)}"
+        )
         if rows := failed_rows(report.ledger):
-            create_table_artifact(key=f"{key}-failed", table=rows, description=f"Inputs of {report.plate} that failed")
+            create_table_artifact(
+                key=f"{key}-failed", table=rows, description=f"Inputs of {brief(report.plate)} that failed"
+            )
     except (HTTPError, PrefectException) as error:
         get_run_logger().warning("artifacts are incomplete: %s", error)
 
@@ -67,10 +72,10 @@ def failed_rows(ledger: Sequence[LedgerEntry]) -> list[dict[str, str]]:
     failed = [entry for entry in ledger if entry.outcome in _FAILED]
     return [
         {
-            "path": entry.path,
-            "table": entry.table or "",
+            "path": brief(entry.path),
+            "table": brief(entry.table or ""),
             "outcome": entry.outcome.value,
-            "reason": entry.reason or "",
+            "reason": brief(entry.reason or ""),
         }
         for entry in failed[:_ROWS_SHOWN]
     ]
@@ -122,11 +127,11 @@ def _row(cells: Sequence[str]) -> str:
 
 def _text(text: str) -> str:
     """Return text whose characters have no meaning in Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(brief(text).split()))
 
 
 def _code(text: str) -> str:
-    return f"`{text.replace('`', chr(39))}`"
+    return f"`{brief(text).replace('`', chr(39))}`"
 
 
 def _link(uri: str) -> str:

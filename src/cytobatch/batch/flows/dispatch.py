@@ -113,7 +113,7 @@ class _Dispatch:
 
     def _submit_one(self, piece: _Piece) -> None:
         work = PlateWork.of(piece.prepared, self.crew.run, self.crew.placement).model_dump_json()
-        self.running[self.crew.submit(self.task, piece.job.label, work)] = piece
+        self.running[self.crew.submit(self.task, piece.job.shown_label, work)] = piece
 
     def _take(self, future: PlateFuture) -> bool:
         """Take a plate's result, and return whether its worker was lost."""

@@ -26,7 +26,7 @@ def convert_inside(job: PlateJob) -> State:
     outcome: RunReport | CytobatchError
     try:
         resolved = _resolved(job)
-        outcome = run_plate(resolved, lambda step, function: _run_step(job.label, step, function))
+        outcome = run_plate(resolved, lambda step, function: _run_step(job.shown_label, step, function))
     except CytobatchError as error:
         outcome = error
     log_outcome(outcome)

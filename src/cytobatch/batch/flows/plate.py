@@ -20,7 +20,7 @@ _RECORD: ContextVar[PlateRecord | None] = ContextVar("record", default=None)
 """The record that a flow run follows, in the context of the record's thread."""
 
 
-@flow(name="cytobatch-plate", flow_run_name="convert {job.label}", persist_result=False)
+@flow(name="cytobatch-plate", flow_run_name="convert {job.shown_label}", persist_result=False)
 def convert_plate(job: PlateJob) -> State:
     """Convert one plate of single-cell measurements into one joined Parquet profile and a run report."""
     record = _RECORD.get()

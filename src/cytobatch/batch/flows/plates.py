@@ -30,7 +30,7 @@ from cytobatch.config.environment import prefect_server_is_given, read_batch_set
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.task_runner import RunnerKind, common_task_runner
-from cytobatch.errors import CytobatchError, StorageError
+from cytobatch.errors import CytobatchError, StorageError, brief
 from cytobatch.pipeline.resolve_jobs import resolve_jobs
 from cytobatch.report.model import RunReport
 
@@ -143,11 +143,11 @@ def _logged_run(spec: JobSpec) -> PlatesRun:
 
     def on_end(job: PlateJob, outcome: Outcome) -> None:
         if isinstance(outcome, RunReport):
-            logger.info("%s: %s rows, report %s", job.label, outcome.counts.rows, outcome.report)
+            logger.info("%s: %s rows, report %s", job.shown_label, outcome.counts.rows, brief(outcome.report))
         else:
-            logger.error("%s: %s", job.label, outcome)
+            logger.error("%s: %s", job.shown_label, outcome)
 
-    return PlatesRun(jobs, lambda plate, step: logger.info("%s: %s", plate, step), on_end)
+    return PlatesRun(jobs, lambda plate, step: logger.info("%s: %s", brief(plate), step), on_end)
 
 
 def run_in_flow(run: PlatesRun) -> str | None:

@@ -20,6 +20,7 @@ from cytobatch.batch.flows.probe import probe
 from cytobatch.batch.flows.reasons import reason_of, reason_of_silence
 from cytobatch.batch.flows.states import log_outcome, state_of_outcome, state_of_step
 from cytobatch.batch.flows.steps import TASKS
+from cytobatch.errors import brief
 from cytobatch.report.model import RunReport
 
 
@@ -38,7 +39,7 @@ class PlateRecord:
     """
 
     def __init__(self, plate: str, run: Callable[["PlateRecord"], object], *, kept: bool) -> None:
-        self._plate, self._run, self._kept = plate, run, kept
+        self._plate, self._run, self._kept = brief(plate), run, kept
         self._messages: SimpleQueue[Message] = SimpleQueue()
         self._stage = _Stage.STARTING
         self._reason = ""

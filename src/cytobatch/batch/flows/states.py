@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from cytobatch.batch.flows.bookkeeping import StepEnded, in_words
-from cytobatch.errors import CytobatchError
+from cytobatch.errors import CytobatchError, brief
 from cytobatch.report.lines import counts_line, warning_line
 from cytobatch.report.model import RunReport
 
@@ -61,7 +61,7 @@ def log_outcome(outcome: RunReport | BaseException) -> None:
     elif isinstance(outcome, RunReport):
         logger.info("%s", counts_line(outcome))
         for output in outcome.outputs:
-            logger.info("%s (%d bytes)", output.path, output.bytes)
+            logger.info("%s (%d bytes)", brief(output.path), output.bytes)
         for warning in outcome.warnings[:_WARNINGS_LOGGED]:
             logger.warning("%s", warning_line(warning))
-        logger.info("report: %s (%d warning(s))", outcome.report, len(outcome.warnings))
+        logger.info("report: %s (%d warning(s))", brief(outcome.report), len(outcome.warnings))

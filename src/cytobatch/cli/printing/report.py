@@ -1,5 +1,6 @@
 """Print run reports."""
 
+import shlex
 import sys
 from collections.abc import Container, Iterator
 
@@ -36,5 +37,10 @@ def _report_lines(report: RunReport, known: Container[str]) -> Iterator[str]:
     count = f" ({len(report.warnings)} warning(s))" if report.warnings else ""
     yield f"  report   {report.report}{count}"
     if report.outputs:
-        first = report.outputs[0].path
-        yield f"  read it  {sys.executable} -c \"import pyarrow.parquet as pq; print(pq.read_table('{first}'))\""
+        yield f"  read it  {_reading(report.outputs[0].path)}"
+
+
+def _reading(path: str) -> str:
+    """Return a command for a shell that reads a Parquet file, whatever its name is."""
+    # Python's own form of the text has no control characters, and the shell takes it as one word.
+    return shlex.join([sys.executable, "-c", f"import pyarrow.parquet as pq; print(pq.read_table({path!a}))"])

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cytobatch.batch.aws.client import JobState
 from cytobatch.batch.aws.status import Failure, JobStatus
 from cytobatch.cli.printing.plate_count import plate_count
-from cytobatch.errors import ServiceError
+from cytobatch.errors import ServiceError, printable
 
 _MISSES = 5
 
@@ -50,7 +50,7 @@ def follow(console: Console, fetch_status: Callable[[], list[JobStatus]], second
     """
     statuses = fetch_status()
     misses = 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bars = {status.job.id: progress.add_task(_bar_text(status), total=status.total) for status in statuses}
         while True:
@@ -70,4 +70,4 @@ def follow(console: Console, fetch_status: Callable[[], list[JobStatus]], second
 def _bar_text(status: JobStatus) -> str:
     states = [(JobState.RUNNING, "running"), (JobState.FAILED, "failed")]
     counts = [f"{status.counts[state]} {word}" for state, word in states if status.counts.get(state)]
-    return f"{status.job.name}: {', '.join(counts) or status.job.state.value.lower()}"
+    return printable(f"{status.job.name}: {', '.join(counts) or status.job.state.value.lower()}")

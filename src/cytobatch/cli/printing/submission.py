@@ -1,5 +1,6 @@
 """Print submissions: plates, array jobs, their time and cost."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -23,7 +24,8 @@ def print_left_alone(console: Console, plates: Sequence[Inspected]) -> None:
         console.print(f"{len(done)} of {len(plates)} plates are done already", highlight=False)
     invalid = [plate for plate in plates if plate.error]
     for plate in invalid[:_SHOWN]:
-        console.print(f"invalid: {plate.job.label}: {plate.error}", style="yellow", markup=False, highlight=False)
+        for line in f"invalid: {plate.job.shown_label}: {plate.error}".split("\n"):
+            console.print(line, style="yellow", markup=False, highlight=False)
     if len(invalid) > _SHOWN:
         console.print(f"and {len(invalid) - _SHOWN} more")
 
@@ -66,6 +68,6 @@ def print_submission(console: Console, submission: Submission, folder: str) -> N
     """Print the location of a submission, and the commands that follow its jobs."""
     lines = [f"kept in  {folder}/submission.json"]
     lines += [f"follow   cytobatch status {' '.join(job.id for job in submission.jobs)}"]
-    lines += [f"collect  cytobatch collect --job-spec {job.spec} --to FOLDER" for job in submission.jobs]
+    lines += [f"collect  cytobatch collect --job-spec {shlex.quote(job.spec)} --to FOLDER" for job in submission.jobs]
     for line in lines:
         console.print(line, highlight=False, markup=False)
