@@ -22,9 +22,10 @@ from cytobatch.engine import sql
 from cytobatch.engine.join_tree import JoinUse, parsed, use_of, with_tables_for_files
 from cytobatch.errors import JoinSqlError
 
-MOST_CHARACTERS, MOST_COLUMNS = 2_000_000, 50_000
+MOST_CHARACTERS, MOST_COLUMNS = 1_000_000, 50_000
 _MOST_SECONDS = 3600.0
 _SPILL_FOLDER = "joins"
+_MOST_GROWTH = 100
 _SHOWN = 10
 
 # The order matters: DuckDB finds a path for its spilled files only while it has external access, and nothing can be
@@ -52,6 +53,8 @@ class JoinLimits:
         The most that is spilled. None stands for half of what is free on the disk.
     seconds
         The time that DuckDB may take for the tables of one export.
+    result_bytes
+        The most bytes of the result of one export, beside a hundred times the bytes of its tables.
     """
 
     memory: int
@@ -59,14 +62,16 @@ class JoinLimits:
     spill: Path | None = None
     spill_bytes: int | None = None
     seconds: float = _MOST_SECONDS
+    result_bytes: int = 2**30
 
 
 class JoinSession:
     """A user's join over the tables of one export."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float, most_bytes: int) -> None:
         self._connection = connection
         self._most_seconds = self._seconds = seconds
+        self._most_bytes = most_bytes
 
     def check_columns(self, text: str) -> None:
         """Check that the columns of a join exist, and that they are not too many. Raises JoinSqlError."""
@@ -91,11 +96,15 @@ class JoinSession:
         """Stream the result of a checked join. Raises JoinSqlError."""
         with self._running():
             reader = self._connection.execute(sql.without_repeats(text)).to_arrow_reader(rows)
+        size = 0
         while True:
             with self._running():
                 batch = next(reader, None)
             if batch is None:
                 return
+            size += batch.nbytes
+            if size > self._most_bytes:
+                raise self._too_large()
             yield batch
 
     @contextmanager
@@ -118,6 +127,14 @@ class JoinSession:
             timer.cancel()
             self._seconds -= time.monotonic() - began
 
+    def _too_large(self) -> JoinSqlError:
+        return JoinSqlError(
+            "joins has too large a result",
+            where="joins",
+            why=f"the result for the tables of one export has more than {self._most_bytes} bytes",
+            remedy="join by keys, so that rows are not multiplied",
+        )
+
     def _too_long(self) -> JoinSqlError:
         return JoinSqlError(
             "joins takes too long",
@@ -131,7 +148,7 @@ class JoinEngine:
     """A DuckDB in memory for a user's join. A context manager."""
 
     def __init__(self, limits: JoinLimits) -> None:
-        self._seconds = limits.seconds
+        self._limits = limits
         self._connection = _connect(limits)
 
     def __enter__(self) -> Self:
@@ -148,7 +165,7 @@ class JoinEngine:
         Raises JoinSqlError if the join does not parse, uses what a join may not use, reads no table of `tables`, or
         reads one that does not exist.
         """
-        tree = self._checked_tree(text, tables)
+        tree = self._checked_tree(_checked_text(text), tables)
         changed = json.dumps(with_tables_for_files(tree))
         ready = self._scalar("SELECT json_deserialize_sql(?::JSON)", changed)
         # What runs is this text, so that it is checked, too: DuckDB may print a tree as the text of another one.
@@ -161,14 +178,15 @@ class JoinEngine:
         with self._connection.cursor() as cursor:
             for name, table in tables.items():
                 cursor.register(name, table)
+            most_bytes = _MOST_GROWTH * sum(table.nbytes for table in tables.values()) + self._limits.result_bytes
             try:
-                yield JoinSession(cursor, self._seconds)
+                yield JoinSession(cursor, self._limits.seconds, most_bytes)
             finally:
                 for name in tables:
                     cursor.unregister(name)
 
     def _checked_tree(self, text: str, tables: set[str]) -> object:
-        tree = parsed(self._scalar("SELECT json_serialize_sql(?::VARCHAR)", _checked_text(text)))
+        tree = parsed(self._scalar("SELECT json_serialize_sql(?::VARCHAR)", text))
         use = use_of(tree)
         _check_use(use)
         _check_tables(use.tables, tables)

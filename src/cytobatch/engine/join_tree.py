@@ -33,6 +33,9 @@ REFUSED_FUNCTIONS = frozenset(
 _INTERNAL = "__internal"
 """The beginning of the names of DuckDB's own functions, which trust their arguments."""
 
+_MOST_PARTS = 32
+"""Parts of a name such as `table.column.field`. One of tens of thousands makes DuckDB crash."""
+
 _TABLE, _FUNCTION = "BASE_TABLE", "TABLE_FUNCTION"
 _ROW_SOURCES = frozenset({"EMPTY", "EXPRESSION_LIST", "JOIN", "PIVOT", "SUBQUERY", _TABLE, _FUNCTION})
 """The kinds of FROM that a join may have. SHOW and DESCRIBE, which list what DuckDB holds, are not among them."""
@@ -118,6 +121,8 @@ def _add_own_use(node: Mapping[str, Any], common: frozenset[str], use: JoinUse) 
     kind = node.get("type")
     if "sample" in node and "query_location" in node and kind not in _ROW_SOURCES:
         use.refused.append(f"a FROM of the kind {kind}")
+    if len(node.get("column_names", ())) > _MOST_PARTS:
+        use.refused.append(f"a name of more than {_MOST_PARTS} parts")
     if kind == _TABLE:
         _add_table(node, common, use)
     elif kind == _FUNCTION:
