@@ -87,6 +87,7 @@ def test_the_command_that_reads_a_profile_survives_a_shell(folder: str, tmp_path
     assert not list(work.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_reads_the_profile(tmp_path: Path, capsys: Capture) -> None:
     source = write_sites(tmp_path / "in", 1)
     words = ["--source", source, "--destination", tmp_path / "it's $HOME", "--orchestrator", "none"]

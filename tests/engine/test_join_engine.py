@@ -188,6 +188,7 @@ def sorted_rows(limits: JoinLimits) -> int:
         return sum(batch.num_rows for batch in session.run_join(engine.check_join(ready, TABLES), 100_000))
 
 
+@pytest.mark.slow
 def test_a_join_spills_to_its_own_folder_alone(tmp_path: Path) -> None:
     spill = tmp_path / "scratch"
     spill.mkdir()
@@ -220,6 +221,13 @@ def test_a_join_without_end_is_stopped(tmp_path: Path, text: str) -> None:
             list(session.run_join(ready, 10))
         check_plain_join_works(engine)
     assert time.monotonic() - began < 30
+
+
+def test_a_join_whose_time_is_over_before_it_begins_is_stopped(tmp_path: Path) -> None:
+    with JoinEngine(JoinLimits(2**28, 1, tmp_path, seconds=0)) as engine:
+        ready = engine.check_join("SELECT count(*) FROM cells, range(10000000000000)", TABLES)
+        with engine.tables({"cells": CELLS}) as session, pytest.raises(JoinSqlError, match="takes too long"):
+            list(session.run_join(ready, 10))
 
 
 def test_a_result_that_grows_without_end_is_stopped(tmp_path: Path) -> None:
@@ -270,6 +278,7 @@ def test_a_join_that_fails_reports_the_reason_and_the_next_one_runs(engine: Join
     check_plain_join_works(engine)
 
 
+@pytest.mark.slow
 def test_a_join_of_too_many_columns_is_refused(engine: JoinEngine) -> None:
     columns = pa.table({f"c{n}": [1] for n in range(2501)})
     text = f"SELECT * FROM {', '.join(f'cells AS t{n}' for n in range(20))}"

@@ -24,6 +24,7 @@ from cytobatch.errors import JoinSqlError
 
 MOST_CHARACTERS, MOST_COLUMNS = 1_000_000, 50_000
 _MOST_SECONDS = 3600.0
+_SECONDS_TO_NEXT_INTERRUPTION = 0.1
 _SPILL_FOLDER = "joins"
 _MOST_GROWTH = 100
 _SHOWN = 10
@@ -110,10 +111,10 @@ class JoinSession:
     @contextmanager
     def _running(self) -> Iterator[None]:
         """Let DuckDB run until its time is over. The time that others take between two batches does not count."""
-        timer = threading.Timer(max(0.0, self._seconds), self._connection.interrupt)
-        timer.daemon = True
+        ended = threading.Event()
+        guard = threading.Thread(target=self._interrupt, args=(max(0.0, self._seconds), ended), daemon=True)
         began = time.monotonic()
-        timer.start()
+        guard.start()
         try:
             yield
         except duckdb.InterruptException as error:
@@ -124,8 +125,17 @@ class JoinSession:
                 raise self._too_long() from error
             raise _failed(error) from error
         finally:
-            timer.cancel()
+            ended.set()
+            # An interruption after the end would be that of the next query.
+            guard.join()
             self._seconds -= time.monotonic() - began
+
+    def _interrupt(self, seconds: float, ended: threading.Event) -> None:
+        """Interrupt the query when its time is over, and again, because one before its beginning has no effect."""
+        wait = seconds
+        while not ended.wait(wait):
+            self._connection.interrupt()
+            wait = _SECONDS_TO_NEXT_INTERRUPTION
 
     def _too_large(self) -> JoinSqlError:
         return JoinSqlError(
