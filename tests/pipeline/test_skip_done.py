@@ -116,6 +116,24 @@ def test_a_local_file_that_is_not_older_than_the_run_is_taken_for_changed(tmp_pa
     assert find_report(job, tmp_path) is None
 
 
+@pytest.mark.parametrize("path", ["{folder}/other.txt", "{folder}/maps/../other.txt", "http://127.0.0.1:9/map.txt"])
+def test_a_report_that_names_another_file_is_not_of_this_plate(path: str, tmp_path: Path) -> None:
+    (tmp_path / "maps" / "platemap").mkdir(parents=True)
+    (tmp_path / "maps" / "barcode_platemap.csv").write_text("Assay_Plate_Barcode,Plate_Map_Name\nP1,M1\n")
+    (tmp_path / "maps" / "platemap" / "M1.txt").write_text("well_position\tgene\nA01\tABC\n")
+    job = job_of(old_sites(tmp_path / "in"), tmp_path / "out", platemap=str(tmp_path / "maps"))
+    assert find_report(job, tmp_path) is None
+    run_plate(job)
+    assert find_report(job, tmp_path) is not None
+    report = tmp_path / "out" / "run-report.json"
+    changed = json.loads(report.read_text())
+    changed["annotations"][0]["path"] = path.format(folder=tmp_path)
+    report.write_text(json.dumps(changed))
+    # A folder in its place would make reading fail.
+    (tmp_path / "other.txt").mkdir()
+    assert find_report(job, tmp_path) is None
+
+
 def test_a_platemap_that_changed_is_joined_again(tmp_path: Path) -> None:
     source, platemap = old_sites(tmp_path / "in"), tmp_path / "map.txt"
     platemap.write_text("well_position\tgene\nA01\tABC\n")

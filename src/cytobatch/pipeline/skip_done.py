@@ -30,9 +30,18 @@ def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -
     if not matches_report(report, plan.job, plan.inventory):
         return False
     access = Access.to_source(plan.job)
+    # A report may be a stranger's: only files that the job names itself are read for it.
+    if not all(_is_named(file.path, plan.job) for file in report.annotations):
+        return False
     if any(digest_of(read_table_text(file.path, access)) != file.sha256 for file in report.annotations):
         return False
     return all(destination.size_of(out.path, out.files) == out.bytes for out in report.outputs)
+
+
+def _is_named(path: str, job: PlateJob) -> bool:
+    """Return whether a path is that of the job's platemap or LoadData file, or of a file in one of their folders."""
+    given = [option.rstrip("/") for option in (job.platemap, job.load_data) if option]
+    return path in given or (".." not in path.split("/") and any(path.startswith(f"{each}/") for each in given))
 
 
 def find_done(plan: ConversionPlan, destination: Destination) -> RunReport | None:

@@ -5,6 +5,7 @@ warning, valid or not, and the warning has the option that takes them.
 """
 
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -47,7 +48,7 @@ def leave_out_unneeded(plan: ConversionPlan, scan: PlateScan) -> tuple[PlateScan
     warnings = tuple(
         ReportWarning(
             what=f"compartment left out of the profile: {reason}; "
-            f"take it with --compartments {','.join(_segmentation(name, keys))}",
+            f"take it with --compartments {shlex.quote(','.join(_segmentation(name, keys)))}",
             table=name,
         )
         for name, reason in sorted(reasons.items())

@@ -1,5 +1,6 @@
 """The sets of tables that the job's `table_prefix` takes, where files of several prefixes lie in one source."""
 
+import shlex
 from collections.abc import Sequence
 
 from cytobatch.config.options import PlateJob
@@ -35,4 +36,4 @@ def choose_prefix(job: PlateJob, files: Sequence[TableFile]) -> tuple[list[Table
 
 def prefix_flag(stem: str, table: str) -> str:
     """Return the flag that takes the set of a table, from the stem of its file and the table's name."""
-    return f"--table-prefix {stem[: -len(table)] or repr('')}"
+    return f"--table-prefix {shlex.quote(stem[: -len(table)])}"

@@ -1,5 +1,6 @@
 """Sets of tables in one SQLite file: each is an export of its own, known by the prefix of its tables' names."""
 
+import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -42,7 +43,7 @@ class TableSet:
     @property
     def flag(self) -> str:
         """The flag that takes this set."""
-        return f"--table-prefix {self.prefix or repr('')}"
+        return f"--table-prefix {shlex.quote(self.prefix)}"
 
     def export(self, export: Export) -> Export:
         """Return the set as an export of the file `export`."""
