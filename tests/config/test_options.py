@@ -47,6 +47,7 @@ EVERY_OPTION: dict[str, Any] = {
     "sort_output": False,
     "add_tablenumber": True,
     "chunk_size": 3,
+    "range_size": 2**28,
     "max_failed_exports": 2,
     "endpoint_url": "http://127.0.0.1:9",
     "destination_endpoint_url": "http://127.0.0.1:8",

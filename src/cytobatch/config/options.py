@@ -152,6 +152,9 @@ class PlateOptions(BaseModel):
     """Add Metadata_TableNumber, which tells exports apart; by default where there is more than one export."""
     chunk_size: int | None = Field(None, ge=1)
     """Rows in a Parquet row group; by default as many as fill 128 MiB, or more for large plates."""
+    range_size: ByteSize | None = Field(None, ge=1)
+    """Bytes at the source of a range of a large plate, such as 1GiB; no row group has rows of two ranges. By default
+    256 MiB, and up to 1 GiB for plates beyond 16 GiB: about what makes one row group; with chunk_size no ranges."""
     max_failed_exports: int | None = Field(None, ge=0)
     """How many exports may fail before the job does."""
     skip_done: bool | None = None
