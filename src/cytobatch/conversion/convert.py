@@ -11,7 +11,7 @@ from cytobatch.conversion.export_loader import ExportLoader
 from cytobatch.conversion.fractions import with_doubles_for_fractions
 from cytobatch.conversion.joined_profile import write_profile
 from cytobatch.conversion.ledger import RunLedger
-from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PartWork
+from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInParts
 from cytobatch.conversion.per_table import write_tables
 from cytobatch.conversion.profile_writer import ProfileWriter
 from cytobatch.conversion.run_resources import RunResources
@@ -61,12 +61,12 @@ def convert_survey(
     return _convert(with_doubles_for_fractions(survey, again), again, convert_parts)
 
 
-def convert_part(work: PartWork, resources: RunResources) -> ConvertedPart:
-    """Convert one range of a plate's exports into a Parquet file below `resources.out`.
+def convert_part(plate: PlateInParts, number: int, resources: RunResources) -> ConvertedPart:
+    """Convert one part of a plate into a Parquet file below `resources.out`.
 
     Raises FractionError if a column of the whole plate must be a double, and TooManyFailedExportsError.
     """
-    run = _start(work.survey, resources, work.table_numbers, (ParquetSink(),))
+    run = _start(plate.survey_of(number), resources, plate.table_numbers, (ParquetSink(),))
     _write_rows(run)
     (file,) = run.writer.files.values()
     return ConvertedPart(file.path, run.ledger.part())

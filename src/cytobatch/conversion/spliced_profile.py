@@ -5,24 +5,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from cytobatch.config.options import SINGLE_CELLS
 from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
-from cytobatch.conversion.parts import PartsConverter, PartWork, survey_of_range
+from cytobatch.conversion.parts import PartsConverter, PlateInParts
 
 
 def splice_profile(
     run: ConversionRun, convert_parts: PartsConverter, schema: pa.Schema, features: Sequence[str], known: KnownColumns
 ) -> None:
     """Write the profile from its parts, in their order, and enter into the ledger what each of them has found."""
-    for output in run.outputs:
-        works = [
-            PartWork(number, survey_of_range(run.survey, exports), run.table_numbers)
-            for number, exports in enumerate(output.ranges)
-        ]
-        run.writer.splice(output.name, schema, _files(run, convert_parts, works), features, known)
+    run.writer.splice(SINGLE_CELLS, schema, _files(run, convert_parts), features, known)
 
 
-def _files(run: ConversionRun, convert_parts: PartsConverter, works: Sequence[PartWork]) -> Iterator[Path]:
-    for part in convert_parts(works):
+def _files(run: ConversionRun, convert_parts: PartsConverter) -> Iterator[Path]:
+    for part in convert_parts(PlateInParts.of(run.survey, run.table_numbers)):
         run.ledger.merge(part.ledger)
         yield part.path
