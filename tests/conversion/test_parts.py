@@ -71,7 +71,7 @@ def sites(folder: Path, objects: list[int]) -> Path:
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     objects=st.lists(st.integers(0, 5), min_size=1, max_size=6).filter(any),
     range_size=st.integers(1, 4000),

@@ -20,6 +20,7 @@ from cytobatch.config.option_types import (
     ColumnTypes,
     Names,
     Pattern,
+    Split,
     SqliteReader,
     Stores,
 )
@@ -50,6 +51,8 @@ _RUNTIME_ONLY_OPTIONS = (
     "orchestrator",
     "prefect_wait",
     "task_runner",
+    "split",
+    "split_size",
 )
 """The options that do not decide the bytes of the outputs: of access, folders, resources and records."""
 _MARKER = "/_SUCCESS"
@@ -196,6 +199,11 @@ class PlateOptions(BaseModel):
     task_runner: TaskRunnerText | None = None
     """Where the plates of a run are converted: sequential, the default, threads:N, processes:N, dask, dask:N, or
     dask:tcp://host:port, a cluster that is there. The outputs are the same. Dask needs cytobatch[dask]."""
+    split: Split | None = None
+    """auto, always or never: whether the workers of a Dask cluster convert one plate together, with the same outputs.
+    auto, the default, does so with plates of more than split_size on a cluster that is there."""
+    split_size: ByteSize | None = Field(None, ge=0)
+    """Bytes at the source from which auto splits a plate, such as 10GiB; by default 2 GiB."""
 
     def explicit(self) -> dict[str, Any]:
         """Return the options that have a value, by name."""
@@ -230,6 +238,8 @@ class PlateJob(PlateOptions):
     sqlite_reader: SqliteReader = SqliteReader.NATIVE
     orchestrator: Orchestrator = Orchestrator.PREFECT
     prefect_wait: float = Field(10.0, ge=0, le=3600)
+    split: Split = Split.AUTO
+    split_size: ByteSize = Field(ByteSize(2 * 2**30), ge=0)
 
     def output_options(self) -> dict[str, Any]:
         """Return the options that decide the bytes of the outputs, as JSON values by name."""

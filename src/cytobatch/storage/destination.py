@@ -94,7 +94,7 @@ class Destination:
             path = self._folder / uri.removeprefix(f"{self._folder}/")
             self._remove(path)
             if isinstance(path, Path) and isinstance(self._folder, Path):
-                _remove_empty(path.parent, self._folder)
+                remove_empty(path.parent, self._folder)
 
     def _earlier_outputs(self) -> list[str] | None:
         """Return the paths below the destination in an earlier run's report, or None if there is no report."""
@@ -157,7 +157,7 @@ def _each_file(outputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def _remove_empty(folder: Path, root: Path) -> None:
+def remove_empty(folder: Path, root: Path) -> None:
     """Remove a folder, and those above it below `root`, if removing an earlier run's files has left them empty."""
     while folder != root and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
