@@ -1,12 +1,15 @@
 """Which plates are converted in parts, and why others are not."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cytobatch.config.options import PlateJob
+from cytobatch.conversion.parts import PlateInParts
 from cytobatch.pipeline.folders import folders_for
+from cytobatch.pipeline.part import without_secrets
 from cytobatch.pipeline.plate import open_resources, plan_plate, survey_plate
 from cytobatch.pipeline.split import is_split_wanted, why_not_split
 from cytobatch.survey.model import Survey
@@ -63,3 +66,9 @@ def test_one_file_is_one_part(tmp_path: Path) -> None:
 )
 def test_when_a_plate_is_split(source: Path, options: dict[str, Any], on_large_plates: bool, wanted: bool) -> None:
     assert is_split_wanted(surveyed(source, **options), on_large_plates=on_large_plates) is wanted
+
+
+def test_keys_are_not_in_what_lies_at_the_destination(source: Path) -> None:
+    plate = PlateInParts.of(surveyed(source, extra_args={"SSECustomerKey": "secret-key"}), {})
+    assert b"secret-key" in pickle.dumps(plate)
+    assert b"secret-key" not in pickle.dumps(without_secrets(plate))

@@ -78,3 +78,14 @@ def test_parts_in_a_bucket(tmp_path: Path, s3: Any, bucket: str) -> None:
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     with pytest.raises(StorageError):
         parts.fetch("1.parquet", tmp_path / "work")
+
+
+def test_a_store_that_cannot_take_parts_is_found_before(tmp_path: Path, bucket: str) -> None:
+    for destination in (f"s3://{bucket}/P1", str(tmp_path / "out")):
+        parts = part_folder(destination)
+        assert parts.fault(tmp_path) is None
+        parts.close()
+    assert not (tmp_path / "out").exists()
+    fault = part_folder(f"s3://{bucket}-absent/P1").fault(tmp_path)
+    assert fault is not None
+    assert fault.startswith("parts cannot go through the destination (no such bucket")

@@ -13,23 +13,34 @@ from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.storage.access import storage_errors
 from cytobatch.storage.part_folder import PartFolder
 
-_OWN = ("workers", "memory", "scratch_dir", "cache_dir", "cache_mode")
-"""The options of a machine, which may not be those of the machine that has surveyed the plate."""
+_OF_A_MACHINE = ("workers", "memory", "scratch_dir", "cache_dir", "cache_mode")
+"""The options that may not be those of the machine that has surveyed the plate."""
+_SECRET = "extra_args"
+
+
+def without_secrets(plate: PlateInParts) -> PlateInParts:
+    """Return a plate that may lie at its destination, without arguments of transfers that may be keys."""
+    return _with_job(plate, plate.survey.plan.job.model_copy(update={_SECRET: {}}))
+
+
+def _with_job(plate: PlateInParts, job: PlateJob) -> PlateInParts:
+    return replace(plate, survey=replace(plate.survey, plan=replace(plate.survey.plan, job=job)))
 
 
 def convert_plate_part(plate: PlateInParts, number: int, own: PlateJob, folder: PartFolder, name: str) -> LedgerPart:
-    """Convert a part within the limits of the job `own`, and put it into the folder of parts under a name.
+    """Convert a part of a plate `without_secrets`, and put it into the folder of parts under a name.
 
-    Returns what the part adds to the ledger. Raises the errors of a conversion, and FractionError.
+    `own` is the job of the plate with the limits of this machine. Returns what the part adds to the ledger. Raises the
+    errors of a conversion, and FractionError.
     """
-    job = plate.survey.plan.job.model_copy(update={option: getattr(own, option) for option in _OWN})
-    survey = replace(plate.survey, plan=replace(plate.survey.plan, job=job))
+    update = {option: getattr(own, option) for option in (*_OF_A_MACHINE, _SECRET)}
+    job = plate.survey.plan.job.model_copy(update=update)
     configure_arrow_threads(resource_limits(job))
     with pandas_not_imported(), folders_for(job) as folders:
         with (
-            open_part_resources(survey.plan, folders) as resources,
+            open_part_resources(replace(plate.survey.plan, job=job), folders) as resources,
             storage_errors(f"scratch folder {folders.scratch.parent}"),
         ):
-            part = convert_part(replace(plate, survey=survey), number, resources)
+            part = convert_part(_with_job(plate, job), number, resources)
         folder.put(name, part.path)
         return part.ledger

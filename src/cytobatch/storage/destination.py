@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 from cloudpathlib import CloudPath, S3Path
 
@@ -203,7 +204,11 @@ def put(local: Path, target: Path | CloudPath) -> None:
     """Move a file into place, whole or not at all."""
     if isinstance(target, S3Path):
         # cloudpathlib's upload_from requests the target first, which a write-only role may not.
-        target.client.client.upload_file(str(local), target.bucket, target.key)
+        try:
+            target.client.client.upload_file(str(local), target.bucket, target.key)
+        except S3UploadFailedError as error:
+            # boto3 raises it in place of the client's error, which has the code.
+            raise error.__context__ or error from None
         return
     if isinstance(target, CloudPath):
         target.upload_from(local, force_overwrite_to_cloud=True)

@@ -10,9 +10,11 @@ from pathlib import Path
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import AbsentFileError
+from cytobatch.errors import AbsentFileError, StorageError
 from cytobatch.storage.access import Access, open_path, read_content, storage_errors
 from cytobatch.storage.destination import put, remove_empty
+
+_PROBE = "probe"
 
 
 class PartFolder:
@@ -23,6 +25,21 @@ class PartFolder:
         name = f".{target.stem}.parts-{run}" if job.single_file else f".parts-{run}"
         self._folder = target.parent / name if job.single_file else target / name
         self._existing = _first_existing(self._folder.parent) if isinstance(self._folder, Path) else None
+
+    def fault(self, scratch: Path) -> str | None:
+        """Return why parts cannot be written, read and removed here, or None if they can.
+
+        A role may be allowed only to write the destination.
+        """
+        probe = scratch / _PROBE
+        probe.write_bytes(b"")
+        try:
+            self.put(_PROBE, probe)
+            self.read(_PROBE)
+            self.remove(_PROBE)
+        except StorageError as error:
+            return f"parts cannot go through the destination ({error.reason})"
+        return None
 
     def put(self, name: str, local: Path) -> None:
         """Move a part into the folder, whole or not at all. Raises StorageError."""

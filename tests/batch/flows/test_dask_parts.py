@@ -20,7 +20,7 @@ import pytest
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import StorageError, WorkerVersionError
 from cytobatch.pipeline.plate import run_plate
-from tests.support.dask_cluster import DaskProcesses, dask_processes
+from dask_processes import DaskProcesses, dask_processes
 from tests.support.plates import site_tables, with_column, write_site, write_sites
 from tests.support.program import run_program
 

@@ -35,7 +35,7 @@ from cytobatch.config.options import PARQUET, PlateJob
 from cytobatch.conversion.ledger import LedgerPart
 from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInParts
 from cytobatch.errors import CytobatchError, InternalError, StorageError, WorkerVersionError
-from cytobatch.pipeline.part import convert_plate_part
+from cytobatch.pipeline.part import convert_plate_part, without_secrets
 from cytobatch.pipeline.split import Splitter, is_split_wanted, one_machine_notice, why_not_split
 from cytobatch.storage.part_folder import PartFolder
 from cytobatch.survey.model import Survey
@@ -133,14 +133,16 @@ def dask_splitter(work: PlateWork, job: PlateJob, on_step: StepListener) -> Spli
     def split(survey: Survey, scratch: Path) -> Iterator[PartsConverter | None]:
         if not is_split_wanted(survey, on_large_plates=work.placement is Placement.FOREIGN_DASK):
             yield None
-        elif reason := why_not_split(survey):
+            return
+        folder = PartFolder(job, work.run)
+        if reason := why_not_split(survey) or folder.fault(scratch):
             on_step(job.label, one_machine_notice(reason))
             yield None
-        else:
-            # A plate that begins again on another worker has the same token, and the same names of parts.
-            token = f"{work.run}/{hashlib.sha256(job.destination.encode()).hexdigest()}"
-            with _Parts(work, PartFolder(job, work.run), scratch, on_step, job.label, token) as parts:
-                yield parts.convert
+            return
+        # A plate that begins again on another worker has the same token, and the same names of parts.
+        token = f"{work.run}/{hashlib.sha256(job.destination.encode()).hexdigest()}"
+        with _Parts(work, folder, scratch, on_step, job.label, token) as parts:
+            yield parts.convert
 
     return split
 
@@ -208,7 +210,7 @@ class _Parts:
         )
 
     def _begin_round(self, plate: PlateInParts) -> None:
-        content = pickle.dumps(plate)
+        content = pickle.dumps(without_secrets(plate))
         local = self.scratch / _PLATE
         local.write_bytes(content)
         self.folder.put(_PLATE, local)
