@@ -30,6 +30,7 @@ _LARGEST_RANGE, _LEAST_RANGES = 2**28, 6
 _STEPS = ("plan", "survey", "convert", "publish")
 _BEGAN = re.compile(r": starts on .* \((.*)\)$")
 _PART = re.compile(r": part (\d+) starts on .* \((.*)\)$")
+_COUNT = re.compile(r": is converted in (\d+) parts$")
 _SPLICED = re.compile(r": (\d+) parts took ([\d.]+) s, of which ([\d.]+) s to put them together$")
 
 
@@ -111,10 +112,11 @@ def _converted(session: Session, flags: Sequence[str], killed: DaskProcesses | N
 
 
 def _kill_converter(cluster: DaskProcesses, lines: Sequence[str]) -> bool:
-    """Kill the worker that begins with the second half of the parts, if it is not the one that publishes the plate."""
+    """Kill a worker that begins with a part, if half of the parts have begun and it does not publish the plate."""
     publisher = next((match[1] for line in lines if (match := _BEGAN.search(line)) and " part " not in line), None)
-    part = _PART.search(lines[-1])
-    if part is None or int(part[1]) <= _LEAST_RANGES // 2 or part[2] == publisher:
+    count = next((int(match[1]) for line in lines if (match := _COUNT.search(line))), 0)
+    part, begun = _PART.search(lines[-1]), sum(_PART.search(line) is not None for line in lines)
+    if part is None or begun <= count // 2 or part[2] == publisher:
         return False
     cluster.workers[part[2]].send_signal(signal.SIGKILL)
     return True
