@@ -101,6 +101,7 @@ def test_a_row_group_ends_where_a_range_ends(tmp_path: Path) -> None:
     assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [3] * 5
 
 
+@pytest.mark.slow
 def test_outputs_beside_the_profile_are_made_of_all_parts(tmp_path: Path) -> None:
     pytest.importorskip("anndata")
     source = write_sites(tmp_path / "in", 5)
@@ -108,6 +109,7 @@ def test_outputs_beside_the_profile_are_made_of_all_parts(tmp_path: Path) -> Non
     assert assert_same(source, tmp_path, **options) > 1
 
 
+@pytest.mark.slow
 def test_failed_exports_are_those_of_the_whole_plate(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 6)
     for number in (2, 5):
