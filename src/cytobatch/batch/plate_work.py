@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cytobatch import __version__
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import CytobatchError, InternalError, StorageError, WorkerVersionError
+from cytobatch.errors import CytobatchError, InternalError, WorkerLostError, WorkerVersionError
 from cytobatch.report.model import RunReport, parse_report
 
 StepListener = Callable[[str, str], None]
@@ -182,9 +182,9 @@ def unexpected_error(error: BaseException, plate: str) -> InternalError:
     )
 
 
-def worker_lost(plate: str, why: str, what: str = "the plate's worker") -> StorageError:
+def worker_lost(plate: str, why: str, what: str = "the plate's worker") -> WorkerLostError:
     """Return the error of a plate whose worker, or that of a part, has ended before it."""
-    return StorageError(
+    return WorkerLostError(
         f"{what} was lost",
         where=plate,
         why=why,

@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from cytobatch.batch.plate_work import worker_lost
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import StorageError, WorkerVersionError
+from cytobatch.errors import ExitCode, StorageError, WorkerVersionError
 from cytobatch.pipeline.plate import run_plate
 from dask_processes import DaskProcesses, dask_processes
 from tests.support.plates import site_tables, with_column, write_site, write_sites
@@ -139,6 +141,15 @@ def test_a_worker_with_another_pyarrow_is_refused() -> None:
     parts.check_pyarrow(pa.__version__)
     with pytest.raises(WorkerVersionError, match="another version of pyarrow"):
         parts.check_pyarrow("0.9")
+
+
+def test_a_plate_whose_part_has_lost_several_workers_is_not_tried_again() -> None:
+    plates: Any = import_module("cytobatch.batch.flows.plates")
+    lost = worker_lost("P1", "KilledWorker", "the worker of part 3")
+    assert lost.exit_code is ExitCode.STORAGE
+    assert "the worker of part 3 was lost: P1" in str(lost)
+    assert not plates._is_retried(None, None, SimpleNamespace(data=lost))
+    assert plates._is_retried(None, None, SimpleNamespace(data=StorageError("store failed")))
 
 
 class Opened:

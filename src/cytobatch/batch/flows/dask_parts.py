@@ -34,7 +34,7 @@ from cytobatch.batch.plate_work import (
 from cytobatch.config.options import PARQUET, PlateJob
 from cytobatch.conversion.ledger import LedgerPart
 from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInParts
-from cytobatch.errors import CytobatchError, InternalError, StorageError, WorkerVersionError
+from cytobatch.errors import AbsentFileError, CytobatchError, InternalError, StorageError, WorkerVersionError
 from cytobatch.pipeline.part import convert_plate_part, without_secrets
 from cytobatch.pipeline.split import Splitter, is_split_wanted, one_machine_notice, why_not_split
 from cytobatch.storage.part_folder import PartFolder
@@ -241,7 +241,7 @@ class _Parts:
         try:
             part.ledger = future.result()
         except StorageError as error:
-            if part.attempts == _MOST_ATTEMPTS:
+            if part.attempts == _MOST_ATTEMPTS or isinstance(error, AbsentFileError):
                 raise
             part.attempts += 1
             part.future = self._submitted(part.order)
