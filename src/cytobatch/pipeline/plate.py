@@ -134,7 +134,7 @@ def _run_resources(job: PlateJob, inputs: Inputs, folders: Folders) -> Iterator[
         )
 
 
-def convert_plate(surveyed: Survey, resources: RunResources, split: Splitter) -> ConvertedPlate:
+def convert_plate(surveyed: Survey, resources: RunResources, split: Splitter = on_one_machine) -> ConvertedPlate:
     """Convert the surveyed files into outputs on the scratch disk, in parts if `split` splits the plate."""
     with (
         storage_errors(f"scratch folder {resources.scratch.parent}"),
