@@ -11,6 +11,7 @@ from plates import PlateName
 from s3 import measure_s3
 from session import Session
 from show import Finding, Row, at_least, at_most
+from split import measure_split
 from start import measure_start
 
 _GIB = 2**30
@@ -116,6 +117,13 @@ CASES = (
     Case("sqlite40", "SQLite, 40 sites", (PlateName.SQLITE,), against_floor(PlateName.SQLITE, 1.3)),
     Case("sqlite400", "SQLite, 400 sites", (PlateName.SQLITE_LARGE,), large(PlateName.SQLITE_LARGE)),
     Case("plate", "CSV, a plate of 3,456 sites", (PlateName.CSV_WHOLE,), large(PlateName.CSV_WHOLE), only_by_name=True),
+    Case(
+        "split400",
+        "CSV, 400 sites by the workers of a Dask cluster",
+        (PlateName.CSV_LARGE,),
+        measure_split,
+        only_by_name=True,
+    ),
     Case("tall", "one whole-plate CSV folder", (PlateName.TALL,), against_floor(PlateName.TALL, 1.5)),
     Case(
         "tall-shuffled",

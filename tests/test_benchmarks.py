@@ -62,6 +62,7 @@ def test_the_floor_writes_the_same_file_as_a_conversion(kind: PlateFormat, tmp_p
         (("s3",), 5),
         (("start",), 2),
         (("plates64",), 4),
+        pytest.param(("split400",), 3, marks=pytest.mark.long),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

@@ -26,6 +26,7 @@ __all__ = [
     "StepStarted",
     "StorageError",
     "TooManyFailedExportsError",
+    "WorkerLostError",
     "WorkerVersionError",
     "__version__",
     "convert",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         SourceNotFoundError,
         StorageError,
         TooManyFailedExportsError,
+        WorkerLostError,
         WorkerVersionError,
     )
     from cytobatch.pipeline.api import convert, plan

@@ -14,6 +14,7 @@
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   an object store or disk failed to read or write; a retry may help
     |   +-- AbsentFileError                  a file or an object that does not exist
+    |   +-- WorkerLostError                  a worker has ended again and again before what it converts
     +-- ServiceError                     5   AWS Batch, its logs or Prefect refused or did not answer
     +-- InternalError                    70  a defect of cytobatch itself
 
@@ -182,6 +183,10 @@ class StorageError(CytobatchError):
 
 class AbsentFileError(StorageError):
     """A file or an object does not exist."""
+
+
+class WorkerLostError(StorageError):
+    """A worker has ended before the plate, or the part of a plate, that it converts, and so have those after it."""
 
 
 class ServiceError(CytobatchError):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cytobatch.config import options as module
 from cytobatch.config.environment import Settings
-from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, SqliteReader
+from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, Split, SqliteReader
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.orchestrator import Orchestrator
 from cytobatch.config.presets.catalog import PresetName
@@ -47,6 +47,7 @@ EVERY_OPTION: dict[str, Any] = {
     "sort_output": False,
     "add_tablenumber": True,
     "chunk_size": 3,
+    "range_size": 2**28,
     "max_failed_exports": 2,
     "endpoint_url": "http://127.0.0.1:9",
     "destination_endpoint_url": "http://127.0.0.1:8",
@@ -67,6 +68,8 @@ EVERY_OPTION: dict[str, Any] = {
     "orchestrator": "none",
     "prefect_wait": 2.5,
     "task_runner": "sequential",
+    "split": "always",
+    "split_size": 2**30,
 }
 OF_THE_RUN = list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :]
 
@@ -120,6 +123,8 @@ def test_options_have_no_default_and_only_a_job_decides() -> None:
         "sqlite_reader": SqliteReader.NATIVE,
         "orchestrator": Orchestrator.PREFECT,
         "prefect_wait": 10.0,
+        "split": Split.AUTO,
+        "split_size": 2 * 2**30,
     }
 
 

@@ -32,7 +32,7 @@ def written(folder: Path, tables: Iterator[pa.Table], rows: int) -> tuple[pq.Par
             survey = survey_plate(plan, resources)
             ledger = RunLedger(survey)
             writer = ProfileWriter(survey, resources, ledger, {}, sinks_for(job))
-            writer.write("a", SCHEMA, tables)
+            writer.write("a", SCHEMA, [tables])
             return pq.ParquetFile(writer.files["a.parquet"].path.rename(folder / "a.parquet")), ledger.rows
 
 

@@ -1,8 +1,19 @@
+import weakref
+from collections.abc import Iterator
+
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytobatch.output.row_groups import StackedRows, as_table
+from cytobatch.output.row_groups import StackedRows, as_table, in_ranges
+
+
+class Counted:
+    """Rows of which it is counted how many are alive."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
 
 SCHEMA = pa.schema([("k", pa.int64()), ("s", pa.string()), ("x", pa.float64())])
 
@@ -38,3 +49,26 @@ def test_slices_of_slices_are_slices(counts: list[int], first: int, second: int)
     first = min(first, stacked.num_rows)
     second = min(second, stacked.num_rows - first)
     assert as_table(stacked.slice(first).slice(second)).equals(as_table(stacked.slice(first + second)))
+
+
+def test_rows_of_a_range_are_freed_before_the_next_are_produced() -> None:
+    alive: list[weakref.ref[Counted]] = []
+    most: list[int] = []
+
+    def rows() -> Iterator[tuple[int, Counted]]:
+        for number in (0, 0, 1, 1, 2):
+            most.append(sum(ref() is not None for ref in alive))
+            made = Counted(number)
+            alive.append(weakref.ref(made))
+            yield number, made
+            del made
+
+    found = []
+    for batches in in_ranges(rows()):
+        found.append([])
+        for batch in batches:
+            found[-1].append(batch.number)
+            del batch
+    assert found == [[0, 0], [1, 1], [2]]
+    # The first rows of a range are read when the range before them ends.
+    assert max(most) == 0

@@ -15,6 +15,7 @@ from cytobatch.output import registry
 from cytobatch.output.row_groups import RowGroup, as_table
 from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, SinkResources
 from cytobatch.output.written_file import WrittenFile
+from tests.support.parts import converted_plate
 from tests.support.plates import convert_to_folder, write_sites
 
 both = pytest.mark.parametrize("row_source", list(RowSource))
@@ -142,3 +143,15 @@ def test_a_sink_that_cannot_work_stops_a_run_before_anything_is_read(
     with pytest.raises(ConfigurationError, match="CSV cannot be written here"):
         convert_to_folder(write_sites(tmp_path / "in", 1), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plate_in_parts_has_the_files_of_all_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_sites(tmp_path / "in", 3)
+    register(monkeypatch, CsvSink(RowSource.CONVERSION))
+    whole, _ = converted_plate(source, tmp_path / "whole", in_parts=False, range_size=1)
+    parted, parts = converted_plate(source, tmp_path / "parts", in_parts=True, range_size=1)
+    assert parts == 3
+    assert {name: file.sha256 for name, file in parted.files.items()} == {
+        name: file.sha256 for name, file in whole.files.items()
+    }
+    assert "single_cells.rows.csv" in parted.files

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cytobatch import __version__
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import CytobatchError, InternalError, StorageError, WorkerVersionError
+from cytobatch.errors import CytobatchError, InternalError, WorkerLostError, WorkerVersionError
 from cytobatch.report.model import RunReport, parse_report
 
 StepListener = Callable[[str, str], None]
@@ -97,8 +97,8 @@ _TURNS = 10
 
 
 @contextmanager
-def _stoppable(run: str) -> Iterator[None]:
-    """Make this thread one that `stop_plates` stops."""
+def stoppable(run: str) -> Iterator[None]:
+    """Make this thread one that `stop_plates` stops. What belongs to a run has its id, a slash and more for an id."""
     thread = threading.get_ident()
     with _lock:
         _runs_by_thread[thread] = run
@@ -125,21 +125,25 @@ def _end(thread: int) -> None:
 
 
 def stop_plates(run: str) -> None:
-    """Raise PlateStopped in the threads of this process that convert plates of a run.
+    """Raise PlateStopped in the threads of this process that convert plates of a run, or parts of them.
 
     A thread raises it with its next Python instruction: not while it waits, or computes in a library. Call it once,
     because a second exception would interrupt what the first one makes the thread clean up.
     """
     with _lock:
         for thread, own in _runs_by_thread.items():
-            if own == run:
+            if _belongs_to(own, run):
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(PlateStopped))
 
 
 def running_plates(run: str) -> int:
-    """Return how many plates of a run this process converts."""
+    """Return how many plates of a run, and parts of them, this process converts."""
     with _lock:
-        return list(_runs_by_thread.values()).count(run)
+        return sum(_belongs_to(own, run) for own in _runs_by_thread.values())
+
+
+def _belongs_to(own: str, run: str) -> bool:
+    return own == run or own.startswith(f"{run}/")
 
 
 def convert_work(work: PlateWork, job: PlateJob, convert: Converter, on_step: StepListener) -> str:
@@ -151,7 +155,7 @@ def convert_work(work: PlateWork, job: PlateJob, convert: Converter, on_step: St
         Any error of the conversion. Other exceptions become an InternalError, because they may not travel.
     """
     try:
-        with _stoppable(work.run):
+        with stoppable(work.run):
             report = convert(job, on_step)
     except CytobatchError:
         raise
@@ -178,10 +182,10 @@ def unexpected_error(error: BaseException, plate: str) -> InternalError:
     )
 
 
-def worker_lost(plate: str, why: str) -> StorageError:
-    """Return the error of a plate whose worker has ended before it."""
-    return StorageError(
-        "the plate's worker was lost",
+def worker_lost(plate: str, why: str, what: str = "the plate's worker") -> WorkerLostError:
+    """Return the error of a plate whose worker, or that of a part, has ended before it."""
+    return WorkerLostError(
+        f"{what} was lost",
         where=plate,
         why=why,
         remedy="look for a lack of memory or disk on the worker's machine; run again with --skip-done for what is left",

@@ -92,6 +92,16 @@ class SqliteReader(StrEnum):
     """DuckDB alone."""
 
 
+class Split(StrEnum):
+    """When one plate is converted by several workers of a Dask cluster."""
+
+    AUTO = "auto"
+    """Large plates, on a cluster that exists."""
+    ALWAYS = "always"
+    """Every plate of several ranges, on any Dask cluster."""
+    NEVER = "never"
+
+
 _CAST_TARGETS = {
     CastGroup.FLOAT: ("is_floating",),
     CastGroup.INTEGER: ("is_integer", "is_floating"),

@@ -22,6 +22,7 @@ from cytobatch.config.option_types import (
     Names,
     PathOrUri,
     Pattern,
+    Split,
     SqliteReader,
     StoreApi,
     Stores,
@@ -54,6 +55,8 @@ _RUNTIME_ONLY_OPTIONS = (
     "orchestrator",
     "prefect_wait",
     "task_runner",
+    "split",
+    "split_size",
 )
 """The options that do not decide the bytes of the outputs: of access, folders, resources and records."""
 _MARKER = "/_SUCCESS"
@@ -156,6 +159,9 @@ class PlateOptions(BaseModel):
     """Add Metadata_TableNumber, which tells exports apart; by default where there is more than one export."""
     chunk_size: int | None = Field(None, ge=1, le=2**40)
     """Rows in a Parquet row group; by default as many as fill 128 MiB, or more for large plates."""
+    range_size: ByteSize | None = Field(None, ge=1)
+    """Bytes at the source of a range of a large plate, such as 1GiB; no row group has rows of two ranges. By default
+    256 MiB, and up to 1 GiB for plates beyond 16 GiB: about what makes one row group; with chunk_size no ranges."""
     max_failed_exports: int | None = Field(None, ge=0)
     """How many exports may fail before the job does."""
     skip_done: bool | None = None
@@ -197,6 +203,11 @@ class PlateOptions(BaseModel):
     task_runner: TaskRunnerText | None = None
     """Where the plates of a run are converted: sequential, the default, threads:N, processes:N, dask, dask:N, or
     dask:tcp://host:port, a cluster that is there. The outputs are the same. Dask needs cytobatch[dask]."""
+    split: Split | None = None
+    """auto, always or never: whether the workers of a Dask cluster convert one plate together, with the same outputs.
+    auto, the default, does so with plates of more than split_size on a cluster that is there."""
+    split_size: ByteSize | None = Field(None, ge=0)
+    """Bytes at the source from which auto splits a plate, such as 10GiB; by default 2 GiB."""
 
     def explicit(self) -> dict[str, Any]:
         """Return the options that have a value, by name."""
@@ -231,6 +242,8 @@ class PlateJob(PlateOptions):
     sqlite_reader: SqliteReader = SqliteReader.NATIVE
     orchestrator: Orchestrator = Orchestrator.PREFECT
     prefect_wait: float = Field(10.0, ge=0, le=3600)
+    split: Split = Split.AUTO
+    split_size: ByteSize = Field(ByteSize(2 * 2**30), ge=0)
 
     def output_options(self) -> dict[str, Any]:
         """Return the options that decide the bytes of the outputs, as JSON values by name."""

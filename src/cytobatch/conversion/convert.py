@@ -1,6 +1,6 @@
 """Convert a surveyed plate into outputs on the scratch disk, with a ledger entry for every table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cytobatch import __version__
@@ -11,6 +11,7 @@ from cytobatch.conversion.export_loader import ExportLoader
 from cytobatch.conversion.fractions import with_doubles_for_fractions
 from cytobatch.conversion.joined_profile import write_profile
 from cytobatch.conversion.ledger import RunLedger
+from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInParts
 from cytobatch.conversion.per_table import write_tables
 from cytobatch.conversion.profile_writer import ProfileWriter
 from cytobatch.conversion.run_resources import RunResources
@@ -20,7 +21,9 @@ from cytobatch.conversion.sql_join import write_sql_join
 from cytobatch.conversion.table_number import export_table_numbers
 from cytobatch.conversion.well_profile import write_wells
 from cytobatch.errors import FractionError
+from cytobatch.output.parquet.sink import ParquetSink
 from cytobatch.output.registry import sinks_for
+from cytobatch.output.sink import Sink
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.report.model import FORMAT_VERSION
 from cytobatch.survey.model import Survey
@@ -38,14 +41,16 @@ class ConvertedPlate:
     ledger: RunLedger
 
 
-def convert_survey(survey: Survey, resources: RunResources) -> ConvertedPlate:
-    """Convert a surveyed plate into outputs below `resources.out`.
+def convert_survey(
+    survey: Survey, resources: RunResources, convert_parts: PartsConverter | None = None
+) -> ConvertedPlate:
+    """Convert a surveyed plate into outputs below `resources.out`; with `convert_parts` its rows are converted there.
 
     It starts again if a count holds a fraction, which is then a double. Raises TooManyFailedExportsError,
     InputDataError if no export can be converted, and JoinSqlError.
     """
     try:
-        return _convert(survey, resources)
+        return _convert(survey, resources, convert_parts)
     except FractionError:
         if not survey.integers_by_name:
             raise
@@ -53,12 +58,24 @@ def convert_survey(survey: Survey, resources: RunResources) -> ConvertedPlate:
     scratch = resources.scratch / "again"
     scratch.mkdir()
     again = replace(resources, scratch=scratch)
-    return _convert(with_doubles_for_fractions(survey, again), again)
+    return _convert(with_doubles_for_fractions(survey, again), again, convert_parts)
 
 
-def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
+def convert_part(plate: PlateInParts, number: int, resources: RunResources) -> ConvertedPart:
+    """Convert one part of a plate into a Parquet file below `resources.out`.
+
+    Raises FractionError if a column of the whole plate must be a double, and TooManyFailedExportsError.
+    """
+    run = _start(plate.survey_of(number), resources, plate.table_numbers, (ParquetSink(),))
+    _write_rows(run)
+    (file,) = run.writer.files.values()
+    return ConvertedPart(file.path, run.ledger.part())
+
+
+def _convert(survey: Survey, resources: RunResources, convert_parts: PartsConverter | None) -> ConvertedPlate:
     """Convert a plate under the survey's types. Raises FractionError if a column must be a double, and the others."""
-    run = _start(survey, resources)
+    numbers = export_table_numbers(survey, resources.inputs)
+    run = replace(_start(survey, resources, numbers, sinks_for(survey.plan.job)), convert_parts=convert_parts)
     job, ledger = run.job, run.ledger
     try:
         _write_rows(run)
@@ -80,7 +97,9 @@ def _convert(survey: Survey, resources: RunResources) -> ConvertedPlate:
     return ConvertedPlate(survey, run.writer.files, ledger)
 
 
-def _start(survey: Survey, resources: RunResources) -> ConversionRun:
+def _start(
+    survey: Survey, resources: RunResources, table_numbers: Mapping[int, int], sinks: Sequence[Sink]
+) -> ConversionRun:
     """Return a new run, after the exports that failed in the survey are checked against the job's limit."""
     ledger = RunLedger(survey)
     ledger.check_failed_exports()
@@ -90,8 +109,8 @@ def _start(survey: Survey, resources: RunResources) -> ConversionRun:
         engine=resources.engine,
         loader=ExportLoader(survey, resources, ledger),
         ledger=ledger,
-        writer=ProfileWriter(survey, resources, ledger, origin_metadata(survey), sinks_for(survey.plan.job)),
-        table_numbers=export_table_numbers(survey, resources.inputs),
+        writer=ProfileWriter(survey, resources, ledger, origin_metadata(survey), sinks),
+        table_numbers=table_numbers,
     )
 
 

@@ -61,11 +61,17 @@ class ExportLoader:
         self._expect([table for e in self._survey.exports for name, table in e.tables.items() if name in names])
 
     def expect_batches(
-        self, names: Sequence[str], outputs: Iterable[Sequence[SurveyedExport]]
+        self, names: Sequence[str], outputs: Iterable[Iterable[Sequence[SurveyedExport]]]
     ) -> list[list[BatchRead]]:
-        """Announce the same for exports that are read in batches, table by table; return the batches of each output."""
+        """Announce the same for exports that are read in batches, table by table; return the batches of each output.
+
+        An output has ranges of exports. No batch has exports of two ranges.
+        """
         loader, schemas = self._loader, self._survey.schemas
-        batches = [[BatchRead(loader, schemas, group, names) for group in self._groups(exports)] for exports in outputs]
+        batches = [
+            [BatchRead(loader, schemas, group, names) for exports in ranges for group in self._groups(exports)]
+            for ranges in outputs
+        ]
         self._expect([table for read in itertools.chain.from_iterable(batches) for table in read.tables])
         return batches
 

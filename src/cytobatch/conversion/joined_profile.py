@@ -15,8 +15,9 @@ from cytobatch.conversion.key_join import JoinedRows, Joiner, UnmatchedObjects, 
 from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.profile_assembler import LazyProfileRows, ProfileAssembler
 from cytobatch.conversion.profile_columns import Origin, ProfileColumn, center_columns, profile_columns
+from cytobatch.conversion.spliced_profile import splice_profile
 from cytobatch.errors import InputDataError
-from cytobatch.output.row_groups import Rows, as_table
+from cytobatch.output.row_groups import Rows, as_table, in_ranges
 from cytobatch.planning.joins import JoinPlan
 from cytobatch.survey.model import SurveyedExport
 
@@ -32,7 +33,8 @@ def write_profile(run: ConversionRun) -> None:
             "no compartments to join", where=run.job.source, why="no valid export has any", remedy="see the failures"
         )
     # The first files are fetched while the columns are computed.
-    batches = run.loader.expect_batches(plan.compartments, [exports for _, exports in run.outputs])
+    outputs = run.outputs if run.convert_parts is None else []
+    batches = run.loader.expect_batches(plan.compartments, [output.ranges for output in outputs])
     columns = profile_columns(run.survey, plan, number_exports=bool(run.table_numbers))
     schema = pa.schema([(column.name, column.data_type) for column in columns])
     features = [column.name for column in columns if column.is_feature]
@@ -41,19 +43,29 @@ def write_profile(run: ConversionRun) -> None:
         run.ledger.warn(f"compartment left out of the profile: nothing links it to {plan.base}", table=compartment)
     centers = center_columns(columns, run.survey.schemas[plan.base])
     known = KnownColumns(columns, list_name=COLUMNS, centers=centers, may_be_null=locations)
-    for (name, _), reads in zip(run.outputs, batches, strict=True):
-        rows = _rows(run, plan, columns, reads)
-        run.writer.write(name, schema, rows, features, known)
+    if run.convert_parts is not None:
+        splice_profile(run, run.convert_parts, schema, features, known)
+    for output, reads in zip(outputs, batches, strict=True):
+        numbered = _numbered_rows(run, plan, columns, reads, output.range_numbers)
+        run.writer.write(output.name, schema, in_ranges(numbered), features, known)
 
 
-def _rows(
-    run: ConversionRun, plan: JoinPlan, columns: Sequence[ProfileColumn], reads: Sequence[BatchRead]
-) -> Iterator[Rows]:
-    """Yield the profile rows of one output."""
+def _numbered_rows(
+    run: ConversionRun,
+    plan: JoinPlan,
+    columns: Sequence[ProfileColumn],
+    reads: Sequence[BatchRead],
+    numbers: Mapping[int, int],
+) -> Iterator[tuple[int, Rows]]:
+    """Yield the profile rows of one output, a batch or slice at a time, with the number of their range.
+
+    `numbers` has it by the index of the export.
+    """
     profiler = _Profiler(
         Joiner(run.survey, plan, run.engine),
         ProfileAssembler(run.survey, columns, run.table_numbers),
         run.writer.row_group_rows(len(columns)),
+        numbers,
     )
     for is_out_of_core, group in itertools.groupby(reads, lambda read: read.is_out_of_core):
         if is_out_of_core:
@@ -63,15 +75,19 @@ def _rows(
             yield from _rows_in_memory(run, profiler, group)
 
 
-def _rows_in_memory(run: ConversionRun, profiler: "_Profiler", reads: Iterable[BatchRead]) -> Iterator[Rows]:
+def _rows_in_memory(
+    run: ConversionRun, profiler: "_Profiler", reads: Iterable[BatchRead]
+) -> Iterator[tuple[int, Rows]]:
     for profiled in run.loader.batches(reads, profiler.profile):
         _record(run, profiled.batch)
-        yield profiled.rows
+        # A batch without rows may have no valid export, and so no number.
+        if profiled.rows.num_rows:
+            yield profiler.range_number(profiled.batch.exports), profiled.rows
         # Freed before the wait for the next batch.
         del profiled
 
 
-def _rows_out_of_core(run: ConversionRun, profiler: "_Profiler", read: BatchRead) -> Iterator[Rows]:
+def _rows_out_of_core(run: ConversionRun, profiler: "_Profiler", read: BatchRead) -> Iterator[tuple[int, Rows]]:
     """Yield the profile rows of a large export, which is read in slices if its rows can be read by number."""
     out_of_core = run.loader.index(read)
     if out_of_core is not None:
@@ -79,7 +95,11 @@ def _rows_out_of_core(run: ConversionRun, profiler: "_Profiler", read: BatchRead
         slices = out_of_core.slices(batch.joined.rows, run.loader.slice_bytes)
         if slices is not None:
             _record(run, batch)
-            yield from run.loader.slices(out_of_core, slices, profiler.assemble)
+            number = profiler.range_number(read.exports)
+            for rows in run.loader.slices(out_of_core, slices, profiler.assemble):
+                yield number, rows
+                # Freed before the wait for the next slice.
+                del rows
             return
     yield from _rows_in_memory(run, profiler, [read])
 
@@ -107,11 +127,19 @@ class _ProfiledBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Profiler:
-    """Makes the profile of a batch. Profiles of at most `max_eager_rows` rows may be assembled at once."""
+    """Makes the profile of a batch. Profiles of at most `max_eager_rows` rows may be assembled at once.
+
+    `range_numbers` has the number of the range of each export, by the export's index.
+    """
 
     joiner: Joiner
     assembler: ProfileAssembler
     max_eager_rows: int
+    range_numbers: Mapping[int, int]
+
+    def range_number(self, exports: Sequence[SurveyedExport]) -> int:
+        """Return the number of the range that all exports of a batch are in."""
+        return self.range_numbers[exports[0].index]
 
     def join(self, batch: ExportBatch) -> _JoinedBatch:
         """Join a batch, of whose tables only the key columns are needed."""

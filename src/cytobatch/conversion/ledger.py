@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sized
+from dataclasses import dataclass
 
 from cytobatch.config.natural_order import natural_key
 from cytobatch.conversion.key_join import UnmatchedObjects
@@ -22,6 +23,27 @@ SiteKey = tuple[object, object, object]
 """A plate, a well and a site; an unknown one is None."""
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerPart:
+    """What the conversion of a range of exports adds to the ledger of its survey, in the order of the exports.
+
+    `replaced` are the entries of the survey that the conversion has found wrong. The other fields are those of
+    `RunLedger`; `non_finite` has nulls, NaN and infinities by column, in the order in which columns were found.
+    """
+
+    entries: tuple[LedgerEntry, ...]
+    replaced: tuple[LedgerEntry, ...]
+    repairs: tuple[TableRepair, ...]
+    warnings: tuple[ReportWarning, ...]
+    unmatched: tuple[UnmatchedObjects, ...]
+    non_finite: tuple[NonFinite, ...]
+    flows: tuple[ObjectFlow, ...]
+    objects: Mapping[str, int]
+    site_keys: frozenset[SiteKey]
+    rows: int
+    rows_dropped: int
+
+
 class RunLedger:
     """Collects ledger entries, repairs, warnings and counts. Starts with the entries of the survey.
 
@@ -32,6 +54,7 @@ class RunLedger:
     """
 
     def __init__(self, survey: Survey) -> None:
+        self._survey = survey
         self._job = survey.plan.job
         self._files = {file.path: file for file in survey.plan.inventory.files}
         self._paths = {export.index: export.path for export in survey.plan.exports}
@@ -255,6 +278,48 @@ class RunLedger:
     def warn(self, what: str, *, table: str | None = None) -> None:
         """Add a warning for readers of the profile."""
         self._warnings.append(ReportWarning(what=what, table=table))
+
+    def part(self) -> LedgerPart:
+        """Return what was added since the survey."""
+        surveyed = {id(entry) for entry in self._survey.ledger}
+        kept = {id(entry) for entry in self.entries}
+        return LedgerPart(
+            entries=tuple(entry for entry in self.entries if id(entry) not in surveyed),
+            replaced=tuple(entry for entry in self._survey.ledger if id(entry) not in kept),
+            repairs=tuple(self._repairs[len(self._survey.repairs) :]),
+            warnings=tuple(self._warnings[len(self._survey.warnings) :]),
+            unmatched=tuple(self._unmatched),
+            non_finite=tuple(
+                NonFinite(column, counts["nulls"], counts["nans"], counts["infinities"])
+                for column, counts in self._non_finite.items()
+            ),
+            flows=tuple(self.flows),
+            objects=dict(self.objects),
+            site_keys=frozenset(self.site_keys),
+            rows=self.rows,
+            rows_dropped=self.rows_dropped,
+        )
+
+    def merge(self, part: LedgerPart) -> None:
+        """Add what another ledger of the same survey, of the next range of exports, has added to it.
+
+        A warning that several parts have stays one. Raises TooManyFailedExportsError.
+        """
+        for entry in part.replaced:
+            self.entries.remove(entry)
+            self._empty.pop(_key(entry), None)
+        self.entries += part.entries
+        self._empty |= {_key(entry): entry for entry in part.entries if entry.outcome is Outcome.EMPTY}
+        self._repairs += part.repairs
+        self._warnings += [warning for warning in part.warnings if warning not in self._warnings]
+        self._unmatched += part.unmatched
+        self.add_non_finite(part.non_finite)
+        self.flows += part.flows
+        self.objects.update(part.objects)
+        self.site_keys |= part.site_keys
+        self.rows += part.rows
+        self.rows_dropped += part.rows_dropped
+        self.check_failed_exports()
 
     def _add(self, entry: LedgerEntry) -> None:
         self.entries.append(with_file_facts(entry, self._files))

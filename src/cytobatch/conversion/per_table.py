@@ -31,11 +31,11 @@ def write_tables(run: ConversionRun) -> None:
         stem, schema = file_stem(name), tables.schema(name)
         known = KnownColumns(tables.columns(name), list_name=f"{stem}.{COLUMNS}")
         if run.job.concat:
-            run.writer.write(stem, schema, _rows(run, tables, exports, name), known=known)
+            run.writer.write(stem, schema, [_rows(run, tables, exports, name)], known=known)
             continue
         for export in exports:
             rows = _rows(run, tables, (export,), name)
-            run.writer.write(f"{stem}/{file_stem(export.path)}", schema, rows, known=known)
+            run.writer.write(f"{stem}/{file_stem(export.path)}", schema, [rows], known=known)
 
 
 def _rows(

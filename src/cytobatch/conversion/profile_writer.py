@@ -1,11 +1,13 @@
 """Writes converted rows to sinks: cast, without nulls if the job drops them, and counted."""
 
+import itertools
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +18,7 @@ from cytobatch.conversion.nonfinite import NonFinite, non_finite
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.errors import ConfigurationError
 from cytobatch.output.column_list import ColumnList
-from cytobatch.output.reread import write_from_parquet
+from cytobatch.output.reread import append_part, write_from_parquet
 from cytobatch.output.row_groups import RowGroup, Rows, as_table, regroup, row_group_rows
 from cytobatch.output.sink import OutputSpec, RowGroupWriter, RowSource, Sink, SinkResources
 from cytobatch.output.written_file import WrittenFile
@@ -137,19 +139,44 @@ class ProfileWriter:
         self,
         stem: str,
         schema: pa.Schema,
-        batches: Iterable[Rows],
+        ranges: Iterable[Iterable[Rows]],
         features: Sequence[str] | None = None,
         known: KnownColumns = UNKNOWN,
     ) -> None:
         """Write one output from rows of one schema, and count the rows; profile rows have their features named.
 
-        If the job drops nulls, rows with nulls are left out, except for nulls in columns that may be null.
+        The rows come in ranges, and no row group has rows of two of them. If the job drops nulls, rows with nulls are
+        left out, except for nulls in columns that may be null.
         """
         size = self.row_group_rows(len(schema))
-        groups = regroup(batches, size)
-        if self._job.drop_null:
-            groups = regroup(map(partial(self._without_nulls, known.may_be_null), groups), size)
+        groups = itertools.chain.from_iterable(self._row_groups(batches, size, known.may_be_null) for batches in ranges)
         self._store(stem, schema, self._counted(groups, with_sites=features is not None), features, known)
+
+    def _row_groups(self, batches: Iterable[Rows], size: int, may_be_null: Collection[str]) -> Iterator[RowGroup]:
+        """Return the rows of a range in row groups, without rows with nulls if the job drops them."""
+        groups = regroup(batches, size)
+        if not self._job.drop_null:
+            return groups
+        return regroup(map(partial(self._without_nulls, may_be_null), groups), size)
+
+    def splice(
+        self,
+        stem: str,
+        schema: pa.Schema,
+        parts: Iterable[Path],
+        features: Sequence[str],
+        known: KnownColumns,
+    ) -> None:
+        """Write one output of profile rows from its finished parts, which are Parquet files that `write` has written.
+
+        Their row groups follow one another. A part may be removed as soon as the next one is asked for.
+        """
+        output = self._output(stem, schema, features, known)
+        with self._opened(output, profiles=True) as writers:
+            for part in parts:
+                for writer in writers.values():
+                    append_part(writer, part)
+        self._add(output, {name: writer.written() for name, writer in writers.items()}, is_profile=True)
 
     def store(
         self,
@@ -176,24 +203,28 @@ class ProfileWriter:
         features: Sequence[str] | None,
         known: KnownColumns,
     ) -> None:
+        output = self._output(stem, schema, features or (), known)
+        written = self._written(output, groups, profiles=features is not None)
+        self._add(output, written, is_profile=features is not None)
+
+    def _output(self, stem: str, schema: pa.Schema, features: Sequence[str], known: KnownColumns) -> OutputSpec:
+        """Return the output of a name that is free, with its final types and the list of its columns."""
         stem = self._free_stem(stem)
         final = cast_groups(schema, self._job.data_type_cast_map)
-        columns = self._lists.list_of(stem, final, tuple(features or ()), known)
-        output = OutputSpec(self._out / stem, final, tuple(features or ()), columns=columns, centers=known.centers)
-        written = self._written(output, groups, profiles=features is not None)
+        columns = self._lists.list_of(stem, final, tuple(features), known)
+        return OutputSpec(self._out / stem, final, tuple(features), columns=columns, centers=known.centers)
+
+    def _add(self, output: OutputSpec, written: Mapping[str, WrittenFile], *, is_profile: bool) -> None:
+        """Add a written output to `files`, and to `profiles`."""
         self.files |= written
-        if features is not None:
+        if is_profile and output.columns is not None:
             file = next(iter(written.values()))
-            self.profiles[stem] = WrittenProfile(file, tuple(features), columns, known.centers)
+            stem = output.path.relative_to(self._out).as_posix()
+            self.profiles[stem] = WrittenProfile(file, output.features, output.columns, output.centers)
 
     def _written(self, output: OutputSpec, groups: Iterable[RowGroup], *, profiles: bool) -> dict[str, WrittenFile]:
         """Write row groups to all sinks that take them, at the output's path with their suffix."""
-        writers: dict[str, RowGroupWriter] = {}
-        with ExitStack() as stack:
-            for sink in self._streaming_sinks(profiles=profiles):
-                path = output.path.with_name(f"{output.path.name}{sink.suffix}")
-                opened = sink.open(replace(output, path=path), self._sink_resources)
-                writers[path.relative_to(self._out).as_posix()] = stack.enter_context(opened)
+        with self._opened(output, profiles=profiles) as writers:
             for group in groups:
                 rows = group if group.schema.equals(output.schema) else _CastRows(group, output.schema)
                 for writer in writers.values():
@@ -201,6 +232,17 @@ class ProfileWriter:
                 # The row group is freed before the next one is produced.
                 del group, rows
         return {name: writer.written() for name, writer in writers.items()}
+
+    @contextmanager
+    def _opened(self, output: OutputSpec, *, profiles: bool) -> Iterator[dict[str, RowGroupWriter]]:
+        """Open a writer of each sink that takes the row groups of a conversion, by the name of its output."""
+        writers: dict[str, RowGroupWriter] = {}
+        with ExitStack() as stack:
+            for sink in self._streaming_sinks(profiles=profiles):
+                path = output.path.with_name(f"{output.path.name}{sink.suffix}")
+                opened = sink.open(replace(output, path=path), self._sink_resources)
+                writers[path.relative_to(self._out).as_posix()] = stack.enter_context(opened)
+            yield writers
 
     def _streaming_sinks(self, *, profiles: bool) -> Iterator[Sink]:
         """Yield the sinks that take row groups as the conversion produces them, Parquet first."""

@@ -12,8 +12,10 @@ from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.object_flow import object_flow
 from cytobatch.conversion.profile_columns import PROFILE_TABLE_NUMBER, Origin, ProfileColumn
+from cytobatch.conversion.spliced_profile import splice_profile
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import OBJECTS, SingleTable
+from cytobatch.output.row_groups import in_ranges
 from cytobatch.planning.columns import distinct_names, under_metadata, with_label
 from cytobatch.planning.key_columns import EXPORT, IMAGE_SET, ROW
 from cytobatch.planning.schema import is_number_type, text_keys
@@ -37,9 +39,13 @@ def write_single_table(run: ConversionRun, single: SingleTable) -> None:
     rows = _SingleTableRows(run, single, names, schema)
     centers, may_be_null = _center_columns(single, names, table), {*locations.names, PROFILE_TABLE_NUMBER}
     known = KnownColumns(columns, list_name=COLUMNS, centers=centers, may_be_null=may_be_null)
+    if run.convert_parts is not None:
+        splice_profile(run, run.convert_parts, schema, features, known)
+        return
     run.loader.expect((OBJECTS,))
-    for name, exports in run.outputs:
-        run.writer.write(name, schema, rows.of_exports(exports), features, known)
+    for output in run.outputs:
+        numbered = rows.of_exports(output.exports, output.range_numbers)
+        run.writer.write(output.name, schema, in_ranges(numbered), features, known)
 
 
 def _profile_names(run: ConversionRun, single: SingleTable, first: Sequence[str]) -> dict[str, str]:
@@ -93,8 +99,13 @@ class _SingleTableRows:
     names: Mapping[str, str]
     schema: pa.Schema
 
-    def of_exports(self, exports: Sequence[SurveyedExport]) -> Iterator[pa.Table]:
-        """Yield the rows of exports, a row group's worth at a time; exports with repeated objects fail."""
+    def of_exports(
+        self, exports: Sequence[SurveyedExport], range_numbers: Mapping[int, int]
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the rows of exports, a row group's worth at a time, with the number of their range.
+
+        Exports with repeated objects fail. `range_numbers` has the number of the range by the index of the export.
+        """
         size = self.run.writer.row_group_rows(len(self.schema))
         for export, table in self.run.loader.rows(exports, OBJECTS, whole_export=True):
             try:
@@ -106,7 +117,7 @@ class _SingleTableRows:
             written = 0
             for rows in _chunks(table, size, self.single.sort_keys if self.run.job.sort_output else ()):
                 written += rows.num_rows
-                yield self._profile_rows(export, rows)
+                yield range_numbers[export.index], self._profile_rows(export, rows)
             self.run.ledger.flows.append(object_flow(export, OBJECTS, table.num_rows, written))
 
     def _profile_rows(self, export: SurveyedExport, rows: pa.Table) -> pa.Table:

@@ -42,12 +42,12 @@ def _write(run: ConversionRun, engine: JoinEngine, joins: str) -> None:
     tables = NamedTables(run, ColumnNaming.CYTOTABLE)
     _check_columns(run, tables, engine, query)
     run.loader.expect(tables.names_to_read)
-    for name, exports in run.outputs:
-        rows = _rows(run, tables, engine, query, exports)
+    for output in run.outputs:
+        rows = _rows(run, tables, engine, query, output.exports)
         first = next(rows, None)
         if first is not None:
             features, every = _features(run, first.schema), itertools.chain([first], rows)
-            run.writer.write(name, first.schema, every, features, known)
+            run.writer.write(output.name, first.schema, [every], features, known)
 
 
 def _check_columns(run: ConversionRun, tables: NamedTables, engine: JoinEngine, query: str) -> None:

@@ -1,9 +1,11 @@
-"""Outputs that are written from a finished Parquet file, one row group in memory at a time."""
+"""Outputs that are written from finished Parquet files, one row group in memory at a time."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from cytobatch.output.parquet.reader import read_row_groups, read_schema
-from cytobatch.output.sink import OutputSpec, Sink, SinkResources
+from cytobatch.output.parquet.writer import ParquetFileWriter
+from cytobatch.output.sink import OutputSpec, RowGroupWriter, Sink, SinkResources
 from cytobatch.output.written_file import WrittenFile
 
 
@@ -16,3 +18,17 @@ def write_from_parquet(sink: Sink, parquet: WrittenFile, output: OutputSpec, res
             # Without this the loop's variable keeps the row group while the next one is read.
             del group
     return writer.written()
+
+
+def append_part(writer: RowGroupWriter, part: Path) -> None:
+    """Append the row groups of a part, which is a Parquet file with the columns and metadata of the whole output.
+
+    A Parquet file takes its pages as they are.
+    """
+    if isinstance(writer, ParquetFileWriter):
+        writer.append(part)
+        return
+    for group in read_row_groups(part):
+        writer.write(group)
+        # As above.
+        del group

@@ -1,6 +1,7 @@
 """Row groups: rows of many columns, of which some columns at a time are assembled, when a writer selects them."""
 
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, Self
 
@@ -103,9 +104,30 @@ def row_group_rows(columns: int, source_bytes: int) -> int:
     int
         From 1 to 2**20 rows, of at most 512 MiB of doubles.
     """
+    return max(1, min(MAX_GROUP_ROWS, _group_bytes(source_bytes) // (8 * max(1, columns))))
+
+
+def row_group_source_bytes(source_bytes: int) -> int:
+    """Return the bytes at the source of which about one row group is made, for a plate of `source_bytes`.
+
+    From 256 MiB to 1 GiB: rows take half as many bytes as doubles as they take at the source.
+    """
+    return _SOURCE_BYTES_PER_BYTE * _group_bytes(source_bytes)
+
+
+def _group_bytes(source_bytes: int) -> int:
+    """Return the bytes of doubles in a row group."""
     wanted = source_bytes // (_SOURCE_BYTES_PER_BYTE * _MAX_GROUPS)
-    size = min(max(wanted, _GROUP_BYTES), _MAX_GROUP_BYTES)
-    return max(1, min(MAX_GROUP_ROWS, size // (8 * max(1, columns))))
+    return min(max(wanted, _GROUP_BYTES), _MAX_GROUP_BYTES)
+
+
+def in_ranges(numbered: Iterable[tuple[int, Rows]]) -> Iterator[Iterator[Rows]]:
+    """Yield the rows of each range, which are read as they are asked for, from rows with the numbers of their ranges.
+
+    Ranges are to be used one after the other, each to its end.
+    """
+    for _, rows in itertools.groupby(numbered, operator.itemgetter(0)):
+        yield map(operator.itemgetter(1), rows)
 
 
 def regroup(batches: Iterable[Rows], size: int) -> Iterator[RowGroup]:

@@ -26,8 +26,10 @@ from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.run_report import make_report, output_files
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
 from cytobatch.pipeline.skip_done import find_finished_run
+from cytobatch.pipeline.split import Splitter, on_one_machine
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
 from cytobatch.planning.inventory import Inventory, SourceFile
+from cytobatch.readers.inputs import Inputs
 from cytobatch.report.model import OutputFile, ReportWarning, RunReport
 from cytobatch.storage.access import Clients, storage_errors
 from cytobatch.storage.destination import Destination
@@ -87,35 +89,58 @@ def _siblings(source: Source, inventory: Inventory) -> list[SourceFile]:
 @contextmanager
 def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> Iterator[RunResources]:
     """Open the resources of a conversion within the job's limits. The fetch of surveyed files starts at once."""
-    job = plan.job
-    limits = resource_limits(job)
     wholes = plan.format.whole_files(plan)
-    tables = {file.path: file for export in plan.exports for file in export.files}
+    tables = _files_of_tables(plan)
     # Files beside the tables are fetched after them.
     files = tables | {file.path: file for file in plan.inventory.files if file.path in wholes}
     with source.inputs(files.values(), room_to_fetch(plan)) as inputs:
         # The first bytes are fetched while DuckDB starts.
         inputs.prepare(files, wholes)
-        with (
-            Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
-            Executor(limits.workers) as workers,
-        ):
-            yield RunResources(
-                inputs,
-                engine,
-                workers,
-                folders.out,
-                folders.scratch,
-                limits.batch_bytes,
-                limits.ahead_bytes,
-                limits.table_bytes,
-            )
+        with _run_resources(plan.job, inputs, folders) as resources:
+            yield resources
 
 
-def convert_plate(surveyed: Survey, resources: RunResources) -> ConvertedPlate:
-    """Convert the surveyed files into outputs on the scratch disk."""
-    with storage_errors(f"scratch folder {resources.scratch.parent}"):
-        return convert_survey(surveyed, resources)
+@contextmanager
+def open_part_resources(plan: ConversionPlan, folders: Folders) -> Iterator[RunResources]:
+    """Open the same for a part of a plate that is surveyed already. Its files are fetched as they are expected."""
+    source = Source(plan.job, folders.cache)
+    with (
+        source.inputs(_files_of_tables(plan).values(), room_to_fetch(plan)) as inputs,
+        _run_resources(plan.job, inputs, folders) as resources,
+    ):
+        yield resources
+
+
+def _files_of_tables(plan: ConversionPlan) -> dict[str, SourceFile]:
+    return {file.path: file for export in plan.exports for file in export.files}
+
+
+@contextmanager
+def _run_resources(job: PlateJob, inputs: Inputs, folders: Folders) -> Iterator[RunResources]:
+    limits = resource_limits(job)
+    with (
+        Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
+        Executor(limits.workers) as workers,
+    ):
+        yield RunResources(
+            inputs,
+            engine,
+            workers,
+            folders.out,
+            folders.scratch,
+            limits.batch_bytes,
+            limits.ahead_bytes,
+            limits.table_bytes,
+        )
+
+
+def convert_plate(surveyed: Survey, resources: RunResources, split: Splitter = on_one_machine) -> ConvertedPlate:
+    """Convert the surveyed files into outputs on the scratch disk, in parts if `split` splits the plate."""
+    with (
+        storage_errors(f"scratch folder {resources.scratch.parent}"),
+        split(surveyed, resources.scratch) as convert_parts,
+    ):
+        return convert_survey(surveyed, resources, convert_parts)
 
 
 def survey_plate(plan: ConversionPlan, resources: RunResources, read: ReadText | None = None) -> Survey:
@@ -152,8 +177,9 @@ def run_plate(
     job: PlateJob,
     runner: StepRunner = run_directly,
     runner_warnings: Callable[[], Sequence[ReportWarning]] = no_warnings,
+    split: Splitter = on_one_machine,
 ) -> RunReport:
-    """Convert one plate. `runner` runs each step, directly or as a task.
+    """Convert one plate. `runner` runs each step, directly or as a task; `split` gives parts of it to other processes.
 
     `runner_warnings` is called before the report is published. The report ends with the warnings that it returns.
 
@@ -175,7 +201,7 @@ def run_plate(
         check_plan(plan, annotations)
         with open_resources(plan, source, folders) as resources:
             surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources, annotations))
-            converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources))
+            converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources, split))
         check_accounts(surveyed, converted.ledger)
         outputs = timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, destination))
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 from cloudpathlib import CloudPath, S3Path
 
@@ -94,7 +95,7 @@ class Destination:
             path = self._folder / uri.removeprefix(f"{self._folder}/")
             self._remove(path)
             if isinstance(path, Path) and isinstance(self._folder, Path):
-                _remove_empty(path.parent, self._folder)
+                remove_empty(path.parent, self._folder)
 
     def _earlier_outputs(self) -> list[str] | None:
         """Return the paths below the destination in an earlier run's report, or None if there is no report."""
@@ -158,7 +159,7 @@ def _each_file(outputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def _remove_empty(folder: Path, root: Path) -> None:
+def remove_empty(folder: Path, root: Path) -> None:
     """Remove a folder, and those above it below `root`, if removing an earlier run's files has left them empty."""
     while folder != root and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
@@ -204,7 +205,11 @@ def put(local: Path, target: Path | CloudPath) -> None:
     """Move a file into place, whole or not at all."""
     if isinstance(target, S3Path):
         # cloudpathlib's upload_from requests the target first, which a write-only role may not.
-        target.client.client.upload_file(str(local), target.bucket, target.key)
+        try:
+            target.client.client.upload_file(str(local), target.bucket, target.key)
+        except S3UploadFailedError as error:
+            # boto3 raises it in place of the client's error, which has the code.
+            raise error.__context__ or error from None
         return
     if isinstance(target, CloudPath):
         target.upload_from(local, force_overwrite_to_cloud=True)

@@ -16,8 +16,8 @@ import pytest
 
 from cytobatch import __version__
 from cytobatch.engine.resources import machine_limits
+from dask_processes import DaskProcesses, dask_processes
 from tests.batch.flows.test_task_runners import digests, expected, spec_of
-from tests.support.dask_cluster import DaskProcesses, dask_processes
 from tests.support.plates import write_sites
 from tests.support.program import run_program
 

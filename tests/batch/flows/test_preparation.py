@@ -73,9 +73,16 @@ def test_dask_that_is_not_installed_ends_a_run_before_it_starts(
 
 
 def test_no_more_plates_at_once_than_there_are() -> None:
-    assert plates_at_once(TaskRunner.parse("threads:8"), 3) == 3
-    assert plates_at_once(TaskRunner.parse("threads:2"), 3) == 2
-    assert plates_at_once(TaskRunner.parse("dask"), 10_000) >= 1
+    job = PlateJob(source="in", destination="out")
+    assert plates_at_once(TaskRunner.parse("threads:8"), [job] * 3) == 3
+    assert plates_at_once(TaskRunner.parse("threads:2"), [job] * 3) == 2
+    assert plates_at_once(TaskRunner.parse("dask"), [job] * 10_000) >= 1
+
+
+def test_a_plate_in_parts_takes_all_workers() -> None:
+    job = PlateJob(source="in", destination="out", split="always")
+    assert plates_at_once(TaskRunner.parse("dask:3"), [job]) == 3
+    assert plates_at_once(TaskRunner.parse("processes:3"), [job]) == 1
 
 
 def test_plates_on_this_machine_share_its_limits_and_a_folder_that_is_removed(tmp_path: Path) -> None:

@@ -160,6 +160,24 @@ def test_an_error_after_a_restart_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
+def test_parts_with_unknown_footers_are_encoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = [TABLE.slice(start, 4) for start in range(0, 12, 4)]
+    encoder, faults = Encoder(TABLE.schema, Executor(1)), list[UnknownFooterError]()
+    parts = []
+    for number, own in enumerate((groups[:1], groups[1:])):
+        with ParquetFileWriter(tmp_path / f"{number}.parquet", encoder, {"a": "b"}) as part:
+            for group in own:
+                part.write(group)
+        parts.append(part.path)
+    path = tmp_path / "a.parquet"
+    with ParquetFileWriter(path, encoder, {"a": "b"}, on_unknown_footer=faults.append) as file:
+        file.append(parts[0])
+        monkeypatch.setattr(footer, *NO_COLUMN)
+        file.append(parts[1])
+    assert len(faults) == 1
+    assert path.read_bytes() == plain(tmp_path / "plain.parquet", groups, {"a": "b"})
+
+
 @pytest.mark.slow
 def test_the_program_ends_with_0_and_names_the_pyarrow(source: Path, tmp_path: Path) -> None:
     program = (

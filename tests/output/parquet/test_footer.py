@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from cytobatch.output.parquet.footer import (
     RowGroupExtent,
     UnknownFooterError,
     encode_row_group,
+    pages_end,
 )
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=150)
@@ -47,7 +49,12 @@ def template_of(schema: pa.Schema, *, store_schema: bool = False) -> FooterTempl
 def chunks_of(table: pa.Table) -> ColumnChunks:
     file, uncompressed = file_of(table)
     names = [(name.encode(),) for name in table.column_names]
-    return ColumnChunks.from_file(file, template_of(table.schema), names, table.num_rows, uncompressed)
+    (chunks,) = ColumnChunks.from_file(file, template_of(table.schema), names, [extent_of(file, table, uncompressed)])
+    return chunks
+
+
+def extent_of(file: memoryview, table: pa.Table, uncompressed: int) -> RowGroupExtent:
+    return RowGroupExtent(table.num_rows, len(MAGIC), pages_end(file) - len(MAGIC), uncompressed)
 
 
 def spliced(groups: Sequence[pa.Table], blocks: Sequence[Sequence[str]]) -> bytes:
@@ -102,14 +109,15 @@ def test_a_missing_column_raises() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        ColumnChunks.from_file(file, template_of(table.schema), [(b"b",)], 1, uncompressed)
+        ColumnChunks.from_file(file, template_of(table.schema), [(b"b",)], [extent_of(file, table, uncompressed)])
 
 
 def test_another_number_of_rows_raises() -> None:
     table = pa.table({"a": [1]})
     file, uncompressed = file_of(table)
     with pytest.raises(UnknownFooterError):
-        ColumnChunks.from_file(file, template_of(table.schema), [(b"a",)], 2, uncompressed)
+        extent = replace(extent_of(file, table, uncompressed), rows=2)
+        ColumnChunks.from_file(file, template_of(table.schema), [(b"a",)], [extent])
 
 
 def test_a_file_with_rows_has_no_template() -> None:

@@ -77,6 +77,28 @@ def test_the_bytes_are_those_of_one_writer_for_any_number_of_workers(tmp_path: P
     assert file.path.read_bytes() == plain.getvalue().to_pybytes()
 
 
+@given(st.lists(st.lists(st.integers(1, 9), max_size=3), max_size=4))
+def test_parts_make_the_file_that_one_writer_writes(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("p")
+    encoder, start = Encoder(SCHEMA, WORKERS), 0
+    with (
+        ParquetFileWriter(folder / "whole.parquet", encoder, {"a": "b"}) as whole,
+        ParquetFileWriter(folder / "spliced.parquet", encoder, {"a": "b"}) as spliced,
+    ):
+        for counts in parts:
+            with ParquetFileWriter(folder / "part.parquet", encoder, {"a": "b"}) as part:
+                for count in counts:
+                    part.write(rows(count, start))
+                    whole.write(rows(count, start))
+                    start += count
+            spliced.append(part.path)
+    assert spliced.path.read_bytes() == whole.path.read_bytes()
+    assert spliced.written().sha256 == whole.written().sha256 == hashlib.sha256(whole.path.read_bytes()).hexdigest()
+    assert spliced.written().rows == start
+
+
 NESTED = {
     "list": pa.list_(pa.int64()),
     "large": pa.large_list(pa.string()),

@@ -8,6 +8,7 @@ that is bounded. This module does not import Prefect.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import CytobatchError
 from cytobatch.pipeline.plate import run_plate
+from cytobatch.pipeline.split import Splitter, without_cluster
 from cytobatch.pipeline.steps import PlateStep
 from cytobatch.report.model import ReportWarning, RunReport
 
@@ -148,11 +150,15 @@ def convert_unrecorded(job: PlateJob, on_step: StepListener) -> RunReport:
         on_step(job.label, step.value)
         return function()
 
-    return run_plate(job, run_step)
+    return run_plate(job, run_step, split=without_cluster(partial(on_step, job.label)))
 
 
 def convert_recorded(
-    job: PlateJob, on_step: StepListener, open_record: Callable[[], Record], patience: Patience
+    job: PlateJob,
+    on_step: StepListener,
+    open_record: Callable[[], Record],
+    patience: Patience,
+    split: Splitter | None = None,
 ) -> RunReport:
     """Convert one plate and record it. Returns its report or raises its error, whatever becomes of the record.
 
@@ -168,10 +174,13 @@ def convert_recorded(
         Opens the record. An error that it raises is Prefect's.
     patience : Patience
         Shared by all plates of the process.
+    split : Splitter, optional
+        Gives parts of the plate to other workers; by default there are none.
     """
     bookkeeper = _Bookkeeper(job, on_step, open_record, patience)
     try:
-        report = run_plate(job, bookkeeper.run_step, bookkeeper.warnings)
+        splitter = split or without_cluster(partial(on_step, job.label))
+        report = run_plate(job, bookkeeper.run_step, bookkeeper.warnings, splitter)
     except BaseException as error:
         bookkeeper.close(error)
         raise

@@ -4,8 +4,6 @@ import logging
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from dask import config as dask_config
 from distributed import CancelledError, KilledWorker
 from prefect_dask.task_runners import DaskTaskRunner
 
+from cytobatch.batch.flows.dask_worker import NO_ANSWER, within
 from cytobatch.batch.flows.task_runners import STOP_SECONDS, Crew, stopped
 from cytobatch.batch.plate_work import Placement, StepListener, running_plates, stop_plates
 from cytobatch.errors import StorageError, WorkerVersionError
@@ -27,8 +26,6 @@ _SUBMITTED_FOR_A_THREAD = 2
 _WATCH_SECONDS = 1.0
 _LEAVE_SECONDS = 2.0
 """The part of `STOP_SECONDS` for the cluster, after its plates."""
-_NO_ANSWER = (OSError, RuntimeError, ValueError)
-"""What calls to a cluster raise that is silent, or has ended."""
 _PACKAGES = ("cytobatch", "prefect")
 """The packages whose versions are compared; pickled tasks of Prefect need Prefect's own."""
 
@@ -213,22 +210,10 @@ class _Watch(threading.Thread):
                 self.threads = sum(worker["nthreads"] for worker in workers.values())
                 if workers:
                     self._seen, self.had_workers = time.monotonic(), True
-            except _NO_ANSWER:
+            except NO_ANSWER:
                 # There is no answer, and the time runs.
                 continue
 
     def silent_seconds(self) -> float:
         """Return how long ago a worker was last seen."""
         return time.monotonic() - self._seen
-
-
-def within(seconds: float, function: Callable[[], object]) -> None:
-    """Call a function in a thread and wait for it, but not for longer: calls to a silent cluster have no end."""
-
-    def call() -> None:
-        with suppress(*_NO_ANSWER):
-            function()
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    thread.join(seconds)

@@ -1,6 +1,9 @@
-"""A plate on a worker of a Dask cluster: its part of the worker's limits, and its messages to the run."""
+"""A plate on a worker of a Dask cluster: its part of the worker's limits, its messages to the run, bounded calls."""
 
 import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from cytobatch.engine.resources import ResourceLimits, machine_limits
 
 _PART_OF_DASKS_MEMORY = 0.75
 """Dask pauses a worker at 80% of its limit, and ends it at 95%."""
+NO_ANSWER = (OSError, RuntimeError, ValueError)
+"""What calls to a cluster raise that is silent, or has ended."""
 
 
 def name() -> str:
@@ -72,3 +77,15 @@ def plate_limits(machine: ResourceLimits, on_host: int, dask_memory: int | None,
         part.memory if dask_memory is None else min(part.memory, int(_PART_OF_DASKS_MEMORY * dask_memory) // threads)
     )
     return ResourceLimits(part.workers, max(LEAST_MEMORY, memory))
+
+
+def within(seconds: float, function: Callable[[], object]) -> None:
+    """Call a function in a thread and wait for it, but not for longer: calls to a silent cluster have no end."""
+
+    def call() -> None:
+        with suppress(*NO_ANSWER):
+            function()
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)

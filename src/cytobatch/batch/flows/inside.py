@@ -15,6 +15,7 @@ from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import ConfigurationError, CytobatchError
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.pipeline.resolve_jobs import resolve_jobs
+from cytobatch.pipeline.split import without_cluster
 from cytobatch.pipeline.steps import PlateStep
 from cytobatch.report.model import RunReport
 
@@ -26,7 +27,11 @@ def convert_inside(job: PlateJob) -> State:
     outcome: RunReport | CytobatchError
     try:
         resolved = _resolved(job)
-        outcome = run_plate(resolved, lambda step, function: _run_step(job.shown_label, step, function))
+        outcome = run_plate(
+            resolved,
+            lambda step, function: _run_step(job.shown_label, step, function),
+            split=without_cluster(lambda notice: get_run_logger().info("%s: %s", job.shown_label, notice)),
+        )
     except CytobatchError as error:
         outcome = error
     log_outcome(outcome)

@@ -14,6 +14,7 @@ from cytobatch.batch.flows.inside import convert_inside
 from cytobatch.batch.flows.record import PlateRecord
 from cytobatch.batch.plate_work import StepListener
 from cytobatch.config.options import PlateJob
+from cytobatch.pipeline.split import Splitter
 from cytobatch.report.model import RunReport
 
 _RECORD: ContextVar[PlateRecord | None] = ContextVar("record", default=None)
@@ -27,12 +28,13 @@ def convert_plate(job: PlateJob) -> State:
     return record.follow() if record else convert_inside(job)
 
 
-def convert(job: PlateJob, on_step: StepListener) -> RunReport:
+def convert(job: PlateJob, on_step: StepListener, split: Splitter | None = None) -> RunReport:
     """Convert one plate, recorded by a flow run named after it. Returns its report or raises its error.
 
-    Calls `on_step` with the plate and each step as it starts, and with one warning if the record is incomplete.
+    Calls `on_step` with the plate and each step as it starts, and with one warning if the record is incomplete. `split`
+    gives parts of it to other workers.
     """
-    return convert_recorded(job, on_step, lambda: open_record(job), Patience())
+    return convert_recorded(job, on_step, lambda: open_record(job), Patience(), split)
 
 
 def open_record(job: PlateJob, *, kept: bool = True) -> Record:

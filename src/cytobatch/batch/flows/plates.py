@@ -30,7 +30,7 @@ from cytobatch.config.environment import prefect_server_is_given, read_batch_set
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.task_runner import RunnerKind, common_task_runner
-from cytobatch.errors import CytobatchError, StorageError, brief
+from cytobatch.errors import CytobatchError, StorageError, WorkerLostError, brief
 from cytobatch.pipeline.resolve_jobs import resolve_jobs
 from cytobatch.report.model import RunReport
 
@@ -42,8 +42,11 @@ _NOT_RECORDED = {"extra_args"}
 
 
 def _is_retried(_task: object, _run: object, state: Any) -> bool:
-    """Decide by the error: only a store or disk that failed is worth a second attempt."""
-    return isinstance(state.data, StorageError)
+    """Decide by the error: only a store or disk that failed is worth a second attempt.
+
+    The parts of a lost worker were given to others already.
+    """
+    return isinstance(state.data, StorageError) and not isinstance(state.data, WorkerLostError)
 
 
 @task(

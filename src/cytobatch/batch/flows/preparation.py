@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cytobatch.config.option_types import CacheMode
+from cytobatch.config.option_types import CacheMode, Split
 from cytobatch.config.options import PlateJob
 from cytobatch.config.task_runner import RunnerKind, TaskRunner
 from cytobatch.config.uris import is_remote
@@ -46,7 +46,7 @@ class PreparedRun:
 @contextmanager
 def prepared_run(runner: TaskRunner, jobs: Sequence[PlateJob]) -> Iterator[PreparedRun]:
     """Prepare the plates of a run, and remove all of its folders at the end."""
-    at_once = plates_at_once(runner, len(jobs))
+    at_once = plates_at_once(runner, jobs)
     with _run_folders(jobs if runner.is_on_this_machine else ()) as folders:
         if runner.is_on_this_machine:
             jobs = [with_share(_with_folders(job, folders), at_once) for job in jobs]
@@ -78,7 +78,7 @@ def check_task_runner(runner: TaskRunner, jobs: Sequence[PlateJob], *, server_is
         )
     if runner.is_on_this_machine:
         for job in jobs:
-            with_share(job, plates_at_once(runner, len(jobs)))
+            with_share(job, plates_at_once(runner, jobs))
     if not runner.is_private and any(_SECRETS in job.extra_args for job in jobs):
         raise ConfigurationError(
             f"{_SECRETS} would travel in clear",
@@ -88,9 +88,15 @@ def check_task_runner(runner: TaskRunner, jobs: Sequence[PlateJob], *, server_is
         )
 
 
-def plates_at_once(runner: TaskRunner, plates: int) -> int:
-    """Return how many plates a runner on this machine converts at once; no more than there are."""
-    return max(1, min(runner.count or machine_limits().workers, plates))
+def plates_at_once(runner: TaskRunner, jobs: Sequence[PlateJob]) -> int:
+    """Return how many plates a runner on this machine converts at once; no more than there are.
+
+    Parts of one plate count as plates on a Dask cluster.
+    """
+    count = runner.count or machine_limits().workers
+    if runner.kind is RunnerKind.DASK and any(job.split is Split.ALWAYS for job in jobs):
+        return max(1, count)
+    return max(1, min(count, len(jobs)))
 
 
 @contextmanager

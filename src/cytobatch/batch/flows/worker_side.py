@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from functools import partial
 from multiprocessing.util import Finalize
 from typing import Any, NoReturn
 
@@ -11,7 +12,8 @@ from cytobatch.batch.flows.plate import convert
 from cytobatch.batch.flows.services import close_services
 from cytobatch.batch.plate_work import Placement, PlateWork, StepListener, convert_work
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import ExitCode, StorageError
+from cytobatch.errors import ExitCode, StorageError, WorkerLostError
+from cytobatch.pipeline.split import Splitter
 
 _CLOSE_SECONDS = 2.0
 """How long a process that ends sends what is left of Prefect's events and logs."""
@@ -49,13 +51,13 @@ def convert_on_worker(text: str) -> str:
     Raises WorkerVersionError if this process has another version of cytobatch than the run, and the plate's own errors.
     """
     work = PlateWork.parse(text)
-    job, on_step = work.plate_job(), _listeners.get(work.run, _ignore)
+    job, on_step, split = work.plate_job(), _listeners.get(work.run, _ignore), None
     if work.placement in _ON_DASK:
-        job, on_step = _on_dask(work, job)
+        job, on_step, split = _on_dask(work, job)
     try:
-        return convert_work(work, job, convert, on_step)
+        return convert_work(work, job, partial(convert, split=split), on_step)
     except StorageError as error:
-        if _is_tried_again():
+        if _is_tried_again() and not isinstance(error, WorkerLostError):
             on_step(job.label, f"is tried again, because of: {error.what}")
         raise
 
@@ -66,14 +68,15 @@ def _is_tried_again() -> bool:
     return context is not None and context.task_run.run_count <= context.task.retries
 
 
-def _on_dask(work: PlateWork, job: PlateJob) -> tuple[PlateJob, StepListener]:
+def _on_dask(work: PlateWork, job: PlateJob) -> tuple[PlateJob, StepListener, Splitter]:
     from cytobatch.batch.flows import dask_worker
+    from cytobatch.batch.flows.dask_parts import dask_splitter
 
     if work.placement is Placement.FOREIGN_DASK:
         job = dask_worker.within_limits(job)
     on_step = dask_worker.listener(work.run)
     on_step(job.label, f"starts on {dask_worker.name()}")
-    return job, on_step
+    return job, on_step, dask_splitter(work, job, on_step)
 
 
 def _ignore(_plate: str, _step: str) -> None:

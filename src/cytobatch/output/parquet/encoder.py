@@ -9,7 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytobatch.engine.executor import Executor
-from cytobatch.output.parquet.footer import ColumnChunks, ColumnPath, FooterTemplate, UnknownFooterError
+from cytobatch.output.parquet.footer import (
+    MAGIC,
+    ColumnChunks,
+    ColumnPath,
+    FooterTemplate,
+    RowGroupExtent,
+    UnknownFooterError,
+    pages_end,
+)
 from cytobatch.output.row_groups import RowGroup
 
 _ZSTD_LEVEL = 3
@@ -73,6 +81,26 @@ def _column_paths(name: str, kind: pa.DataType) -> Iterator[ColumnPath]:
     yield from ((name.encode(), *path) for path in inner)
 
 
+def value_paths(schema: pa.Schema) -> tuple[ColumnPath, ...]:
+    """Return the paths of the Parquet columns that hold the values of a schema, in order."""
+    return tuple(path for field in schema for path in _column_paths(field.name, field.type))
+
+
+def row_group_extents(content: memoryview, metadata: pq.FileMetaData) -> list[RowGroupExtent]:
+    """Return the extents of the row groups of a file, whose pages fill it from its beginning to its footer."""
+    extents: list[RowGroupExtent] = []
+    offset, end = len(MAGIC), pages_end(content)
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        # Thousands of columns are not asked for their sizes where it is known.
+        is_last = number == metadata.num_row_groups - 1
+        sizes = () if is_last else (group.column(column).total_compressed_size for column in range(group.num_columns))
+        size = end - offset if is_last else sum(sizes)
+        extents.append(RowGroupExtent(group.num_rows, offset, size, group.total_byte_size))
+        offset += size
+    return extents
+
+
 class _ColumnBlock:
     """Neighbouring columns of a schema, which one writer encodes.
 
@@ -93,7 +121,7 @@ class _ColumnBlock:
 
     @cached_property
     def _paths(self) -> tuple[ColumnPath, ...]:
-        return tuple(path for field in self._schema for path in _column_paths(field.name, field.type))
+        return value_paths(self._schema)
 
     @cached_property
     def _template(self) -> FooterTemplate:
@@ -107,9 +135,11 @@ class _ColumnBlock:
             stream, self._schema, store_schema=False, metadata_collector=metadata, **self._options
         ) as writer:
             writer.write_table(table, row_group_size=table.num_rows)
-        uncompressed = metadata[0].row_group(0).total_byte_size
         content = memoryview(stream.getvalue())
-        return ColumnChunks.from_file(content, self._template, self._paths, table.num_rows, uncompressed)
+        (chunks,) = ColumnChunks.from_file(
+            content, self._template, self._paths, row_group_extents(content, metadata[0])
+        )
+        return chunks
 
 
 class Encoder:
@@ -125,6 +155,11 @@ class Encoder:
         size = max(_MIN_COLUMNS, -(-len(schema) // _BLOCKS))
         columns = range(len(schema))
         self._blocks = [_ColumnBlock(schema, columns[start : start + size]) for start in columns[::size]]
+
+    @cached_property
+    def paths(self) -> tuple[ColumnPath, ...]:
+        """The Parquet columns that hold the values of all columns."""
+        return value_paths(self.schema)
 
     def encode(self, group: RowGroup) -> Iterator[ColumnChunks]:
         """Yield the column chunks of a row group, in order. Raises UnknownFooterError."""

@@ -88,9 +88,13 @@ class ColumnChunks:
 
     @classmethod
     def from_file(
-        cls, content: memoryview, template: FooterTemplate, paths: Sequence[ColumnPath], rows: int, uncompressed: int
-    ) -> "ColumnChunks":
-        """Return the chunks of a file of one row group.
+        cls,
+        content: memoryview,
+        template: FooterTemplate,
+        paths: Sequence[ColumnPath],
+        extents: Sequence[RowGroupExtent],
+    ) -> "list[ColumnChunks]":
+        """Return the chunks of each row group of a file.
 
         Parameters
         ----------
@@ -100,8 +104,8 @@ class ColumnChunks:
             The footer template of a file with the same columns.
         paths
             The columns that hold values, in order.
-        rows, uncompressed
-            Rows of the row group, and its bytes uncompressed.
+        extents
+            The row groups of the file.
 
         Raises
         ------
@@ -109,21 +113,25 @@ class ColumnChunks:
             If the footer does not have the known form.
         """
         footer = _footer(content).tobytes()
-        pages = content[len(MAGIC) : len(content) - len(footer) - _END_BYTES]
-        begin = b"\x16" + _zigzag(rows) + b"\x19\x1c\x19" + _list(len(paths), _STRUCT)
-        end = RowGroupExtent(rows, len(MAGIC), len(pages), uncompressed).encode() + template.tail
-        if not (footer.startswith(template.head + begin) and footer.endswith(end)):
-            raise UnknownFooterError("a file of one row group has other bytes around its columns")
-        before, offsets, start = [], [], len(template.head) + len(begin)
-        for match in _match_columns(footer, paths, start):
-            for group in (1, 2):
-                if match[group] is not None:
-                    before.append(footer[start : match.start(group)])
-                    offsets.append(_unzigzag(match[group]) - len(MAGIC))
-                    start = match.end(group)
-        if not all(0 <= offset < len(pages) for offset in offsets):
-            raise UnknownFooterError("a column's pages are outside the file")
-        return cls(len(paths), pages, tuple(before), tuple(offsets), footer[start : -len(end)], uncompressed)
+        begin = b"\x19" + _list(len(paths), _STRUCT)
+        rows = b"\x16" + _zigzag(sum(extent.rows for extent in extents))
+        start = _skip(footer, 0, template.head + rows + b"\x19" + _list(len(extents), _STRUCT))
+        groups: list[ColumnChunks] = []
+        for number, extent in enumerate(extents, 1):
+            start = _skip(footer, start, begin)
+            pages = content[extent.offset : extent.offset + extent.size]
+            before, offsets, start = _cut(footer, paths, start, extent)
+            # What follows makes it improbable that a column's statistics contain the same bytes.
+            end = extent.encode() + (begin if number < len(extents) else template.tail)
+            stop = footer.find(end, start)
+            if stop < 0:
+                raise UnknownFooterError("a row group has other bytes behind its columns")
+            after = footer[start:stop]
+            groups.append(cls(len(paths), pages, before, offsets, after, extent.uncompressed))
+            start = stop + len(extent.encode())
+        if footer[start:] != template.tail:
+            raise UnknownFooterError("a footer has other bytes behind its row groups")
+        return groups
 
     def entries_at(self, offset: int) -> bytes:
         """Return the footer entries of the chunks in a file that has their first page at `offset`."""
@@ -135,6 +143,32 @@ class ColumnChunks:
 def encode_row_group(columns: int, entries: Sequence[bytes], extent: RowGroupExtent) -> bytes:
     """Return the footer entry of a row group of `columns` columns, whose own entries are given in order."""
     return b"".join((b"\x19", _list(columns, _STRUCT), *entries, extent.encode()))
+
+
+def _skip(footer: bytes, start: int, expected: bytes) -> int:
+    """Return the position behind bytes that must be in the footer at `start`."""
+    if not footer.startswith(expected, start):
+        raise UnknownFooterError("a file has other bytes around the columns of its row groups")
+    return start + len(expected)
+
+
+def _cut(
+    footer: bytes, paths: Sequence[ColumnPath], start: int, extent: RowGroupExtent
+) -> tuple[tuple[bytes, ...], tuple[int, ...], int]:
+    """Cut the footer entries of a row group at each offset, from `start` on.
+
+    Returns the bytes before each offset, the offsets within the row group's pages, and the position behind the last.
+    """
+    before, offsets = [], []
+    for match in _match_columns(footer, paths, start):
+        for group in (1, 2):
+            if match[group] is not None:
+                before.append(footer[start : match.start(group)])
+                offsets.append(_unzigzag(match[group]) - extent.offset)
+                start = match.end(group)
+    if not all(0 <= offset < extent.size for offset in offsets):
+        raise UnknownFooterError("a column's pages are outside its row group")
+    return tuple(before), tuple(offsets), start
 
 
 def _match_columns(footer: bytes, paths: Sequence[ColumnPath], start: int) -> list[re.Match[bytes]]:
@@ -151,9 +185,14 @@ def _match_columns(footer: bytes, paths: Sequence[ColumnPath], start: int) -> li
     return matches
 
 
-def _footer(content: memoryview) -> memoryview:
+def pages_end(content: memoryview) -> int:
+    """Return the offset behind the last page of a file, which is that of its footer."""
     length = int.from_bytes(content[len(content) - _END_BYTES : len(content) - len(MAGIC)], "little")
-    return content[len(content) - _END_BYTES - length : len(content) - _END_BYTES]
+    return len(content) - _END_BYTES - length
+
+
+def _footer(content: memoryview) -> memoryview:
+    return content[pages_end(content) : len(content) - _END_BYTES]
 
 
 def _list(count: int, kind: int) -> bytes:

@@ -11,9 +11,10 @@ from typing import BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytobatch.output.parquet.encoder import Encoder, footer_template, writer_options
+from cytobatch.output.parquet.encoder import Encoder, footer_template, row_group_extents, writer_options
 from cytobatch.output.parquet.footer import (
     MAGIC,
+    ColumnChunks,
     FooterTemplate,
     RowGroupExtent,
     UnknownFooterError,
@@ -52,9 +53,25 @@ class SplicedParquet:
         """
         # A file without a template could not be finished, so this comes before any row.
         self._template()
+        self._append_group(group.num_rows, self._encoder.encode(group))
+
+    def append(self, path: Path) -> None:
+        """Append the row groups of a spliced file with the same columns and metadata, whose pages stay as they are.
+
+        Raises UnknownFooterError if the file has another footer; then none of its row groups is appended.
+        """
+        with pa.memory_map(str(path)) as mapped:
+            content = memoryview(mapped.read_buffer())
+            extents = row_group_extents(content, pq.read_metadata(path))
+            groups = ColumnChunks.from_file(content, self._template(), self._encoder.paths, extents)
+            for extent, chunks in zip(extents, groups, strict=True):
+                self._append_group(extent.rows, [chunks])
+
+    def _append_group(self, rows: int, encoded: Iterable[ColumnChunks]) -> None:
+        """Append the chunks of a row group of `rows` rows. Raises UnknownFooterError."""
         start, entries, columns, uncompressed = self.size, list[bytes](), 0, 0
         try:
-            for chunks in self._encoder.encode(group):
+            for chunks in encoded:
                 entries.append(chunks.entries_at(self.size))
                 self._append(chunks.pages)
                 columns += chunks.columns
@@ -62,9 +79,9 @@ class SplicedParquet:
         except UnknownFooterError:
             self._truncate(start)
             raise
-        extent = RowGroupExtent(group.num_rows, start, self.size - start, uncompressed)
+        extent = RowGroupExtent(rows, start, self.size - start, uncompressed)
         self._groups.append(zlib.compress(encode_row_group(columns, entries, extent), _ENTRIES_ZLIB_LEVEL))
-        self.rows += group.num_rows
+        self.rows += rows
 
     def finish(self) -> None:
         """Append the footer. Raises UnknownFooterError if there was no row group and the footer cannot be spliced."""
@@ -100,6 +117,12 @@ class PlainParquet:
         table = as_table(group)
         self._writer.write_table(table, row_group_size=table.num_rows)
         self.rows += table.num_rows
+
+    def append(self, path: Path) -> None:
+        """Append the row groups of a file with the same columns, which are encoded again."""
+        for group in read_row_groups(path):
+            self.write(group)
+            del group
 
     def finish(self) -> None:
         """Append the footer."""
@@ -157,6 +180,10 @@ class ParquetFileWriter:
     def write(self, group: RowGroup) -> None:
         """Append a row group, which must have rows."""
         self._or_plain(lambda writer: writer.write(group))
+
+    def append(self, path: Path) -> None:
+        """Append the row groups of a file that such a writer has written with the same columns and metadata."""
+        self._or_plain(lambda writer: writer.append(path))
 
     def _or_plain(self, step: Callable[[SplicedParquet | PlainParquet], None]) -> None:
         """Take a step, again by a plain writer if the footer is unknown."""

@@ -1,0 +1,104 @@
+"""The parts of a plate on their way from the workers that convert them to the one that publishes the plate.
+
+They lie in a folder of the run beside the outputs. Its name begins with a dot, so that what reads folders of Parquet
+files leaves it out.
+"""
+
+import shutil
+from pathlib import Path
+
+from cloudpathlib import CloudPath, S3Path
+
+from cytobatch.config.options import PlateJob
+from cytobatch.errors import AbsentFileError, StorageError
+from cytobatch.storage.access import Access, open_path, read_content, storage_errors
+from cytobatch.storage.destination import put, remove_empty
+
+_PROBE = "probe"
+
+
+class PartFolder:
+    """The folder of a run's parts at the destination of a plate. `run` is the id of the run."""
+
+    def __init__(self, job: PlateJob, run: str) -> None:
+        target = open_path(job.destination, Access.to_destination(job))
+        name = f".{target.stem}.parts-{run}" if job.single_file else f".parts-{run}"
+        self._folder = target.parent / name if job.single_file else target / name
+        self._existing = _first_existing(self._folder.parent) if isinstance(self._folder, Path) else None
+
+    def fault(self, scratch: Path) -> str | None:
+        """Return why parts cannot be written, read and removed here, or None if they can.
+
+        A role may be allowed only to write the destination.
+        """
+        probe = scratch / _PROBE
+        probe.write_bytes(b"")
+        try:
+            self.put(_PROBE, probe)
+            self.read(_PROBE)
+            self.remove(_PROBE)
+        except StorageError as error:
+            return f"parts cannot go through the destination ({error.reason})"
+        return None
+
+    def put(self, name: str, local: Path) -> None:
+        """Move a part into the folder, whole or not at all. Raises StorageError."""
+        target = self._path(name)
+        with storage_errors(str(target)):
+            put(local, target)
+
+    def fetch(self, name: str, scratch: Path) -> Path:
+        """Return a part as a local file, fetched into `scratch` if it is remote. Raises StorageError."""
+        path = self._path(name)
+        if isinstance(path, Path):
+            self._check_shared(path)
+            return path
+        local = scratch / path.name
+        with storage_errors(str(path)):
+            if isinstance(path, S3Path):
+                # cloudpathlib would request the object several times, and keep it in a cache.
+                path.client.client.download_file(path.bucket, path.key, str(local))
+            else:
+                path.download_to(local)
+        return local
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a small file. Raises StorageError."""
+        path = self._path(name)
+        with storage_errors(str(path)):
+            if isinstance(path, Path):
+                self._check_shared(path)
+            return read_content(path)
+
+    def remove(self, name: str) -> None:
+        """Remove a part if it is there. Raises StorageError."""
+        path = self._path(name)
+        with storage_errors(str(path)):
+            if isinstance(path, S3Path):
+                path.client.client.delete_object(Bucket=path.bucket, Key=path.key)
+            else:
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove the local folder with all that is in it, and the folders above it that were made for it."""
+        if isinstance(self._folder, Path) and self._existing is not None:
+            with storage_errors(str(self._folder)):
+                if self._folder.is_dir():
+                    shutil.rmtree(self._folder)
+                remove_empty(self._folder.parent, self._existing)
+
+    def _path(self, name: str) -> Path | CloudPath:
+        return self._folder / name
+
+    def _check_shared(self, path: Path) -> None:
+        if not path.is_file():
+            raise AbsentFileError(
+                "a part of the plate is not there",
+                where=str(path),
+                why="another worker has put it into a folder of this path, perhaps on its own machine",
+                remedy="name a destination that all workers share, or set CYTOBATCH_SPLIT=never",
+            )
+
+
+def _first_existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())
