@@ -15,7 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cytobatch.config.options import PlateJob
 from cytobatch.errors import CytobatchError, ExitCode
+from cytobatch.pipeline.verification.verify import VerifyRequest, verify
 from cytobatch.report.model import RunReport
 from tests.support.plates import convert
 
@@ -195,6 +197,15 @@ def check(case: Case, folder: Path, source: str | None = None) -> None:
     table, report = convert(start, folder / "out", **options)
     assert_rows(table, case.rows)
     assert_described(case, table, report)
+    assert_verified(start, report)
+
+
+def assert_verified(source: Path, report: RunReport) -> None:
+    """Assert that every row is that of the second reader, if its rows are joined from compartments."""
+    if report.joins[:1] and report.joins[0].startswith("one row for each object of "):
+        job = PlateJob(source=str(source), destination=report.destination)
+        found = verify(VerifyRequest(job, with_source=True, cells=None))
+        assert not found.differences, [str(each) for each in found.differences[:5]]
 
 
 def _filled(value: Any, folder: Path) -> Any:

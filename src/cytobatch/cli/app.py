@@ -23,6 +23,8 @@ COMMANDS = {
     "cytobatch.cli.commands:status": "Show plates by state, and why plates failed; on a terminal, follow them until "
     "all have ended.",
     "cytobatch.cli.commands:collect": "Gather the run reports of all plates into one table and one page.",
+    "cytobatch.cli.commands:verify": "Check a published result against its report, and with --source against the "
+    "source.",
     "cytobatch.cli.commands:serve": "Run plates on this machine whenever a Prefect server has a run for it.",
     "cytobatch.cli.commands:prefect": "Run Prefect's own command line, as its workers do in a container: prefect "
     "flow-run execute.",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cytobatch.cli.flags import DeploymentFlag, Options, ServeFlags, SpecFlags, StatusFlags, SubmitFlags
+from cytobatch.cli.flags import DeploymentFlag, Options, ServeFlags, SpecFlags, StatusFlags, SubmitFlags, VerifyFlags
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateOptions
 from cytobatch.config.variables import debug_requested
@@ -17,12 +17,13 @@ from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.errors import ExitCode
 
 _NO_OPTIONS, _NO_SPEC = PlateOptions(), SpecFlags()
-_SUBMIT, _STATUS, _SERVE = SubmitFlags(), StatusFlags(), ServeFlags()
+_SUBMIT, _STATUS, _SERVE, _VERIFY = SubmitFlags(), StatusFlags(), ServeFlags(), VerifyFlags()
 
 Spec = Annotated[SpecFlags, Parameter(name="*")]
 SubmitFlag = Annotated[SubmitFlags, Parameter(name="*")]
 ServeFlag = Annotated[ServeFlags, Parameter(name="*")]
 StatusFlag = Annotated[StatusFlags, Parameter(name="*")]
+VerifyFlag = Annotated[VerifyFlags, Parameter(name="*")]
 
 
 def run(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
@@ -80,6 +81,18 @@ def collect(*, to: str, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -
     with gc_frozen():
         from cytobatch.cli import collect_command
     return collect_command.collect(to, options, spec)
+
+
+def verify(result: str, *, flags: VerifyFlag = _VERIFY) -> int:
+    """Check a published result against its report, and with --source against the source.
+
+    Parameters
+    ----------
+    result: The folder, the Parquet file or the report, local or in a bucket.
+    """
+    with gc_frozen():
+        from cytobatch.cli import verify_command
+    return verify_command.verify(result, flags)
 
 
 def serve(*, flags: ServeFlag = _SERVE) -> int:

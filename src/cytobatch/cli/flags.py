@@ -4,7 +4,8 @@ Help is shown from these types alone, so this module imports no reader, no objec
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
@@ -56,6 +57,24 @@ class ServeFlags:
 
     name: Annotated[str, Parameter(help="The name of the deployment, such as the machine's.")] = "cytobatch"
     limit: Annotated[int, Parameter(help="How many plates run at once.", validator=validators.Number(gte=1))] = 1
+    debug: DebugFlag = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyFlags:
+    """The flags of `verify` beside the result."""
+
+    source: Annotated[str | None, Parameter(help="The source; rows are derived from it again, and compared.")] = None
+    cells: Annotated[
+        Literal["all"] | Annotated[int, validators.Number(gte=1)],
+        Parameter(help="How many rows are derived again, drawn from up to 32 exports; or all."),
+    ] = 1000
+    seed: Annotated[int, Parameter(help="Another number draws other rows.")] = 0
+    json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False
+    profile: Annotated[str | None, Parameter(help="AWS profile.")] = None
+    endpoint_url: Annotated[str | None, Parameter(help="S3 API other than AWS's.")] = None
+    no_sign_request: Annotated[bool, Parameter(negative=(), help="Read a public source without credentials.")] = False
+    scratch_dir: Annotated[Path | None, Parameter(help="Where fetched files lie.")] = None
     debug: DebugFlag = False
 
 

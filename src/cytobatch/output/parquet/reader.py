@@ -24,6 +24,11 @@ def read_row_groups(path: Path) -> Iterator[pa.Table]:
         yield file.read_row_group(number)
 
 
+def open_file(path: Path) -> pq.ParquetFile:
+    """Open a file, to read its footer and some row groups. Raises pyarrow.ArrowException, OSError."""
+    return pq.ParquetFile(path)
+
+
 def read_schema(path: Path) -> pa.Schema:
     """Return a file's schema."""
     return pq.read_schema(path)

@@ -1,0 +1,44 @@
+"""`cytobatch verify`: check a published result, and print the differences."""
+
+import sys
+
+from cytobatch.cli.console import out
+from cytobatch.cli.flags import VerifyFlags
+from cytobatch.config.options import PlateJob
+from cytobatch.errors import ExitCode
+from cytobatch.pipeline.verification.model import Verification
+from cytobatch.pipeline.verification.verify import VerifyRequest
+from cytobatch.pipeline.verification.verify import verify as verified
+
+_SHOWN = 20
+
+
+def verify(result: str, flags: VerifyFlags) -> int:
+    """Print what differs, and return the exit code: that of invalid data if anything does."""
+    job = PlateJob(
+        source=flags.source or result,
+        destination=result,
+        profile=flags.profile,
+        endpoint_url=flags.endpoint_url,
+        no_sign_request=flags.no_sign_request,
+        scratch_dir=flags.scratch_dir,
+    )
+    cells = None if flags.cells == "all" else int(flags.cells)
+    found = verified(VerifyRequest(job, flags.source is not None, cells, flags.seed))
+    if flags.json:
+        sys.stdout.write(f"{found.to_json()}\n")
+    else:
+        _print(found)
+    return ExitCode.INPUT_DATA if found.differences else ExitCode.OK
+
+
+def _print(found: Verification) -> None:
+    for difference in found.differences[:_SHOWN]:
+        out.print(f"differs  {difference}", markup=False, highlight=False)
+    if len(found.differences) > _SHOWN:
+        out.print(f"and {len(found.differences) - _SHOWN} more differences; --json has all", highlight=False)
+    for text in found.not_derived:
+        out.print(f"not derived again: {text}", markup=False, highlight=False)
+    derived = f", {found.cells} of {found.rows} rows derived again: {found.values} values" if found.cells else ""
+    verdict = f"{len(found.differences)} difference(s)" if found.differences else "no difference"
+    out.print(f"{found.result}: {found.outputs} output(s){derived}; {verdict}", markup=False, highlight=False)

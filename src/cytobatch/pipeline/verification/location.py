@@ -1,0 +1,63 @@
+"""The plate, well and site of a row, from the metadata of its image. Spellings of one place are compared as one."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from cytobatch.pipeline.verification.tables import Row, whole_number
+from cytobatch.pipeline.verification.values import Published, Raw
+
+_SOURCES = {
+    "Metadata_Plate": ("Metadata_Plate", "Image_Metadata_Plate"),
+    "Metadata_Well": ("Metadata_Well", "Image_Metadata_Well"),
+    "Metadata_Site": ("Metadata_Site", "Image_Metadata_Site"),
+}
+PLACES = tuple(_SOURCES)
+"""The profile's columns with plate, well and site."""
+_WELL = re.compile(r"([A-Za-z]{1,2})[-_ ]*0*([1-9][0-9]?)")
+_PHENIX = re.compile(r"r0*([1-9][0-9]?)c0*([1-9][0-9]?)(?:f[0-9]+)?", re.IGNORECASE)
+_SITE = re.compile(r"[A-Za-z_ -]*0*([0-9]+)")
+_LETTERS = 26
+_MISSING = frozenset({"", "nan", "na", "n/a", "none", "null"})
+
+
+def places(image: Row) -> Mapping[str, str]:
+    """Return what an image's metadata have about its place, by the profile's column: only what is known."""
+    return {
+        column: found for column, names in _SOURCES.items() if (found := next(_known(image, names), None)) is not None
+    }
+
+
+def is_same_place(column: str, published: Published, expected: str) -> bool:
+    """Return whether two spellings stand for one plate, well or site."""
+    return published is not None and _plain(column, str(published)) == _plain(column, expected)
+
+
+def _known(image: Row, names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        text = _text(image.get(name))
+        if text.lower() not in _MISSING:
+            yield text
+
+
+def _text(raw: Raw) -> str:
+    return "" if raw is None or isinstance(raw, bytes) else str(raw).strip()
+
+
+def _plain(column: str, text: str) -> str:
+    number = whole_number(text)
+    if number is not None:
+        return str(number)
+    if column == "Metadata_Site":
+        site = _SITE.fullmatch(text)
+        return site[1] if site else text
+    return _plain_well(text) if column == "Metadata_Well" else text
+
+
+def _plain_well(text: str) -> str:
+    """Return a well as letters and a number without zeros: `B3`, for `b03`, `B - 3` and Phenix's `r02c03`."""
+    phenix, well = _PHENIX.fullmatch(text), _WELL.fullmatch(text)
+    if phenix:
+        row = int(phenix[1]) - 1
+        first = "A" if row >= _LETTERS else ""
+        return f"{first}{chr(ord('A') + row % _LETTERS)}{phenix[2]}"
+    return f"{well[1].upper()}{well[2]}" if well else text

@@ -1,0 +1,227 @@
+"""Derive rows of a profile again from the files of its source."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cytobatch.config.options import PlateJob
+from cytobatch.errors import InputDataError
+from cytobatch.pipeline.verification.derive import ExportTables, Plan, ProfileRow, RowKey, row_differences
+from cytobatch.pipeline.verification.exports import IMAGE_TABLES, Export, Files, by_number, exports_of
+from cytobatch.pipeline.verification.links import Links, sourced_columns
+from cytobatch.pipeline.verification.location import PLACES
+from cytobatch.pipeline.verification.model import Derived, Difference, DifferenceKind
+from cytobatch.pipeline.verification.profile import drawn, key_columns, repeated, rows_at
+from cytobatch.pipeline.verification.tables import (
+    IMAGE_NUMBER,
+    OBJECT_NUMBER,
+    TABLE_NUMBER,
+    SourceTable,
+    UnreadableTableError,
+    read_table,
+)
+from cytobatch.pipeline.verification.values import Repairs
+from cytobatch.planning.inventory import Inventory
+from cytobatch.report.model import Outcome, RunReport
+from cytobatch.storage.source import Source
+
+_OWN_NUMBER = "Metadata_TableNumber"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCheck:
+    """What is derived: the profile's local file with its columns, the report, and the number of cells (None: all)."""
+
+    job: PlateJob
+    report: RunReport
+    output: str
+    profile: Path
+    columns: Sequence[Mapping[str, Any]]
+    cells: int | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The columns of the profile that lead a row to its object.
+
+    `number` is None if rows have no TableNumber; `is_made` is True if the run made it, and no table has it.
+    """
+
+    image: str
+    object: str
+    number: str | None
+    is_made: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.number, self.image, self.object) if name)
+
+    def of(self, row: ProfileRow) -> RowKey:
+        number = None if self.number is None or self.is_made else row.values[self.number]
+        return RowKey((None if number is None else str(number), _whole(row, self.image)), _whole(row, self.object))
+
+
+def _whole(row: ProfileRow, column: str) -> int:
+    value = row.values[column]
+    return value if isinstance(value, int) else -1
+
+
+def derived_again(check: SourceCheck, cache: Path) -> Derived:
+    """Derive rows again, and compare them with the published ones.
+
+    Raises
+    ------
+    InputDataError
+        If rows of this layout cannot be derived again.
+    StorageError
+        If the source cannot be reached.
+    """
+    links = Links.of_report(check.report.joins)
+    if links is None:
+        raise _not_derivable(check, "its rows are not made by the usual joins of compartments")
+    keys = _keys(check, links)
+    source = Source(check.job, cache)
+    inventory = source.inventory()
+    changed = list(_changed_files(check.report, inventory))
+    if any(difference.kind is DifferenceKind.MISSING for difference in changed):
+        return Derived(0, 0, ("no row, because files of the source are missing",), changed)
+    with source.inputs(inventory.files, 0) as files:
+        found = _Derivation(check, links, keys, files).run()
+    return replace(found, differences=(*changed, *found.differences))
+
+
+def _changed_files(report: RunReport, inventory: Inventory) -> Iterator[Difference]:
+    """Yield the files that the run converted, and that are missing now or have another size."""
+    sizes = {file.path: file.size for file in inventory.files}
+    converted = {entry.path: entry.size for entry in report.ledger if entry.outcome is Outcome.CONVERTED}
+    for path, size in converted.items():
+        if path not in sizes:
+            yield Difference(DifferenceKind.MISSING, path, "the file is not at the source")
+        elif size is not None and sizes[path] != size:
+            what = "size of a source file in bytes"
+            yield Difference(DifferenceKind.SOURCE, path, what, None, None, str(size), str(sizes[path]))
+
+
+class _Derivation:
+    """One verification of rows against the source."""
+
+    def __init__(self, check: SourceCheck, links: Links, keys: _Keys, files: Files) -> None:
+        self._check, self._keys, self._files = check, keys, files
+        self._exports = exports_of(check.report.ledger)
+        tables = {name for export in self._exports for name in export.tables} - set(links.others)
+        columns = sourced_columns(check.columns, tables)
+        places = _places(check, {column.name for column in columns})
+        self._plan = Plan(check.output, links, columns, places, _repairs(check.report))
+        self._labels = {str(c["source_table"]): str(c["compartment"]) for c in check.columns if c["compartment"]}
+        self._tables = {links.base, *IMAGE_TABLES, *(column.table for column in columns)}
+        self._unread: dict[str, str] = {}
+        self._skipped = 0
+
+    def run(self) -> Derived:
+        published = key_columns(self._check.profile, self._keys.names)
+        differences = [
+            Difference(DifferenceKind.IDENTITY, self._check.output, "an earlier row has the same keys", position)
+            for position in repeated(published)
+        ]
+        numbers = published[self._keys.number] if self._keys.number else published[self._keys.image]
+        positions = drawn(numbers, self._check.cells, self._check.seed)
+        names = [*self._keys.names, *(column.name for column in self._plan.columns), *self._plan.places]
+        rows: dict[object, list[ProfileRow]] = defaultdict(list)
+        for row in rows_at(self._check.profile, positions, list(dict.fromkeys(names))):
+            rows[row.values[self._keys.number] if self._keys.number and self._keys.is_made else None].append(row)
+        for number, group in rows.items():
+            differences += self._compared(self._candidates(number, rows), group)
+        cells = len(positions) - self._skipped
+        values = cells * sum(column.table not in self._unread for column in self._plan.columns)
+        return Derived(cells, values, self._not_derived(), differences)
+
+    def _candidates(self, number: object, rows: Mapping[object, list[ProfileRow]]) -> Sequence[Export]:
+        if not (self._keys.number and self._keys.is_made):
+            return self._exports
+        if not hasattr(self, "_by_number"):
+            self._by_number = by_number(self._exports, self._files, (n for n in rows if isinstance(n, int)))
+        return self._by_number.get(number, ()) if isinstance(number, int) else ()
+
+    def _compared(self, exports: Iterable[Export], rows: Sequence[ProfileRow]) -> Iterator[Difference]:
+        """Yield the differences of rows, each looked for in some exports; those of its likeliest origin."""
+        images = {self._keys.of(row).image[1] for row in rows}
+        best: dict[int, list[Difference]] = {}
+        for export in exports:
+            tables = self._read(export, images)
+            for row in rows:
+                key = self._keys.of(row)
+                for base in tables.base_rows(self._plan.links.base, key):
+                    found = list(row_differences(row, base, key, tables, self._plan))
+                    if row.position not in best or len(found) < len(best[row.position]):
+                        best[row.position] = found
+        for row in rows:
+            if row.position in best:
+                yield from best[row.position]
+            elif self._plan.links.base in self._unread:
+                self._skipped += 1
+            else:
+                what = "no object of the source has the keys of the row"
+                yield Difference(DifferenceKind.MISSING, self._check.output, what, row.position)
+
+    def _read(self, export: Export, images: set[int]) -> ExportTables:
+        tables: dict[str, SourceTable] = {}
+        unread: dict[str, str] = {}
+        if self._plan.links.base not in export.tables:
+            unread[self._plan.links.base] = f"{export.path} has no table of its own for it"
+        for name, entry in export.tables.items():
+            if name not in self._tables:
+                continue
+            try:
+                tables[name] = read_table(self._files.whole(entry.path), entry.table or name, images)
+            except UnreadableTableError as error:
+                unread[name] = str(error)
+        self._unread |= unread
+        return ExportTables(tables, unread, self._labels)
+
+    def _not_derived(self) -> list[str]:
+        """Return what was not derived, and why."""
+        derived = {*self._keys.names, *self._plan.places, *(column.name for column in self._plan.columns)}
+        left = [str(c["name"]) for c in self._check.columns if c["name"] not in derived]
+        shown = ", ".join(left[:_SHOWN]) + (f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else "")
+        columns = [f"{len(left)} column(s) that come from no single column of a table: {shown}"] if left else []
+        skipped = [f"{self._skipped} row(s) of exports whose base table was not read"] if self._skipped else []
+        return [*columns, *skipped, *(f"table {name}: {why}" for name, why in sorted(self._unread.items()))]
+
+
+def _keys(check: SourceCheck, links: Links) -> _Keys:
+    """Return the columns of the profile with its keys. Raises InputDataError if one is missing."""
+    own = [column for column in check.columns if column["source_table"] == links.base]
+    sources = {str(column["source_column"]): str(column["name"]) for column in own}
+    number = next((name for name in sources if name == OBJECT_NUMBER), None) or next(
+        (name for name in sources if name.endswith(("_ObjectNumber", "Number_Object_Number"))), None
+    )
+    if IMAGE_NUMBER not in sources or number is None:
+        raise _not_derivable(check, "it has no columns with the numbers of images and objects")
+    names = {str(column["name"]) for column in check.columns}
+    made = _OWN_NUMBER in names and TABLE_NUMBER not in sources
+    own_number = _OWN_NUMBER if made else sources.get(TABLE_NUMBER)
+    return _Keys(sources[IMAGE_NUMBER], sources[number], own_number, made)
+
+
+def _places(check: SourceCheck, derived: set[str]) -> tuple[str, ...]:
+    """Return the columns with plate, well and site, but for a plate's name that the job gave."""
+    given = {"Metadata_Plate"} if check.report.options.get("plate") else set()
+    names = [str(column["name"]) for column in check.columns]
+    return tuple(name for name in PLACES if name in names and name not in {*given, *derived})
+
+
+def _repairs(report: RunReport) -> Repairs:
+    return Repairs({(repair.table, repair.column, repair.text): repair.became for repair in report.repairs})
+
+
+def _not_derivable(check: SourceCheck, why: str) -> InputDataError:
+    return InputDataError(
+        "rows of this profile cannot be derived again",
+        where=check.output,
+        why=why,
+        remedy="leave out --source to verify the files alone",
+    )

@@ -1,0 +1,162 @@
+"""Source tables, read by the standard library: `csv` and `sqlite3`, a row at a time. No code of the readers is used.
+
+It is slow on purpose: what the fast readers do in a thousand lines must be plain here to be believed.
+"""
+
+import csv
+import gzip
+import itertools
+import sqlite3
+import sys
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from cytobatch.pipeline.verification.values import Raw
+
+ImageKey = tuple[str | None, int]
+"""The TableNumber as text, if the table has any, and the ImageNumber."""
+
+IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER = "ImageNumber", "ObjectNumber", "TableNumber"
+_BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
+_DELIMITERS = ",;\t"
+_GZIP_MAGIC = b"\x1f\x8b"
+_SQLITE_MAGIC = b"SQLite format 3\0"
+
+
+class UnreadableTableError(Exception):
+    """A table is none that this reader can read. The message has the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a source. All rows of a table share the positions of its columns."""
+
+    positions: Mapping[str, int]
+    values: Sequence[Raw]
+
+    def get(self, column: str) -> Raw:
+        """Return the value of a column; None if the table has no such column, or the row ends before it."""
+        position = self.positions.get(column)
+        return None if position is None or position >= len(self.values) else self.values[position]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """Rows of a table, by image. `decimal` is the decimal mark of its texts."""
+
+    columns: tuple[str, ...]
+    rows: Mapping[ImageKey, list[Row]]
+    decimal: str = "."
+
+
+def read_table(path: Path, table: str, images: Collection[int]) -> SourceTable:
+    """Read the rows of some images from a file.
+
+    Parameters
+    ----------
+    path
+        A CSV file, also compressed by gzip, or a SQLite file.
+    table
+        The name of the table in a SQLite file.
+    images
+        The ImageNumbers whose rows are returned.
+
+    Raises
+    ------
+    UnreadableTableError
+        If the file has no ImageNumber, or is not readable as text or as a database.
+    """
+    with path.open("rb") as stream:
+        is_database = stream.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+    if is_database:
+        return _grouped(*_sqlite_rows(path, table, images), ".", images)
+    try:
+        return _csv_table(path, table, images)
+    except (csv.Error, StopIteration, EOFError, zlib.error) as error:
+        raise UnreadableTableError(f"{path.name} is not readable as CSV: {error}") from error
+
+
+def _csv_table(path: Path, table: str, images: Collection[int]) -> SourceTable:
+    csv.field_size_limit(sys.maxsize)
+    lines = iter(_text(path).splitlines(keepends=True))
+    first = next(lines)
+    delimiter = max(_DELIMITERS, key=first.count)
+    if first.lower().startswith("sep="):
+        delimiter, first = first[len("sep=")], next(lines)
+    rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter)
+    columns, own = _columns(rows, table)
+    decimal = "," if delimiter == ";" else "."
+    present = (values for values in rows if any(values[position].strip() for position in own if position < len(values)))
+    return _grouped(tuple(columns), (Row(columns, values) for values in present), decimal, images)
+
+
+def _text(path: Path) -> str:
+    """Return a file's text: in the encoding of its mark, else in UTF-8, else in Latin-1, which any bytes are."""
+    content = path.read_bytes()
+    if content.startswith(_GZIP_MAGIC):
+        content = gzip.decompress(content)
+    encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _columns(rows: Iterator[list[str]], table: str) -> tuple[Mapping[str, int], Sequence[int]]:
+    """Return the position of each column of a table, and those of which one has a value in each of its rows.
+
+    A file of all objects has the tables' names in a row above. What it has about images, and the numbers of objects,
+    are those of all its tables.
+    """
+    header = [name.strip() for name in next(rows)]
+    if IMAGE_NUMBER in header:
+        return {name: position for position, name in reversed(list(enumerate(header)))}, range(len(header))
+    names = [name.strip() for name in next(rows)]
+    both = list(enumerate(zip((name.lower() for name in header), names, strict=False)))
+    own = {name: position for position, (owner, name) in both if owner == table.lower()}
+    shared = {name: n for n, (owner, name) in reversed(both) if owner == "image" or name == OBJECT_NUMBER}
+    return shared | own, [position for name, position in own.items() if name not in shared]
+
+
+def _sqlite_rows(path: Path, table: str, images: Collection[int]) -> tuple[tuple[str, ...], Iterator[Row]]:
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        name = table.replace('"', '""')
+        marks = ",".join("?" * len(images))
+        try:
+            cursor = database.execute(f'SELECT * FROM "{name}" WHERE ImageNumber IN ({marks})', sorted(images))
+        except sqlite3.Error as error:
+            raise UnreadableTableError(f"table {table} of {path.name} is not readable: {error}") from error
+        columns = tuple(column[0] for column in cursor.description)
+        positions = {name: position for position, name in enumerate(columns)}
+        return columns, iter([Row(positions, values) for values in cursor])
+
+
+def _grouped(columns: tuple[str, ...], rows: Iterator[Row], decimal: str, images: Collection[int]) -> SourceTable:
+    if IMAGE_NUMBER not in columns:
+        raise UnreadableTableError("it has no column ImageNumber")
+    wanted = set(images)
+    found: dict[ImageKey, list[Row]] = defaultdict(list)
+    for row in rows:
+        image = whole_number(row.get(IMAGE_NUMBER))
+        if image in wanted:
+            number = row.get(TABLE_NUMBER)
+            found[None if number is None else str(number), image].append(row)
+    return SourceTable(columns, dict(found), decimal)
+
+
+def whole_number(value: Raw) -> int | None:
+    """Return a key as an integer; None for text that is none."""
+    try:
+        return int(value) if isinstance(value, int | str) else int(float(value or "nan"))
+    except ValueError:
+        pass
+    try:
+        number = float(value or "nan")
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else None

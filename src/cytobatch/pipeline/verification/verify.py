@@ -1,0 +1,146 @@
+"""Verify a published result: against its report, and against its source by a second, slow reader.
+
+The readers, formats and joins of a run are not used here (import-linter holds it), so that a fault of theirs is not
+repeated.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cytobatch.config.options import PlateJob
+from cytobatch.errors import InputDataError
+from cytobatch.output.parquet.reader import read_schema
+from cytobatch.pipeline.verification.model import Difference, Verification
+from cytobatch.pipeline.verification.published import PARQUET, output_differences
+from cytobatch.pipeline.verification.source import SourceCheck, derived_again
+from cytobatch.report.model import OutputFile, RunReport, UnreadableReportError, parse_report
+from cytobatch.storage.access import Access
+from cytobatch.storage.published_files import PublishedFiles
+
+_COLUMNS_SHA = b"cytobatch.columns_sha256"
+_COLUMN_LIST = "columns.json"
+_PROFILE = "single_cells.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """What is verified.
+
+    Attributes
+    ----------
+    job
+        The access to result (`destination`) and source; its source is looked at only if `with_source`.
+    with_source
+        Whether rows are derived again from the source.
+    cells
+        How many rows are derived again; None for all.
+    seed
+        The same seed draws the same rows.
+    """
+
+    job: PlateJob
+    with_source: bool
+    cells: int | None
+    seed: int = 0
+
+
+def verify(request: VerifyRequest) -> Verification:
+    """Verify a published result. It is read only.
+
+    Raises
+    ------
+    InputDataError
+        If the report cannot be read, or has no profile whose rows can be derived again.
+    StorageError
+        If result or source cannot be reached.
+    """
+    access = Access.to_destination(request.job)
+    with tempfile.TemporaryDirectory(prefix="cytobatch-verify-", dir=request.job.scratch_dir) as scratch:
+        files = PublishedFiles.open(request.job.destination, access, Path(scratch, "result"))
+        report = _report(files)
+        outputs = {_name_below(report, output): output for output in report.outputs}
+        differences = [each for name, output in outputs.items() for each in _of_output(files, name, output)]
+        checked = Verification(files.report_uri, len(outputs), report.counts.rows, differences=tuple(differences))
+        if not request.with_source:
+            return checked
+        found = derived_again(_source_check(request, report, files, outputs), Path(scratch, "source"))
+    return replace(
+        checked,
+        cells=found.cells,
+        values=found.values,
+        not_derived=tuple(found.not_derived),
+        differences=(*checked.differences, *found.differences),
+    )
+
+
+def _report(files: PublishedFiles) -> RunReport:
+    try:
+        return parse_report(files.report())
+    except UnreadableReportError as error:
+        raise InputDataError(
+            "run report is not readable", where=files.report_uri, why=str(error), remedy="name the folder of a result"
+        ) from error
+
+
+def _name_below(report: RunReport, output: OutputFile) -> str:
+    """Return an output's name in the folder of the result, which may have been moved since it was published."""
+    folder = report.report.rpartition("/")[0]
+    return output.path.removeprefix(f"{folder}/")
+
+
+def _of_output(files: PublishedFiles, name: str, output: OutputFile) -> Iterator[Difference]:
+    if output.files:
+        for below in output.files:
+            files.local(f"{name}/{below}")
+        path = files.local(f"{name}/{output.files[0]}")
+        path = Path(str(path).removesuffix(f"/{output.files[0]}"))
+    else:
+        path = files.local(name)
+    yield from output_differences(name, path, output)
+
+
+def _source_check(
+    request: VerifyRequest,
+    report: RunReport,
+    files: PublishedFiles,
+    outputs: Mapping[str, OutputFile],
+) -> SourceCheck:
+    name = _profile_name(report, outputs)
+    path = files.local(name) if name else None
+    if name is None or path is None or not path.is_file():
+        raise InputDataError(
+            "no profile of joined rows is there",
+            where=files.report_uri,
+            why="rows can be derived again from one joined Parquet file only",
+            remedy="leave out --source to verify the files alone",
+        )
+    columns = _columns(path, files, outputs)
+    return SourceCheck(request.job, report, name, path, columns, request.cells, request.seed)
+
+
+def _profile_name(report: RunReport, outputs: Mapping[str, OutputFile]) -> str | None:
+    if report.destination.endswith(PARQUET):
+        own = report.destination.rpartition("/")[2]
+        return own if own in outputs else None
+    return _PROFILE if _PROFILE in outputs else None
+
+
+def _columns(path: Path, files: PublishedFiles, outputs: Mapping[str, OutputFile]) -> Sequence[dict[str, Any]]:
+    """Return the list of the profile's columns: the one whose checksum its footer has."""
+    metadata = read_schema(path).metadata or {}
+    expected = metadata.get(_COLUMNS_SHA, b"").decode()
+    lists = {output.sha256: name for name, output in outputs.items() if name.endswith(_COLUMN_LIST)}
+    local = files.local(lists[expected]) if expected in lists else None
+    if local is None or not local.is_file():
+        raise InputDataError(
+            "no list of the profile's columns is there",
+            where=files.report_uri,
+            why="the footer's checksum fits none of its lists",
+            remedy="convert the plate again",
+        )
+    columns: Sequence[dict[str, Any]] = json.loads(local.read_bytes())["columns"]
+    return columns
