@@ -107,6 +107,17 @@ def annotation_error(what: str, where: str, why: str, remedy: str) -> Annotation
     return AnnotationError(what, where=where, why=why, remedy=remedy)
 
 
+def _without_column(missing: str, columns: Sequence[str]) -> str:
+    """Describe a header without a column. Its names are shown if one of them is similar.
+
+    Any file may be given for a table, also one with passwords.
+    """
+    words = missing.lower().removeprefix("metadata_").split("_")
+    if any(words[0] in name.lower() for name in columns):
+        return f"it has no column {missing}, but {', '.join(columns)}"
+    return f"it has no column {missing} among its {len(columns)}"
+
+
 def _parse(text: str, where: str, needed: Sequence[str]) -> _Rows:
     """Return the rows of a table by column, without columns that have no name. Raises AnnotationError."""
     try:
@@ -118,8 +129,7 @@ def _parse(text: str, where: str, needed: Sequence[str]) -> _Rows:
     missing = [name for name in needed if name not in columns]
     named = [name for name in columns if name]
     if missing or len(set(named)) < len(named):
-        # The names are not shown, because any file may be given for a table, also one with passwords.
-        why = f"it has no column {missing[0]} among its {len(columns)}" if missing else "two columns have one name"
+        why = _without_column(missing[0], columns) if missing else "two columns have one name"
         remedy = f"it needs the columns {', '.join(needed)}"
         raise annotation_error("not the table it should be", where, why, remedy)
     ragged = next((number for number, line in enumerate(lines, 2) if line and len(line) != len(columns)), None)
