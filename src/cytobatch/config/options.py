@@ -34,6 +34,8 @@ from cytobatch.config.wells import SiteLocation, normalise_well
 from cytobatch.errors import brief
 
 PARQUET = ".parquet"
+LEAST_MEMORY = 64 * 2**20
+"""The least memory in bytes that a run can be given."""
 SINGLE_CELLS, PROFILES, SITES, EXPERIMENT = "single_cells", "profiles", "sites", "experiment"
 """The names of the outputs without suffix."""
 COLUMNS = "columns"
@@ -190,7 +192,7 @@ class PlateOptions(BaseModel):
     """Where intermediate files go; by default the system's temporary folder."""
     workers: int | None = Field(None, ge=1, le=256)
     """How many threads compute at once; by default one for each CPU that the container or machine grants."""
-    memory: ByteSize | None = Field(None, ge=64 * 2**20, le=2**60)
+    memory: ByteSize | None = Field(None, ge=LEAST_MEMORY, le=2**60)
     """Memory that the run may take, such as 3GiB; by default all that the container or machine grants."""
     sqlite_reader: SqliteReader | None = None
     """native or duckdb: the reader of SQLite tables, with the same outputs. native, the default, decodes the file's

@@ -9,20 +9,18 @@ from typing import Any, TypeVar
 
 from cytobatch.config.job_spec import nearest
 from cytobatch.config.options import PlateJob, PlateOptions
-from cytobatch.errors import ConfigurationError, JobSpecError
+from cytobatch.errors import JobSpecError
 from cytobatch.pipeline.describe import PlanDescription, describe_job
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.pipeline.process_state import arrow_threads_restored, pandas_not_imported
-from cytobatch.pipeline.resolve_jobs import PathLike, parse_options, resolve_jobs
+from cytobatch.pipeline.resolve_jobs import PathLike, only_job, parse_options, resolve_jobs
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepStarted, run_directly
-from cytobatch.report.lines import shortened
 from cytobatch.report.model import RunReport
 
 Result = TypeVar("Result")
 
 _ORIGIN = "keyword arguments"
 _OTHER_KEYWORDS = ("job_spec", "array_index", "progress")
-_PLATES_SHOWN = 10
 _OF_THE_COMMAND = "task_runner"
 
 
@@ -111,12 +109,9 @@ def _one_job(
     options = parse_options({name: value for name, value in keywords.items() if value is not None}, _ORIGIN)
     spec = str(job_spec) if isinstance(job_spec, PathLike) else job_spec
     jobs = resolve_jobs(options, spec, _ORIGIN, array_index)
-    if len(jobs) == 1:
-        return jobs[0]
-    raise ConfigurationError(
-        f"{len(jobs)} plates match, but one is expected",
+    return only_job(
+        jobs,
         where="job spec" if spec is not None else f"{_ORIGIN} and environment",
-        why=f"they are {shortened([job.label for job in jobs], _PLATES_SHOWN)}",
         remedy=f"pick one by its position, array_index=0 to {len(jobs) - 1}, or by plate= in place of a pattern",
     )
 

@@ -3,7 +3,7 @@
 An option given directly (a flag, or a keyword of the API) wins over the environment, the environment over the job spec.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
@@ -12,10 +12,13 @@ from cytobatch.config.environment import Settings, read_batch_settings, read_set
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.job_spec import JobSpec, parse_spec, spec_error, spec_of
 from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.errors import ConfigurationError
+from cytobatch.report.lines import shortened
 from cytobatch.storage.access import Access, read_text
 from cytobatch.storage.source import list_folders
 
 _SPEC = "job spec"
+_PLATES_SHOWN = 10
 
 
 @runtime_checkable
@@ -61,6 +64,18 @@ def resolve_jobs(
     where = f"{origin} and environment" if document is None else _name_of(document)
     index = read_batch_settings().job_array_index if array_index is None else array_index
     return plate_jobs(spec, overrides, index, where, folders_at)
+
+
+def only_job(jobs: Sequence[PlateJob], where: str, remedy: str) -> PlateJob:
+    """Return the one plate of a call that converts one. Raises ConfigurationError for several, which it names."""
+    if len(jobs) == 1:
+        return jobs[0]
+    raise ConfigurationError(
+        f"{len(jobs)} plates match, but one is expected",
+        where=where,
+        why=f"they are {shortened([job.label for job in jobs], _PLATES_SHOWN)}",
+        remedy=remedy,
+    )
 
 
 def parse_options(values: Mapping[str, Any], origin: str) -> PlateOptions:

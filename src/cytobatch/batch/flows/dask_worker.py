@@ -10,9 +10,8 @@ from typing import Any
 from distributed import get_worker
 from distributed.utils import sync
 
-from cytobatch.batch.flows.preparation import LEAST_MEMORY
 from cytobatch.batch.plate_work import StepListener
-from cytobatch.config.options import PlateJob
+from cytobatch.config.options import LEAST_MEMORY, PlateJob
 from cytobatch.engine.resources import ResourceLimits, machine_limits
 
 _PART_OF_DASKS_MEMORY = 0.75

@@ -12,21 +12,23 @@ from cytobatch.batch.flows.bookkeeping import StepEnded
 from cytobatch.batch.flows.states import log_outcome, state_of_outcome, state_of_step
 from cytobatch.batch.flows.steps import TASKS
 from cytobatch.config.options import PlateJob, PlateOptions
-from cytobatch.errors import ConfigurationError, CytobatchError
+from cytobatch.errors import CytobatchError
 from cytobatch.pipeline.plate import run_plate
-from cytobatch.pipeline.resolve_jobs import resolve_jobs
+from cytobatch.pipeline.resolve_jobs import only_job, resolve_jobs
 from cytobatch.pipeline.split import without_cluster
 from cytobatch.pipeline.steps import PlateStep
 from cytobatch.report.model import RunReport
 
 Result = TypeVar("Result")
 
+_ORIGIN = "flow parameters"
+
 
 def convert_inside(job: PlateJob) -> State:
     """Convert one plate and return the state in which its flow run ends."""
     outcome: RunReport | CytobatchError
     try:
-        resolved = _resolved(job)
+        resolved = resolved_job(job)
         outcome = run_plate(
             resolved,
             lambda step, function: _run_step(job.shown_label, step, function),
@@ -40,21 +42,13 @@ def convert_inside(job: PlateJob) -> State:
     return state_of_outcome(outcome)
 
 
-def _resolved(job: PlateJob) -> PlateJob:
+def resolved_job(job: PlateJob) -> PlateJob:
     """Return the job with the environment variables of this machine for options that its parameters leave open.
 
     Raises ConfigurationError if it is a pattern of several plates.
     """
     given = PlateOptions.model_validate(job.model_dump(exclude_unset=True))
-    jobs = resolve_jobs(given, None, "flow parameters")
-    if len(jobs) == 1:
-        return jobs[0]
-    raise ConfigurationError(
-        f"{len(jobs)} plates match, but one is expected",
-        where="flow parameters",
-        why=f"the plate is {job.plate!r}",
-        remedy="name one plate",
-    )
+    return only_job(resolve_jobs(given, None, _ORIGIN), where=_ORIGIN, remedy="name one plate")
 
 
 def _run_step(plate: str, step: PlateStep, function: Callable[[], Result]) -> Result:

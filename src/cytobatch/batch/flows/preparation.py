@@ -11,14 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cytobatch.config.option_types import CacheMode, Split
-from cytobatch.config.options import PlateJob
+from cytobatch.config.options import LEAST_MEMORY, PlateJob
 from cytobatch.config.task_runner import RunnerKind, TaskRunner
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import machine_limits, resource_limits
 from cytobatch.errors import ConfigurationError
 from cytobatch.storage.access import storage_errors
 
-LEAST_MEMORY = 64 * 2**20
 _PATHS = ("source", "destination", "platemap", "load_data")
 _FOLDERS = ("cache_dir", "scratch_dir")
 _SECRETS = "SSECustomerKey"
