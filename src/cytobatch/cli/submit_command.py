@@ -4,7 +4,7 @@ from rich.progress import Progress
 
 from cytobatch.batch.aws.array_jobs import arrays_of
 from cytobatch.batch.aws.client import BatchService
-from cytobatch.batch.aws.preflight import Inspected, check_local, inspect
+from cytobatch.batch.aws.preflight import Inspected, check_local, inspect, pending_plates
 from cytobatch.batch.aws.submit import Submitter, new_folder
 from cytobatch.cli.console import err, out
 from cytobatch.cli.deployment import read_deployment, read_prices
@@ -13,7 +13,7 @@ from cytobatch.cli.options import resolve_jobs
 from cytobatch.cli.printing import submission as show
 from cytobatch.config.environment import read_settings
 from cytobatch.config.options import PlateJob, PlateOptions
-from cytobatch.errors import ExitCode, InputDataError
+from cytobatch.errors import ExitCode
 from cytobatch.pipeline.resolve_jobs import explicit_access
 
 
@@ -26,7 +26,7 @@ def submit(options: PlateOptions, spec: SpecFlags, deployment: str | None, flags
     check_local(jobs)
     plates = _inspected(jobs)
     show.print_left_alone(out, plates)
-    pending = _pending(plates, keep_going=flags.keep_going)
+    pending = pending_plates(plates, keep_going=flags.keep_going)
     if not pending:
         out.print("nothing to submit", highlight=False)
         return ExitCode.OK
@@ -47,16 +47,3 @@ def _inspected(jobs: list[PlateJob]) -> list[Inspected]:
     with Progress(console=err, transient=True) as progress:
         bar = progress.add_task("looking at the plates", total=len(jobs))
         return inspect(jobs, lambda _: progress.advance(bar))
-
-
-def _pending(plates: list[Inspected], *, keep_going: bool) -> list[Inspected]:
-    """Return the plates to submit. Raises InputDataError if some look invalid, unless `keep_going`."""
-    invalid = [plate for plate in plates if plate.error]
-    if invalid and not keep_going:
-        raise InputDataError(
-            f"{len(invalid)} of {len(plates)} plates look invalid",
-            where="submission",
-            why=f"they are named above, {invalid[0].job.label} first; nothing was submitted",
-            remedy="mend them, leave them out, or let them fail alone with --keep-going",
-        )
-    return [plate for plate in plates if not plate.done]

@@ -10,18 +10,20 @@ import pyarrow as pa
 
 from cytobatch.errors import AnnotationError
 from cytobatch.output.parquet.reader import read_bytes
-from cytobatch.storage.access import Access, open_path, read_content, storage_errors
+from cytobatch.storage.access import Access, Clients, open_path, read_content, storage_errors
 
 _GZIP, _PARQUET, _ZIP = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
 
 
-def read_table_text(uri: str, access: Access) -> str:
+def read_table_text(uri: str, access: Access, clients: Clients | None = None) -> str:
     """Return the text of a table by its path or URI; of a Parquet file, its rows as CSV.
+
+    For S3 the client is one of `clients`, if given.
 
     Raises StorageError if the file cannot be read, and AnnotationError if its content is no such table.
     """
     with storage_errors(uri):
-        content = read_content(open_path(uri, access))
+        content = read_content(open_path(uri, access, clients=clients))
     return table_text(content, uri)
 
 

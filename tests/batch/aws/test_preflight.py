@@ -1,12 +1,14 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cytobatch.batch.aws.preflight import check_local, inspect
+from cytobatch.batch.aws.preflight import check_local, inspect, pending_plates
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import JobSpecError, StorageError
+from cytobatch.errors import ConfigurationError, InputDataError, JobSpecError, StorageError
 from cytobatch.pipeline.plate import run_plate
+from proxy import gets, proxy
 from tests.support.plates import write_sites
 
 Upload = Callable[[Path, str], str]
@@ -37,6 +39,30 @@ def test_a_plate_that_is_done_is_known_only_where_that_was_asked_for(
     run_plate(job)
     assert inspect([job])[0].done
     assert not inspect([job.model_copy(update={"skip_done": False})])[0].done
+
+
+def test_options_that_do_not_fit_a_plate_are_found_and_a_platemap_of_many_plates_is_read_once(
+    upload: Upload, s3: Any, aws: str, bucket: str, tmp_path: Path
+) -> None:
+    source = upload(write_sites(tmp_path / "in", 1), "P1")
+    for name, text in {"good": "well_position\tdrug\nA01\tx\n", "bad": "well\tdrug\nA01\tx\n"}.items():
+        s3.put_object(Bucket=bucket, Key=f"{name}.txt", Body=text.encode())
+
+    def job(number: int, **options: Any) -> PlateJob:
+        return PlateJob(source=source, destination=f"s3://{bucket}/out/{number}", plate=f"P{number}", **options)
+
+    bad = inspect([job(0, joins="SELECT * FROM ghosts"), job(1, platemap=f"s3://{bucket}/bad.txt"), job(2)])
+    assert [type(plate.error).__name__ for plate in bad] == ["JoinSqlError", "AnnotationError", "NoneType"]
+    with pytest.raises(ConfigurationError, match="2 of 3 plates look invalid"):
+        pending_plates(bad, keep_going=False)
+    with pytest.raises(InputDataError, match="1 of 2 plates look invalid"):
+        pending_plates(bad[1:], keep_going=False)
+    assert pending_plates(bad, keep_going=True) == bad
+    with proxy(aws) as (url, requests):
+        jobs = [job(number, platemap=f"s3://{bucket}/good.txt", endpoint_url=url) for number in range(40)]
+        assert [plate.error for plate in inspect(jobs)] == [None] * 40
+    # Plates that are inspected at once may each read it.
+    assert 1 <= len([one for one in gets(requests) if one.key == "good.txt"]) <= 16
 
 
 @pytest.mark.usefixtures("aws")
