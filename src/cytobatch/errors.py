@@ -192,7 +192,8 @@ class WorkerLostError(StorageError):
 class ServiceError(CytobatchError):
     """AWS Batch, the service that keeps its logs, or Prefect's server refused or did not answer.
 
-    Only `submit`, `status` and `serve` raise it: a server of Prefect never fails a plate.
+    `submit`, `status` and `serve` raise it. A plate fails by it only if its credentials are a block of a Prefect server
+    that does not answer: a record never fails a plate.
     """
 
     exit_code = ExitCode.SERVICE

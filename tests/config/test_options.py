@@ -71,7 +71,9 @@ EVERY_OPTION: dict[str, Any] = {
     "split": "always",
     "split_size": 2**30,
 }
-OF_THE_RUN = list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :]
+IN_PLACE_OF_PROFILES = {"credentials": "aws-credentials/lab", "destination_credentials": "minio-credentials/other"}
+"""The options that a job with profiles, or without Prefect, refuses."""
+OF_THE_RUN = [*list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :], *IN_PLACE_OF_PROFILES]
 
 
 def without_none(annotation: Any) -> Any:
@@ -82,7 +84,7 @@ def without_none(annotation: Any) -> Any:
 
 
 def test_every_option_is_known_here() -> None:
-    assert set(EVERY_OPTION) == set(PlateOptions.model_fields)
+    assert {*EVERY_OPTION, *IN_PLACE_OF_PROFILES} == set(PlateOptions.model_fields)
 
 
 def test_a_job_has_the_options_and_no_others() -> None:
@@ -154,15 +156,17 @@ def test_every_option_decides_the_output_or_is_of_the_run_alone() -> None:
 
 @pytest.mark.parametrize("name", OF_THE_RUN)
 def test_an_option_of_the_run_does_not_change_the_output_options(name: str) -> None:
+    value = (EVERY_OPTION | IN_PLACE_OF_PROFILES)[name]
     default = PlateJob(source="/in", destination="/out", cache_dir=Path("/other"))
-    assert default.output_options() == default.model_copy(update={name: EVERY_OPTION[name]}).output_options()
+    assert default.output_options() == default.model_copy(update={name: value}).output_options()
 
 
 def test_settings_take_every_option_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in EVERY_OPTION.items():
+    options = EVERY_OPTION | IN_PLACE_OF_PROFILES
+    for name, value in options.items():
         text = value if isinstance(value, str) else json.dumps(value)
         monkeypatch.setenv(f"CYTOBATCH_{name.upper()}", text)
-    assert Settings().explicit() == PlateOptions.model_validate(EVERY_OPTION).explicit()
+    assert Settings().explicit() == PlateOptions.model_validate(options).explicit()
 
 
 @pytest.mark.parametrize("group", ["float", "integer", "string"])

@@ -194,6 +194,7 @@ def test_a_plate_of_a_pattern_is_picked_by_its_name(tmp_path: Path) -> None:
         ({"wokers": 2}, "unknown option 'wokers'", "did you mean 'workers'?"),
         ({"progres": print}, "unknown option 'progres'", "did you mean 'progress'?"),
         ({"task_runner": "threads:2"}, "option 'task_runner' is of the command alone", "use `cytobatch run`"),
+        ({"credentials": "aws-credentials/lab"}, "option 'credentials' is of the command alone", "an AWS profile"),
         ({"zzz": 2}, "unknown option 'zzz'", "known options: source, destination, plate"),
         ({"preset": "celprofiler_csv"}, "unknown preset 'celprofiler_csv'", "did you mean 'cellprofiler_csv'?"),
         ({"memory": "3"}, "bad value for 'memory'", "cytobatch schema"),

@@ -10,6 +10,7 @@ import cyclopts
 from cyclopts import App, Parameter
 
 from cytobatch import __version__
+from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.cli.console import err, show_error
 from cytobatch.config.variables import debug_requested
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, by default that of the process, and return its exit code."""
     words = drop_blank_flags(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or debug_requested()
+    provide_blocks()
     try:
         result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         return int(result or 0)

@@ -88,5 +88,8 @@ class StatusFlags:
     once: Annotated[bool, Parameter(negative=(), help="Do not follow on a terminal.")] = False
     every: Annotated[float, Parameter(help="Seconds between two looks.")] = 10.0
     profile: Annotated[str | None, Parameter(help="AWS profile.")] = None
+    credentials: Annotated[
+        str | None, Parameter(help="A Prefect block with AWS credentials, in place of a profile.")
+    ] = None
     endpoint_url: Annotated[str | None, Parameter(help="S3 API of the resolved specs, other than AWS's.")] = None
     debug: DebugFlag = False

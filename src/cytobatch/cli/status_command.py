@@ -7,9 +7,8 @@ from cytobatch.cli.deployment import read_deployment
 from cytobatch.cli.flags import StatusFlags
 from cytobatch.cli.printing import status as show
 from cytobatch.config.environment import read_settings
-from cytobatch.config.options import PlateOptions
 from cytobatch.errors import ExitCode, JobSpecError
-from cytobatch.pipeline.resolve_jobs import explicit_access
+from cytobatch.pipeline.resolve_jobs import explicit_access, parse_options
 
 _SHORTEST_PERIOD = 1.0
 
@@ -23,9 +22,10 @@ def status(jobs: tuple[str, ...], deployment: str | None, flags: StatusFlags) ->
             why="`status` shows jobs by their ids",
             remedy="give the ids that `cytobatch submit` printed",
         )
-    access = explicit_access(read_settings(), PlateOptions(profile=flags.profile, endpoint_url=flags.endpoint_url))
+    named = {"profile": flags.profile, "credentials": flags.credentials, "endpoint_url": flags.endpoint_url}
+    access = explicit_access(read_settings(), parse_options(named, "command line"))
     target = read_deployment(deployment, access)
-    service = BatchService(target.region, access.profile)
+    service = BatchService(target.region, access)
     if out.is_terminal and not flags.once:
         states = show.follow(out, lambda: statuses(service, jobs), max(flags.every, _SHORTEST_PERIOD))
     else:

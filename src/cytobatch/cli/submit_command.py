@@ -37,7 +37,7 @@ def submit(options: PlateOptions, spec: SpecFlags, deployment: str | None, flags
     if flags.dry_run:
         out.print("dry run: nothing was submitted", highlight=False)
         return ExitCode.OK
-    service = BatchService(target.region, access.profile)
+    service = BatchService(target.region, access)
     submitter = Submitter(target, service, access, flags.share)
     show.print_submission(out, submitter.send(arrays, folder, lambda job: show.print_job(out, job)), folder)
     return ExitCode.OK

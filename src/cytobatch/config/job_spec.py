@@ -29,10 +29,12 @@ class JobSpec(BaseModel):
     """The plates; AWS_BATCH_JOB_ARRAY_INDEX counts them from 0."""
 
 
-# Profiles, folders and resources of one machine have no meaning on another.
+# Identities, folders and resources of one machine have no meaning on another.
 _OF_THIS_MACHINE = (
     "profile",
     "destination_profile",
+    "credentials",
+    "destination_credentials",
     "cache_dir",
     "cache_mode",
     "scratch_dir",
@@ -45,7 +47,7 @@ _OF_THIS_MACHINE = (
 def resolved_spec(jobs: Iterable[PlateJob]) -> JobSpec:
     """Return a spec of the same plates with all of their explicit options, for a process on another machine.
 
-    It leaves out the AWS profiles, folders, CPUs, memory and task runner of this machine.
+    It leaves out the AWS profiles, credentials, folders, CPUs, memory and task runner of this machine.
     """
     plates = [job.model_dump(mode="json", exclude_unset=True, exclude=set(_OF_THIS_MACHINE)) for job in jobs]
     return JobSpec(resolved=True, plates=tuple(PlateOptions.model_validate(plate) for plate in plates))

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
+from cytobatch.config.credentials import BlockName, check_credentials
 from cytobatch.config.option_types import (
     Aggregation,
     AnnDataPrecision,
@@ -48,6 +49,8 @@ _RUNTIME_ONLY_OPTIONS = (
     "requester_pays",
     "extra_args",
     "destination_profile",
+    "credentials",
+    "destination_credentials",
     "cache_dir",
     "cache_mode",
     "scratch_dir",
@@ -172,6 +175,9 @@ class PlateOptions(BaseModel):
     """Replace what an earlier run published; --no-replace refuses a destination whose report is of another source."""
     profile: str | None = Field(None, min_length=1)
     """AWS profile for source and destination."""
+    credentials: BlockName | None = None
+    """A Prefect block with the credentials for source and destination, in place of a profile: aws-credentials/<name> or
+    minio-credentials/<name>. Only the name is recorded."""
     endpoint_url: StoreApi | None = Field(None, min_length=1)
     """URL of an S3 API other than AWS, for source and destination."""
     no_sign_request: bool | None = None
@@ -182,6 +188,9 @@ class PlateOptions(BaseModel):
     """Further arguments of boto3's transfers from the source, such as {"ExpectedBucketOwner": "…"}."""
     destination_profile: str | None = Field(None, min_length=1)
     """AWS profile for the destination, if another."""
+    destination_credentials: BlockName | None = None
+    """A Prefect block with the credentials for the destination, if another. The source's endpoint_url does not hold
+    then."""
     destination_endpoint_url: StoreApi | None = Field(None, min_length=1)
     """S3 API for the destination, if another."""
     cache_dir: LocalFolder | None = None
@@ -262,6 +271,11 @@ class PlateJob(PlateOptions):
         return brief(self.label)
 
     @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of the Prefect blocks that the job needs."""
+        return tuple(block for block in (self.credentials, self.destination_credentials) if block is not None)
+
+    @property
     def single_file(self) -> bool:
         """Whether the destination is one Parquet file."""
         return self.destination.endswith(PARQUET)
@@ -298,5 +312,7 @@ class PlateJob(PlateOptions):
             raise ValueError("anndata_precision: it is the type of AnnData's X, but anndata is not given")
         if self.cache_mode is CacheMode.PERSISTENT and self.cache_dir is None:
             raise ValueError("cache_mode: persistent needs a cache_dir to persist in")
-        check_orchestrator(self.orchestrator, self.task_runner)
+        check_orchestrator(self.orchestrator, self.task_runner, self.blocks)
+        check_credentials(self.profile, self.credentials)
+        check_credentials(self.destination_profile, self.destination_credentials, "destination_credentials")
         return self

@@ -1,5 +1,6 @@
 """What records plates, and what that leaves possible."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 
@@ -12,8 +13,13 @@ class Orchestrator(StrEnum):
     """The same steps without Prefect, which is not imported."""
 
 
-def check_orchestrator(orchestrator: Orchestrator, task_runner: str | None) -> None:
-    """Raise ValueError for a task runner other than sequential without Prefect, whose task runners they are."""
+def check_orchestrator(orchestrator: Orchestrator, task_runner: str | None, blocks: Sequence[str]) -> None:
+    """Raise ValueError for what is Prefect's without Prefect: a task runner, or a block with credentials."""
+    if orchestrator is Orchestrator.NONE and blocks:
+        raise ValueError(
+            f"orchestrator: none does not use Prefect, but its server keeps the credentials {blocks[0]!r}; "
+            "drop one of the two, or name an AWS profile"
+        )
     if orchestrator is Orchestrator.NONE and task_runner not in (None, "sequential"):
         raise ValueError(
             f"orchestrator: none runs plates one after the other, but the task runner is {task_runner!r}; "

@@ -21,7 +21,19 @@ Result = TypeVar("Result")
 
 _ORIGIN = "keyword arguments"
 _OTHER_KEYWORDS = ("job_spec", "array_index", "progress")
-_OF_THE_COMMAND = "task_runner"
+_NO_BLOCKS = (
+    "they are a block of Prefect's server, which the API does not use",
+    "use `cytobatch run`, or name an AWS profile",
+)
+_OF_THE_COMMAND = {
+    "task_runner": (
+        "the API converts one plate, in the caller's process",
+        "use `cytobatch run`, or call `convert` for each plate in threads or processes of your own",
+    ),
+    "credentials": _NO_BLOCKS,
+    "destination_credentials": _NO_BLOCKS,
+}
+"""The options that the API does not take, with the reason and what to do instead."""
 
 
 def convert(
@@ -120,12 +132,13 @@ def _check_names(keywords: Mapping[str, Any]) -> None:
     """Raises JobSpecError for a keyword that is no option, with the nearest name, and for an option of the command."""
     known = (*PlateOptions.model_fields, *_OTHER_KEYWORDS)
     for name, value in keywords.items():
-        if name == _OF_THE_COMMAND and value is not None:
+        if name in _OF_THE_COMMAND and value is not None:
+            why, remedy = _OF_THE_COMMAND[name]
             raise JobSpecError(
                 f"option {name!r} is of the command alone",
                 where=_ORIGIN,
-                why="the API converts one plate, in the caller's process",
-                remedy="use `cytobatch run`, or call `convert` for each plate in threads or processes of your own",
+                why=why,
+                remedy=remedy,
             )
         if name not in known:
             raise JobSpecError(

@@ -8,11 +8,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
+from cytobatch.config.credentials import check_credentials
 from cytobatch.config.environment import Settings, read_batch_settings, read_settings
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.job_spec import JobSpec, parse_spec, spec_error, spec_of
 from cytobatch.config.options import PlateJob, PlateOptions
-from cytobatch.errors import ConfigurationError
+from cytobatch.errors import ConfigurationError, JobSpecError
 from cytobatch.report.lines import shortened
 from cytobatch.storage.access import Access, read_text
 from cytobatch.storage.source import list_folders
@@ -114,7 +115,17 @@ def folders_at(options: PlateOptions, uri: str) -> list[str]:
 def explicit_access(settings: Settings, options: PlateOptions) -> Access:
     """Return the access to specs, deployments and prices: that of a source by flags and environment, always signed."""
     explicit = settings.explicit() | options.explicit()
-    return Access(explicit.get("profile"), explicit.get("endpoint_url"))
+    profile, credentials = explicit.get("profile"), explicit.get("credentials")
+    try:
+        check_credentials(profile, credentials)
+    except ValueError as error:
+        raise JobSpecError(
+            "bad value for 'credentials'",
+            where="command line and environment",
+            why=str(error),
+            remedy="drop one of the two",
+        ) from error
+    return Access(profile, credentials, explicit.get("endpoint_url"))
 
 
 def _is_json(document: str) -> bool:

@@ -7,7 +7,7 @@ by text.
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from cytobatch.config.uris import check_location
 from cytobatch.engine.resources import FEWEST_FETCH_THREADS, resource_limits
 from cytobatch.errors import AbsentFileError, ConfigurationError, CytobatchError, StorageError
 from cytobatch.storage.boto_session import make_session
+from cytobatch.storage.credentials import StoreCredentials, find_credentials
 from cytobatch.storage.s3_read import read_object
 
 _ATTEMPTS = 5
@@ -46,9 +47,13 @@ ABSENT = frozenset({"NoSuchBucket", "NoSuchKey", "404", "NotFound"})
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach a store: credentials, endpoint, and further arguments of its API."""
+    """How to reach a store: who asks, endpoint, and further arguments of its API.
+
+    `credentials` is a name, not a secret: an access is printed, and is a key of clients.
+    """
 
     profile: str | None = None
+    credentials: str | None = None
     endpoint_url: str | None = None
     no_sign_request: bool = False
     extra_args: tuple[tuple[str, Any], ...] = ()
@@ -58,21 +63,35 @@ class Access:
     def to_source(cls, job: PlateJob) -> "Access":
         """Return the access to a job's source."""
         threads = resource_limits(job).fetch_threads
-        return cls(job.profile, job.endpoint_url, job.no_sign_request, _extra_args(job), threads)
+        return replace(cls.for_options(job), workers=threads)
 
     @classmethod
     def for_options(cls, options: PlateOptions) -> "Access":
         """Return the access to a source, from the options that a job is made of later."""
-        return cls(options.profile, options.endpoint_url, bool(options.no_sign_request), _extra_args(options))
+        return cls(
+            options.profile,
+            options.credentials,
+            options.endpoint_url,
+            bool(options.no_sign_request),
+            _extra_args(options),
+        )
 
     @classmethod
     def to_destination(cls, job: PlateJob) -> "Access":
         """Return the access to a job's destination. Its requests are always signed."""
+        is_own = bool(job.destination_profile or job.destination_credentials)
+        # A block may have an endpoint of its own.
+        endpoint = None if job.destination_credentials else job.endpoint_url
         return cls(
-            job.destination_profile or job.profile,
-            job.destination_endpoint_url or job.endpoint_url,
+            job.destination_profile if is_own else job.profile,
+            job.destination_credentials if is_own else job.credentials,
+            job.destination_endpoint_url or endpoint,
             workers=resource_limits(job).fetch_threads,
         )
+
+    def stored_credentials(self) -> StoreCredentials | None:
+        """Return the credentials of the name, or None without a name. Raises the errors of their loader."""
+        return find_credentials(self.credentials) if self.credentials else None
 
 
 def _extra_args(options: PlateJob | PlateOptions) -> tuple[tuple[str, Any], ...]:
@@ -158,15 +177,16 @@ def _client_error(error: ClientError, where: str) -> StorageError:
 
 
 def _s3_client(access: Access, cache: Path | None) -> S3Client:
+    credentials = access.stored_credentials()
     config = Config(
         retries={"mode": "standard", "max_attempts": _ATTEMPTS},
         max_pool_connections=2 * access.workers,
         user_agent_extra=USER_AGENT,
     )
     return S3Client(
-        boto3_session=make_session(access.profile, config),
+        boto3_session=make_session(access.profile, config, credentials=credentials),
         no_sign_request=access.no_sign_request,
-        endpoint_url=access.endpoint_url,
+        endpoint_url=access.endpoint_url or (credentials.endpoint_url if credentials else None),
         extra_args=dict(access.extra_args),
         local_cache_dir=cache,
         file_cache_mode="persistent" if cache else "tmp_dir",

@@ -132,7 +132,7 @@ def test_missing_credentials_are_an_error(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ServiceError, match="no credentials"):
         statuses(BatchService("us-east-1"), ["x"])
     with pytest.raises(ServiceError, match="no credentials"):
-        BatchService("us-east-1", "a-profile-that-is-not-there")
+        BatchService("us-east-1", Access("a-profile-that-is-not-there"))
 
 
 REQUEST = {"jobName": "job", "jobQueue": "queue", "jobDefinition": "definition"}

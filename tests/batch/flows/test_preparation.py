@@ -36,6 +36,12 @@ def with_dask(monkeypatch: pytest.MonkeyPatch) -> None:
         ("dask:tls://head:8786", {}, False, "a Dask scheduler elsewhere needs a Prefect server"),
         ("dask:tcp://10.0.0.7:8786", {"extra_args": SECRET}, True, "SSECustomerKey would travel in clear"),
         ("threads:3", {"memory": 128 * MIB}, True, "3 plates at once have too little memory"),
+        (
+            "threads:3",
+            {"destination_credentials": "aws-credentials/x"},
+            False,
+            "a Prefect block needs a Prefect server",
+        ),
     ],
 )
 @pytest.mark.usefixtures("with_dask")

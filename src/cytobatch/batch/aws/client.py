@@ -20,7 +20,7 @@ from botocore.exceptions import (
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from cytobatch.errors import ServiceError
-from cytobatch.storage.access import USER_AGENT
+from cytobatch.storage.access import USER_AGENT, Access
 from cytobatch.storage.boto_session import make_session
 
 _ATTEMPTS = 8
@@ -31,6 +31,7 @@ _DENIED = frozenset(
 _NO_LOG = frozenset({"ResourceNotFoundException"})
 _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException"})
 _NOTHING = "-"
+_NO_ACCESS = Access()
 
 
 class JobState(StrEnum):
@@ -99,12 +100,12 @@ def _parameter(raw: dict[str, Any], name: str) -> str | None:
 
 
 class BatchService:
-    """AWS Batch in one region with one profile's permissions. Every method raises ServiceError."""
+    """AWS Batch in one region, with the profile or credentials of an access. Every method raises ServiceError."""
 
-    def __init__(self, region: str, profile: str | None = None) -> None:
+    def __init__(self, region: str, access: Access = _NO_ACCESS) -> None:
         with _service_errors("AWS Batch"):
             config = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS}, user_agent_extra=USER_AGENT)
-            session = make_session(profile, config, region)
+            session = make_session(access.profile, config, region, access.stored_credentials())
             self._batch = session.client("batch")
             self._logs = session.client("logs")
             # SubmitJob has no idempotency token. A request whose answer was lost may have been accepted, and a second

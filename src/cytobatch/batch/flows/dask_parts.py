@@ -19,6 +19,7 @@ from typing import Any, Self
 import pyarrow as pa
 from distributed import CancelledError, KilledWorker, get_client, secede
 
+from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.batch.flows.dask_worker import listener, name, within, within_limits
 from cytobatch.batch.plate_work import (
     Placement,
@@ -37,6 +38,7 @@ from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInPar
 from cytobatch.errors import AbsentFileError, CytobatchError, InternalError, StorageError, WorkerVersionError
 from cytobatch.pipeline.part import convert_plate_part, without_secrets
 from cytobatch.pipeline.split import Splitter, is_split_wanted, one_machine_notice, why_not_split
+from cytobatch.storage.credentials import credentials_are_provided
 from cytobatch.storage.part_folder import PartFolder
 from cytobatch.survey.model import Survey
 
@@ -86,6 +88,8 @@ def convert_part_on_worker(order: PartOrder) -> LedgerPart:
     """
     work = PlateWork.parse(order.work)
     check_pyarrow(order.pyarrow)
+    if not credentials_are_provided():
+        provide_blocks()
     job = work.plate_job()
     own = within_limits(job) if work.placement is Placement.FOREIGN_DASK else job
     listener(work.run)(job.label, f"part {order.number + 1} starts on {name()}")

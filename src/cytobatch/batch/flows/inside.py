@@ -9,6 +9,7 @@ from prefect.logging import get_run_logger
 
 from cytobatch.batch.flows.artifacts import publish_artifacts
 from cytobatch.batch.flows.bookkeeping import StepEnded
+from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.batch.flows.states import log_outcome, state_of_outcome, state_of_step
 from cytobatch.batch.flows.steps import TASKS
 from cytobatch.config.options import PlateJob, PlateOptions
@@ -26,6 +27,7 @@ _ORIGIN = "flow parameters"
 
 def convert_inside(job: PlateJob) -> State:
     """Convert one plate and return the state in which its flow run ends."""
+    provide_blocks(in_flow_run=True)
     outcome: RunReport | CytobatchError
     try:
         resolved = resolved_job(job)

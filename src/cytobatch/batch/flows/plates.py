@@ -20,6 +20,7 @@ from prefect.settings import (
 
 from cytobatch.batch.flows import worker_side
 from cytobatch.batch.flows.bookkeeping import Contained
+from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.batch.flows.dispatch import Outcome, convert_by
 from cytobatch.batch.flows.plate import convert as convert_one
 from cytobatch.batch.flows.preparation import check_task_runner
@@ -137,6 +138,7 @@ def _convert_all(spec: JobSpec) -> None:
 def _logged_run(spec: JobSpec) -> PlatesRun:
     """Return the run of a flow that a server has started. Its steps and outcomes go to the run's log."""
     logger = get_run_logger()
+    provide_blocks(in_flow_run=True)
     if spec.resolved:
         jobs = [PlateJob.model_validate(spec.defaults.explicit() | plate.explicit()) for plate in spec.plates]
     else:

@@ -58,8 +58,8 @@ def check_task_runner(runner: TaskRunner, jobs: Sequence[PlateJob], *, server_is
     """Check whether plates can be converted by a task runner, before anything starts.
 
     Raises ConfigurationError if Dask is not installed, if plates at once have too little memory, if secrets would
-    travel in clear, or if a scheduler elsewhere has no Prefect server: the one that a run starts for itself listens on
-    this machine only.
+    travel in clear, or if a scheduler elsewhere or a block has no Prefect server: the one that a run starts for itself
+    listens on this machine only, and has no blocks.
     """
     if runner.is_elsewhere and not server_is_given:
         raise ConfigurationError(
@@ -68,6 +68,7 @@ def check_task_runner(runner: TaskRunner, jobs: Sequence[PlateJob], *, server_is
             why="PREFECT_API_URL is not set, and workers cannot reach the server that a run starts for itself",
             remedy="start `prefect server start --host 0.0.0.0`, and set PREFECT_API_URL to it",
         )
+    check_blocks([block for job in jobs for block in job.blocks], server_is_given=server_is_given)
     if runner.kind is RunnerKind.DASK and find_spec("prefect_dask") is None:
         raise ConfigurationError(
             "support for Dask is not installed",
@@ -84,6 +85,17 @@ def check_task_runner(runner: TaskRunner, jobs: Sequence[PlateJob], *, server_is
             where=f"task_runner {runner}",
             why="it is among extra_args, and the connection to the scheduler has no TLS",
             remedy="use a scheduler at tls://, or convert these plates on one machine",
+        )
+
+
+def check_blocks(blocks: Sequence[str], *, server_is_given: bool) -> None:
+    """Raises ConfigurationError if blocks are needed without a server that keeps them."""
+    if blocks and not server_is_given:
+        raise ConfigurationError(
+            "a Prefect block needs a Prefect server",
+            where=blocks[0],
+            why="PREFECT_API_URL is not set, and the server that a run starts for itself has no blocks",
+            remedy="set PREFECT_API_URL to the server that has the block, or name an AWS profile",
         )
 
 

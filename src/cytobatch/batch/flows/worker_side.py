@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from prefect.context import TaskRunContext
 
+from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.batch.flows.plate import convert
 from cytobatch.batch.flows.services import close_services
 from cytobatch.batch.plate_work import Placement, PlateWork, StepListener, convert_work
@@ -51,6 +52,7 @@ def convert_on_worker(text: str) -> str:
     Raises WorkerVersionError if this process has another version of cytobatch than the run, and the plate's own errors.
     """
     work = PlateWork.parse(text)
+    provide_blocks(in_flow_run=True)
     job, on_step, split = work.plate_job(), _listeners.get(work.run, _ignore), None
     if work.placement in _ON_DASK:
         job, on_step, split = _on_dask(work, job)
