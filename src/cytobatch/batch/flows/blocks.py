@@ -18,6 +18,7 @@ from cytobatch.storage.credentials import StoreCredentials
 Block = AwsCredentials | MinIOCredentials
 
 _TYPES: dict[str, type[Block]] = {"aws-credentials": AwsCredentials, "minio-credentials": MinIOCredentials}
+_USUAL = {"use_ssl": True, "verify": True}
 _USED = "endpoint_url"
 """The one parameter of a block's clients that other clients take over."""
 
@@ -84,7 +85,9 @@ def _block(name: str) -> Block:
 
 def _check_parameters(name: str, parameters: AwsClientParameters) -> None:
     """Raises ConfigurationError for a parameter of clients that would have no effect."""
-    given = parameters.model_dump(exclude_defaults=True).keys() - {_USED}
+    values = parameters.model_dump(exclude={_USED})
+    # A form of the server's UI may save what holds anyway.
+    given = [key for key, value in values.items() if value not in (None, {}, _USUAL.get(key))]
     if given:
         raise ConfigurationError(
             f"block has parameters of clients that cytobatch does not use: {', '.join(sorted(given))}",

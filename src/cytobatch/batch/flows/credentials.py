@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from contextvars import copy_context
 
 from cytobatch.storage.credentials import CredentialsLoader, StoreCredentials, provide_credentials
 
@@ -20,10 +21,15 @@ def provide_blocks(*, in_flow_run: bool = False) -> None:
     in_flow_run
         Whether Prefect has its settings from a run, also where PREFECT_API_URL is not set, as on a worker of Dask.
     """
-    provide_credentials(_Loader(_load_in_run if in_flow_run else _load_from_given_server))
+    if not in_flow_run:
+        provide_credentials(BlockLoader(_load_from_given_server))
+        return
+    # Prefect's settings are in the context, and boto3's threads, which renew credentials, have another one.
+    context = copy_context()
+    provide_credentials(BlockLoader(lambda name: context.copy().run(_load_in_run, name)))
 
 
-class _Loader:
+class BlockLoader:
     """Loads credentials, and keeps them for a short time. Several threads may call it at once."""
 
     def __init__(self, load: CredentialsLoader, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,6 +38,7 @@ class _Loader:
         self._kept: dict[str, tuple[float, StoreCredentials]] = {}
 
     def __call__(self, name: str) -> StoreCredentials:
+        """Return the credentials of a block. Raises the errors of its load."""
         with self._lock:
             loaded, credentials = self._kept.get(name, (-_KEPT_SECONDS, None))
             if credentials is None or self._clock() - loaded >= _KEPT_SECONDS:
