@@ -7,6 +7,8 @@ from urllib.error import HTTPError
 
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
+from tests.support.subprocesses import run_python
+
 _BUSY = 503
 
 
@@ -24,3 +26,22 @@ def api(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
     request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
+
+
+_DEPLOY = """
+import sys
+from importlib import import_module
+from prefect.deployments.runner import RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
+module, _, flow = sys.argv[1].rpartition(".")
+flow = getattr(import_module("cytobatch.batch.flows." + module), flow)
+print(RunnerDeployment.from_flow(flow, name=sys.argv[2], entrypoint_type=EntrypointType.MODULE_PATH).apply())
+"""
+
+
+def deploy(flow: str, name: str) -> str:
+    """Deploy a flow of the package at PREFECT_API_URL, for any process to execute its runs. Return the deployment's id.
+
+    `flow` is its module in `batch.flows` and its name there.
+    """
+    return run_python(_DEPLOY, flow, name).strip()

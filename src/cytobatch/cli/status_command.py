@@ -1,9 +1,9 @@
 """`cytobatch status`: show the states and failures of submitted jobs."""
 
 from cytobatch.batch.aws.client import BatchService
+from cytobatch.batch.aws.documents import read_deployment
 from cytobatch.batch.aws.status import failures, statuses
 from cytobatch.cli.console import err, out
-from cytobatch.cli.deployment import read_deployment
 from cytobatch.cli.flags import StatusFlags
 from cytobatch.cli.printing import status as show
 from cytobatch.config.environment import read_settings

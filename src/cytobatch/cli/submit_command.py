@@ -2,12 +2,11 @@
 
 from rich.progress import Progress
 
-from cytobatch.batch.aws.array_jobs import arrays_of
 from cytobatch.batch.aws.client import BatchService
+from cytobatch.batch.aws.documents import read_deployment, read_prices
 from cytobatch.batch.aws.preflight import Inspected, check_local, inspect, pending_plates
-from cytobatch.batch.aws.submit import Submitter, new_folder
+from cytobatch.batch.aws.submit import Submitter, plan_submission
 from cytobatch.cli.console import err, out
-from cytobatch.cli.deployment import read_deployment, read_prices
 from cytobatch.cli.flags import SpecFlags, SubmitFlags
 from cytobatch.cli.options import resolve_jobs
 from cytobatch.cli.printing import submission as show
@@ -30,16 +29,14 @@ def submit(options: PlateOptions, spec: SpecFlags, deployment: str | None, flags
     if not pending:
         out.print("nothing to submit", highlight=False)
         return ExitCode.OK
-    folder = new_folder(target)
-    needs = [plate.need for plate in pending]
-    arrays = arrays_of(needs, target, flags.compute, folder, flags.name or needs[0].job.batch or needs[0].job.label)
-    show.print_arrays(out, arrays, target, prices)
+    planned = plan_submission([plate.need for plate in pending], target, flags.compute, flags.name)
+    show.print_arrays(out, planned.arrays, target, prices)
     if flags.dry_run:
         out.print("dry run: nothing was submitted", highlight=False)
         return ExitCode.OK
     service = BatchService(target.region, access)
     submitter = Submitter(target, service, access, flags.share)
-    show.print_submission(out, submitter.send(arrays, folder, lambda job: show.print_job(out, job)), folder)
+    show.print_submission(out, submitter.send(planned, lambda job: show.print_job(out, job)), planned.folder)
     return ExitCode.OK
 
 

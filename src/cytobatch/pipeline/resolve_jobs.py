@@ -67,6 +67,16 @@ def resolve_jobs(
     return plate_jobs(spec, overrides, index, where, folders_at)
 
 
+def jobs_of_spec(spec: JobSpec, origin: str) -> list[PlateJob]:
+    """Return the plates of a spec that is a parameter, with the environment of this process unless it is `resolved`.
+
+    Raises JobSpecError, SourceNotFoundError and StorageError as `resolve_jobs` does.
+    """
+    if spec.resolved:
+        return [PlateJob.model_validate(spec.defaults.explicit() | plate.explicit()) for plate in spec.plates]
+    return resolve_jobs(PlateOptions(), spec.model_dump(mode="json", exclude_unset=True), origin)
+
+
 def only_job(jobs: Sequence[PlateJob], where: str, remedy: str) -> PlateJob:
     """Return the one plate of a call that converts one. Raises ConfigurationError for several, which it names."""
     if len(jobs) == 1:

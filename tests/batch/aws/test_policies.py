@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from cytobatch.batch.aws.array_jobs import arrays_of
 from cytobatch.batch.aws.deployment import parse_deployment
 from cytobatch.batch.aws.preflight import inspect
-from cytobatch.batch.aws.submit import new_folder
-from cytobatch.batch.collect import gather
+from cytobatch.batch.aws.submit import plan_submission
+from cytobatch.batch.collect import gather, publish
 from cytobatch.config.environment import read_settings
 from cytobatch.config.job_spec import resolved_spec
 from cytobatch.config.options import PlateJob, PlateOptions
@@ -163,10 +162,11 @@ def test_the_submitter_may_do_what_a_submission_takes(
     with calls(aws, monkeypatch) as recorded:
         list_folders(source, Access())
         (plate,) = inspect([job])
-        (array,) = arrays_of([plate.need], deployment, None, new_folder(deployment), "P1")
+        planned = plan_submission([plate.need], deployment, None, "P1")
+        (array,) = planned.arrays
         write_text(array.spec, resolved_spec([job]).model_dump_json(exclude_none=True), Access())
         load_spec(array.spec, read_settings(), PlateOptions())
-        gather([job])
+        publish(gather([job]), f"{planned.folder}/overview", Access())
     assert {call.action for call in recorded} >= {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}
     policy = managed_policy(applied, "submitter_policy_arn")
     assert [call for call in recorded if not allows([policy], call)] == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cytobatch.batch.aws.client import BatchService, Job, JobState
-from cytobatch.batch.aws.status import JobStatus, failures, statuses
+from cytobatch.batch.aws.status import JobStatus, ended_plates, failures, followed, statuses
 from cytobatch.errors import JobSpecError, ServiceError
 from cytobatch.storage.access import Access
 from proxy import Answer, proxy
@@ -75,7 +75,7 @@ class OneFailure:
         return []
 
     def last_lines(self, _group: str, _stream: str, _count: int) -> list[str]:
-        return ["error: why"]
+        return ["P1: convert", "error: why", "  fix: that"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,8 @@ def test_a_failed_job_is_shown_with_any_spec(
     (failure,) = failures(OneFailure(), status(job), "group", Access())  # type: ignore[arg-type]
     assert failure.plate == name
     assert failure.reason.startswith("exit code 3 (input data); OutOfMemoryError")
-    assert failure.lines == ("error: why",)
+    assert failure.lines == ("P1: convert", "error: why", "  fix: that")
+    assert failure.error == "error: why fix: that"
 
 
 def test_a_job_of_an_upload_has_the_uploads_name() -> None:
@@ -162,3 +163,48 @@ def test_a_job_whose_answer_is_lost_is_not_submitted_again(
         with pytest.raises(ServiceError):
             submitted(address, monkeypatch)
         assert len(requests) == 1
+
+
+def a_job(state: JobState, size: int | None = None, **counts: int) -> JobStatus:
+    raw = {**ARRAY, "status": state.value, "arrayProperties": {"size": size, "statusSummary": counts} if size else {}}
+    return status(Job.of(raw))
+
+
+class Children:
+    """A service with the children of an array, whose third has failed."""
+
+    def children(self, _array: str, state: JobState, most: int) -> list[Job]:
+        assert most == 4
+        indexes = {JobState.FAILED: [2], JobState.SUCCEEDED: [0]}[state]
+        return [replace(Job.of(CHILD), state=state, index=index) for index in indexes]
+
+
+def test_each_plate_has_the_job_that_has_ended_it() -> None:
+    def states(one: JobStatus, service: object = None) -> list[JobState | None]:
+        return [job.state if job else None for job in ended_plates(service or Children(), one)]  # type: ignore[arg-type]
+
+    ended, failed, none = JobState.SUCCEEDED, JobState.FAILED, None
+    assert states(a_job(ended)) == [ended]
+    assert states(a_job(JobState.RUNNING)) == [none]
+    assert states(a_job(failed, 4, FAILED=1, SUCCEEDED=3)) == [ended, ended, failed, ended]
+    assert states(a_job(JobState.PENDING, 4, FAILED=1, SUCCEEDED=1, RUNNING=2)) == [ended, none, failed, none]
+    assert states(a_job(failed, 4), OneFailure()) == [failed] * 4
+
+
+def test_jobs_are_followed_until_they_end_or_the_time_is_over() -> None:
+    running, ended = a_job(JobState.RUNNING), a_job(JobState.SUCCEEDED)
+    answers = iter([[running], ServiceError("AWS does not answer"), [running], [ended]])
+
+    def fetch() -> list[JobStatus]:
+        answer = next(answers)
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
+
+    shown = [states[0].job.state for states in followed(fetch, 0)]
+    assert shown == [JobState.RUNNING, JobState.RUNNING, JobState.RUNNING, JobState.SUCCEEDED]
+    assert len(list(followed(lambda: [running], 0.01, limit=0.03))) in range(2, 6)
+    broken = iter([[running], *[ServiceError("AWS does not answer")] * 6])
+    answers = broken
+    with pytest.raises(ServiceError, match="AWS does not answer"):
+        list(followed(fetch, 0))

@@ -12,7 +12,7 @@ import pytest
 from proxy import proxy
 from servers import free_port
 from tests.support.plates import write_sites
-from tests.support.prefect_api import api
+from tests.support.prefect_api import api, deploy
 from tests.support.program import Run
 from tests.support.subprocesses import run_python
 
@@ -23,7 +23,7 @@ SAVE = """
 import json, sys
 from prefect_aws import AwsCredentials, MinIOCredentials
 endpoint, name, secret = sys.argv[1:]
-client = {"endpoint_url": endpoint}
+client = {"endpoint_url": endpoint, "verify": True, "use_ssl": True, "config": {}}
 MinIOCredentials(
     minio_root_user="reader", minio_root_password=secret, region_name="us-east-1", aws_client_parameters=client
 ).save(name)
@@ -99,9 +99,7 @@ def run_all(cytobatch: Run, lab: Lab, *words: str) -> str:
 def run_by_server(cytobatch: Run, lab: Lab, url: str) -> str:
     """Convert a plate by a run that the server starts, with the names of blocks as parameters."""
     job = {"source": f"{lab.plates}/in/P1", "destination": f"{lab.plates}/served", "plate": "P1", **lab.blocks}
-    flow = api(url, "/flows/", {"name": "cytobatch-plate"})["id"]
-    entry = {"name": lab.name, "flow_id": flow, "entrypoint": "cytobatch.batch.flows.plate.convert_plate"}
-    deployment = api(url, "/deployments/", {**entry, "pull_steps": []})["id"]
+    deployment = deploy("plate.convert_plate", lab.name)
     run = api(url, f"/deployments/{deployment}/create_flow_run", {"parameters": {"job": job}})["id"]
     done = cytobatch("prefect", "flow-run", "execute", env={"PREFECT__FLOW_RUN_ID": run, **NO_CREDENTIALS})
     assert api(url, f"/flow_runs/{run}")["state_type"] == "COMPLETED", done.stdout + done.stderr

@@ -29,7 +29,11 @@ VALUES = {
     "JOB_ROLE_ARN": "arn:aws:iam::123456789012:role/cytobatch-job",
     "EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/cytobatch-execution",
 }
-OF_PLATES = {"process-plates"}
+FLOWS = {
+    "process-plates": ("cytobatch-plates", "plates.convert"),
+    "submit": ("cytobatch-submit", "submit_plates.submit_plates"),
+}
+OF_ONE_PLATE = ("cytobatch-plate", "plate.convert_plate")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -43,18 +47,18 @@ def deployed(prefect_url: str) -> dict[str, Any]:
     variables = {**VALUES, "PREFECT_API_URL": prefect_url}
     done = run_program("prefect", "--no-prompt", "deploy", "--all", folder=ROOT, env=variables)
     assert done.returncode == 0, done.stdout + done.stderr
-    names = {name: "cytobatch-plates" if name in OF_PLATES else "cytobatch-plate" for name in DEPLOYMENTS}
+    names = {name: FLOWS.get(name, OF_ONE_PLATE)[0] for name in DEPLOYMENTS}
     return {name: api(prefect_url, f"/deployments/name/{flow}/{name}") for name, flow in names.items()}
 
 
 def test_every_deployment_runs_the_installed_package(deployed: dict[str, Any]) -> None:
-    assert set(deployed) == {"process", "docker", "ecs", *OF_PLATES}
+    pools = {name: name for name in ("process", "docker", "ecs")} | dict.fromkeys(FLOWS, "process")
+    assert set(deployed) == set(pools)
     for name, one in deployed.items():
-        flow, parameter = ("plates.convert", "spec") if name in OF_PLATES else ("plate.convert_plate", "job")
-        assert one["work_pool_name"] == f"cytobatch-{name.removesuffix('-plates')}"
-        assert one["entrypoint"] == f"cytobatch.batch.flows.{flow}"
+        assert one["work_pool_name"] == f"cytobatch-{pools[name]}"
+        assert one["entrypoint"] == f"cytobatch.batch.flows.{FLOWS.get(name, OF_ONE_PLATE)[1]}"
         assert one["pull_steps"] == []
-        assert one["parameter_openapi_schema"]["required"] == [parameter]
+        assert one["parameter_openapi_schema"]["required"] == ["spec" if name in FLOWS else "job"]
     assert deployed["docker"]["job_variables"]["image"] == VALUES["IMAGE"]
 
 

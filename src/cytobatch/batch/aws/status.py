@@ -1,16 +1,20 @@
 """The states of submitted jobs: children by state, and each failure with its plate and reason."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cytobatch.batch.aws.client import ENDED, BatchService, Job, JobState
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.job_spec import parse_spec
 from cytobatch.config.options import PlateOptions, own_name, without_marker
-from cytobatch.errors import CytobatchError, ExitCode, JobSpecError
+from cytobatch.errors import CytobatchError, ExitCode, JobSpecError, ServiceError
 from cytobatch.storage.access import Access, read_text
 
 _LINES = 6
+_ERROR = "error: "
+_MISSES = 5
+"""How often in succession AWS Batch may fail to answer while jobs are followed."""
 _SHOWN = 20
 _EXIT_CODE_TEXTS = {
     ExitCode.CONFIGURATION: "configuration",
@@ -31,6 +35,12 @@ class Failure:
     reason: str
     lines: tuple[str, ...]
 
+    @property
+    def error(self) -> str:
+        """The program's own message in one line, empty if the log has none."""
+        first = next((index for index, line in enumerate(self.lines) if line.startswith(_ERROR)), len(self.lines))
+        return " ".join(line.strip() for line in self.lines[first:])
+
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
@@ -48,6 +58,11 @@ class JobStatus:
     def ended(self) -> int:
         """The number of plates that are done or failed."""
         return sum(count for state, count in self.counts.items() if state in ENDED)
+
+    @property
+    def in_words(self) -> str:
+        """The numbers of plates by state."""
+        return ", ".join(f"{self.counts[state]:,} {state.lower()}" for state in JobState if self.counts.get(state))
 
     @property
     def failed(self) -> int:
@@ -69,6 +84,57 @@ def statuses(service: BatchService, ids: Sequence[str]) -> list[JobStatus]:
             remedy="check the id and the region; `cytobatch collect` shows plates from their reports",
         )
     return [JobStatus(job, _counts(job)) for job in jobs]
+
+
+def followed(
+    fetch_statuses: Callable[[], list[JobStatus]], seconds: float, limit: float | None = None
+) -> Iterator[list[JobStatus]]:
+    """Yield the states of jobs at intervals until all of their plates have ended.
+
+    Parameters
+    ----------
+    fetch_statuses
+        Returns the present states.
+    seconds
+        The interval.
+    limit
+        The seconds after which it stops all the same; None for no limit.
+
+    Raises
+    ------
+    ServiceError
+        If AWS Batch fails to answer several times in succession.
+    """
+    states, misses = fetch_statuses(), 0
+    end = None if limit is None else time.monotonic() + limit
+    while True:
+        yield states
+        if all(status.ended == status.total for status in states) or (end is not None and time.monotonic() >= end):
+            return
+        time.sleep(seconds)
+        try:
+            states, misses = fetch_statuses(), 0
+        except ServiceError:
+            misses += 1
+            if misses > _MISSES:
+                raise
+
+
+def ended_plates(service: BatchService, status: JobStatus) -> list[Job | None]:
+    """Return for each plate of a job, in order, its job as it has ended, or None if it has not. Raises ServiceError."""
+    job = status.job
+    if job.size is None:
+        return [job if job.state in ENDED else None]
+    failed = service.children(job.id, JobState.FAILED, job.size) if status.failed else []
+    if status.failed and not failed:
+        # An array can fail before it has a child.
+        return [job] * job.size
+    has_ended = status.ended == status.total
+    # To describe thousands of children that have succeeded would take a request for each hundred.
+    succeeded = [] if has_ended else service.children(job.id, JobState.SUCCEEDED, job.size)
+    ended = {child.index: child for child in (*failed, *succeeded)}
+    other = replace(job, state=JobState.SUCCEEDED, reason="") if has_ended else None
+    return [ended.get(index, other) for index in range(job.size)]
 
 
 def _counts(job: Job) -> Mapping[JobState, int]:
@@ -94,7 +160,7 @@ def failures(service: BatchService, status: JobStatus, log_group: str, access: A
     names = _plates(job, access)
     for child in failed[:_SHOWN]:
         lines = service.last_lines(log_group, child.log_stream, _LINES) if child.log_stream else []
-        yield Failure(child, _plate_of(child, names), _reason(child), tuple(lines))
+        yield Failure(child, _plate_of(child, names), reason_of(child), tuple(lines))
 
 
 def _plate_of(child: Job, names: Sequence[str]) -> str:
@@ -116,7 +182,8 @@ def _plates(job: Job, access: Access) -> list[str]:
     return [one.label for one in jobs]
 
 
-def _reason(job: Job) -> str:
+def reason_of(job: Job) -> str:
+    """Return why a job has failed: the exit code with its class, AWS Batch's reason, and the number of attempts."""
     meaning = _EXIT_CODE_TEXTS.get(job.exit_code) if job.exit_code is not None else None
     code = f"exit code {job.exit_code}" + (f" ({meaning})" if meaning else "") if job.exit_code is not None else ""
     attempts = f"after {job.attempts} attempts" if job.attempts > 1 else ""

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from cytobatch.batch.aws.array_jobs import ArrayJob, request_of
+from cytobatch.batch.aws.array_jobs import ArrayJob, arrays_of, request_of
 from cytobatch.batch.aws.client import BatchService
 from cytobatch.batch.aws.deployment import Compute, Deployment
+from cytobatch.batch.aws.sizing import PlateNeed
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.job_spec import parse_spec, resolved_spec
 from cytobatch.config.options import PlateOptions
@@ -41,6 +42,14 @@ class Submission(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedSubmission:
+    """The jobs of a future submission, and the URI of the folder of its specs."""
+
+    folder: str
+    arrays: tuple[ArrayJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Submitter:
     """Submits to a deployment: its AWS Batch, the access to its bucket, and a share of a fair-share queue."""
 
@@ -49,20 +58,20 @@ class Submitter:
     access: Access
     share: str | None = None
 
-    def send(self, arrays: Sequence[ArrayJob], folder: str, on_submitted: Callable[[SubmittedJob], None]) -> Submission:
+    def send(self, planned: PlannedSubmission, on_submitted: Callable[[SubmittedJob], None]) -> Submission:
         """Submit the jobs, and keep each in the folder's `submission.json`.
 
         Calls `on_submitted` after each job, so that its id is printed even if the next one fails. Raises StorageError,
         ServiceError.
         """
-        for array in arrays:
+        for array in planned.arrays:
             write_text(array.spec, _spec_text(array), self.access)
         submission = Submission(deployment=self.deployment.name, region=self.deployment.region, jobs=())
-        for array in arrays:
+        for array in planned.arrays:
             job = self._submitted(array)
             on_submitted(job)
             submission = submission.model_copy(update={"jobs": (*submission.jobs, job)})
-            write_text(f"{folder}/submission.json", submission.model_dump_json(indent=2), self.access)
+            write_text(f"{planned.folder}/submission.json", submission.model_dump_json(indent=2), self.access)
         return submission
 
     def _submitted(self, array: ArrayJob) -> SubmittedJob:
@@ -90,7 +99,19 @@ def _spec_text(array: ArrayJob) -> str:
     return text
 
 
-def new_folder(deployment: Deployment) -> str:
+def plan_submission(
+    needs: Sequence[PlateNeed], deployment: Deployment, compute: Compute | None, name: str | None
+) -> PlannedSubmission:
+    """Group plates into jobs, named after the batch or the first plate unless a name is given.
+
+    Raises JobSpecError if the deployment lacks the compute, InputDataError if no scratch disk is large enough.
+    """
+    folder = _new_folder(deployment)
+    first = needs[0].job
+    return PlannedSubmission(folder, arrays_of(needs, deployment, compute, folder, name or first.batch or first.label))
+
+
+def _new_folder(deployment: Deployment) -> str:
     """Return the URI of a new folder for a submission; the names of folders sort by time."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     return f"{deployment.jobs_uri.rstrip('/')}/{stamp}-{secrets.token_hex(3)}"

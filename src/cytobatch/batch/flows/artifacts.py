@@ -13,7 +13,9 @@ from prefect.events import emit_event
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
+from cytobatch.batch.flows.markdown import code, link, markdown_table, plain_text
 from cytobatch.errors import brief
+from cytobatch.output.column_list import SUFFIX
 from cytobatch.report.lines import warning_line
 from cytobatch.report.model import LedgerEntry, Outcome, OutputFile, RunReport
 
@@ -93,50 +95,30 @@ def markdown_of(report: RunReport) -> str:
         "failed exports": counts.failed_exports,
         "warnings": len(report.warnings),
     }
-    warnings = [f"- {_text(warning_line(warning))}" for warning in report.warnings[:_WARNINGS_SHOWN]]
+    warnings = [f"- {plain_text(warning_line(warning))}" for warning in report.warnings[:_WARNINGS_SHOWN]]
     return "\n".join(
         [
-            f"# {_text(report.plate)}",
+            f"# {plain_text(report.plate)}",
             "",
-            *_table(("count", "value"), [(name, f"{value:,}") for name, value in figures.items()]),
+            *markdown_table(("count", "value"), [(name, f"{value:,}") for name, value in figures.items()]),
             "",
-            f"Source: {_code(report.source)}",
+            f"Source: {code(report.source)}",
             "",
-            *_table(("output", "rows", "bytes"), [_output(output) for output in report.outputs]),
+            *markdown_table(("output", "rows", "bytes"), [_output(output) for output in report.outputs]),
             "",
-            f"Report: {_link(report.report)}",
+            f"Report: {link(report.report)}",
             "",
             *(["## Warnings", "", *warnings, ""] if warnings else []),
-            *_table(("step", "seconds"), [(step, f"{seconds:.1f}") for step, seconds in report.seconds.items()]),
+            *markdown_table(
+                ("step", "seconds"), [(step, f"{seconds:.1f}") for step, seconds in report.seconds.items()]
+            ),
         ]
     )
 
 
 def _output(output: OutputFile) -> tuple[str, str, str]:
-    return _link(output.path), f"{output.rows:,}", f"{output.bytes:,}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [_row(head), _row(["---"] * len(head)), *(_row(row) for row in rows)]
-
-
-def _row(cells: Sequence[str]) -> str:
-    """Return a row of a table. A bar in a cell becomes a broken bar, because Markdown has no escape for it in code."""
-    return f"| {' | '.join(' '.join(cell.split()).replace('|', '¦') for cell in cells)} |"
-
-
-def _text(text: str) -> str:
-    """Return text whose characters have no meaning in Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(brief(text).split()))
-
-
-def _code(text: str) -> str:
-    return f"`{brief(text).replace('`', chr(39))}`"
-
-
-def _link(uri: str) -> str:
-    """Return an address that a browser can open as a link, any other as text."""
-    return f"[{_text(uri)}](<{uri}>)" if uri.startswith(("http://", "https://")) else _code(uri)
+    rows = "" if output.path.endswith(SUFFIX) else f"{output.rows:,}"
+    return link(output.path), rows, f"{output.bytes:,}"
 
 
 def _uri(path: str) -> str:

@@ -8,6 +8,7 @@ that is bounded. This module does not import Prefect.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -41,7 +42,7 @@ class StepBegan:
 class StepEnded:
     """A step has ended, after `seconds`, with an error or None."""
 
-    step: PlateStep
+    step: StrEnum
     seconds: float
     error: BaseException | None
 

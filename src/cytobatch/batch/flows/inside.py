@@ -1,6 +1,5 @@
 """One plate inside a flow run that a server has started: the steps run as tasks, in the thread of the flow."""
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -8,10 +7,10 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
 from cytobatch.batch.flows.artifacts import publish_artifacts
-from cytobatch.batch.flows.bookkeeping import StepEnded
 from cytobatch.batch.flows.credentials import provide_blocks
-from cytobatch.batch.flows.states import log_outcome, state_of_outcome, state_of_step
+from cytobatch.batch.flows.states import log_outcome, state_of_outcome
 from cytobatch.batch.flows.steps import TASKS
+from cytobatch.batch.flows.task_runs import run_as_task
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import CytobatchError
 from cytobatch.pipeline.plate import run_plate
@@ -54,22 +53,6 @@ def resolved_job(job: PlateJob) -> PlateJob:
 
 
 def _run_step(plate: str, step: PlateStep, function: Callable[[], Result]) -> Result:
-    """Run a step as a task. Returns its result or raises its error, whatever state Prefect gives the task."""
-    results: list[Result] = []
-    errors: list[Exception] = []
+    """Announce a step in the log, and run it as a task."""
     get_run_logger().info("%s: %s", plate, step.value)
-
-    def work(_plate: str) -> State:
-        start = time.perf_counter()
-        try:
-            results.append(function())
-        except Exception as error:
-            errors.append(error)
-            if not isinstance(error, CytobatchError):
-                raise
-        return state_of_step(StepEnded(step, time.perf_counter() - start, errors[0] if errors else None))
-
-    TASKS[step](plate, work, return_state=True)
-    if errors:
-        raise errors[0]
-    return results[0]
+    return run_as_task(TASKS[step], plate, step, function)

@@ -32,7 +32,7 @@ from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.task_runner import RunnerKind, common_task_runner
 from cytobatch.errors import CytobatchError, StorageError, WorkerLostError, brief
-from cytobatch.pipeline.resolve_jobs import resolve_jobs
+from cytobatch.pipeline.resolve_jobs import jobs_of_spec
 from cytobatch.report.model import RunReport
 
 _RETRY_SECONDS = [2.0, 10.0]
@@ -139,10 +139,7 @@ def _logged_run(spec: JobSpec) -> PlatesRun:
     """Return the run of a flow that a server has started. Its steps and outcomes go to the run's log."""
     logger = get_run_logger()
     provide_blocks(in_flow_run=True)
-    if spec.resolved:
-        jobs = [PlateJob.model_validate(spec.defaults.explicit() | plate.explicit()) for plate in spec.plates]
-    else:
-        jobs = resolve_jobs(PlateOptions(), spec.model_dump(mode="json", exclude_unset=True), _ORIGIN)
+    jobs = jobs_of_spec(spec, _ORIGIN)
     runner = common_task_runner(job.task_runner for job in jobs)
     check_task_runner(runner, jobs, server_is_given=prefect_server_is_given())
 

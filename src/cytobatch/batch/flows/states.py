@@ -6,6 +6,7 @@ An error of the plate becomes a failed state with its own message. Raising it wo
 import logging
 
 from prefect.client.schemas.objects import State
+from prefect.exceptions import FailedRun
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
@@ -47,7 +48,20 @@ class _NoEmptyTraceback(logging.Filter):
         return True
 
 
+class _NoFailedRun(logging.Filter):
+    """Removes the record of a flow that returned a failed state, which Prefect's engine raises and logs as unexpected.
+
+    The flow has logged its own message before.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every other record."""
+        return not (record.exc_info and record.exc_info[0] is FailedRun)
+
+
 logging.getLogger("prefect.task_runs").addFilter(_NoEmptyTraceback())
+for _name in ("prefect.flow_runs", "prefect.engine"):
+    logging.getLogger(_name).addFilter(_NoFailedRun())
 
 
 def log_outcome(outcome: RunReport | BaseException) -> None:

@@ -1,25 +1,21 @@
 """Print the states and failures of submitted jobs."""
 
-import time
 from collections.abc import Callable, Iterable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cytobatch.batch.aws.client import JobState
-from cytobatch.batch.aws.status import Failure, JobStatus
+from cytobatch.batch.aws.status import Failure, JobStatus, followed
 from cytobatch.cli.printing.plate_count import plate_count
-from cytobatch.errors import ServiceError, printable
-
-_MISSES = 5
+from cytobatch.errors import printable
 
 
 def print_statuses(console: Console, statuses: Iterable[JobStatus]) -> None:
     """Print how many plates of each job are in each state."""
     for status in statuses:
-        states = [f"{status.counts[state]:,} {state.lower()}" for state in JobState if status.counts.get(state)]
         console.print(
-            f"{status.job.id}  {status.job.name}: {plate_count(status.total)}: {', '.join(states)}",
+            f"{status.job.id}  {status.job.name}: {plate_count(status.total)}: {status.in_words}",
             highlight=False,
             markup=False,
         )
@@ -48,23 +44,15 @@ def follow(console: Console, fetch_status: Callable[[], list[JobStatus]], second
 
     Calls `fetch_status` at intervals of `seconds`. Raises ServiceError if it fails several times in succession.
     """
-    statuses = fetch_status()
-    misses = 0
+    statuses: list[JobStatus] = []
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        bars = {status.job.id: progress.add_task(_bar_text(status), total=status.total) for status in statuses}
-        while True:
+        bars: dict[str, TaskID] = {}
+        for statuses in followed(fetch_status, seconds):
+            bars = bars or {one.job.id: progress.add_task(_bar_text(one), total=one.total) for one in statuses}
             for status in statuses:
                 progress.update(bars[status.job.id], completed=status.ended, description=_bar_text(status))
-            if all(status.ended == status.total for status in statuses):
-                return statuses
-            time.sleep(seconds)
-            try:
-                statuses, misses = fetch_status(), 0
-            except ServiceError:
-                misses += 1
-                if misses > _MISSES:
-                    raise
+    return statuses
 
 
 def _bar_text(status: JobStatus) -> str:

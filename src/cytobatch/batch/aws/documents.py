@@ -1,4 +1,4 @@
-"""The deployment and the prices that `submit` and `status` work with."""
+"""The documents of a submission: the deployment that a path or the environment names, and the table of prices."""
 
 from cytobatch.batch.aws.deployment import Deployment, parse_deployment
 from cytobatch.batch.aws.pricing import LIST_PRICES, PriceTable, parse_prices
@@ -8,17 +8,22 @@ from cytobatch.storage.access import Access, read_text
 
 
 def read_deployment(uri: str | None, access: Access) -> Deployment:
-    """Read the deployment that a flag or the environment names. Raises JobSpecError if neither does."""
+    """Read the deployment that a path, a URI or the environment names. Raises JobSpecError if none does."""
+    uri = _named(uri)
+    return parse_deployment(read_text(uri, access), uri)
+
+
+def _named(uri: str | None) -> str:
     uri = uri or read_settings().deployment
     if uri is None:
         raise JobSpecError(
             "no deployment named",
-            where="command line and environment",
+            where="options and environment",
             why="queues and buckets are not known",
             remedy="terraform output -json > deployment.json, then --deployment deployment.json "
             "or CYTOBATCH_DEPLOYMENT=deployment.json",
         )
-    return parse_deployment(read_text(uri, access), uri)
+    return uri
 
 
 def read_prices(uri: str | None, access: Access) -> PriceTable:
