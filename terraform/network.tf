@@ -9,6 +9,13 @@ locals {
   assign_public_ip   = local.own_network || var.assign_public_ip
 }
 
+# The VPC of the given subnets.
+data "aws_subnet" "given" {
+  count = local.own_network ? 0 : 1
+
+  id = var.subnet_ids[0]
+}
+
 data "aws_availability_zones" "this" {
   #checkov:skip=CKV_AWS_394:The first three zones are taken, whichever the region has; subnet_ids names others
   count = local.own_network ? 1 : 0

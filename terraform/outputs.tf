@@ -89,3 +89,23 @@ output "security_group_ids" {
   description = "The security groups of jobs."
   value       = local.security_group_ids
 }
+
+output "prefect_pool" {
+  description = "The tasks of a Prefect work pool on ECS for `cytobatch pool --deployment`, from `terraform output -json`."
+  value = {
+    name               = var.name
+    region             = local.region
+    image              = local.image
+    cluster            = one(aws_ecs_cluster.this[*].name)
+    vpc_id             = local.own_network ? aws_vpc.this[0].id : data.aws_subnet.given[0].vpc_id
+    subnet_ids         = local.subnet_ids
+    security_group_ids = local.security_group_ids
+    assign_public_ip   = local.assign_public_ip
+    job_role_arn       = aws_iam_role.job.arn
+    execution_role_arn = aws_iam_role.execution.arn
+    log_group          = aws_cloudwatch_log_group.jobs.name
+    vcpus              = var.job_defaults.vcpus
+    memory_mib         = var.job_defaults.memory_mib
+    scratch_gib        = var.fargate_scratch_gib
+  }
+}

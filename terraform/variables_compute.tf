@@ -229,3 +229,10 @@ variable "vpc_cidr" {
     error_message = "vpc_cidr: IPv4 addresses in CIDR notation, /16 to /24."
   }
 }
+
+variable "ecs_cluster" {
+  description = "Whether there is an ECS cluster for a Prefect work pool, whose tasks run on Fargate with the roles of jobs. It costs nothing at rest."
+  type        = bool
+  default     = false
+  nullable    = false
+}

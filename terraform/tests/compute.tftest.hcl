@@ -96,6 +96,46 @@ run "a_network_can_be_given" {
     condition     = jsondecode(aws_batch_job_definition.this["fargate"].container_properties).networkConfiguration.assignPublicIp == "DISABLED"
     error_message = "Jobs get a public address in a network that was given without one."
   }
+
+  assert {
+    condition = [output.prefect_pool.subnet_ids, output.prefect_pool.security_group_ids, output.prefect_pool.assign_public_ip, output.prefect_pool.vpc_id] == [
+      var.subnet_ids, var.security_group_ids, false, data.aws_subnet.given[0].vpc_id,
+    ]
+    error_message = "A Prefect pool is in another network than jobs."
+  }
+}
+
+run "a_prefect_pool_has_the_roles_and_the_network_of_jobs" {
+  command = plan
+
+  variables {
+    ecs_cluster         = true
+    fargate_scratch_gib = 60
+    job_defaults        = { vcpus = 4, memory_mib = 16384 }
+  }
+
+  assert {
+    condition = { for name in ["name", "cluster", "vcpus", "memory_mib", "scratch_gib", "log_group", "assign_public_ip"] : name => output.prefect_pool[name] } == {
+      name = var.name, cluster = var.name, vcpus = 4, memory_mib = 16384, scratch_gib = 60, log_group = "/aws/batch/${var.name}", assign_public_ip = true
+    }
+    error_message = "The pool's tasks have another size, disk, log or cluster."
+  }
+
+  assert {
+    condition = [output.prefect_pool.job_role_arn, output.prefect_pool.execution_role_arn, output.prefect_pool.vpc_id] == [
+      aws_iam_role.job.arn, aws_iam_role.execution.arn, aws_vpc.this[0].id,
+    ]
+    error_message = "The pool's tasks have other roles, or another network."
+  }
+}
+
+run "without_a_cluster_the_pool_names_none" {
+  command = plan
+
+  assert {
+    condition     = length(aws_ecs_cluster.this) == 0 && output.prefect_pool.cluster == null
+    error_message = "A cluster is made that was not asked for."
+  }
 }
 
 run "half_a_network" {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from cytobatch.batch.aws.deployment import parse_prefect_pool
 from tests.support.emulator.start import Applied
 from tests.support.paths import REPOSITORY
 
@@ -49,6 +50,19 @@ def test_the_deployment_names_existing_resources(applied: Applied) -> None:
     assert [group["retentionInDays"] for group in logs["logGroups"]] == [90]
     assert deployment["scratch_gib"] == {"ec2_spot": 2000, "fargate": 200, "fargate_spot": 200}
     assert deployment["share_identifier"] == "screening"
+
+
+def test_the_prefect_pool_names_existing_resources(applied: Applied) -> None:
+    pool = parse_prefect_pool(json.dumps(applied.output), "outputs")
+    ec2 = applied.emulator.client("ec2")
+    (cluster,) = applied.emulator.client("ecs").describe_clusters(clusters=[str(pool.cluster)])["clusters"]
+    assert (cluster["clusterName"], cluster["status"]) == ("screening", "ACTIVE")
+    subnets = ec2.describe_subnets(SubnetIds=list(pool.subnet_ids))["Subnets"]
+    groups = ec2.describe_security_groups(GroupIds=list(pool.security_group_ids))["SecurityGroups"]
+    assert {one["VpcId"] for one in (*subnets, *groups)} == {pool.vpc_id}
+    assert (pool.vcpus, pool.memory_mib, pool.scratch_gib) == (4, 16384, 200)
+    roles = {role["Arn"] for role in applied.emulator.client("iam").list_roles()["Roles"]}
+    assert {pool.job_role_arn, pool.execution_role_arn} <= roles
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -27,6 +27,8 @@ COMMANDS = {
     "cytobatch.cli.commands:verify": "Check a published result against its report, and with --source against the "
     "source.",
     "cytobatch.cli.commands:serve": "Run plates on this machine whenever a Prefect server has a run for it.",
+    "cytobatch.cli.commands:pool": "Print the base job template of a Prefect work pool on ECS, for what Terraform set "
+    "up.",
     "cytobatch.cli.commands:prefect": "Run Prefect's own command line, as its workers do in a container: prefect "
     "flow-run execute.",
     "cytobatch.cli.example_command:example": "Make a small made-up plate to try things on; the same arguments make "

@@ -9,7 +9,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cytobatch.cli.flags import DeploymentFlag, Options, ServeFlags, SpecFlags, StatusFlags, SubmitFlags, VerifyFlags
+from cytobatch.cli.flags import (
+    DebugFlag,
+    DeploymentFlag,
+    Options,
+    ServeFlags,
+    SpecFlags,
+    StatusFlags,
+    SubmitFlags,
+    VerifyFlags,
+)
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateOptions
 from cytobatch.config.variables import debug_requested
@@ -100,6 +109,13 @@ def serve(*, flags: ServeFlag = _SERVE) -> int:
     with gc_frozen():
         from cytobatch.cli import serve_command
     return serve_command.serve(flags.name, flags.limit, debug=flags.debug or debug_requested())
+
+
+def pool(*, deployment: DeploymentFlag = None, debug: DebugFlag = False) -> int:  # noqa: ARG001  `main` reads it
+    """Print the base job template of a Prefect work pool on ECS, for what Terraform set up."""
+    with gc_frozen():
+        from cytobatch.cli import pool_command
+    return pool_command.pool(deployment)
 
 
 def prefect(*words: Annotated[str, Parameter(allow_leading_hyphen=True, help="Prefect's arguments.")]) -> int:

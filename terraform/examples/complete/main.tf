@@ -44,7 +44,8 @@ module "cytobatch" {
   queue_priority = { submitted = 10, events = 20 }
   fair_share     = { share_identifier = "screening", weights = { screening = 1, development = 2 }, reserve = 10 }
 
-  vpc_cidr = "10.80.0.0/20"
+  vpc_cidr    = "10.80.0.0/20"
+  ecs_cluster = true
 
   events_compute      = "fargate_spot"
   event_max_age_hours = 12

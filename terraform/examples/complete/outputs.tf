@@ -22,3 +22,8 @@ output "notification_topic_arn" {
   description = "The SNS topic with messages on failed jobs and undelivered events."
   value       = module.cytobatch.notification_topic_arn
 }
+
+output "prefect_pool" {
+  description = "For `cytobatch pool --deployment`, in the same file."
+  value       = module.cytobatch.prefect_pool
+}

@@ -43,3 +43,8 @@ output "repository_url" {
   description = "Where the image is pushed to."
   value       = module.cytobatch.repository_url
 }
+
+output "prefect_pool" {
+  description = "For `cytobatch pool --deployment`, in the same file."
+  value       = module.cytobatch.prefect_pool
+}

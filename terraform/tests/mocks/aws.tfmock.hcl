@@ -16,6 +16,10 @@ mock_data "aws_availability_zones" {
   defaults = { names = ["eu-central-1a", "eu-central-1b", "eu-central-1c", "eu-central-1d"] }
 }
 
+mock_data "aws_subnet" {
+  defaults = { vpc_id = "vpc-0123456789abcdef0" }
+}
+
 mock_data "aws_iam_policy_document" {
   defaults = { json = "{}" }
 }
@@ -68,6 +72,10 @@ mock_resource "aws_ecr_repository" {
     arn            = "arn:aws:ecr:eu-central-1:123456789012:repository/mock"
     repository_url = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/mock"
   }
+}
+
+mock_resource "aws_vpc" {
+  defaults = { id = "vpc-fedcba9876543210f" }
 }
 
 mock_resource "aws_s3_bucket" {

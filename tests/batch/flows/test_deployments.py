@@ -1,7 +1,6 @@
 """The deployments and the automation that the project ships, on a real server."""
 
 import contextlib
-import json
 import subprocess
 import urllib.error
 import urllib.request
@@ -22,13 +21,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 DEPLOYMENTS = {one["name"]: one for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
 AUTOMATION = ROOT / "automations" / "silent-runs.yaml"
-VALUES = {
-    "IMAGE": "registry/cytobatch:1",
-    "ECS_CLUSTER": "plates",
-    "VPC_ID": "vpc-1",
-    "JOB_ROLE_ARN": "arn:aws:iam::123456789012:role/cytobatch-job",
-    "EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/cytobatch-execution",
-}
+IMAGE = "registry/cytobatch:1"
 FLOWS = {
     "process-plates": ("cytobatch-plates", "plates.convert"),
     "submit": ("cytobatch-submit", "submit_plates.submit_plates"),
@@ -44,7 +37,7 @@ def deployed(prefect_url: str) -> dict[str, Any]:
         # Workers that run tests share the server: another one may have made the pool.
         with contextlib.suppress(urllib.error.HTTPError):
             api(prefect_url, "/work_pools/", {"name": pool, "type": pool.removeprefix("cytobatch-")})
-    variables = {**VALUES, "PREFECT_API_URL": prefect_url}
+    variables = {"IMAGE": IMAGE, "PREFECT_API_URL": prefect_url}
     done = run_program("prefect", "--no-prompt", "deploy", "--all", folder=ROOT, env=variables)
     assert done.returncode == 0, done.stdout + done.stderr
     names = {name: FLOWS.get(name, OF_ONE_PLATE)[0] for name in DEPLOYMENTS}
@@ -59,20 +52,7 @@ def test_every_deployment_runs_the_installed_package(deployed: dict[str, Any]) -
         assert one["entrypoint"] == f"cytobatch.batch.flows.{FLOWS.get(name, OF_ONE_PLATE)[1]}"
         assert one["pull_steps"] == []
         assert one["parameter_openapi_schema"]["required"] == ["spec" if name in FLOWS else "job"]
-    assert deployed["docker"]["job_variables"]["image"] == VALUES["IMAGE"]
-
-
-ECS_VARIABLES = """
-import json
-from prefect_aws.workers.ecs_worker import ECSWorker
-print(json.dumps(list(ECSWorker.get_default_base_job_template()["variables"]["properties"])))
-"""
-
-
-def test_the_task_on_ecs_has_variables_that_its_worker_knows(deployed: dict[str, Any]) -> None:
-    given = deployed["ecs"]["job_variables"]
-    assert set(given) <= set(json.loads(run_python(ECS_VARIABLES)))
-    assert set(VALUES.values()) <= set(map(str, given.values()))
+    assert deployed["docker"]["job_variables"]["image"] == IMAGE
 
 
 def test_a_container_of_the_image_executes_a_run(deployed: dict[str, Any], prefect_url: str, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ _SERVICES = (
     "cloudwatch",
     "ec2",
     "ecr",
+    "ecs",
     "events",
     "iam",
     "kms",

@@ -1,12 +1,14 @@
-"""The Terraform deployment that `submit` and `status` use: its output `deployment`."""
+"""What Terraform set up: its output `deployment` for `submit` and `status`, and `prefect_pool` for a pool on ECS."""
 
 import json
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cytobatch.errors import JobSpecError
+
+Output = TypeVar("Output", bound=BaseModel)
 
 
 class Compute(StrEnum):
@@ -43,20 +45,53 @@ class Deployment(BaseModel):
         return self
 
 
+class PrefectPool(BaseModel):
+    """The tasks of a work pool of Prefect on ECS: roles, network, image, log group, and size.
+
+    `cluster` is the ECS cluster, None for the account's own "default"; `scratch_gib` the disk of a task in GiB.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str = Field(min_length=1)
+    region: str = Field(min_length=1)
+    image: str = Field(min_length=1)
+    cluster: str | None = None
+    vpc_id: str = Field(min_length=1)
+    subnet_ids: tuple[str, ...] = Field(min_length=1)
+    security_group_ids: tuple[str, ...] = ()
+    assign_public_ip: bool
+    job_role_arn: str = Field(min_length=1)
+    execution_role_arn: str = Field(min_length=1)
+    log_group: str = Field(min_length=1)
+    vcpus: int = Field(ge=1)
+    memory_mib: int = Field(ge=1024)
+    scratch_gib: int = Field(ge=21, le=200)
+
+
 def parse_deployment(text: str, where: str) -> Deployment:
     """Parse all of `terraform output -json`, or its output `deployment` alone. Raises JobSpecError."""
+    return _parsed(Deployment, "deployment", text, where)
+
+
+def parse_prefect_pool(text: str, where: str) -> PrefectPool:
+    """Parse all of `terraform output -json`, or its output `prefect_pool` alone. Raises JobSpecError."""
+    return _parsed(PrefectPool, "prefect_pool", text, where)
+
+
+def _parsed(kind: type[Output], name: str, text: str, where: str) -> Output:
     try:
         document: Any = json.loads(text)
-        if isinstance(document, dict) and isinstance(document.get("deployment"), dict):
-            document = document["deployment"].get("value", document["deployment"])
-        return Deployment.model_validate(document)
+        if isinstance(document, dict) and isinstance(document.get(name), dict):
+            document = document[name].get("value", document[name])
+        return kind.model_validate(document)
     except ValidationError as error:
-        raise _error(where, first_error(error)) from error
+        raise _error(name, where, first_error(error)) from error
     except ValueError as error:
         # Not valid JSON, or a number of thousands of digits. The words of the error have nothing of the content.
-        raise _error(where, str(error)) from error
+        raise _error(name, where, str(error)) from error
     except RecursionError as error:
-        raise _error(where, "its values are nested too deep") from error
+        raise _error(name, where, "its values are nested too deep") from error
 
 
 def first_error(error: ValidationError) -> str:
@@ -66,9 +101,9 @@ def first_error(error: ValidationError) -> str:
     return f"{path}: {first['msg']}" if path else first["msg"]
 
 
-def _error(where: str, why: str) -> JobSpecError:
+def _error(name: str, where: str, why: str) -> JobSpecError:
     return JobSpecError(
-        "no deployment",
+        f"no {name}",
         where=where,
         why=why,
         remedy="write it again: terraform output -json > deployment.json, in the folder of the Terraform root",

@@ -1,6 +1,6 @@
 """The documents of a submission: the deployment that a path or the environment names, and the table of prices."""
 
-from cytobatch.batch.aws.deployment import Deployment, parse_deployment
+from cytobatch.batch.aws.deployment import Deployment, PrefectPool, parse_deployment, parse_prefect_pool
 from cytobatch.batch.aws.pricing import LIST_PRICES, PriceTable, parse_prices
 from cytobatch.config.environment import read_settings
 from cytobatch.errors import JobSpecError
@@ -11,6 +11,12 @@ def read_deployment(uri: str | None, access: Access) -> Deployment:
     """Read the deployment that a path, a URI or the environment names. Raises JobSpecError if none does."""
     uri = _named(uri)
     return parse_deployment(read_text(uri, access), uri)
+
+
+def read_prefect_pool(uri: str | None, access: Access) -> PrefectPool:
+    """Read the work pool of a deployment. Raises JobSpecError if no deployment is named, or it has no pool."""
+    uri = _named(uri)
+    return parse_prefect_pool(read_text(uri, access), uri)
 
 
 def _named(uri: str | None) -> str:
