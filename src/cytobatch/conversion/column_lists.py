@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pyarrow as pa
@@ -65,7 +65,7 @@ class ColumnDescriber:
             # Without image tables the objects' own tables have what is known about images.
             if source is None or not self.image_tables:
                 return described
-            return replace(described, source_table=min(self.image_tables), source_column=source)
+            return described._replace(source_table=min(self.image_tables), source_column=source)
         source = column.column
         parts: MeasurementParts | None
         role = ColumnRole.FEATURE if column.is_feature else ColumnRole.METADATA

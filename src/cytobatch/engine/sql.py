@@ -78,16 +78,12 @@ def detach_sqlite(name: str) -> str:
     return f"DETACH {identifier(name)}"
 
 
-def own_sqlite_tables() -> str:
-    """Select the names of a SQLite database's tables, without SQLite's internal ones."""
+def sqlite_tables_and_views() -> str:
+    """Select type, name and SQL of a SQLite database's tables and views, without SQLite's internal tables."""
     return (
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+        "SELECT type, name, sql FROM sqlite_master WHERE type = 'view' "
+        "OR type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
-
-
-def sqlite_views() -> str:
-    """Select the names of a SQLite database's views, and their SQL."""
-    return "SELECT name, sql FROM sqlite_master WHERE type = 'view' ORDER BY name"
 
 
 def any_row(table: str) -> str:

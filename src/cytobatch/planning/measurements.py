@@ -28,6 +28,8 @@ _PARAMETERS = {
 """What follows the image's name, by category: scales and angles, bins, moments."""
 _MASKS = {"ImageQuality": r"(?:_\w+)?", "Intensity": r"(?:_\w+)?"}
 """What may follow the image's name if a whole image is measured: scales, and the objects within which it is."""
+_AFTER_KNOWN = {word: re.compile(f"{after}{_MASKS.get(word, '')}") for word, after in _PARAMETERS.items()}
+_BEFORE_PARAMETERS = {word: re.compile(f"(.+?){after}") for word, after in _PARAMETERS.items()}
 _LOCATION = re.compile(r"Location_(?:CenterMass|Max)Intensity_[XYZ]_(.+)")
 _TWO_IMAGES = re.compile(r"Correlation_[^_]+_(.+)")
 _WITHOUT_IMAGE = frozenset(
@@ -114,12 +116,11 @@ class Channels:
 
     def _first_image(self, word: str, rest: str) -> tuple[str, ...]:
         """Return the image at the beginning of `rest`: the longest that is known, or else all before parameters."""
-        parameters = _PARAMETERS[word]
-        known = f"{parameters}{_MASKS.get(word, '')}"
-        for image in sorted(self.by_image, key=len, reverse=True):
-            if rest.startswith(image) and re.fullmatch(known, rest[len(image) :]):
-                return (image,)
-        match = re.fullmatch(f"(.+?){parameters}", rest)
+        known = _AFTER_KNOWN[word]
+        fitting = [image for image in self.by_image if rest.startswith(image) and known.fullmatch(rest, len(image))]
+        if fitting:
+            return (max(fitting, key=len),)
+        match = _BEFORE_PARAMETERS[word].fullmatch(rest)
         return (match[1],) if match else ()
 
     def _pair(self, rest: str) -> tuple[str, ...]:

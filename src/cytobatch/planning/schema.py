@@ -149,9 +149,13 @@ def _unified_names(headers: Collection[tuple[str, ...]]) -> list[str]:
     return [*longest, *sorted({name for header in headers for name in header} - set(longest))]
 
 
+_INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
+_NUMBER_IDS = frozenset(type_.id for type_ in (*_INTEGERS, pa.float16(), pa.float32(), pa.float64()))
+
+
 def is_number_type(type_: pa.DataType) -> bool:
     """Return True for integers and floats."""
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+    return type_.id in _NUMBER_IDS
 
 
 def _common_type(table: str, column: str, one: tuple[str, pa.DataType], other: tuple[str, pa.DataType]) -> pa.DataType:

@@ -122,7 +122,7 @@ def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path, content: bytes
     path = tmp_path / "a.sqlite"
     path.write_bytes(content)
     with pytest.raises(InvalidTableError) as caught:
-        sqlite.list_tables(path)
+        sqlite.list_tables_and_views(path)
     assert caught.value.what == what
 
 
@@ -135,7 +135,7 @@ def test_a_database_cut_short_is_refused(engine: Engine, tmp_path: Path) -> None
             list(strategy())
     path.write_bytes(whole[:50])
     with pytest.raises(InvalidTableError):
-        sqlite.list_tables(path)
+        sqlite.list_tables_and_views(path)
 
 
 def test_a_schema_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
@@ -144,14 +144,14 @@ def test_a_schema_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     content = path.read_bytes()
     assert b"TABLE Cells (n" in content
     path.write_bytes(content.replace(b"TABLE Cells (n", b"TABLE Cells \x80n"))
-    for read in (sqlite.list_tables, lambda path: sqlite.approximate_rows(path, "Cells", [])):
+    for read in (sqlite.list_tables_and_views, lambda path: sqlite.approximate_rows(path, "Cells", [])):
         with pytest.raises(InvalidTableError):
             read(path)
 
 
 def test_tables_and_their_rows_are_listed(tmp_path: Path) -> None:
     path = database(tmp_path / "quoted ' name.sqlite", (1, 1.0, "a"), (2, 1.0, "a"))
-    assert sqlite.list_tables(path) == ["Cells"]
+    assert sqlite.list_tables_and_views(path).tables == ("Cells",)
     assert sqlite.approximate_rows(path, "Cells", []) == 2
 
 

@@ -30,7 +30,7 @@ def read_experiments(plan: ConversionPlan, scans: Sequence[ExportScan], inputs: 
         path = inputs.whole(source)
         own = [scan for scan in scans if scan.export.files[0].path == source]
         try:
-            names = table_names(sqlite.list_tables(path), {})
+            names = table_names(sqlite.list_tables_and_views(path).tables, {})
         except InvalidTableError:
             # The scan names the file and its defect.
             continue

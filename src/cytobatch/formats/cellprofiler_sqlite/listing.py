@@ -11,8 +11,8 @@ def list_databases(plan: ConversionPlan, inputs: Inputs) -> dict[str, tuple[str,
     listed: dict[str, tuple[str, ...]] = {}
     for path in dict.fromkeys(export.files[0].path for export in plan.exports):
         try:
-            file = inputs.whole(path)
-            listed[path] = (*sqlite.list_tables(file), *sqlite.list_views(file))
+            found = sqlite.list_tables_and_views(inputs.whole(path))
+            listed[path] = (*found.tables, *found.views)
         except InvalidTableError:
             # The scan finds the same defect and names the file.
             listed[path] = ()

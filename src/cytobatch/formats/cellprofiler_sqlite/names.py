@@ -1,7 +1,7 @@
 """Names of SQLite tables: the prefix that one run gives all of its tables, and its compartment."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cytobatch.config.presets.catalog import USUAL_TABLES
@@ -46,7 +46,7 @@ class TableName:
         return self.name in USUAL_TABLES or self.name == OBJECT
 
 
-def table_names(tables: Iterable[str], views: dict[str, str]) -> list[TableName]:
+def table_names(tables: Iterable[str], views: Mapping[str, str]) -> list[TableName]:
     """Return the names of tables and views, with prefix and label.
 
     A prefix ends in `Per_`, as ExportToDatabase writes it; or it stands before the names of an image table and of

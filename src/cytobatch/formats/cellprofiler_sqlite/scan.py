@@ -142,7 +142,8 @@ def scan_database(plan: ConversionPlan, export: Export, inputs: Inputs, engine: 
     path, *_ = [inputs.whole(each.path) for each in export.files]
     scan = _FileScan(export, path, engine, plan.job)
     try:
-        names = table_names(sqlite.list_tables(path), sqlite.list_views(path))
+        found = sqlite.list_tables_and_views(path)
+        names = table_names(found.tables, found.views)
         _scan_tables(scan, names)
         tables, repeated = split_combined(scan.tables)
         sets, rest = split_sets(tables)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.planning.columns import TABLE_NUMBER, ColumnKind, is_key, kind_of
-from cytobatch.planning.schema import schema_by_declarations, schema_by_names, with_types
+from cytobatch.planning.schema import is_number_type, schema_by_declarations, schema_by_names, with_types
 from cytobatch.readers.numbers import is_number
 from cytobatch.readers.sqlite import read as sqlite
 from cytobatch.readers.sqlite.affinity import Value
@@ -64,7 +64,7 @@ def column_types(
 
 
 def _is_number(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_))
+    return is_number_type(type_) or pa.types.is_decimal(type_)
 
 
 def _needs_values(field: pa.Field) -> bool:

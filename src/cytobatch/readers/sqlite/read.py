@@ -6,7 +6,7 @@ columns declared as FLOAT, which DuckDB refuses to read.
 
 import io
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -79,23 +79,25 @@ def _size_by_header(header: bytes) -> int:
     return int.from_bytes(pages, "big") * page_size(header)
 
 
-def list_tables(path: Path) -> list[str]:
-    """Return the names of a database's own tables. Raises InvalidTableError if the file is not a valid database."""
+@dataclass(frozen=True, slots=True)
+class TablesAndViews:
+    """The names of a database's own tables, and the SQL of its views by name."""
+
+    tables: tuple[str, ...]
+    views: Mapping[str, str]
+
+
+def list_tables_and_views(path: Path) -> TablesAndViews:
+    """List a database. Raises InvalidTableError if the file is not a valid one."""
     check_file(path)
     try:
+        # One connection for both, because each one parses the declarations of thousands of columns.
         with closing(connect(path)) as connection:
-            return [name for (name,) in connection.execute(sql.own_sqlite_tables())]
+            listed = connection.execute(sql.sqlite_tables_and_views()).fetchall()
     except SQLITE_ERRORS as error:
         raise _damaged(path, "database", error) from error
-
-
-def list_views(path: Path) -> dict[str, str]:
-    """Return the SQL of a database's views by name. Raises InvalidTableError if the file is not a valid database."""
-    try:
-        with closing(connect(path)) as connection:
-            return {name: text or "" for name, text in connection.execute(sql.sqlite_views())}
-    except SQLITE_ERRORS as error:
-        raise _damaged(path, "database", error) from error
+    tables = tuple(name for kind, name, _ in listed if kind == "table")
+    return TablesAndViews(tables, {name: text or "" for kind, name, text in listed if kind == "view"})
 
 
 def column_names(path: Path, table: str) -> list[str]:
