@@ -181,6 +181,15 @@ def _times(own: Figures, beside: Sequence[Figures]) -> Figures:
 
 
 def in_turn(pieces: Sequence[Piece], runs: int) -> list[Runs]:
-    """Run each piece `runs` times, in turn."""
-    rounds = [[measured(one) for one in pieces] for _ in range(runs)]
+    """Run each piece `runs` times, in turn, and in every second round in the reverse order.
+
+    The first of two equal pieces took 3% more CPU seconds than the second, perhaps for what the second left behind.
+    """
+    rounds = [_round(pieces, reverse=number % 2 == 1) for number in range(runs)]
     return [Runs(tuple(each)) for each in zip(*rounds, strict=True)]
+
+
+def _round(pieces: Sequence[Piece], *, reverse: bool) -> list[Figures]:
+    """Run each piece once, from the last to the first if `reverse`, and return the figures in the order of pieces."""
+    figures = [measured(one) for one in (reversed(pieces) if reverse else pieces)]
+    return figures[::-1] if reverse else figures
