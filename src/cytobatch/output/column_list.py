@@ -1,5 +1,6 @@
 """The list of an output's columns, as a document beside it: the role, the parts of the name, and the source of each."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -47,6 +48,20 @@ class OutputColumn(NamedTuple):
     source_column: str | None = None
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _line(column: OutputColumn) -> str:
+    """Return a column as JSON. Columns differ in the first and the last value; few have what is between."""
+    name, *_, source_column = column
+    return f'{{"name": {_encode(name)}, {_shared(column[1:-1])}, "source_column": {_encode(source_column)}}}'
+
+
+@functools.lru_cache(maxsize=4096)
+def _shared(values: tuple[object, ...]) -> str:
+    return _encode(dict(zip(OutputColumn._fields[1:-1], values, strict=True)))[1:-1]
+
+
 @dataclass(frozen=True)
 class ColumnList:
     """The columns of one output, or of several outputs that have the same, in their order.
@@ -60,8 +75,7 @@ class ColumnList:
     @cached_property
     def content(self) -> bytes:
         """The document: JSON in UTF-8, a column on each line, the same bytes for the same columns."""
-        encode = json.JSONEncoder(ensure_ascii=False).encode
-        lines = ",\n".join(encode(column._asdict()) for column in self.columns)
+        lines = ",\n".join(map(_line, self.columns))
         return f'{{"format_version": {COLUMNS_FORMAT_VERSION}, "columns": [\n{lines}\n]}}\n'.encode()
 
     @cached_property

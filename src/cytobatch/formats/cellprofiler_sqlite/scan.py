@@ -83,7 +83,8 @@ class _FileScan:
         """Scan a table. One that numbers objects but not images is invalid. Raises InvalidTableError."""
         everything = self.engine.sqlite_schema(self.path, name.source)
         left_out = _left_out(self.path, name.source, everything.names)
-        declared = pa.schema([field for field in everything if field.name not in left_out])
+        kept = [field for field in everything if field.name not in left_out] if left_out else None
+        declared = everything if kept is None else pa.schema(kept)
         requested = requested_types(name.name, declared.names, self.job.column_types)
         if IMAGE_NUMBER not in declared.names:
             numbers_objects = name.view is None and any(is_key(column) for column in declared.names)

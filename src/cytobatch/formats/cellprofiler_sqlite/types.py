@@ -42,11 +42,12 @@ def column_types(
     image tables, which are small, so that most rows are read.
     """
     schema = schema_by_declarations(declared)
-    free = [field for field in declared if field.name not in requested and not is_key(field.name)]
-    doubtful = [field.name for field in free if _needs_values(field)]
+    pairs = zip(declared.names, declared.types, strict=True)
+    free = [(name, type_) for name, type_ in pairs if name not in requested and not is_key(name)]
+    doubtful = [name for name, type_ in free if _needs_values(name, type_)]
     rows = _IMAGE_ROWS if is_image else _SAMPLE_ROWS
     sample = sqlite.first_values(path, table, doubtful, rows) if doubtful else {}
-    types = {field.name: pa.string() for field in free if kind_of(field.name) is ColumnKind.TEXT} | dict(requested)
+    types = {name: pa.string() for name, _ in free if kind_of(name) is ColumnKind.TEXT} | dict(requested)
     by_name = schema_by_names(doubtful, {})
     numbers, undecided = set(), set()
     for name in doubtful:
@@ -67,16 +68,14 @@ def _is_number(type_: pa.DataType) -> bool:
     return is_number_type(type_) or pa.types.is_decimal(type_)
 
 
-def _needs_values(field: pa.Field) -> bool:
+def _needs_values(column: str, declared: pa.DataType) -> bool:
     """Whether the type of a column follows from its values: named as a number and not declared so, or the reverse.
 
     A well under a column that is declared as a number would be lost.
     """
-    if _is_number(field.type):
-        return kind_of(field.name) is ColumnKind.UNKNOWN
-    return _is_named_number(field.name) or (
-        pa.types.is_binary(field.type) and kind_of(field.name) is not ColumnKind.TEXT
-    )
+    if _is_number(declared):
+        return kind_of(column) is ColumnKind.UNKNOWN
+    return _is_named_number(column) or (pa.types.is_binary(declared) and kind_of(column) is not ColumnKind.TEXT)
 
 
 def _is_named_number(column: str) -> bool:
