@@ -144,8 +144,10 @@ def test_a_folder_in_place_of_a_report_is_unreadable_and_a_file_in_place_of_its_
     assert table.rows[0].reason == "it cannot be read: Is a directory"
 
 
+@pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("destination", ["/out/P1", "/out/P1.parquet", "s3://b/out/P1/", "s3://b/a b/P.1.parquet"])
-def test_reports_are_looked_for_where_a_run_puts_them(destination: str, aws: str) -> None:  # noqa: ARG001
+def test_reports_are_looked_for_where_a_run_puts_them(destination: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cytobatch.storage.access._ATTEMPTS", 1)
     job = PlateJob(source="/in", destination=destination, endpoint_url="http://127.0.0.1:9", workers=1, memory=2**30)
     expected = Destination(job).report_uri
     if destination.startswith("/"):

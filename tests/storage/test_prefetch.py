@@ -66,12 +66,31 @@ def test_a_beginning_is_fetched_once_and_the_rest_is_added_to_it(
     ]
 
 
-@pytest.mark.slow
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Makes objects large from 500,000 bytes on, and returns the size of their parts."""
+    monkeypatch.setattr("cytobatch.storage.s3_cache._LARGE", 500_000)
+    monkeypatch.setattr("cytobatch.storage.s3_cache._PART", 200_000)
+    return 200_000
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_no_byte_of_a_large_object_is_fetched_twice(
+    begun: bool, s3: Any, bucket: str, aws: str, tmp_path: Path, small_parts: int
+) -> None:
+    assert_fetched_once(begun, s3, bucket, aws, tmp_path, 4 * small_parts + 100_001)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("begun", [True, False])
+def test_no_byte_of_an_object_of_65_mib_is_fetched_twice(
     begun: bool, s3: Any, bucket: str, aws: str, tmp_path: Path
 ) -> None:
-    bodies = put(s3, bucket, {"large.csv": 65 * 2**20 + 3})
+    assert_fetched_once(begun, s3, bucket, aws, tmp_path, 65 * 2**20 + 3)
+
+
+def assert_fetched_once(begun: bool, s3: Any, bucket: str, aws: str, tmp_path: Path, size: int) -> None:
+    bodies = put(s3, bucket, {"large.csv": size})
     with proxy(aws) as (url, requests):
         source = Source(job(f"s3://{bucket}/p", endpoint_url=url), tmp_path)
         with source.inputs(source.inventory().files, 2**30) as inputs:
@@ -79,14 +98,6 @@ def test_no_byte_of_a_large_object_is_fetched_twice(
                 inputs.beginning("large.csv")
             assert inputs.whole("large.csv").read_bytes() == bodies["large.csv"]
         assert sum(one.answered for one in gets_among(requests)) == len(bodies["large.csv"])
-
-
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Makes objects large from 500,000 bytes on, and returns the size of their parts."""
-    monkeypatch.setattr("cytobatch.storage.s3_cache._LARGE", 500_000)
-    monkeypatch.setattr("cytobatch.storage.s3_cache._PART", 200_000)
-    return 200_000
 
 
 @pytest.mark.parametrize("refused", [False, True])

@@ -134,11 +134,10 @@ def test_a_missing_destination_bucket_is_reported_before_anything_is_spent(aws: 
     assert caught.value.exit_code == ExitCode.STORAGE
 
 
-@pytest.mark.slow
 def test_a_store_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("cytobatch.storage.access._ATTEMPTS", 1)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(StorageError, match="store does not answer"):
         Source(job("s3://bucket/p", endpoint_url="http://127.0.0.1:9"), tmp_path).inventory()
 

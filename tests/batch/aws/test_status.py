@@ -119,9 +119,9 @@ def test_an_unknown_id_is_an_error(emulator: Emulator, monkeypatch: pytest.Monke
         statuses(BatchService("us-east-1"), ["gone"])
 
 
-@pytest.mark.slow
 def test_a_service_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (credentials("http://127.0.0.1:9") | {"AWS_MAX_ATTEMPTS": "1"}).items():
+    monkeypatch.setattr("cytobatch.batch.aws.client._ATTEMPTS", 1)
+    for name, value in credentials("http://127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ServiceError, match="AWS does not answer"):
         statuses(BatchService("us-east-1"), ["x"])

@@ -139,7 +139,10 @@ def two_large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("runner", ["sequential", *LOCAL])
+# The signal on a cluster that exists is in test_dask_cluster.
+@pytest.mark.parametrize(
+    "runner", ["sequential", *LOCAL[:2], pytest.param("dask:2", marks=[needs_dask, pytest.mark.long])]
+)
 def test_sigterm_ends_everything(runner: str, two_large: Path, tmp_path: Path) -> None:
     check_sigterm(runner, ": survey\n", two_large, tmp_path)
 
