@@ -30,10 +30,11 @@ from tests.support.examples import examples
 from tests.support.plates import write_sites
 
 texts = st.text(min_size=1, max_size=20)
+paths = st.text(st.characters(codec="utf-8", exclude_characters="\0:"), min_size=1, max_size=20)
 jobs = st.builds(
     PlateJob,
-    source=texts,
-    destination=texts.filter(lambda text: not text.endswith(".parquet")),
+    source=paths,
+    destination=paths.filter(lambda text: not text.endswith(".parquet")),
     plate=st.none() | texts,
     compartments=st.none() | st.lists(texts, max_size=3).map(tuple),
     memory=st.none() | st.integers(2**26, 2**40),
