@@ -43,4 +43,8 @@ def _report_lines(report: RunReport, known: Container[str]) -> Iterator[str]:
 def _reading(path: str) -> str:
     """Return a command for a shell that reads a Parquet file, whatever its name is."""
     # Python's own form of the text has no control characters, and the shell takes it as one word.
-    return shlex.join([sys.executable, "-c", f"import pyarrow.parquet as pq; print(pq.read_table({path!a}))"])
+    literal = ascii(path)
+    if '"' not in literal:
+        # A shell's single quotes go around the whole, so that those within would be hard to read.
+        literal = f'"{literal[1:-1]}"'
+    return shlex.join([sys.executable, "-c", f"import pyarrow.parquet as pq; print(pq.read_table({literal}))"])
