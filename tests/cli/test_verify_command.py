@@ -46,3 +46,14 @@ def test_a_result_without_a_report_is_absent(cytobatch: Run, tmp_path: Path) -> 
     answer = cytobatch("verify", str(tmp_path))
     assert answer.returncode == ExitCode.STORAGE
     assert "run-report.json" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("http://127.0.0.1:9/out",), ("out", "--source", "http://127.0.0.1:9/in"), ("out", "--endpoint-url", "ftp://x")],
+)
+def test_a_location_that_is_none_is_one_message(cytobatch: Run, flags: tuple[str, ...]) -> None:
+    answer = cytobatch("verify", *flags)
+    assert answer.returncode == ExitCode.CONFIGURATION, answer.stderr
+    assert answer.stderr.startswith("error: bad value for ")
+    assert "command line" in answer.stderr

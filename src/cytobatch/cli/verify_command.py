@@ -6,6 +6,7 @@ from cytobatch.cli.console import out
 from cytobatch.cli.flags import VerifyFlags
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ExitCode
+from cytobatch.pipeline.resolve_jobs import parse_options
 from cytobatch.pipeline.verification.model import Verification
 from cytobatch.pipeline.verification.verify import VerifyRequest
 from cytobatch.pipeline.verification.verify import verify as verified
@@ -15,14 +16,15 @@ _SHOWN = 20
 
 def verify(result: str, flags: VerifyFlags) -> int:
     """Print what differs, and return the exit code: that of invalid data if anything does."""
-    job = PlateJob(
-        source=flags.source or result,
-        destination=result,
-        profile=flags.profile,
-        endpoint_url=flags.endpoint_url,
-        no_sign_request=flags.no_sign_request,
-        scratch_dir=flags.scratch_dir,
-    )
+    given = {
+        "source": flags.source or result,
+        "destination": result,
+        "profile": flags.profile,
+        "endpoint_url": flags.endpoint_url,
+        "no_sign_request": flags.no_sign_request,
+        "scratch_dir": flags.scratch_dir,
+    }
+    job = PlateJob(**parse_options(given, "command line").explicit())
     cells = None if flags.cells == "all" else int(flags.cells)
     found = verified(VerifyRequest(job, flags.source is not None, cells, flags.seed))
     if flags.json:
