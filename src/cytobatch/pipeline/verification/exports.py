@@ -51,10 +51,10 @@ def plain_name(table: str) -> str:
     return table.lower().rpartition(_PER)[2]
 
 
-def by_number(exports: Sequence[Export], files: Files, numbers: Iterable[int]) -> dict[int, list[Export]]:
+def by_number(exports: Sequence[Export], files: Files, numbers: Iterable[object]) -> dict[object, list[Export]]:
     """Return the exports that a TableNumber may stand for. Of files that are alike, later ones add their path."""
     wanted = set(numbers)
-    found: dict[int, list[Export]] = defaultdict(list)
+    found: dict[object, list[Export]] = defaultdict(list)
     for export in exports:
         number = export.checksum(files)
         for candidate in (number, zlib.crc32(export.path.encode(), number)):

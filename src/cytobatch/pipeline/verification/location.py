@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from cytobatch.pipeline.verification.tables import Row, whole_number
-from cytobatch.pipeline.verification.values import Published, Raw
+from cytobatch.pipeline.verification.values import Published, is_missing
 
 _SOURCES = {
     "Metadata_Plate": ("Metadata_Plate", "Image_Metadata_Plate"),
@@ -17,7 +17,6 @@ _WELL = re.compile(r"([A-Za-z]{1,2})[-_ ]*0*([1-9][0-9]?)")
 _PHENIX = re.compile(r"r0*([1-9][0-9]?)c0*([1-9][0-9]?)(?:f[0-9]+)?", re.IGNORECASE)
 _SITE = re.compile(r"[A-Za-z_ -]*0*([0-9]+)")
 _LETTERS = 26
-_MISSING = frozenset({"", "nan", "na", "n/a", "none", "null"})
 
 
 def places(image: Row) -> Mapping[str, str]:
@@ -34,13 +33,9 @@ def is_same_place(column: str, published: Published, expected: str) -> bool:
 
 def _known(image: Row, names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
-        text = _text(image.get(name))
-        if text.lower() not in _MISSING:
-            yield text
-
-
-def _text(raw: Raw) -> str:
-    return "" if raw is None or isinstance(raw, bytes) else str(raw).strip()
+        raw = image.get(name)
+        if not isinstance(raw, bytes) and not is_missing(raw):
+            yield str(raw).strip()
 
 
 def _plain(column: str, text: str) -> str:

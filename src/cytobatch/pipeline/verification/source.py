@@ -24,6 +24,7 @@ from cytobatch.pipeline.verification.tables import (
 )
 from cytobatch.pipeline.verification.values import Repairs
 from cytobatch.planning.inventory import Inventory
+from cytobatch.report.lines import shortened
 from cytobatch.report.model import Outcome, RunReport
 from cytobatch.storage.source import Source
 
@@ -52,17 +53,23 @@ class _Keys:
     """
 
     image: str
-    object: str
+    object_number: str
     number: str | None
     is_made: bool
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.number, self.image, self.object) if name)
+        return tuple(name for name in (self.number, self.image, self.object_number) if name)
+
+    def made_number(self, row: ProfileRow) -> object:
+        """Return the number that the run has made for the export of a row; None if it made none."""
+        return row.values[self.number] if self.number and self.is_made else None
 
     def of(self, row: ProfileRow) -> RowKey:
         number = None if self.number is None or self.is_made else row.values[self.number]
-        return RowKey((None if number is None else str(number), _whole(row, self.image)), _whole(row, self.object))
+        return RowKey(
+            (None if number is None else str(number), _whole(row, self.image)), _whole(row, self.object_number)
+        )
 
 
 def _whole(row: ProfileRow, column: str) -> int:
@@ -132,19 +139,15 @@ class _Derivation:
         names = [*self._keys.names, *(column.name for column in self._plan.columns), *self._plan.places]
         rows: dict[object, list[ProfileRow]] = defaultdict(list)
         for row in rows_at(self._check.profile, positions, list(dict.fromkeys(names))):
-            rows[row.values[self._keys.number] if self._keys.number and self._keys.is_made else None].append(row)
+            rows[self._keys.made_number(row)].append(row)
+        exports: Mapping[object, Sequence[Export]] = {None: self._exports}
+        if self._keys.is_made:
+            exports = by_number(self._exports, self._files, rows)
         for number, group in rows.items():
-            differences += self._compared(self._candidates(number, rows), group)
+            differences += self._compared(exports.get(number, ()), group)
         cells = len(positions) - self._skipped
         values = cells * sum(column.table not in self._unread for column in self._plan.columns)
         return Derived(cells, values, self._not_derived(), differences)
-
-    def _candidates(self, number: object, rows: Mapping[object, list[ProfileRow]]) -> Sequence[Export]:
-        if not (self._keys.number and self._keys.is_made):
-            return self._exports
-        if not hasattr(self, "_by_number"):
-            self._by_number = by_number(self._exports, self._files, (n for n in rows if isinstance(n, int)))
-        return self._by_number.get(number, ()) if isinstance(number, int) else ()
 
     def _compared(self, exports: Iterable[Export], rows: Sequence[ProfileRow]) -> Iterator[Difference]:
         """Yield the differences of rows, each looked for in some exports; those of its likeliest origin."""
@@ -186,8 +189,8 @@ class _Derivation:
         """Return what was not derived, and why."""
         derived = {*self._keys.names, *self._plan.places, *(column.name for column in self._plan.columns)}
         left = [str(c["name"]) for c in self._check.columns if c["name"] not in derived]
-        shown = ", ".join(left[:_SHOWN]) + (f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else "")
-        columns = [f"{len(left)} column(s) that come from no single column of a table: {shown}"] if left else []
+        what = f"{len(left)} column(s) that come from no single column of a table: {shortened(left, _SHOWN)}"
+        columns = [what] if left else []
         skipped = [f"{self._skipped} row(s) of exports whose base table was not read"] if self._skipped else []
         return [*columns, *skipped, *(f"table {name}: {why}" for name, why in sorted(self._unread.items()))]
 

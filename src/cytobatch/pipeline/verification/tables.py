@@ -5,18 +5,19 @@ It is slow on purpose: what the fast readers do in a thousand lines must be plai
 
 import csv
 import gzip
+import io
 import itertools
 import sqlite3
-import sys
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from cytobatch.pipeline.verification.values import Raw
+from cytobatch.readers.csv.field_limit import field_limit_for
 
 ImageKey = tuple[str | None, int]
 """The TableNumber as text, if the table has any, and the ImageNumber."""
@@ -82,8 +83,14 @@ def read_table(path: Path, table: str, images: Collection[int]) -> SourceTable:
 
 
 def _csv_table(path: Path, table: str, images: Collection[int]) -> SourceTable:
-    csv.field_size_limit(sys.maxsize)
-    lines = iter(_text(path).splitlines(keepends=True))
+    text = _text(path)
+    with field_limit_for(text):
+        return _table_of_text(text, table, images)
+
+
+def _table_of_text(text: str, table: str, images: Collection[int]) -> SourceTable:
+    # Unlike `splitlines`, this ends lines only where CSV does: a value may hold U+2028.
+    lines = iter(io.StringIO(text, newline=""))
     first = next(lines)
     delimiter = max(_DELIMITERS, key=first.count)
     if first.lower().startswith("sep="):
@@ -151,12 +158,10 @@ def _grouped(columns: tuple[str, ...], rows: Iterator[Row], decimal: str, images
 
 def whole_number(value: Raw) -> int | None:
     """Return a key as an integer; None for text that is none."""
-    try:
-        return int(value) if isinstance(value, int | str) else int(float(value or "nan"))
-    except ValueError:
-        pass
-    try:
+    with suppress(ValueError):
+        if isinstance(value, int | str):
+            return int(value)
+    with suppress(ValueError):
         number = float(value or "nan")
-    except ValueError:
-        return None
-    return int(number) if number.is_integer() else None
+        return int(number) if number.is_integer() else None
+    return None

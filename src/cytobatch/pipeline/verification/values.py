@@ -56,12 +56,12 @@ def _is_same_text(published: Published, raw: str | float | None) -> bool:
     """Whether a text is that of the source; a number of SQLite may be a text, such as a TableNumber."""
     if isinstance(raw, int | float) and published == str(raw):
         return True
-    return published == raw or (published in (None, "") and _is_missing(raw))
+    return published == raw or (published in (None, "") and is_missing(raw))
 
 
 def _is_same_number(published: Published, raw: str | float | None, type_: str, decimal: str) -> bool:
-    if _is_missing(raw) or _is_missing_number(published):
-        return _is_missing(raw) and _is_missing_number(published)
+    if is_missing(raw) or _is_missing_number(published):
+        return is_missing(raw) and _is_missing_number(published)
     if isinstance(published, date | time):
         return isinstance(raw, str) and published == _moment(raw, type(published))
     expected = _number(raw, decimal)
@@ -70,7 +70,8 @@ def _is_same_number(published: Published, raw: str | float | None, type_: str, d
     return (_single(expected) if type_ == "float" else expected) == published
 
 
-def _is_missing(raw: Raw) -> bool:
+def is_missing(raw: Raw) -> bool:
+    """Return whether a source's value stands for none."""
     if isinstance(raw, str):
         return raw.strip().lower() in _MISSING or _NAN.fullmatch(raw.strip()) is not None
     return raw is None or _is_missing_number(raw)

@@ -1,0 +1,36 @@
+"""Source tables by the second reader."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from cytobatch.pipeline.verification.tables import read_table, whole_number
+from cytobatch.pipeline.verification.values import Raw
+
+HEADER = "ImageNumber,ObjectNumber,Note\n"
+
+
+@pytest.mark.parametrize("note", ["a\u2028b", "a\x0bb", "a\x85b", '"a\nb"', '"a\r\nb"'])
+def test_a_value_ends_where_csv_ends_it(note: str, tmp_path: Path) -> None:
+    path = tmp_path / "Cells.csv"
+    path.write_bytes(f"{HEADER}1,1,{note}\n1,2,x\n".encode())
+    rows = read_table(path, "cells", [1]).rows[None, 1]
+    assert [row.get("Note") for row in rows] == [note.strip('"'), "x"]
+
+
+def test_the_longest_field_of_the_csv_module_stays(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    path = tmp_path / "Image.csv"
+    path.write_text(f"ImageNumber,Pipeline\n1,{'x' * (limit + 1)}\n")
+    (row,) = read_table(path, "image", [1]).rows[None, 1]
+    assert len(str(row.get("Pipeline"))) == limit + 1
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("3", 3), (" 3 ", 3), ("3.0", 3), (3.0, 3), ("3.5", None), (3.5, None), ("inf", None), (None, None), ("x", None)],
+)
+def test_keys_are_whole_numbers(value: Raw, number: int | None) -> None:
+    assert whole_number(value) == number
