@@ -24,9 +24,9 @@ class WrittenFile:
     def measure(cls, path: Path, rows: int, columns: int) -> "WrittenFile":
         """Describe a finished file or folder of `rows` rows and `columns` columns, whose content is read once."""
         if not path.is_dir():
-            return cls(path, rows, columns, path.stat().st_size, _sha256(path))
+            return cls(path, rows, columns, path.stat().st_size, sha256_of(path))
         files = sorted(files_below(path))
-        listing = "".join(f"{_sha256(path / name)}  {name}\n" for name in files)
+        listing = "".join(f"{sha256_of(path / name)}  {name}\n" for name in files)
         size = sum((path / name).stat().st_size for name in files)
         return cls(path, rows, columns, size, hashlib.sha256(listing.encode()).hexdigest())
 
@@ -36,6 +36,7 @@ def files_below(folder: Path) -> Iterator[str]:
     return (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the checksum of a file in hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

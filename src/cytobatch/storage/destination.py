@@ -26,6 +26,8 @@ from cytobatch.storage.access import (
 )
 
 _PART = ".cytobatch-part"
+REPORT = "run-report.json"
+"""The name of the report in a folder, and the end of its name beside a single file."""
 
 
 class Destination:
@@ -127,7 +129,7 @@ class Destination:
 
     def publish_report(self, text: str, scratch: Path) -> None:
         """Put the report in place."""
-        local = scratch / "run-report.json"
+        local = scratch / REPORT
         local.write_text(text, encoding="utf-8")
         target = self._report()
         with storage_errors(str(target)):
@@ -146,9 +148,12 @@ def report_path(job: PlateJob, target: Path | CloudPath) -> Path | CloudPath:
 
     It is `run-report.json` in the folder, or `<name>.run-report.json` beside a single file.
     """
-    if job.single_file:
-        return target.with_name(f"{target.stem}.run-report.json")
-    return target / "run-report.json"
+    return report_beside(target) if job.single_file else target / REPORT
+
+
+def report_beside(file: Path | CloudPath) -> Path | CloudPath:
+    """Return the path of the report beside a destination that is one file."""
+    return file.with_name(f"{file.stem}.{REPORT}")
 
 
 def _each_file(outputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
@@ -221,6 +226,15 @@ def put(local: Path, target: Path | CloudPath) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def fetch(path: CloudPath, local: Path) -> None:
+    """Fetch an object to a local file. Raises the errors of its store."""
+    if isinstance(path, S3Path):
+        # cloudpathlib would request the object several times, and keep it in a cache.
+        path.client.client.download_file(path.bucket, path.key, str(local))
+    else:
+        path.download_to(local)
 
 
 def write_text(uri: str, text: str, access: Access) -> None:

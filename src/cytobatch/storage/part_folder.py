@@ -12,7 +12,7 @@ from cloudpathlib import CloudPath, S3Path
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import AbsentFileError, StorageError
 from cytobatch.storage.access import Access, open_path, read_content, storage_errors
-from cytobatch.storage.destination import put, remove_empty
+from cytobatch.storage.destination import fetch, put, remove_empty
 
 _PROBE = "probe"
 
@@ -55,11 +55,7 @@ class PartFolder:
             return path
         local = scratch / path.name
         with storage_errors(str(path)):
-            if isinstance(path, S3Path):
-                # cloudpathlib would request the object several times, and keep it in a cache.
-                path.client.client.download_file(path.bucket, path.key, str(local))
-            else:
-                path.download_to(local)
+            fetch(path, local)
         return local
 
     def read(self, name: str) -> bytes:

@@ -1,71 +1,75 @@
 """The files of a published result, for reading: local ones where they are, others fetched into a folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from botocore.exceptions import ClientError
-from cloudpathlib import CloudPath, S3Path
+from cloudpathlib import CloudPath
 
-from cytobatch.errors import AbsentFileError
-from cytobatch.storage.access import ABSENT, Access, error_code, open_path, read_content, storage_errors
-
-_REPORT = "run-report.json"
-_PARQUET = ".parquet"
+from cytobatch.config.options import PARQUET
+from cytobatch.config.uris import is_remote
+from cytobatch.errors import AbsentFileError, InputDataError
+from cytobatch.storage.access import Access, open_path, read_content, storage_errors
+from cytobatch.storage.destination import REPORT, fetch, report_beside
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedFiles:
-    """A result: `folder` holds its outputs, `report_name` is its report there. Fetched files lie in `scratch`."""
+    """A result: `report` is its run report, beside its outputs. Fetched files lie in `scratch`."""
 
-    folder: Path | CloudPath
-    report_name: str
+    report: Path | CloudPath
     scratch: Path
 
     @classmethod
     def open(cls, result: str, access: Access, scratch: Path) -> "PublishedFiles":
         """Open a result by its folder, its `.parquet` file, or its report. Raises StorageError."""
         path = open_path(result.rstrip("/"), access)
-        if path.name.endswith(_REPORT):
-            return cls(path.parent, path.name, scratch)
-        if path.suffix == _PARQUET:
-            return cls(path.parent, f"{path.stem}.{_REPORT}", scratch)
-        return cls(path, _REPORT, scratch)
+        if path.name.endswith(REPORT):
+            return cls(path, scratch)
+        return cls(report_beside(path) if path.suffix == PARQUET else path / REPORT, scratch)
 
-    @property
-    def report_uri(self) -> str:
-        """The path of the report."""
-        return str(self.folder / self.report_name)
-
-    def report(self) -> bytes:
+    def read_report(self) -> bytes:
         """Return the bytes of the report. Raises AbsentFileError, StorageError."""
-        with storage_errors(self.report_uri):
-            return read_content(self.folder / self.report_name)
+        with storage_errors(str(self.report)):
+            return read_content(self.report)
 
-    def local(self, name: str) -> Path:
-        """Return a local file with the content of a file below the folder.
+    def local(self, name: str, files: Sequence[str] = ()) -> Path:
+        """Return a local file with the content of an output, or a folder with `files` of one that is a folder.
 
-        If there is no such file at the result, the path that is returned does not exist. Raises StorageError.
+        A file is fetched once. One that is missing at the result is missing at the path, too.
+
+        Raises
+        ------
+        InputDataError
+            If a name leads out of the result: a report may be a stranger's, and a fetched file would lie anywhere.
+        StorageError
+            If the result cannot be read.
         """
-        path = self.folder / name
+        for each in (name, *files):
+            self._check_inside(each)
+        path = self.report.parent / name
         if isinstance(path, Path):
             return path
-        target = self.scratch / name
+        for below in files or ("",):
+            self._fetch(path / below if below else path, self.scratch / name / below)
+        return self.scratch / name
+
+    def _check_inside(self, name: str) -> None:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or is_remote(name) or "\0" in name:
+            raise InputDataError(
+                "run report names a file outside its folder",
+                where=str(self.report),
+                why=f"it names {name!r}",
+                remedy="verify a result as cytobatch has published it",
+            )
+
+    def _fetch(self, path: CloudPath, target: Path) -> None:
+        if target.exists():
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with storage_errors(str(path)):
-                _fetch(path, target)
+                fetch(path, target)
         except AbsentFileError:
             target.unlink(missing_ok=True)
-        return target
-
-
-def _fetch(path: CloudPath, target: Path) -> None:
-    if not isinstance(path, S3Path):
-        path.download_to(target)
-        return
-    try:
-        path.client.client.download_file(path.bucket, path.key, str(target))
-    except ClientError as error:
-        if error_code(error) in ABSENT:
-            raise FileNotFoundError(str(path)) from error
-        raise

@@ -19,6 +19,7 @@ from cytobatch.pipeline.plate import run_plate
 from cytobatch.pipeline.verification.model import Difference, DifferenceKind, Verification
 from cytobatch.pipeline.verification.verify import VerifyRequest, verify
 from cytobatch.synthetic import ImageNumbers, ParentNumbers, PlateFormat, SyntheticPlate, write_plate
+from proxy import gets, proxy
 from tests.support.examples import examples
 
 PLATE = SyntheticPlate(
@@ -189,13 +190,38 @@ def test_a_changed_source_is_named(converted: tuple[Path, Path], tmp_path: Path)
     assert (difference.kind, difference.output) == (DifferenceKind.MISSING, str(path.relative_to(tmp_path / "in")))
 
 
-def test_a_result_in_a_bucket(bucket: str, tmp_path: Path) -> None:
+def test_a_result_in_a_bucket_is_fetched_once(
+    bucket: str, aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     write_plate(PLATE, tmp_path / "in")
     run_plate(PlateJob(source=str(tmp_path / "in"), destination=f"s3://{bucket}/P1/"))
-    found = verified(tmp_path / "in", f"s3://{bucket}/P1/")
+    with proxy(aws) as (url, requests), monkeypatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", url)
+        found = verified(tmp_path / "in", f"s3://{bucket}/P1/")
+        keys = sorted(one.key for one in gets(requests))
     assert (found.differences, found.cells) == ((), found.rows)
+    published = ("columns.json", "experiment.parquet", "run-report.json", "single_cells.parquet")
+    assert keys == [f"P1/{name}" for name in published]
     with pytest.raises(AbsentFileError):
         verified(tmp_path / "in", f"s3://{bucket}/P2/")
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/tmp/outside.txt", "x/../../outside.txt", "s3://other/key"])
+def test_a_report_that_names_files_outside_its_folder_is_refused(
+    name: str, s3: Any, bucket: str, tmp_path: Path
+) -> None:
+    write_plate(PLATE, tmp_path / "in")
+    report = run_plate(PlateJob(source=str(tmp_path / "in"), destination=f"s3://{bucket}/deep/P1/"))
+    first, *others = report.outputs
+    folder = report.report.rpartition("/")[0]
+    outside = name if "://" in name or name.startswith("/") else f"{folder}/{name}"
+    hostile = report.model_copy(update={"outputs": [first.model_copy(update={"path": outside}), *others]})
+    s3.put_object(Bucket=bucket, Key="deep/P1/run-report.json", Body=hostile.to_json().encode())
+    s3.put_object(Bucket=bucket, Key="deep/outside.txt", Body=b"hostile")
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(InputDataError, match="outside its folder"):
+        verified(tmp_path / "in", f"s3://{bucket}/deep/P1/", scratch_dir=tmp_path / "scratch")
+    assert not list(tmp_path.rglob("outside.txt"))
 
 
 def test_rows_that_cannot_be_derived_are_refused(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from cytobatch.config.options import PARQUET
 from cytobatch.output.parquet.reader import open_file
+from cytobatch.output.written_file import sha256_of
 from cytobatch.pipeline.verification.model import Difference, DifferenceKind
 from cytobatch.report.model import OutputFile
-
-PARQUET = ".parquet"
 
 
 def output_differences(name: str, path: Path, output: OutputFile) -> Iterator[Difference]:
@@ -45,14 +45,9 @@ def output_differences(name: str, path: Path, output: OutputFile) -> Iterator[Di
 def _checksum(path: Path, output: OutputFile) -> str:
     """Return the checksum of a file; of a folder that of the list that `sha256sum` would print of its files."""
     if not output.files:
-        return _sha256(path)
-    listing = "".join(f"{_sha256(path / below)}  {below}\n" for below in output.files)
+        return sha256_of(path)
+    listing = "".join(f"{sha256_of(path / below)}  {below}\n" for below in output.files)
     return hashlib.sha256(listing.encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _shape_differences(name: str, path: Path, output: OutputFile) -> Iterator[Difference]:

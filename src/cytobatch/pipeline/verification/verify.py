@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cytobatch.config.options import PlateJob
+from cytobatch.config.options import COLUMNS, PARQUET, SINGLE_CELLS, PlateJob
 from cytobatch.errors import InputDataError
+from cytobatch.output.column_list import FOOTER_KEY, SUFFIX
 from cytobatch.output.parquet.reader import read_schema
 from cytobatch.pipeline.verification.model import Difference, Verification
-from cytobatch.pipeline.verification.published import PARQUET, output_differences
+from cytobatch.pipeline.verification.published import output_differences
 from cytobatch.pipeline.verification.source import SourceCheck, derived_again
 from cytobatch.report.model import OutputFile, RunReport, UnreadableReportError, parse_report
 from cytobatch.storage.access import Access
 from cytobatch.storage.published_files import PublishedFiles
 
-_COLUMNS_SHA = b"cytobatch.columns_sha256"
-_COLUMN_LIST = "columns.json"
-_PROFILE = "single_cells.parquet"
+_COLUMN_LIST = f"{COLUMNS}{SUFFIX}"
+_PROFILE = f"{SINGLE_CELLS}{PARQUET}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def verify(request: VerifyRequest) -> Verification:
         report = _report(files)
         outputs = {_name_below(report, output): output for output in report.outputs}
         differences = [each for name, output in outputs.items() for each in _of_output(files, name, output)]
-        checked = Verification(files.report_uri, len(outputs), report.counts.rows, differences=tuple(differences))
+        checked = Verification(str(files.report), len(outputs), report.counts.rows, differences=tuple(differences))
         if not request.with_source:
             return checked
         found = derived_again(_source_check(request, report, files, outputs), Path(scratch, "source"))
@@ -79,10 +79,10 @@ def verify(request: VerifyRequest) -> Verification:
 
 def _report(files: PublishedFiles) -> RunReport:
     try:
-        return parse_report(files.report())
+        return parse_report(files.read_report())
     except UnreadableReportError as error:
         raise InputDataError(
-            "run report is not readable", where=files.report_uri, why=str(error), remedy="name the folder of a result"
+            "run report is not readable", where=str(files.report), why=str(error), remedy="name the folder of a result"
         ) from error
 
 
@@ -93,14 +93,7 @@ def _name_below(report: RunReport, output: OutputFile) -> str:
 
 
 def _of_output(files: PublishedFiles, name: str, output: OutputFile) -> Iterator[Difference]:
-    if output.files:
-        for below in output.files:
-            files.local(f"{name}/{below}")
-        path = files.local(f"{name}/{output.files[0]}")
-        path = Path(str(path).removesuffix(f"/{output.files[0]}"))
-    else:
-        path = files.local(name)
-    yield from output_differences(name, path, output)
+    yield from output_differences(name, files.local(name, output.files), output)
 
 
 def _source_check(
@@ -114,7 +107,7 @@ def _source_check(
     if name is None or path is None or not path.is_file():
         raise InputDataError(
             "no profile of joined rows is there",
-            where=files.report_uri,
+            where=str(files.report),
             why="rows can be derived again from one joined Parquet file only",
             remedy="leave out --source to verify the files alone",
         )
@@ -132,13 +125,13 @@ def _profile_name(report: RunReport, outputs: Mapping[str, OutputFile]) -> str |
 def _columns(path: Path, files: PublishedFiles, outputs: Mapping[str, OutputFile]) -> Sequence[dict[str, Any]]:
     """Return the list of the profile's columns: the one whose checksum its footer has."""
     metadata = read_schema(path).metadata or {}
-    expected = metadata.get(_COLUMNS_SHA, b"").decode()
+    expected = metadata.get(FOOTER_KEY.encode(), b"").decode()
     lists = {output.sha256: name for name, output in outputs.items() if name.endswith(_COLUMN_LIST)}
     local = files.local(lists[expected]) if expected in lists else None
     if local is None or not local.is_file():
         raise InputDataError(
             "no list of the profile's columns is there",
-            where=files.report_uri,
+            where=str(files.report),
             why="the footer's checksum fits none of its lists",
             remedy="convert the plate again",
         )
