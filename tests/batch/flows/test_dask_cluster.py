@@ -5,10 +5,8 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from cytobatch.engine.resources import machine_limits
 from dask_processes import DaskProcesses, dask_processes
 from tests.batch.flows.test_task_runners import digests, expected, spec_of
 from tests.support.plates import write_sites
-from tests.support.program import run_program
+from tests.support.program import lines_to, run_program, started_program
 
 pytestmark = [
     pytest.mark.slow,
@@ -50,29 +48,17 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def running(cluster: DaskProcesses, plates: Path, out: Path, *names: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    cluster: DaskProcesses, plates: Path, out: Path, *names: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
     """Run the program on a cluster."""
     spec = spec_of(plates, names, out)
-    command = [sys.executable, "-m", "cytobatch", "run", "--job-spec", spec]
-    command += ["--task-runner", f"dask:{cluster.address}"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=out.parent)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    return started_program("run", "--job-spec", spec, "--task-runner", f"dask:{cluster.address}", folder=out.parent)
 
 
 def step_of(process: subprocess.Popen[str], step: str) -> list[str]:
     """Read lines until a plate is at a step, and return them."""
-    assert process.stderr is not None
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if line.endswith(f": {step}\n"):
-            return lines
-    raise AssertionError("".join(lines))
+    return lines_to(process, f": {step}$")
 
 
 def worker_of(plate: str, lines: list[str]) -> str:

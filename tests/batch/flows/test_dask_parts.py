@@ -6,9 +6,8 @@ import pickle
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +23,7 @@ from cytobatch.errors import ExitCode, StorageError, WorkerVersionError
 from cytobatch.pipeline.plate import run_plate
 from dask_processes import DaskProcesses, dask_processes
 from tests.support.plates import site_tables, with_column, write_site, write_sites
-from tests.support.program import run_program
+from tests.support.program import lines_to, run_program, started_program
 
 pytestmark = [
     pytest.mark.slow,
@@ -173,28 +172,11 @@ def test_a_survey_that_has_changed_on_its_way_is_not_unpickled() -> None:
     assert Opened.opened
 
 
-@contextmanager
-def running(cluster: DaskProcesses, source: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
+def running(cluster: DaskProcesses, source: Path, out: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     """Run the program on a cluster with a plate that takes a while, in parts."""
-    command = [sys.executable, "-m", "cytobatch", "run", "--source", str(source), "--destination", str(out)]
-    command += ["--split", "always", "--range-size", "40000", "--task-runner", f"dask:{cluster.address}"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=out.parent)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def lines_to(process: subprocess.Popen[str], pattern: str) -> list[str]:
-    """Read lines until one matches, and return them."""
-    assert process.stderr is not None
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if re.search(pattern, line):
-            return lines
-    raise AssertionError("".join(lines))
+    paths = ("--source", str(source), "--destination", str(out))
+    parts = ("--split", "always", "--range-size", "40000", "--task-runner", f"dask:{cluster.address}")
+    return started_program("run", *paths, *parts, folder=out.parent)
 
 
 def address_in(line: str) -> str:
