@@ -14,6 +14,7 @@ import duckdb_extension_sqlite_scanner
 import pyarrow as pa
 
 from cytobatch.engine import sql
+from cytobatch.engine.registered_tables import registered_tables
 from cytobatch.errors import ConfigurationError, FastPathUnavailable, InternalError, InvalidTableError
 
 
@@ -76,14 +77,8 @@ class Engine:
     @contextmanager
     def tables(self, tables: Mapping[str, pa.Table]) -> Iterator[Session]:
         """Yield a session in which Arrow tables can be queried under their names."""
-        with self._connection.cursor() as cursor:
-            for name, table in tables.items():
-                cursor.register(name, table)
-            try:
-                yield Session(cursor)
-            finally:
-                for name in tables:
-                    cursor.unregister(name)
+        with registered_tables(self._connection, tables) as cursor:
+            yield Session(cursor)
 
     def _load_sqlite(self) -> None:
         # Loading takes longer than converting a small plate, and most plates have no SQLite.

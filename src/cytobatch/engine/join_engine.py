@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from cytobatch.engine import sql
 from cytobatch.engine.join_tree import JoinUse, parsed, use_of, with_tables_for_files
+from cytobatch.engine.registered_tables import registered_tables
 from cytobatch.errors import JoinSqlError
 
 MOST_CHARACTERS, MOST_COLUMNS = 1_000_000, 50_000
@@ -185,15 +186,9 @@ class JoinEngine:
     @contextmanager
     def tables(self, tables: Mapping[str, pa.Table]) -> Iterator[JoinSession]:
         """Yield a session in which Arrow tables can be queried under their names."""
-        with self._connection.cursor() as cursor:
-            for name, table in tables.items():
-                cursor.register(name, table)
-            most_bytes = _MOST_GROWTH * sum(table.nbytes for table in tables.values()) + self._limits.result_bytes
-            try:
-                yield JoinSession(cursor, self._limits.seconds, most_bytes)
-            finally:
-                for name in tables:
-                    cursor.unregister(name)
+        most_bytes = _MOST_GROWTH * sum(table.nbytes for table in tables.values()) + self._limits.result_bytes
+        with registered_tables(self._connection, tables) as cursor:
+            yield JoinSession(cursor, self._limits.seconds, most_bytes)
 
     def _checked_tree(self, text: str, tables: set[str]) -> object:
         tree = parsed(self._scalar("SELECT json_serialize_sql(?::VARCHAR)", text))
