@@ -9,7 +9,7 @@ import pytest
 from cytobatch.config.options import PlateJob
 from cytobatch.conversion.parts import PlateInParts
 from cytobatch.pipeline.folders import folders_for
-from cytobatch.pipeline.part import without_secrets
+from cytobatch.pipeline.part import without_transfer_arguments
 from cytobatch.pipeline.plate import open_resources, plan_plate, survey_plate
 from cytobatch.pipeline.split import is_split_wanted, why_not_split
 from cytobatch.survey.model import Survey
@@ -71,4 +71,4 @@ def test_when_a_plate_is_split(source: Path, options: dict[str, Any], on_large_p
 def test_keys_are_not_in_what_lies_at_the_destination(source: Path) -> None:
     plate = PlateInParts.of(surveyed(source, extra_args={"SSECustomerKey": "secret-key"}), {})
     assert b"secret-key" in pickle.dumps(plate)
-    assert b"secret-key" not in pickle.dumps(without_secrets(plate))
+    assert b"secret-key" not in pickle.dumps(without_transfer_arguments(plate))

@@ -146,6 +146,22 @@ def _belongs_to(own: str, run: str) -> bool:
     return own == run or own.startswith(f"{run}/")
 
 
+@contextmanager
+def errors_that_travel(plate: str, stopped: str, why: str) -> Iterator[None]:
+    """Raise CytobatchErrors as they are, and an InternalError for other exceptions, because they may not travel.
+
+    One that `stop_plates` has stopped has the words `stopped` and `why`.
+    """
+    try:
+        yield
+    except CytobatchError:
+        raise
+    except PlateStopped:
+        raise InternalError(stopped, where=plate, why=why) from None
+    except Exception as error:
+        raise unexpected_error(error, plate) from error
+
+
 def convert_work(work: PlateWork, job: PlateJob, convert: Converter, on_step: StepListener) -> str:
     """Convert a plate and return its run report as JSON, without the ledger and what else may be long.
 
@@ -154,15 +170,8 @@ def convert_work(work: PlateWork, job: PlateJob, convert: Converter, on_step: St
     CytobatchError
         Any error of the conversion. Other exceptions become an InternalError, because they may not travel.
     """
-    try:
-        with stoppable(work.run):
-            report = convert(job, on_step)
-    except CytobatchError:
-        raise
-    except PlateStopped:
-        raise InternalError("the plate was stopped", where=job.label, why="its run has ended") from None
-    except Exception as error:
-        raise unexpected_error(error, job.label) from error
+    with errors_that_travel(job.label, "the plate was stopped", "its run has ended"), stoppable(work.run):
+        report = convert(job, on_step)
     short: dict[str, list[object]] = {"ledger": [], "schema_differences": [], "repairs": [], "odd_values": []}
     return report.model_copy(update=short).model_dump_json()
 

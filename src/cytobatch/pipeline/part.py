@@ -18,7 +18,7 @@ _OF_A_MACHINE = ("workers", "memory", "scratch_dir", "cache_dir", "cache_mode")
 _SECRET = "extra_args"
 
 
-def without_secrets(plate: PlateInParts) -> PlateInParts:
+def without_transfer_arguments(plate: PlateInParts) -> PlateInParts:
     """Return a plate that may lie at its destination, without arguments of transfers that may be keys."""
     return _with_job(plate, plate.survey.plan.job.model_copy(update={_SECRET: {}}))
 
@@ -28,7 +28,7 @@ def _with_job(plate: PlateInParts, job: PlateJob) -> PlateInParts:
 
 
 def convert_plate_part(plate: PlateInParts, number: int, own: PlateJob, folder: PartFolder, name: str) -> LedgerPart:
-    """Convert a part of a plate `without_secrets`, and put it into the folder of parts under a name.
+    """Convert a part of a plate `without_transfer_arguments`, and put it into the folder of parts under a name.
 
     `own` is the job of the plate with the limits of this machine. Returns what the part adds to the ledger. Raises the
     errors of a conversion, and FractionError.

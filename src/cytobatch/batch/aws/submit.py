@@ -13,7 +13,7 @@ from cytobatch.batch.aws.deployment import Compute, Deployment
 from cytobatch.batch.aws.sizing import PlateNeed
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.job_spec import parse_spec, resolved_spec
-from cytobatch.config.options import PlateOptions
+from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import InternalError
 from cytobatch.storage.access import Access
 from cytobatch.storage.destination import write_text
@@ -107,8 +107,12 @@ def plan_submission(
     Raises JobSpecError if the deployment lacks the compute, InputDataError if no scratch disk is large enough.
     """
     folder = _new_folder(deployment)
-    first = needs[0].job
-    return PlannedSubmission(folder, arrays_of(needs, deployment, compute, folder, name or first.batch or first.label))
+    return PlannedSubmission(folder, arrays_of(needs, deployment, compute, folder, name or name_after(needs[0].job)))
+
+
+def name_after(first: PlateJob) -> str:
+    """Return the name of a submission by its first plate: the batch, or the plate itself."""
+    return first.batch or first.label
 
 
 def _new_folder(deployment: Deployment) -> str:

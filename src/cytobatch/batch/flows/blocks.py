@@ -11,13 +11,14 @@ from prefect_aws.client_parameters import AwsClientParameters
 
 from cytobatch.batch.flows.probe import probe
 from cytobatch.batch.flows.reasons import reason_of
+from cytobatch.config.credentials import BLOCK_TYPES
 from cytobatch.errors import ConfigurationError, ServiceError
 from cytobatch.storage.access import storage_errors
 from cytobatch.storage.credentials import StoreCredentials
 
 Block = AwsCredentials | MinIOCredentials
 
-_TYPES: dict[str, type[Block]] = {"aws-credentials": AwsCredentials, "minio-credentials": MinIOCredentials}
+_TYPES: dict[str, type[Block]] = dict(zip(BLOCK_TYPES, (AwsCredentials, MinIOCredentials), strict=True))
 _USUAL = {"use_ssl": True, "verify": True}
 _USED = "endpoint_url"
 """The one parameter of a block's clients that other clients take over."""

@@ -23,20 +23,19 @@ from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.batch.flows.dask_worker import listener, name, within, within_limits
 from cytobatch.batch.plate_work import (
     Placement,
-    PlateStopped,
     PlateWork,
     StepListener,
+    errors_that_travel,
     running_plates,
     stop_plates,
     stoppable,
-    unexpected_error,
     worker_lost,
 )
 from cytobatch.config.options import PARQUET, PlateJob
 from cytobatch.conversion.ledger import LedgerPart
 from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInParts
-from cytobatch.errors import AbsentFileError, CytobatchError, InternalError, StorageError, WorkerVersionError
-from cytobatch.pipeline.part import convert_plate_part, without_secrets
+from cytobatch.errors import AbsentFileError, StorageError, WorkerVersionError
+from cytobatch.pipeline.part import convert_plate_part, without_transfer_arguments
 from cytobatch.pipeline.split import Splitter, is_split_wanted, one_machine_notice, why_not_split
 from cytobatch.storage.credentials import credentials_are_provided
 from cytobatch.storage.part_folder import PartFolder
@@ -93,17 +92,11 @@ def convert_part_on_worker(order: PartOrder) -> LedgerPart:
     job = work.plate_job()
     own = within_limits(job) if work.placement is Placement.FOREIGN_DASK else job
     listener(work.run)(job.label, f"part {order.number + 1} starts on {name()}")
-    try:
-        with stoppable(order.token):
-            folder = PartFolder(own, work.run)
-            plate = read_plate(folder.read(_PLATE), order.sha256, job.label)
-            return convert_plate_part(plate, order.number, own, folder, order.name)
-    except CytobatchError:
-        raise
-    except PlateStopped:
-        raise InternalError("a part was stopped", where=job.label, why="its plate or run has ended") from None
-    except Exception as error:
-        raise unexpected_error(error, job.label) from error
+    guard = errors_that_travel(job.label, "a part was stopped", "its plate or run has ended")
+    with guard, stoppable(order.token):
+        folder = PartFolder(own, work.run)
+        plate = read_plate(folder.read(_PLATE), order.sha256, job.label)
+        return convert_plate_part(plate, order.number, own, folder, order.name)
 
 
 def check_pyarrow(version: str) -> None:
@@ -214,7 +207,7 @@ class _Parts:
         )
 
     def _begin_round(self, plate: PlateInParts) -> None:
-        content = pickle.dumps(without_secrets(plate))
+        content = pickle.dumps(without_transfer_arguments(plate))
         local = self.scratch / _PLATE
         local.write_bytes(content)
         self.folder.put(_PLATE, local)

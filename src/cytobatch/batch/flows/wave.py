@@ -21,7 +21,7 @@ from cytobatch.batch.aws.documents import read_deployment
 from cytobatch.batch.aws.outcomes import PlateOutcome, plate_outcomes
 from cytobatch.batch.aws.preflight import Inspected, check_local, inspect, pending_plates
 from cytobatch.batch.aws.status import JobStatus, ended_plates, failures, followed, statuses
-from cytobatch.batch.aws.submit import SubmittedJob, Submitter, plan_submission
+from cytobatch.batch.aws.submit import SubmittedJob, Submitter, name_after, plan_submission
 from cytobatch.batch.collect import gather, publish
 from cytobatch.batch.flows.steps import StepWork
 from cytobatch.batch.flows.task_runs import run_as_task
@@ -133,7 +133,7 @@ class Wave:
         """Run all steps. Raises their errors."""
         plates = run_as_task(_inspect, self.options.name or "plates", WaveStep.INSPECT, self._inspected)
         pending = pending_plates(plates, keep_going=self.options.keep_going)
-        name = self.options.name or plates[0].job.batch or plates[0].job.label
+        name = self.options.name or name_after(plates[0].job)
         sent, states = _NOTHING_SENT, list[JobStatus]()
         if pending:
             sent = run_as_task(_submit, name, WaveStep.SUBMIT, lambda: self._sent(pending))
