@@ -18,15 +18,15 @@ def collect(to: str, options: PlateOptions, spec: SpecFlags) -> int:
     table = gather(jobs)
     paths = publish(table, to, Access.to_destination(jobs[0]))
     states = [f"{table.in_state(state)} {state}" for state in PlateState if table.in_state(state)]
-    out.print(f"{len(table.rows)} plate(s): {', '.join(states)}", highlight=False)
+    out.print(f"{len(table.rows)} plate(s): {', '.join(states)}")
     lacking = [row for row in table.rows if row.state is not PlateState.DONE]
     for row in lacking[:_SHOWN]:
-        out.print(f"  {row.state}  {row.plate}: {row.reason}", markup=False, highlight=False)
+        out.print(f"  {row.state}  {row.plate}: {row.reason}")
     if len(lacking) > _SHOWN:
-        out.print(f"  and {len(lacking) - _SHOWN} more", highlight=False)
+        out.print(f"  and {len(lacking) - _SHOWN} more")
     flagged = [row for row in table.rows if row.state is PlateState.DONE and row.reason]
     for row in flagged[:_SHOWN]:
-        out.print(f"  warning  {row.plate}: {row.reason}", markup=False, highlight=False)
+        out.print(f"  warning  {row.plate}: {row.reason}")
     for path in paths:
-        out.print(f"  {path}", markup=False, highlight=False)
+        out.print(f"  {path}")
     return ExitCode.PLATES_FAILED if lacking else ExitCode.OK

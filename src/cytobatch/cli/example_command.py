@@ -24,5 +24,5 @@ def example(folder: Path, *, kind: PlateFormat = PlateFormat.CSV, plate: Example
     """
     with storage_errors(str(folder)):
         write_plate(plate, folder, kind)
-    out.print(f"{plate.cell_count()} cells of {plate.wells * plate.sites} sites in {folder}", highlight=False)
+    out.print(f"{plate.cell_count()} cells of {plate.wells * plate.sites} sites in {folder}")
     return ExitCode.OK

@@ -32,7 +32,7 @@ class PlateResults:
         warning = step.removeprefix(WARNING) if step.startswith(WARNING) else None
         with self._lock:
             if warning not in self.warned:
-                err.print(f"{plate}: {step}", style="yellow" if warning else "dim", highlight=False, markup=False)
+                err.print(f"{plate}: {step}", style="yellow" if warning else "dim")
             if warning is not None:
                 self.warned.add(warning)
 

@@ -22,7 +22,7 @@ def serve(name: str, limit: int, *, debug: bool) -> int:
     with prefect_settings(debug=debug):
         from cytobatch.batch.flows.serve import serve_flows
 
-        err.print(f"serving cytobatch-plate/{name}, {limit} run(s) at once; Ctrl-C ends it", highlight=False)
+        err.print(f"serving cytobatch-plate/{name}, {limit} run(s) at once; Ctrl-C ends it")
         serve_flows(name, limit)
     return ExitCode.OK
 

@@ -32,7 +32,7 @@ def status(jobs: tuple[str, ...], deployment: str | None, flags: StatusFlags) ->
         states = statuses(service, jobs)
     show.print_statuses(out, states)
     for unknown in set(jobs) - {state.job.id for state in states}:
-        err.print(f"{unknown}  is not known, or ended more than a week ago", style="yellow", highlight=False)
+        err.print(f"{unknown}  is not known, or ended more than a week ago", style="yellow")
     for state in states:
         show.print_failures(out, state, failures(service, state, flags.log_group or target.log_group, access))
     return ExitCode.PLATES_FAILED if any(state.failed for state in states) else ExitCode.OK

@@ -27,12 +27,12 @@ def submit(options: PlateOptions, spec: SpecFlags, deployment: str | None, flags
     show.print_left_alone(out, plates)
     pending = pending_plates(plates, keep_going=flags.keep_going)
     if not pending:
-        out.print("nothing to submit", highlight=False)
+        out.print("nothing to submit")
         return ExitCode.OK
     planned = plan_submission([plate.need for plate in pending], target, flags.compute, flags.name)
     show.print_arrays(out, planned.arrays, target, prices)
     if flags.dry_run:
-        out.print("dry run: nothing was submitted", highlight=False)
+        out.print("dry run: nothing was submitted")
         return ExitCode.OK
     service = BatchService(target.region, access)
     submitter = Submitter(target, service, access, flags.share)

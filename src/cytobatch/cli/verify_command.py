@@ -36,11 +36,11 @@ def verify(result: str, flags: VerifyFlags) -> int:
 
 def _print(found: Verification) -> None:
     for difference in found.differences[:_SHOWN]:
-        out.print(f"differs  {difference}", markup=False, highlight=False)
+        out.print(f"differs  {difference}")
     if len(found.differences) > _SHOWN:
-        out.print(f"and {len(found.differences) - _SHOWN} more differences; --json has all", highlight=False)
+        out.print(f"and {len(found.differences) - _SHOWN} more differences; --json has all")
     for text in found.not_derived:
-        out.print(f"not derived again: {text}", markup=False, highlight=False)
+        out.print(f"not derived again: {text}")
     derived = f", {found.cells} of {found.rows} rows derived again: {found.values} values" if found.cells else ""
     verdict = f"{len(found.differences)} difference(s)" if found.differences else "no difference"
-    out.print(f"{found.result}: {found.outputs} output(s){derived}; {verdict}", markup=False, highlight=False)
+    out.print(f"{found.result}: {found.outputs} output(s){derived}; {verdict}")
