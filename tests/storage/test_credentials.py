@@ -24,7 +24,7 @@ def stored(token: str | None = None) -> StoreCredentials:
 
 def test_without_a_loader_the_error_shows_who_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     # Other tests of this process run the program.
-    monkeypatch.setattr(credentials, "_loaders", [credentials._load_nothing])
+    monkeypatch.setattr(credentials, "_process", credentials._Process())
     with pytest.raises(ConfigurationError, match="credentials cannot be loaded: aws-credentials/lab"):
         find_credentials(BLOCK)
 
@@ -51,7 +51,7 @@ def test_temporary_credentials_are_loaded_again_before_they_expire(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The loader of this test ends with it.
-    monkeypatch.setattr(credentials, "_loaders", [])
+    monkeypatch.setattr(credentials, "_process", credentials._Process())
     provide_credentials(lambda name: StoreCredentials(name, "renewed", SECRET, "second"))
     session = make_session(None, Config(), credentials=stored("first"))
     assert session.get_credentials().get_frozen_credentials().token == "first"

@@ -48,20 +48,26 @@ def _load_nothing(name: str) -> StoreCredentials:
     )
 
 
-_loaders: list[CredentialsLoader] = [_load_nothing]
-"""The loader of this process is the last one."""
+@dataclass(slots=True)
+class _Process:
+    """This process, and its loader of credentials."""
+
+    load: CredentialsLoader = _load_nothing
+
+
+_process = _Process()
 
 
 def provide_credentials(load: CredentialsLoader) -> None:
     """Make a function the loader of credentials in this process. Several threads may call it at once."""
-    _loaders[:] = [load]
+    _process.load = load
 
 
 def credentials_are_provided() -> bool:
     """Return whether this process has a loader of credentials."""
-    return _loaders[-1] is not _load_nothing
+    return _process.load is not _load_nothing
 
 
 def find_credentials(name: str) -> StoreCredentials:
     """Return the credentials of a name. Raises the errors of the loader."""
-    return _loaders[-1](name)
+    return _process.load(name)
