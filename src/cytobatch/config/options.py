@@ -244,7 +244,7 @@ class PlateJob(PlateOptions):
     drop_null: bool = False
     sort_output: bool = True
     max_failed_exports: int = Field(0, ge=0)
-    skip_done: bool = False
+    skip_done: bool = True
     replace: bool = True
     no_sign_request: bool = False
     requester_pays: bool = False

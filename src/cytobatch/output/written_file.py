@@ -1,7 +1,7 @@
 """A finished output on the local disk: its size, and the checksum of its content."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +26,8 @@ class WrittenFile:
         if not path.is_dir():
             return cls(path, rows, columns, path.stat().st_size, sha256_of(path))
         files = sorted(files_below(path))
-        listing = "".join(f"{sha256_of(path / name)}  {name}\n" for name in files)
         size = sum((path / name).stat().st_size for name in files)
-        return cls(path, rows, columns, size, hashlib.sha256(listing.encode()).hexdigest())
+        return cls(path, rows, columns, size, sha256_of_folder({name: sha256_of(path / name) for name in files}))
 
 
 def files_below(folder: Path) -> Iterator[str]:
@@ -40,3 +39,9 @@ def sha256_of(path: Path) -> str:
     """Return the checksum of a file in hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_folder(checksums: Mapping[str, str]) -> str:
+    """Return the checksum of a folder from those of its files by their paths below it."""
+    listing = "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums))
+    return hashlib.sha256(listing.encode()).hexdigest()

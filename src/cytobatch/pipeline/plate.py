@@ -23,16 +23,18 @@ from cytobatch.pipeline.accounting import check_accounts
 from cytobatch.pipeline.early_checks import annotation_reader, check_plan
 from cytobatch.pipeline.folders import Folders, folders_for
 from cytobatch.pipeline.process_state import pandas_not_imported
-from cytobatch.pipeline.run_report import make_report, output_files
+from cytobatch.pipeline.run_report import inputs_digest, make_report, output_files
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
-from cytobatch.pipeline.skip_done import find_finished_run
+from cytobatch.pipeline.skip_done import find_finished_run, result_of_other_run
 from cytobatch.pipeline.split import Splitter, on_one_machine
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.inputs import Inputs
-from cytobatch.report.model import OutputFile, ReportWarning, RunReport
+from cytobatch.report.model import ReportWarning, RunReport
 from cytobatch.storage.access import Clients, storage_errors
 from cytobatch.storage.destination import Destination
+from cytobatch.storage.publishing.publication import Publication
+from cytobatch.storage.publishing.store import OvertakenError, Snapshot
 from cytobatch.storage.source import Source
 from cytobatch.survey.annotation_files import ReadText
 from cytobatch.survey.model import Survey
@@ -148,24 +150,15 @@ def survey_plate(plan: ConversionPlan, resources: RunResources, read: ReadText |
     return annotate(survey(plan, resources.inputs, resources.engine), read or annotation_reader(plan))
 
 
-def publish_plate(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
-    """Put all outputs in place, then remove those that only an earlier run had.
+def publish_plate(
+    converted: ConvertedPlate, report: RunReport, publication: Publication, destination: Destination
+) -> None:
+    """Put all outputs in place, then remove those that only an earlier run had. The journal has `report`.
 
-    An earlier report is removed first, because it describes files that are being replaced. Raises StorageError if one
-    output cannot be written; those that are in place by then are removed.
+    Raises OvertakenError if another run has published, and StorageError. The old result stays as it was, or a journal
+    names what the next run completes.
     """
-    outputs = output_files(converted, destination)
-    destination.publish({name: file.path for name, file in converted.files.items()})
-    return outputs
-
-
-def report_plate(
-    report: RunReport, warnings: Sequence[ReportWarning], destination: Destination, folders: Folders
-) -> RunReport:
-    """Put the report in place, with the warnings of who runs the steps."""
-    complete = report.model_copy(update={"warnings": [*report.warnings, *warnings]})
-    destination.publish_report(complete.to_json(), folders.scratch)
-    return complete
+    publication.publish([destination.pending(name, file) for name, file in converted.files.items()], report)
 
 
 def no_warnings() -> Sequence[ReportWarning]:
@@ -183,9 +176,9 @@ def run_plate(
 
     `runner_warnings` is called before the report is published. The report ends with the warnings that it returns.
 
-    The order is files, commit, report. All files are complete on the scratch disk before the first is put in place, and
-    all are in place before the report: the outputs beside a report are complete. Returns the report of the earlier run
-    if the job skips plates that are up to date, and this one is.
+    The order is files, journal, commit, report. All files are stored whole out of sight before the first is put in
+    place, and all are in place before the report: the outputs beside a report are complete. Returns the report of
+    another run if nothing is left to do: see `find_finished_run` and `result_of_other_run`.
     """
     timer = StepTimer(runner)
     configure_arrow_threads(resource_limits(job))
@@ -195,7 +188,8 @@ def run_plate(
         for sink in sinks_for(job):
             sink.check()
         source, plan = timer.run(PlateStep.PLAN, lambda: plan_plate(job, folders.cache))
-        if finished := find_finished_run(job, plan, destination):
+        earlier = destination.snapshot()
+        if finished := find_finished_run(job, plan, destination, earlier):
             return finished
         annotations = annotation_reader(plan)
         check_plan(plan, annotations)
@@ -203,10 +197,25 @@ def run_plate(
             surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources, annotations))
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources, split))
         check_accounts(surveyed, converted.ledger)
-        outputs = timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, destination))
+        try:
+            return _publish(converted, timer, destination, earlier, runner_warnings)
+        except OvertakenError as error:
+            return result_of_other_run(error, inputs_digest(surveyed), destination)
 
-        def report() -> RunReport:
-            made = make_report(converted, outputs, timer, destination.report_uri)
-            return report_plate(made, runner_warnings(), destination, folders)
 
-        return timer.run(PlateStep.REPORT, report)
+def _publish(
+    converted: ConvertedPlate,
+    timer: StepTimer,
+    destination: Destination,
+    earlier: Snapshot,
+    runner_warnings: Callable[[], Sequence[ReportWarning]],
+) -> RunReport:
+    """Publish a converted plate and its report. Raises OvertakenError, StorageError."""
+    outputs = output_files(converted, destination)
+
+    def report() -> RunReport:
+        return make_report(converted, outputs, timer, destination.report_uri)
+
+    with destination.publication(earlier) as publication:
+        timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, report(), publication, destination))
+        return timer.run(PlateStep.REPORT, lambda: publication.finish(report(), runner_warnings()))

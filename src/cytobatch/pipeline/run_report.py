@@ -1,5 +1,7 @@
 """The run report of a converted plate, made from its survey, its ledger and its published outputs."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,12 +11,28 @@ from cytobatch.conversion.convert import ConvertedPlate
 from cytobatch.engine.resources import resource_limits
 from cytobatch.output.written_file import files_below
 from cytobatch.pipeline.steps import StepTimer
-from cytobatch.report.model import Counts, OutputFile, RunLimits, RunReport, SchemaDifference
+from cytobatch.report.model import OUTPUT_VERSION, Counts, OutputFile, RunLimits, RunReport, SchemaDifference
 from cytobatch.storage.destination import Destination
+from cytobatch.survey.model import Survey
 
 # Windows has no `resource`.
 if sys.platform != "win32":
     import resource
+
+
+def inputs_digest(survey: Survey) -> str:
+    """Return the checksum of all that decides the outputs: inputs, options, and the version of the outputs.
+
+    An input is recognised by its path, size, and ETag or time of change; a platemap by its content.
+    """
+    plan = survey.plan
+    decisive = {
+        "output_version": OUTPUT_VERSION,
+        "options": plan.job.output_options(),
+        "files": sorted((file.path, file.size, file.etag or str(file.modified)) for file in plan.inventory.files),
+        "annotations": sorted((file.path, file.sha256) for file in survey.annotations),
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def output_files(converted: ConvertedPlate, destination: Destination) -> list[OutputFile]:
@@ -40,6 +58,8 @@ def make_report(
     job = survey.plan.job
     limits = resource_limits(job)
     return RunReport(
+        output_version=OUTPUT_VERSION,
+        digest=inputs_digest(survey),
         cytobatch_version=__version__,
         plate=job.label,
         source=job.source,

@@ -1,41 +1,54 @@
-"""Decide whether the published profile is up to date with inputs and options."""
+"""Decide whether the published profile is up to date with inputs and options, or is one to complete."""
 
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.inventory import Inventory, SourceFile
-from cytobatch.report.model import RunReport, UnreadableReportError, parse_report
+from cytobatch.report.journal import Journal
+from cytobatch.report.model import OUTPUT_VERSION, RunReport, UnreadableReportError, file_paths, parse_report
 from cytobatch.storage.access import Access
 from cytobatch.storage.annotation_files import read_table_text
 from cytobatch.storage.destination import Destination
+from cytobatch.storage.publishing.store import OvertakenError, Snapshot
 from cytobatch.survey.platemap import digest_of
 
+_LOOKS = 3
 
-def published_report(destination: Destination) -> RunReport | None:
-    """Return the report that an earlier run published, or None if no readable one exists. Raises StorageError."""
-    text = destination.earlier_report()
-    if text is None:
+
+def report_in(snapshot: Snapshot) -> RunReport | None:
+    """Return the report that an earlier run published, or None if no readable one exists."""
+    if snapshot.content is None:
         return None
     try:
-        return parse_report(text)
+        return parse_report(snapshot.content)
     except UnreadableReportError:
         return None
 
 
 def is_done(report: RunReport, plan: ConversionPlan, destination: Destination) -> bool:
-    """Decide whether a report has the plan's inputs and options, and its outputs still exist with their sizes.
+    """Decide whether a report has the plan's inputs and options, and its outputs are still those that it names.
 
     Raises StorageError.
     """
-    if not matches_report(report, plan.job, plan.inventory):
+    if not matches_plan(report, plan):
         return False
-    access = Access.to_source(plan.job)
+    paths = [path for output in report.outputs for path in file_paths(output.path, output.files)]
+    stored = [file for output in report.outputs for file in output.stored]
+    return [file.path for file in stored] == paths and all(map(destination.is_stored, stored))
+
+
+def matches_plan(report: RunReport, plan: ConversionPlan) -> bool:
+    """Decide whether a report is that of the plan's inputs and options, by this version of the outputs.
+
+    Raises StorageError.
+    """
+    if report.output_version != OUTPUT_VERSION or not matches_report(report, plan.job, plan.inventory):
+        return False
     # A report may be a stranger's: only files that the job names itself are read for it.
     if not all(_is_named(file.path, plan.job) for file in report.annotations):
         return False
-    if any(digest_of(read_table_text(file.path, access)) != file.sha256 for file in report.annotations):
-        return False
-    return all(destination.size_of(out.path, out.files) == out.bytes for out in report.outputs)
+    access = Access.to_source(plan.job)
+    return all(digest_of(read_table_text(file.path, access)) == file.sha256 for file in report.annotations)
 
 
 def _is_named(path: str, job: PlateJob) -> bool:
@@ -46,23 +59,62 @@ def _is_named(path: str, job: PlateJob) -> bool:
 
 def find_done(plan: ConversionPlan, destination: Destination) -> RunReport | None:
     """Return the published report if it is up to date, else None. Raises StorageError."""
-    report = published_report(destination)
+    report = report_in(destination.snapshot())
     return report if report and is_done(report, plan, destination) else None
 
 
-def find_finished_run(job: PlateJob, plan: ConversionPlan, destination: Destination) -> RunReport | None:
-    """Return the published report if the job skips plates that are up to date and this one is; None to convert it.
+def find_finished_run(
+    job: PlateJob, plan: ConversionPlan, destination: Destination, earlier: Snapshot
+) -> RunReport | None:
+    """Return the report of an earlier run if nothing is left to convert; None to convert the plate.
+
+    That is so if the job skips plates that are up to date, and this one is. A run of the same inputs and options that
+    was ended while it published is completed by its journal.
 
     Raises ConfigurationError if the job must not replace the profile of another source, and StorageError.
     """
-    if job.replace and not job.skip_done:
+    journal = destination.journal_in(earlier)
+    report = journal.report if journal else report_in(earlier)
+    if report is None:
         return None
-    report = published_report(destination)
-    if report and job.skip_done and is_done(report, plan, destination):
-        return report
-    if report and not job.replace:
+    if job.skip_done:
+        if journal and matches_plan(report, plan) and (completed := complete_run(journal, destination, earlier)):
+            return completed
+        if journal is None and is_done(report, plan, destination):
+            return report
+    if not job.replace:
         check_same_source(report, plan)
     return None
+
+
+def complete_run(journal: Journal, destination: Destination, earlier: Snapshot) -> RunReport | None:
+    """Complete the publication of a run by its journal, and return its report.
+
+    None if that is not possible any more: what it had prepared is gone, or another run has published.
+    """
+    try:
+        with destination.publication(earlier) as publication:
+            return publication.complete(journal)
+    except OvertakenError:
+        return None
+
+
+def result_of_other_run(error: OvertakenError, digest: str, destination: Destination) -> RunReport:
+    """Return the result of the run that was faster than this one, if it is of the same inputs and options.
+
+    Raises the error if it is not.
+    """
+    for _ in range(_LOOKS):
+        snapshot = destination.snapshot()
+        report = report_in(snapshot)
+        if report is not None and report.digest == digest:
+            return report
+        journal = destination.journal_in(snapshot)
+        if journal is None or journal.report.digest != digest:
+            break
+        if (completed := complete_run(journal, destination, snapshot)) is not None:
+            return completed
+    raise error
 
 
 def check_same_source(report: RunReport, plan: ConversionPlan) -> None:

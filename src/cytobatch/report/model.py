@@ -1,5 +1,6 @@
 """The run report as data: every input of a plate, every count, every difference. It is written as JSON."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -7,6 +8,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 FORMAT_VERSION = 1
+OUTPUT_VERSION = 1
+"""It grows by one whenever the same inputs and options give other rows, columns or values."""
+
+
+class ReportState(StrEnum):
+    """How far the publication is that a report describes."""
+
+    PUBLISHING = "publishing"
+    """The text is a journal: some of its files may be in place, and others not."""
+    COMPLETE = "complete"
 
 
 class Outcome(StrEnum):
@@ -100,11 +111,25 @@ class AnnotationFile(_Model):
     sha256: str
 
 
+class StoredFile(_Model):
+    """One published file as its store has it.
+
+    `etag` and `checksum` are the store's own. `version_id` is that of a bucket with versions.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    etag: str | None = None
+    version_id: str | None = None
+    checksum: str | None = None
+
+
 class OutputFile(_Model):
     """One published output: a file, or a folder that is one store.
 
     `files` are the paths of a folder's files below it. A folder's `sha256` is the checksum of a list of their names and
-    checksums.
+    checksums. `stored` has each of the output's files as it is stored.
     """
 
     path: str
@@ -113,6 +138,7 @@ class OutputFile(_Model):
     bytes: int
     sha256: str
     files: list[str] = []
+    stored: list[StoredFile] = []
 
 
 class Counts(_Model):
@@ -137,9 +163,15 @@ class RunLimits(_Model):
 
 
 class RunReport(_Model):
-    """The report of one plate's conversion. It is written last: the outputs that it names are complete."""
+    """The report of one plate's conversion. It is written last: the outputs that it names are complete.
+
+    `digest` is the checksum of all that decides the outputs: see `inputs_digest`.
+    """
 
     format_version: int = FORMAT_VERSION
+    state: ReportState = ReportState.COMPLETE
+    output_version: int = 0
+    digest: str = ""
     cytobatch_version: str
     plate: str
     source: str
@@ -178,6 +210,13 @@ class _Outputs(BaseModel):
 
         path: str
         files: list[str] = []
+        stored: list["_Outputs.Stored"] = []
+
+    class Stored(BaseModel):
+        """One file of an output."""
+
+        path: str
+        etag: str | None = None
 
     outputs: list[File]
 
@@ -200,10 +239,15 @@ def parse_report(text: str | bytes) -> RunReport:
         If the text is no report, or one of a later version of the format.
     """
     try:
-        version = _FormatVersion.model_validate_json(text).format_version
-        if version > FORMAT_VERSION:
+        header = _Header.model_validate_json(text)
+        if header.format_version > FORMAT_VERSION:
             raise UnreadableReportError(
-                f"its format version is {version}, and this cytobatch reads {FORMAT_VERSION}: a later one is needed"
+                f"its format version is {header.format_version}, and this cytobatch reads {FORMAT_VERSION}: "
+                "a later one is needed"
+            )
+        if header.state == ReportState.PUBLISHING:
+            raise UnreadableReportError(
+                "its run publishes at this moment, or was ended while it did: the next run of the plate completes it"
             )
         # Unknown keys are ignored, because a later cytobatch may add keys to the same version of the format.
         return RunReport.model_validate_json(text, extra="ignore")
@@ -211,10 +255,11 @@ def parse_report(text: str | bytes) -> RunReport:
         raise UnreadableReportError(_first_defect(error)) from error
 
 
-class _FormatVersion(BaseModel):
+class _Header(BaseModel):
     """The part of a report that every version of the format has."""
 
     format_version: int
+    state: str = ReportState.COMPLETE
 
 
 def _first_defect(error: ValidationError) -> str:
@@ -224,10 +269,19 @@ def _first_defect(error: ValidationError) -> str:
     return f"it is no run report: {where + ': ' if where else ''}{first['msg']}{others}"
 
 
-def output_paths(text: str | bytes) -> list[str]:
-    """Return the paths of the files that a report of any version names; an empty list if the text is no report."""
+def named_files(text: str | bytes) -> list[tuple[str, str | None]]:
+    """Return the files that a report of any version names, each with its ETag if the report has it.
+
+    An empty list if the text is no report.
+    """
     try:
         outputs = _Outputs.model_validate_json(text).outputs
     except ValidationError:
         return []
-    return [path for out in outputs for path in ([f"{out.path}/{name}" for name in out.files] or [out.path])]
+    etags = {file.path: file.etag for output in outputs for file in output.stored}
+    return [(path, etags.get(path)) for output in outputs for path in file_paths(output.path, output.files)]
+
+
+def file_paths(path: str, files: Sequence[str]) -> list[str]:
+    """Return the paths of an output's files: those of a folder, or its own."""
+    return [f"{path}/{name}" for name in files] or [path]

@@ -1,30 +1,26 @@
-"""The destination of a profile: files appear whole or not at all, and the report comes last."""
+"""The destination of a profile: where its outputs and its report lie, and what an earlier run left there."""
 
-import errno
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from uuid import uuid4
 
 from boto3.exceptions import S3UploadFailedError
-from botocore.exceptions import ClientError
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.config.options import SINGLE_CELLS, PlateJob
 from cytobatch.errors import StorageError
-from cytobatch.output.written_file import files_below
-from cytobatch.report.model import output_paths
-from cytobatch.storage.access import (
-    ABSENT,
-    HIDDEN,
-    Access,
-    Clients,
-    error_code,
-    open_path,
-    read_content,
-    storage_errors,
-)
+from cytobatch.output.written_file import WrittenFile
+from cytobatch.report.journal import Journal
+from cytobatch.report.model import StoredFile
+from cytobatch.storage.access import Access, Clients, open_path, storage_errors
+from cytobatch.storage.publishing import cloud_store, disk_store, s3_store
+from cytobatch.storage.publishing.disk_store import first_existing, move
+from cytobatch.storage.publishing.publication import Publication, is_inside, journal_in
+from cytobatch.storage.publishing.store import PendingOutput, PublishingStore, Snapshot
+from cytobatch.storage.publishing.uploads import abort
 
+_NO_RUN = "0" * 32
 _PART = ".cytobatch-part"
 REPORT = "run-report.json"
 """The name of the report in a folder, and the end of its name beside a single file."""
@@ -72,75 +68,49 @@ class Destination:
         path = self._target.with_name(f"{stem}{own}")
         return path / below if below else path
 
-    def publish(self, outputs: Mapping[str, Path]) -> None:
-        """Move files, and folders' files, in place under their names.
+    def snapshot(self) -> Snapshot:
+        """Return what stands in the report's place: an earlier run's report or journal. Raises StorageError."""
+        return self._store(_NO_RUN).read_report()
 
-        Files of an earlier run that are not written again are removed, its report first. If a file fails, those that
-        were moved are removed, and StorageError is raised.
+    def publication(self, earlier: Snapshot) -> AbstractContextManager[Publication]:
+        """Return the publication of a run that found `earlier` at its beginning."""
+        run = uuid4().hex
+        return Publication(self._store(run), run, str(self._folder), earlier).open()
+
+    def journal_in(self, earlier: Snapshot) -> Journal | None:
+        """Return the journal of a run that did not end its publication, or None."""
+        return journal_in(earlier, str(self._folder))
+
+    def pending(self, name: str, written: WrittenFile) -> PendingOutput:
+        """Return an output that is to be put in place under a name."""
+        return PendingOutput(self.uri_of(name), written)
+
+    def is_stored(self, file: StoredFile) -> bool:
+        """Return whether a published file is still that of its report: by the store's ETag, on a disk by its content.
+
+        Raises StorageError.
         """
-        files = dict(_each_file(outputs))
-        earlier = self._earlier_outputs()
-        if earlier is not None:
-            self._remove(self._report())
-        done: list[Path | CloudPath] = []
-        try:
-            for name, local in files.items():
-                target = self._path_of(name)
-                with storage_errors(str(target)):
-                    done.append(target)
-                    put(local, target)
-        except StorageError:
-            for target in done:
-                self._remove(target)
-            raise
-        for uri in set(earlier or ()) - {str(target) for target in done}:
-            path = self._folder / uri.removeprefix(f"{self._folder}/")
-            self._remove(path)
-            if isinstance(path, Path) and isinstance(self._folder, Path):
-                remove_empty(path.parent, self._folder)
+        if not is_inside(file.path, str(self._folder)):
+            return False
+        path = self._folder / file.path.removeprefix(f"{self._folder}/")
+        with storage_errors(file.path):
+            if isinstance(path, Path):
+                return disk_store.is_stored(path, file.bytes, file.sha256)
+            if file.etag is None:
+                return False
+            if isinstance(path, S3Path):
+                return s3_store.etag_of(path) == file.etag
+            return path.exists() and cloud_store.etag_of(path) == file.etag
 
-    def _earlier_outputs(self) -> list[str] | None:
-        """Return the paths below the destination in an earlier run's report, or None if there is no report."""
-        text = self.earlier_report()
-        named = output_paths(text) if text is not None else None
-        # A report may be a stranger's: what it names outside the folder is not ours to remove.
-        return named and [path for path in named if path.startswith(f"{self._folder}/") and ".." not in path.split("/")]
-
-    def earlier_report(self) -> bytes | None:
-        """Return the text of the report that an earlier run has published, or None. Raises StorageError."""
-        report = self._report()
-        with storage_errors(str(report)):
-            try:
-                return read_content(report)
-            except FileNotFoundError:
-                return None
-            except ClientError as error:
-                # An object that does not exist is forbidden to a role that may not list its bucket.
-                if error_code(error) in ABSENT | HIDDEN:
-                    return None
-                raise
-
-    def size_of(self, uri: str, files: Sequence[str] = ()) -> int | None:
-        """Return the bytes of a published file, or of all `files` below a published folder. None if one is missing."""
-        paths = [f"{uri}/{name}" for name in files] or [uri]
-        sizes = [_size(self._folder / path.removeprefix(f"{self._folder}/")) for path in paths]
-        known = [size for size in sizes if size is not None]
-        return sum(known) if len(known) == len(sizes) else None
-
-    def publish_report(self, text: str, scratch: Path) -> None:
-        """Put the report in place."""
-        local = scratch / REPORT
-        local.write_text(text, encoding="utf-8")
-        target = self._report()
-        with storage_errors(str(target)):
-            put(local, target)
-
-    def _remove(self, target: Path | CloudPath) -> None:
-        with storage_errors(str(target)):
-            if isinstance(target, S3Path):
-                target.client.client.delete_object(Bucket=target.bucket, Key=target.key)
-            else:
-                target.unlink(missing_ok=True)
+    def _store(self, run: str) -> PublishingStore:
+        report, stem = self._report(), self._target.stem if self._job.single_file else ""
+        if isinstance(report, S3Path):
+            folder = report.parent.key
+            prefix = f"{folder}/{stem}".lstrip("/")
+            return s3_store.S3Store(report, prefix, Access.to_destination(self._job).workers)
+        if isinstance(report, Path):
+            return disk_store.DiskStore(Path(str(self._folder)), report, stem, run)
+        return cloud_store.CloudStore(report.parent, report, stem, run)
 
 
 def report_path(job: PlateJob, target: Path | CloudPath) -> Path | CloudPath:
@@ -156,44 +126,14 @@ def report_beside(file: Path | CloudPath) -> Path | CloudPath:
     return file.with_name(f"{file.stem}.{REPORT}")
 
 
-def _each_file(outputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
-    for name, path in outputs.items():
-        if path.is_dir():
-            yield from ((f"{name}/{below}", path / below) for below in sorted(files_below(path)))
-        else:
-            yield name, path
-
-
-def remove_empty(folder: Path, root: Path) -> None:
-    """Remove a folder, and those above it below `root`, if removing an earlier run's files has left them empty."""
-    while folder != root and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
-
-
 def _check_s3(target: S3Path) -> None:
     """Start an upload and abort it, which shows that the bucket exists and may be written, and leaves nothing."""
-    client = target.client.client
-    upload = client.create_multipart_upload(Bucket=target.bucket, Key=target.key)
-    client.abort_multipart_upload(Bucket=target.bucket, Key=target.key, UploadId=upload["UploadId"])
-
-
-def _size(path: Path | CloudPath) -> int | None:
-    with storage_errors(str(path)):
-        try:
-            if not isinstance(path, S3Path):
-                return path.stat().st_size
-            return int(path.client.client.head_object(Bucket=path.bucket, Key=path.key)["ContentLength"])
-        except FileNotFoundError:
-            return None
-        except ClientError as error:
-            if error_code(error) in ABSENT | HIDDEN:
-                return None
-            raise
+    upload = target.client.client.create_multipart_upload(Bucket=target.bucket, Key=target.key)
+    abort(target, upload["UploadId"])
 
 
 def _check_local(folder: Path) -> None:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = first_existing(folder)
     if not existing.is_dir():
         raise StorageError(
             "destination is not a folder",
@@ -222,7 +162,7 @@ def put(local: Path, target: Path | CloudPath) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}{_PART}")
     try:
-        _move(local, part)
+        move(local, part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -243,13 +183,3 @@ def write_text(uri: str, text: str, access: Access) -> None:
         local = Path(scratch) / "text"
         local.write_text(text, encoding="utf-8")
         put(local, open_path(uri, access))
-
-
-def _move(local: Path, part: Path) -> None:
-    """Move a file to another folder: at once on one disk, else by a copy."""
-    try:
-        local.rename(part)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        shutil.copyfile(local, part)

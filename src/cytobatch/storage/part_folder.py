@@ -12,7 +12,8 @@ from cloudpathlib import CloudPath, S3Path
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import AbsentFileError, StorageError
 from cytobatch.storage.access import Access, open_path, read_content, storage_errors
-from cytobatch.storage.destination import fetch, put, remove_empty
+from cytobatch.storage.destination import fetch, put
+from cytobatch.storage.publishing.disk_store import first_existing, remove_empty
 
 _PROBE = "probe"
 
@@ -24,7 +25,7 @@ class PartFolder:
         target = open_path(job.destination, Access.to_destination(job))
         name = f".{target.stem}.parts-{run}" if job.single_file else f".parts-{run}"
         self._folder = target.parent / name if job.single_file else target / name
-        self._existing = _first_existing(self._folder.parent) if isinstance(self._folder, Path) else None
+        self._existing = first_existing(self._folder.parent) if isinstance(self._folder, Path) else None
 
     def fault(self, scratch: Path) -> str | None:
         """Return why parts cannot be written, read and removed here, or None if they can.
@@ -94,7 +95,3 @@ class PartFolder:
                 why="another worker has put it into a folder of this path, perhaps on its own machine",
                 remedy="name a destination that all workers share, or set CYTOBATCH_SPLIT=never",
             )
-
-
-def _first_existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -1,6 +1,5 @@
 """What is published, held against its report: files, checksums, footers, and the keys of rows."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pyarrow as pa
 
 from cytobatch.config.options import PARQUET
 from cytobatch.output.parquet.reader import open_file
-from cytobatch.output.written_file import sha256_of
+from cytobatch.output.written_file import sha256_of, sha256_of_folder
 from cytobatch.pipeline.verification.model import Difference, DifferenceKind
 from cytobatch.report.model import OutputFile
 
@@ -46,8 +45,7 @@ def _checksum(path: Path, output: OutputFile) -> str:
     """Return the checksum of a file; of a folder that of the list that `sha256sum` would print of its files."""
     if not output.files:
         return sha256_of(path)
-    listing = "".join(f"{sha256_of(path / below)}  {below}\n" for below in output.files)
-    return hashlib.sha256(listing.encode()).hexdigest()
+    return sha256_of_folder({below: sha256_of(path / below) for below in output.files})
 
 
 def _shape_differences(name: str, path: Path, output: OutputFile) -> Iterator[Difference]:

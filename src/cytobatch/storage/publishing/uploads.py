@@ -1,0 +1,284 @@
+"""Uploads in parts to S3: a file is whole in the bucket and not to be seen before its upload is completed.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+"""
+
+import base64
+import hashlib
+import re
+import threading
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+from cloudpathlib import S3Path
+
+from cytobatch.errors import StorageError
+from cytobatch.report.journal import PreparedFile, UploadedPart
+from cytobatch.storage.access import HIDDEN, error_code, storage_errors
+from cytobatch.storage.publishing.store import PendingFile, overtaken
+
+_PART_BYTES = 8 * 2**20
+_MOST_PARTS = 10_000
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+_THREADS = 8
+_SECONDS_TO_END = 3.0
+_MD5 = re.compile(r"[0-9a-f]{32}")
+NO_UPLOAD = "NoSuchUpload"
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """An upload that has begun: where it will be, and its id."""
+
+    path: S3Path
+    id: str
+
+
+@dataclass(slots=True)
+class Uploads:
+    """The uploads that one run has begun. `threads` send parts at once, each with up to 8 MiB of a small plate."""
+
+    threads: int
+    _begun: list[_Upload] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def prepare(self, files: Sequence[tuple[PendingFile, S3Path]]) -> list[PreparedFile]:
+        """Upload files without completing them, and compare what the bucket has of each part. Raises StorageError."""
+        with _pool(self.threads) as pool:
+            small = {
+                number: pool.submit(self._prepare, file, path, None)
+                for number, (file, path) in enumerate(files)
+                if file.local.stat().st_size <= _PART_BYTES
+            }
+            return [
+                small[number].result() if number in small else self._prepare(file, path, pool)
+                for number, (file, path) in enumerate(files)
+            ]
+
+    def abort(self, *, quickly: bool) -> None:
+        """Abort the uploads that are not completed. If `quickly`, those that take longer than 3 s are left."""
+        with self._lock:
+            begun, self._begun = self._begun, []
+        if not begun:
+            return
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="abort")
+        aborted = [pool.submit(abort, upload.path, upload.id) for upload in begun]
+        wait(aborted, timeout=_SECONDS_TO_END if quickly else None)
+        pool.shutdown(wait=not quickly, cancel_futures=True)
+
+    def forget(self) -> None:
+        """Leave the uploads to the journal that names them."""
+        with self._lock:
+            self._begun = []
+
+    def _prepare(self, file: PendingFile, path: S3Path, pool: ThreadPoolExecutor | None) -> PreparedFile:
+        with storage_errors(file.path), _aborted_by_others(file.path):
+            upload = self._begin(path)
+            digest, size = hashlib.sha256(), 0
+            pending: deque[Future[UploadedPart]] = deque()
+            parts: list[tuple[int, UploadedPart]] = []
+            for number, content in enumerate(_parts_of(file.local), 1):
+                digest.update(content)
+                size += len(content)
+                if pool is None:
+                    parts.append((len(content), _upload_part(upload, number, content)))
+                    continue
+                parts.append((len(content), _NONE))
+                pending.append(pool.submit(_upload_part, upload, number, content))
+                if len(pending) > self.threads:
+                    _settle(parts, pending)
+            while pending:
+                _settle(parts, pending)
+            _compare(upload, parts)
+            return PreparedFile(
+                path=file.path,
+                bytes=size,
+                sha256=digest.hexdigest(),
+                upload=upload.id,
+                parts=[part for _, part in parts],
+            )
+
+    def _begin(self, path: S3Path) -> _Upload:
+        client = path.client.client
+        checksum = {"ChecksumAlgorithm": "CRC32"} if _with_checksums(client) else {}
+        answer = client.create_multipart_upload(Bucket=path.bucket, Key=path.key, **checksum)
+        upload = _Upload(path, str(answer["UploadId"]))
+        with self._lock:
+            self._begun.append(upload)
+        return upload
+
+
+@contextmanager
+def _aborted_by_others(where: str) -> Iterator[None]:
+    """Raise OvertakenError if an upload of this run is gone, because a run that publishes aborts those of others."""
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) != NO_UPLOAD:
+            raise
+        raise overtaken(where, "the upload was aborted") from error
+
+
+_NONE = UploadedPart(etag="")
+
+
+def _settle(parts: list[tuple[int, UploadedPart]], pending: deque[Future[UploadedPart]]) -> None:
+    """Enter the result of the first pending part."""
+    at = len(parts) - len(pending)
+    parts[at] = (parts[at][0], pending.popleft().result())
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool of threads. After an error nothing more begins. The end of a process does not wait for requests."""
+    pool = ThreadPoolExecutor(min(threads, _THREADS), thread_name_prefix="upload")
+    try:
+        yield pool
+    except Exception:
+        pool.shutdown(cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _parts_of(local: Path) -> Iterator[bytes]:
+    """Yield the content of a file in parts; one empty part of an empty file."""
+    size = local.stat().st_size
+    each = max(_PART_BYTES, -(-size // _MOST_PARTS))
+    with local.open("rb") as stream:
+        if size == 0:
+            yield b""
+        yield from iter(partial(stream.read, each), b"")
+
+
+def _upload_part(upload: _Upload, number: int, content: bytes) -> UploadedPart:
+    """Upload a part, and compare the store's checksums with the part's. Raises ClientError, StorageError."""
+    path, client = upload.path, upload.path.client.client
+    crc32 = base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
+    checksum = {"ChecksumCRC32": crc32} if _with_checksums(client) else {}
+    answer = client.upload_part(
+        Bucket=path.bucket, Key=path.key, UploadId=upload.id, PartNumber=number, Body=content, **checksum
+    )
+    etag, stored = unquoted(answer["ETag"]), answer.get("ChecksumCRC32")
+    # The ETag of a part is its MD5, unless a key of KMS or of the customer encrypts it.
+    encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer
+    is_md5 = _MD5.fullmatch(etag) and not encrypted
+    if (is_md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != etag) or stored not in (None, crc32):
+        raise _damaged(str(path), f"part {number} has arrived with other bytes")
+    return UploadedPart(etag=etag, crc32=stored if checksum else None)
+
+
+def _compare(upload: _Upload, parts: Sequence[tuple[int, UploadedPart]]) -> None:
+    """Compare the parts that the bucket lists with those that were sent. Raises ClientError, StorageError.
+
+    A role that may not list them has the checksums of the answers.
+    """
+    expected = [(number, size, part.etag) for number, (size, part) in enumerate(parts, 1)]
+    try:
+        listed = list(_listed(upload))
+    except ClientError as error:
+        if error_code(error) in HIDDEN:
+            return
+        raise
+    if listed != expected:
+        raise _damaged(str(upload.path), f"{len(expected)} part(s) were sent, and the bucket lists {len(listed)}")
+
+
+def _listed(upload: _Upload) -> Iterator[tuple[int, int, str]]:
+    pages = upload.path.client.client.get_paginator("list_parts")
+    for page in pages.paginate(Bucket=upload.path.bucket, Key=upload.path.key, UploadId=upload.id):
+        for part in page.get("Parts", ()):
+            yield int(part["PartNumber"]), int(part["Size"]), unquoted(part["ETag"])
+
+
+def complete(path: S3Path, file: PreparedFile) -> dict[str, Any]:
+    """Complete an upload and return the store's description of the object. Raises ClientError, OvertakenError.
+
+    An upload that is completed already is described again. S3 forgets it some time after its completion.
+    """
+    parts = [
+        {"PartNumber": number, "ETag": f'"{part.etag}"', **({"ChecksumCRC32": part.crc32} if part.crc32 else {})}
+        for number, part in enumerate(file.parts, 1)
+    ]
+    client = path.client.client
+    try:
+        return dict(
+            client.complete_multipart_upload(
+                Bucket=path.bucket, Key=path.key, UploadId=file.upload, MultipartUpload={"Parts": parts}
+            )
+        )
+    except ClientError as error:
+        if error_code(error) != NO_UPLOAD:
+            raise
+        if (answer := _object_of(path, file)) is not None:
+            return answer
+        raise overtaken(file.path, "the upload was aborted") from error
+
+
+def _object_of(path: S3Path, file: PreparedFile) -> dict[str, Any] | None:
+    """Return the description of the object at the path, if it is that of a completed upload."""
+    client = path.client.client
+    try:
+        answer = client.head_object(Bucket=path.bucket, Key=path.key, ChecksumMode="ENABLED")
+    except ClientError:
+        return None
+    if int(answer["ContentLength"]) != file.bytes:
+        return None
+    found = (unquoted(answer["ETag"]), str(answer.get("ChecksumCRC32", "")))
+    return dict(answer) if found[0] == _etag_of(file) or found[1] == _checksum_of(file) else None
+
+
+def _etag_of(file: PreparedFile) -> str | None:
+    """Return the ETag of an object of parts: the MD5 of the MD5s of its parts, and their number."""
+    if not all(_MD5.fullmatch(part.etag) for part in file.parts):
+        return None
+    digest = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in file.parts), usedforsecurity=False)
+    return f"{digest.hexdigest()}-{len(file.parts)}"
+
+
+def _checksum_of(file: PreparedFile) -> str | None:
+    """Return the checksum of an object of parts: the CRC-32 of the CRC-32s of its parts, and their number."""
+    checksums = [part.crc32 for part in file.parts if part.crc32]
+    if len(checksums) != len(file.parts):
+        return None
+    crc32 = zlib.crc32(b"".join(map(base64.b64decode, checksums)))
+    return f"{base64.b64encode(crc32.to_bytes(4, 'big')).decode()}-{len(checksums)}"
+
+
+def abort(path: S3Path, upload: str) -> None:
+    """Abort an upload, if there is one. Raises StorageError."""
+    with storage_errors(str(path)):
+        try:
+            path.client.client.abort_multipart_upload(Bucket=path.bucket, Key=path.key, UploadId=upload)
+        except ClientError as error:
+            if error_code(error) != NO_UPLOAD:
+                raise
+
+
+def unquoted(etag: object) -> str:
+    """Return an ETag without its quotes."""
+    return str(etag).strip('"')
+
+
+def _with_checksums(client: Any) -> bool:
+    """Return whether requests have checksums: AWS_REQUEST_CHECKSUM_CALCULATION may forbid them for other stores."""
+    return str(client.meta.config.request_checksum_calculation) != "when_required"
+
+
+def _damaged(where: str, why: str) -> StorageError:
+    return StorageError(
+        "upload is damaged",
+        where=where,
+        why=why,
+        remedy="run again; if it fails again, check the network and the store",
+    )
