@@ -2,9 +2,9 @@
 
 import http.client
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -24,6 +24,7 @@ class Asked:
     query: str
     headers: Mapping[str, str]
     answered: int = 0
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> str:
@@ -59,8 +60,13 @@ def gets(asked: Iterable[Asked]) -> list[Asked]:
 
 
 @contextmanager
-def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str, list[Asked]]]:
-    """Run a proxy before the server at `url`; yield its URL and the list of requests, which grows."""
+def proxy(
+    url: str, answering: Answering = lambda _: None, *, without: Collection[str] = ()
+) -> Iterator[tuple[str, list[Asked]]]:
+    """Run a proxy before the server at `url`; yield its URL and the list of requests, which grows.
+
+    Requests are passed on `without` the headers of these lower-case names.
+    """
     asked: list[Asked] = []
     behind = urlsplit(url).netloc
 
@@ -78,20 +84,21 @@ def proxy(url: str, answering: Answering = lambda _: None) -> Iterator[tuple[str
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            one = Asked(self.command, unquote(parts.path), parts.query, headers)
+            one = Asked(self.command, unquote(parts.path), parts.query, headers, body=body)
             own = answering(one)
             if own is not None:
-                asked.append(replace(one, answered=len(own.body)))
+                asked.append(replace(one, answered=len(own.body), body=b""))
                 self._send(own.status, {"Content-Length": str(len(own.body) + own.missing)}, own.body)
                 self.close_connection = self.close_connection or own.missing > 0
                 return
             connection = http.client.HTTPConnection(behind)
             try:
-                connection.request(self.command, self.path, body, dict(self.headers))
+                passed = {name: value for name, value in self.headers.items() if name.lower() not in without}
+                connection.request(self.command, self.path, body, passed)
                 answer = connection.getresponse()
                 content = answer.read()
                 # Recorded before it is sent, so that a client with the whole response finds it recorded.
-                asked.append(replace(one, answered=len(content)))
+                asked.append(replace(one, answered=len(content), body=b""))
                 response_headers = {
                     name: value for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP
                 }

@@ -24,7 +24,7 @@ def measure_start(session: Session, case: str) -> None:
     """Measure a tiny plate as a whole process, with a Prefect server of its own and with a running one."""
     plate, runs = PlateName.TINY, session.runs(PlateName.TINY)
     source, out = str(session.plate(plate)), str(session.out(plate))
-    command = (sys.executable, "-m", "cytobatch", "run", "--source", source, "--destination", out)
+    command = (sys.executable, "-m", "cytobatch", "run", "--no-skip-done", "--source", source, "--destination", out)
     with prefect_server(session.scratch) as url:
         alone = Piece("without a server", command, whole=True)
         beside = Piece("with a server", command, (("PREFECT_API_URL", url),), whole=True)

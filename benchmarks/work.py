@@ -36,7 +36,7 @@ def convert(
     """Run the whole pipeline from listing to report, without Prefect; `data_limit` bounds the data segment in bytes."""
     if data_limit:
         resource.setrlimit(resource.RLIMIT_DATA, (data_limit, data_limit))
-    job = PlateJob(source=source, destination=str(out), workers=workers, scratch_dir=scratch)
+    job = PlateJob(source=source, destination=str(out), workers=workers, scratch_dir=scratch, skip_done=False)
     # As for the floor, there is no file to replace.
     out.unlink(missing_ok=True)
     watch = Stopwatch()
@@ -50,7 +50,9 @@ def many(folder: Path, out: Path, count: int, *, scratch: Path, workers: int) ->
     """Run the whole pipeline on the plates 1 to `count` of a folder, one after the other, without Prefect."""
     for number in range(1, count + 1):
         source, destination = str(folder / str(number)), str(out / f"{number}.parquet")
-        report = run_plate(PlateJob(source=source, destination=destination, workers=workers, scratch_dir=scratch))
+        report = run_plate(
+            PlateJob(source=source, destination=destination, workers=workers, scratch_dir=scratch, skip_done=False)
+        )
         print(f"{number}: {report.counts.rows} rows x {report.counts.columns} columns", flush=True)
 
 

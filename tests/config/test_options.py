@@ -116,7 +116,7 @@ def test_options_have_no_default_and_only_a_job_decides() -> None:
         "drop_null": False,
         "sort_output": True,
         "max_failed_exports": 0,
-        "skip_done": False,
+        "skip_done": True,
         "replace": True,
         "no_sign_request": False,
         "requester_pays": False,

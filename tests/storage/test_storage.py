@@ -1,6 +1,5 @@
 """Storage against local folders and a real S3 API over HTTP."""
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -183,42 +182,6 @@ def test_more_threads_wait_for_a_store_than_compute() -> None:
     assert (Access.to_source(of_nine).workers, Access.to_destination(of_nine).workers, Access().workers) == (36, 36, 8)
 
 
-@pytest.mark.parametrize("place", ["local", "bucket"])
-def test_files_are_published_and_then_the_report(place: str, s3: Any, bucket: str, tmp_path: Path) -> None:
-    local, other = output(tmp_path / "x.parquet"), output(tmp_path / "y.parquet")
-    target = f"s3://{bucket}/out" if place == "bucket" else str(tmp_path / "out")
-    destination = Destination(job(destination=target))
-    destination.check()
-    destination.publish({"a.parquet": local, "deep/b.parquet": other})
-    destination.publish_report(json.dumps({"rows": 1}), tmp_path)
-    assert destination.uri_of("a.parquet") == f"{target}/a.parquet"
-    if place == "bucket":
-        names = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
-        assert names == {"out/a.parquet", "out/deep/b.parquet", "out/run-report.json"}
-        assert s3.get_object(Bucket=bucket, Key="out/deep/b.parquet")["Body"].read() == b"rows"
-    else:
-        found = {str(path.relative_to(target)) for path in Path(target).rglob("*") if path.is_file()}
-        assert found == {"a.parquet", "deep/b.parquet", "run-report.json"}
-
-
-def test_a_new_run_removes_the_old_report_first(tmp_path: Path) -> None:
-    destination = Destination(job(destination=tmp_path / "out"))
-    local = tmp_path / "x.parquet"
-    local.write_bytes(b"rows")
-    destination.publish_report("{}", tmp_path)
-    destination.publish({"a.parquet": local})
-    assert not (tmp_path / "out" / "run-report.json").exists()
-
-
-def test_a_publication_that_fails_half_way_removes_its_files(tmp_path: Path) -> None:
-    local, other = output(tmp_path / "x.parquet"), output(tmp_path / "y.parquet")
-    (tmp_path / "out" / "b.parquet").mkdir(parents=True)
-    (tmp_path / "out" / "b.parquet" / "in the way").touch()
-    with pytest.raises(StorageError):
-        Destination(job(destination=tmp_path / "out")).publish({"a.parquet": local, "b.parquet": other})
-    assert not (tmp_path / "out" / "a.parquet").exists()
-
-
 def test_a_single_file_has_its_report_beside_it_under_its_own_name(tmp_path: Path) -> None:
     destination = Destination(job(destination=tmp_path / "BR1.parquet"))
     assert destination.report_uri == str(tmp_path / "BR1.run-report.json")
@@ -306,27 +269,6 @@ def test_a_store_whose_support_is_not_installed_is_reported(uri: str, tmp_path: 
         Source(job(uri), tmp_path)
     assert caught.value.what == "support for this store is not installed"
     assert "cytobatch[gs]" in caught.value.remedy
-
-
-@pytest.mark.parametrize("place", ["local", "bucket"])
-def test_files_of_an_earlier_run_that_are_not_made_again_are_removed(
-    place: str, s3: Any, bucket: str, tmp_path: Path
-) -> None:
-    local, other = output(tmp_path / "x.parquet"), output(tmp_path / "y.parquet")
-    target = f"s3://{bucket}/out" if place == "bucket" else str(tmp_path / "out")
-    destination = Destination(job(destination=target))
-    destination.publish({"cells/a.parquet": local, "b.parquet": other})
-    outputs = [{"path": destination.uri_of(name)} for name in ("cells/a.parquet", "b.parquet")]
-    foreign = output(tmp_path / "foreign.parquet")
-    elsewhere = [{"path": str(foreign)}, {"path": f"{target}/../foreign.parquet"}]
-    destination.publish_report(json.dumps({"outputs": [*outputs, *elsewhere]}), tmp_path)
-    destination.publish({"b.parquet": output(local), "c.parquet": output(other)})
-    if place == "bucket":
-        left = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
-        assert left == {"out/b.parquet", "out/c.parquet"}
-    else:
-        assert {path.name for path in Path(target).iterdir()} == {"b.parquet", "c.parquet"}
-    assert foreign.exists()
 
 
 def test_checking_a_bucket_leaves_nothing_in_it(s3: Any, bucket: str) -> None:

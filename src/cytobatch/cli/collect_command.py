@@ -14,7 +14,7 @@ _SHOWN = 20
 
 def collect(to: str, options: PlateOptions, spec: SpecFlags) -> int:
     """Write the table and the page into the folder `to`, and return the exit code."""
-    jobs = resolve_jobs(options, spec.job_spec)
+    jobs = resolve_jobs(options, spec)
     table = gather(jobs)
     paths = publish(table, to, Access.to_destination(jobs[0]))
     states = [f"{table.in_state(state)} {state}" for state in PlateState if table.in_state(state)]

@@ -25,6 +25,9 @@ class SpecFlags:
     """The flags beside the options of every command that reads a job spec. `main` reads `--debug` itself too."""
 
     job_spec: Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")] = None
+    force: Annotated[
+        bool, Parameter(negative=(), help="Convert plates again whose profiles are up to date: --no-skip-done.")
+    ] = False
     debug: DebugFlag = False
 
 

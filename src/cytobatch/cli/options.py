@@ -3,15 +3,31 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cytobatch.cli.flags import SpecFlags
 from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.errors import JobSpecError
 from cytobatch.pipeline import resolve_jobs as resolve
 
 _ORIGIN = "command line"
 
 
-def resolve_jobs(options: PlateOptions, job_spec: str | None) -> list[PlateJob]:
+def resolve_jobs(options: PlateOptions, spec: SpecFlags) -> list[PlateJob]:
     """Return the plates to convert, from flags, environment and spec. Raises JobSpecError, StorageError."""
-    return resolve.resolve_jobs(resolve.parse_options(_as_text(options.explicit()), _ORIGIN), job_spec, _ORIGIN)
+    given = _as_text(options.explicit())
+    if spec.force:
+        given = _forced(given)
+    return resolve.resolve_jobs(resolve.parse_options(given, _ORIGIN), spec.job_spec, _ORIGIN)
+
+
+def _forced(given: Mapping[str, Any]) -> dict[str, Any]:
+    if given.get("skip_done"):
+        raise JobSpecError(
+            "--force and --skip-done are given",
+            where=_ORIGIN,
+            why="one converts plates again that are up to date, the other leaves them alone",
+            remedy="drop one of the two",
+        )
+    return {**given, "skip_done": False}
 
 
 def _as_text(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,6 @@ from cytobatch.pipeline.describe import describe_job
 
 def plan(options: PlateOptions, spec: SpecFlags) -> int:
     """Print the plan of every plate, and return the exit code."""
-    for job in resolve_jobs(options, spec.job_spec):
+    for job in resolve_jobs(options, spec):
         print_plan(out, describe_job(job))
     return ExitCode.OK

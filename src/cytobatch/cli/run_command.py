@@ -15,7 +15,7 @@ from cytobatch.errors import CytobatchError
 
 def run(options: PlateOptions, spec: SpecFlags) -> int:
     """Convert the plate, or every plate of the job spec, and return the exit code."""
-    jobs, debug = resolve_jobs(options, spec.job_spec), spec.debug or debug_requested()
+    jobs, debug = resolve_jobs(options, spec), spec.debug or debug_requested()
     runner = common_task_runner(job.task_runner for job in jobs)
     if runner.kind is not RunnerKind.SEQUENTIAL:
         return convert_concurrently(jobs, runner, debug=debug)

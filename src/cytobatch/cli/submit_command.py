@@ -21,7 +21,7 @@ def submit(options: PlateOptions, spec: SpecFlags, deployment: str | None, flags
     access = explicit_access(read_settings(), options)
     target = read_deployment(deployment, access)
     prices = read_prices(flags.prices, access)
-    jobs = resolve_jobs(options, spec.job_spec)
+    jobs = resolve_jobs(options, spec)
     check_local(jobs)
     plates = _inspected(jobs)
     show.print_left_alone(out, plates)

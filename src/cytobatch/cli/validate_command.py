@@ -9,7 +9,7 @@ from cytobatch.errors import ExitCode
 
 def validate(options: PlateOptions, spec: SpecFlags) -> int:
     """Print the plates of a valid job spec, and return the exit code."""
-    jobs = resolve_jobs(options, spec.job_spec)
+    jobs = resolve_jobs(options, spec)
     out.print(f"valid: {len(jobs)} plate(s)")
     for job in jobs:
         line = f"  {job.label}: {job.source} -> {job.destination} ({job.preset.value})"

@@ -170,7 +170,8 @@ class PlateOptions(BaseModel):
     max_failed_exports: int | None = Field(None, ge=0)
     """How many exports may fail before the job does."""
     skip_done: bool | None = None
-    """Leave a plate alone whose published report tells of these very inputs and options."""
+    """Leave a plate alone whose published report has these inputs and options, and whose files are still those of the
+    report. By default true; --force is its opposite."""
     replace: bool | None = None
     """Replace what an earlier run published; --no-replace refuses a destination whose report is of another source."""
     profile: str | None = Field(None, min_length=1)

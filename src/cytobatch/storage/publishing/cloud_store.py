@@ -15,7 +15,7 @@ from cytobatch.output.written_file import sha256_of
 from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import storage_errors
-from cytobatch.storage.publishing.store import PendingFile, Snapshot, overtaken
+from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
 
 
 class CloudStore:
@@ -99,7 +99,11 @@ class CloudStore:
         staging = self._staging(journal.run)
         self._delete([staging / file.staged for file in journal.files if file.staged is not None])
 
-    def clean(self, _journal: Journal) -> None:
+    def orphans(self, _journal: Journal) -> list[Orphan]:
+        """Return nothing: there are no uploads in parts."""
+        return []
+
+    def clean(self, _orphans: Sequence[Orphan]) -> None:
         """Do nothing: what runs have prepared here does not show whether they are alive."""
 
     def _delete(self, paths: Sequence[CloudPath]) -> None:

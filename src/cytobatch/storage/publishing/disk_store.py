@@ -13,7 +13,7 @@ from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import storage_errors
 from cytobatch.storage.locks import exclusive, marked_as_used, remove_unused
-from cytobatch.storage.publishing.store import PendingFile, Snapshot, overtaken
+from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
 
 _LOCK_SECONDS = 60
 _REPORT = "report"
@@ -47,7 +47,7 @@ class DiskStore:
         """Move files into the run's folder, and write them through to the disk."""
         staging = self._staging(self._run)
         with storage_errors(str(self._folder)):
-            staging.mkdir(parents=True)
+            staging.mkdir(parents=True, exist_ok=True)
             self._resources.enter_context(marked_as_used(staging))
         return [self._prepare(file, staging / str(number)) for number, file in enumerate(files)]
 
@@ -123,7 +123,11 @@ class DiskStore:
         """Remove the folder of another run that has ended."""
         shutil.rmtree(self._staging(journal.run), ignore_errors=True)
 
-    def clean(self, _journal: Journal) -> None:
+    def orphans(self, _journal: Journal) -> list[Orphan]:
+        """Return nothing: there are no uploads in parts."""
+        return []
+
+    def clean(self, _orphans: Sequence[Orphan]) -> None:
         """Remove the folders of runs that were killed."""
         remove_unused(self._folder, f"{self._prefix}*")
 

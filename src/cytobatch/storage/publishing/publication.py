@@ -76,13 +76,13 @@ class Publication:
         _check(outputs, prepared)
         self._locks.enter_context(self.store.exclusive())
         self._journal = self._journal_of(prepared, report)
-        content = self._journal.to_json().encode()
+        content, orphans = self._journal.to_json().encode(), self.store.orphans(self._journal)
         self._phase = _Phase.UNCERTAIN
         self._held = self.store.put_report(content, self.earlier)
         self._phase = _Phase.COMMITTING
         if (other := journal_in(self.earlier, self.folder)) is not None:
             self.store.abandon(other)
-        self.store.clean(self._journal)
+        self.store.clean(orphans)
         self._commit(self._journal)
 
     def complete(self, journal: Journal) -> RunReport:

@@ -6,8 +6,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
@@ -17,8 +15,8 @@ from cloudpathlib import S3Path
 from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import ABSENT, CHANGED, HIDDEN, error_code, storage_errors
-from cytobatch.storage.publishing.store import PendingFile, Snapshot, overtaken
-from cytobatch.storage.publishing.uploads import Uploads, abort, complete, unquoted
+from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
+from cytobatch.storage.publishing.uploads import Uploads, abort, complete, etag_in, unquoted
 
 _NOT_BUILT = frozenset({"NotImplemented", "501"})
 _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
@@ -32,7 +30,6 @@ class S3Store:
         self._report, self._prefix, self._threads = report, prefix, threads
         self._uploads = Uploads(threads)
         self._conditional: bool | None = None
-        self._put_at: datetime | None = None
 
     @property
     def conditional(self) -> bool:
@@ -48,7 +45,7 @@ class S3Store:
         with storage_errors(str(self._report)):
             try:
                 answer = self._api.get_object(Bucket=self._report.bucket, Key=self._report.key)
-                return Snapshot(bytes(answer["Body"].read()), unquoted(answer["ETag"]))
+                return Snapshot(bytes(answer["Body"].read()), etag_in(answer, str(self._report)))
             except ClientError as error:
                 # An object that does not exist is forbidden to a role that may not list its bucket.
                 if error_code(error) in HIDDEN:
@@ -112,10 +109,7 @@ class S3Store:
             ContentType="application/json",
             **condition,
         )
-        # The store's clock, by which the beginnings of uploads are known, too.
-        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        self._put_at = parsedate_to_datetime(date) if date else None
-        return unquoted(answer["ETag"])
+        return etag_in(answer, str(self._report))
 
     def _probe(self, content: bytes, etag: str) -> str:
         """Put the same report once more, on the condition that there is none. Returns the ETag that it has then."""
@@ -140,7 +134,7 @@ class S3Store:
             path=file.path,
             bytes=file.bytes,
             sha256=file.sha256,
-            etag=unquoted(answer["ETag"]),
+            etag=etag_in(answer, file.path),
             version_id=answer.get("VersionId"),
             checksum=answer.get("ChecksumCRC32"),
         )
@@ -176,27 +170,29 @@ class S3Store:
             if file.upload is not None:
                 abort(self._path(file.path), file.upload)
 
-    def clean(self, journal: Journal) -> None:
-        """Abort uploads of others to the journal's paths that began before it. A role may not list them."""
+    def orphans(self, journal: Journal) -> list[Orphan]:
+        """List the uploads of others to the journal's paths; none if the role may not list them."""
         with storage_errors(str(self._report)):
             try:
-                orphans = list(self._orphans(journal))
+                return list(self._orphans(journal))
             except ClientError as error:
                 if error_code(error) in HIDDEN | _NOT_BUILT:
-                    return
+                    return []
                 raise
-        for path, upload in orphans:
-            abort(path, upload)
 
-    def _orphans(self, journal: Journal) -> Iterator[tuple[S3Path, str]]:
+    def _orphans(self, journal: Journal) -> Iterator[Orphan]:
         own = {file.upload for file in journal.files}
-        by_key = {path.key: path for path in map(self._path, (*journal.paths(), str(self._report)))}
+        paths = {self._path(path).key: path for path in (*journal.paths(), str(self._report))}
         pages = self._api.get_paginator("list_multipart_uploads")
         for page in pages.paginate(Bucket=self._report.bucket, Prefix=self._prefix):
             for upload in page.get("Uploads", ()):
-                is_earlier = self._put_at is not None and upload["Initiated"] <= self._put_at
-                if upload["Key"] in by_key and upload["UploadId"] not in own and is_earlier:
-                    yield by_key[upload["Key"]], str(upload["UploadId"])
+                if upload["Key"] in paths and upload["UploadId"] not in own:
+                    yield Orphan(paths[upload["Key"]], str(upload["UploadId"]))
+
+    def clean(self, orphans: Sequence[Orphan]) -> None:
+        """Abort uploads."""
+        for orphan in orphans:
+            abort(self._path(orphan.path), orphan.upload)
 
     def _path(self, uri: str) -> S3Path:
         return S3Path(uri, client=self._report.client)

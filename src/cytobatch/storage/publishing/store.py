@@ -61,6 +61,14 @@ class PendingOutput:
         return sha256_of_folder({name: file.sha256 for name, file in files.items() if name != file.path})
 
 
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An upload in parts that no run of today completes."""
+
+    path: str
+    upload: str
+
+
 class OvertakenError(StorageError):
     """Another run has published at the destination, or has begun to, since this run began."""
 
@@ -112,8 +120,15 @@ class PublishingStore(Protocol):
         """Take away what another run has prepared, so that it cannot put it in place any more."""
         ...
 
-    def clean(self, journal: Journal) -> None:
-        """Take away what killed runs have prepared for the paths of this run's journal before it was put in place."""
+    def orphans(self, journal: Journal) -> list[Orphan]:
+        """Return the uploads of others to the paths of a journal that is not in place yet.
+
+        Their runs are dead, or began before this one publishes, and would be refused.
+        """
+        ...
+
+    def clean(self, orphans: Sequence[Orphan]) -> None:
+        """Take away orphans, and what else killed runs have left here."""
         ...
 
 

@@ -9,7 +9,7 @@ import re
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -169,7 +169,7 @@ def _upload_part(upload: _Upload, number: int, content: bytes) -> UploadedPart:
     answer = client.upload_part(
         Bucket=path.bucket, Key=path.key, UploadId=upload.id, PartNumber=number, Body=content, **checksum
     )
-    etag, stored = unquoted(answer["ETag"]), answer.get("ChecksumCRC32")
+    etag, stored = etag_in(answer, str(path)), answer.get("ChecksumCRC32")
     # The ETag of a part is its MD5, unless a key of KMS or of the customer encrypts it.
     encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer
     is_md5 = _MD5.fullmatch(etag) and not encrypted
@@ -234,7 +234,7 @@ def _object_of(path: S3Path, file: PreparedFile) -> dict[str, Any] | None:
         return None
     if int(answer["ContentLength"]) != file.bytes:
         return None
-    found = (unquoted(answer["ETag"]), str(answer.get("ChecksumCRC32", "")))
+    found = (unquoted(answer.get("ETag", "")), str(answer.get("ChecksumCRC32", "")))
     return dict(answer) if found[0] == _etag_of(file) or found[1] == _checksum_of(file) else None
 
 
@@ -268,6 +268,14 @@ def abort(path: S3Path, upload: str) -> None:
 def unquoted(etag: object) -> str:
     """Return an ETag without its quotes."""
     return str(etag).strip('"')
+
+
+def etag_in(answer: Mapping[str, Any], where: str) -> str:
+    """Return the ETag in a response. Raises StorageError if it has none, because the request did not do its work."""
+    etag = unquoted(answer.get("ETag", ""))
+    if not etag:
+        raise _damaged(where, "the store's response has no ETag")
+    return etag
 
 
 def _with_checksums(client: Any) -> bool:
