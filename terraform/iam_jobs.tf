@@ -121,11 +121,21 @@ data "aws_iam_policy_document" "job" {
     )
   }
 
-  # An earlier run's report is read, and the outputs that it names are replaced or removed; nothing is listed.
+  # An earlier run's report is read, and the outputs that it names are replaced or removed; no objects are listed.
+  # The parts of uploads are compared before they are completed.
   statement {
-    sid       = "Write"
-    actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    sid = "Write"
+    actions = [
+      "s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject",
+    ]
     resources = ["arn:${local.partition}:s3:::${local.results_bucket}/${local.destination_folder}*"]
+  }
+
+  # Uploads that killed jobs have left are aborted. This action has no condition for a prefix.
+  statement {
+    sid       = "Uploads"
+    actions   = ["s3:ListBucketMultipartUploads"]
+    resources = ["arn:${local.partition}:s3:::${local.results_bucket}"]
   }
 
   dynamic "statement" {

@@ -22,8 +22,9 @@ run "a_job_reads_sources_and_writes_profiles" {
         "arn:aws:s3:::gallery/*", "arn:aws:s3:::lab-results-123456789012-eu-central-1/jobs/*",
         "arn:aws:s3:::lab-source-123456789012-eu-central-1/uploads/*", "arn:aws:s3:::maps/platemaps/*",
       ]]
+      Uploads = [["s3:ListBucketMultipartUploads"], ["arn:aws:s3:::lab-results-123456789012-eu-central-1"]]
       Write = [
-        ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+        ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
         ["arn:aws:s3:::lab-results-123456789012-eu-central-1/profiles/*"],
       ]
     })

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import AnnotationError, CytobatchError, ExitCode, JoinSqlError, LayoutError
+from cytobatch.errors import AnnotationError, ConfigurationError, CytobatchError, ExitCode, JoinSqlError, LayoutError
 from cytobatch.pipeline.describe import describe_job
+from cytobatch.pipeline.early_checks import check_apart
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.readers.inputs import BEGINNING
 from proxy import gets, proxy
@@ -155,3 +156,32 @@ def test_a_plan_names_a_plate_without_wells(tmp_path: Path) -> None:
         describe_job(job)
     with_well = {**tables, "Image": with_column(tables["Image"], "Metadata_Well", pa.array(["B02"]))}
     assert describe_job(job.model_copy(update={"source": str(write_site(tmp_path / "on", with_well))})).survey
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("{root}/in", "{root}/in"),
+        ("{root}/in/", "{root}/in/out"),
+        ("{root}/in", "{root}/in/P1.parquet"),
+        ("{root}/in", "{root}/x/../in/out"),
+        ("{root}/link", "{root}/in/out"),
+        ("s3://bucket/in", "s3://bucket/in/out"),
+        ("s3://bucket/in/", "s3://bucket/in"),
+        ("s3://bucket", "s3://bucket/out"),
+    ],
+)
+def test_a_destination_in_the_source_is_refused_before_anything_is_read(
+    source: str, destination: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    job = PlateJob(source=source.format(root=tmp_path), destination=destination.format(root=tmp_path))
+    with pytest.raises(ConfigurationError, match=r"destination (lies in|is) the source"):
+        run_plate(job)
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+def test_a_destination_beside_the_source_is_taken(tmp_path: Path) -> None:
+    check_apart(PlateJob(source=str(tmp_path / "in"), destination=str(tmp_path / "in-out")))
+    check_apart(PlateJob(source=str(tmp_path / "in" / "P1.sqlite"), destination=str(tmp_path / "in")))

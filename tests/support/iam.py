@@ -29,10 +29,14 @@ def call_of(request: Asked) -> Call:
     """Return the action that a request to a bucket by its path needs. Raises KeyError for an unknown one."""
     bucket, _, key = request.path.removeprefix("/").partition("/")
     query = parse_qs(request.query, keep_blank_values=True)
+    if not key and "uploads" in query:
+        return Call("s3:ListBucketMultipartUploads", f"arn:aws:s3:::{bucket}")
     if not key:
         known = {"GET": "s3:ListBucket", "HEAD": "s3:ListBucket"}
         prefix = query.get("prefix", [""])[0]
         return Call(known[request.method], f"arn:aws:s3:::{bucket}", {"s3:prefix": prefix})
+    if request.method == "GET" and "uploadId" in query:
+        return Call("s3:ListMultipartUploadParts", f"arn:aws:s3:::{bucket}/{key}")
     known = {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject"}
     known["DELETE"] = "s3:AbortMultipartUpload" if "uploadId" in query else "s3:DeleteObject"
     return Call(known[request.method], f"arn:aws:s3:::{bucket}/{key}")

@@ -1,13 +1,34 @@
 """Checks of a plan before a file of its source is fetched, so that an option that cannot fit costs no transfer."""
 
 import functools
+from pathlib import Path
 
+from cytobatch.config.options import PlateJob
+from cytobatch.config.uris import is_remote
 from cytobatch.engine.join_engine import check_join_text
+from cytobatch.errors import ConfigurationError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.storage.access import Access
 from cytobatch.storage.annotation_files import read_table_text
 from cytobatch.survey.annotation_files import ReadText
 from cytobatch.survey.platemap import check_annotations
+
+
+def check_apart(job: PlateJob) -> None:
+    """Raise ConfigurationError if the destination is the source, or lies in it: its files would be inputs."""
+    source, destination = _location(job.source), _location(job.destination)
+    if destination == source or destination.startswith(f"{source.rstrip('/')}/"):
+        raise ConfigurationError(
+            "destination lies in the source" if destination != source else "destination is the source",
+            where=job.destination,
+            why=f"the source is {job.source}, and the next run would take what is published for inputs",
+            remedy="name a destination outside of the source",
+        )
+
+
+def _location(uri: str) -> str:
+    """Return a location in a form that is the same for each spelling."""
+    return uri.rstrip("/") if is_remote(uri) else str(Path(uri).expanduser().resolve())
 
 
 def annotation_reader(plan: ConversionPlan) -> ReadText:
@@ -17,7 +38,11 @@ def annotation_reader(plan: ConversionPlan) -> ReadText:
 
 
 def check_plan(plan: ConversionPlan, read: ReadText) -> None:
-    """Check the user's SQL, the platemap and the LoadData file of a plan. Raises JoinSqlError and AnnotationError."""
+    """Check the destination, the user's SQL, the platemap and the LoadData file of a plan.
+
+    Raises ConfigurationError, JoinSqlError and AnnotationError.
+    """
+    check_apart(plan.job)
     if plan.job.joins is not None:
         # Only where names of files are those of tables, the tables are known now.
         check_join_text(plan.job.joins, {name for export in plan.exports for name in export.tables})

@@ -9,6 +9,9 @@ from pathlib import Path
 from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.storage.access import storage_errors
+from cytobatch.storage.locks import marked_as_used, remove_unused
+
+_PREFIX = "cytobatch-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,13 @@ def folders_for(job: PlateJob) -> Iterator[Folders]:
 
 
 def _temporary_folder(parent: Path | None, stack: ExitStack) -> Path:
-    """Make a temporary folder in a parent folder, which is made if absent; the stack removes the temporary one."""
+    """Make a temporary folder in a parent folder, which is made if absent; the stack removes the temporary one.
+
+    Folders of runs that were killed are removed first.
+    """
     if parent:
         parent.mkdir(parents=True, exist_ok=True)
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cytobatch-", dir=parent)))
+    remove_unused(parent or Path(tempfile.gettempdir()), f"{_PREFIX}*")
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)))
+    stack.enter_context(marked_as_used(folder))
+    return folder

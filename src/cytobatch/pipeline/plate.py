@@ -18,9 +18,10 @@ from cytobatch.errors import SourceNotFoundError, StorageError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.detect import files_to_probe, make_plan
 from cytobatch.formats.lone_table import may_have_siblings
+from cytobatch.output.parquet.reader import check_footer
 from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.accounting import check_accounts
-from cytobatch.pipeline.early_checks import annotation_reader, check_plan
+from cytobatch.pipeline.early_checks import annotation_reader, check_apart, check_plan
 from cytobatch.pipeline.folders import Folders, folders_for
 from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.run_report import inputs_digest, make_report, output_files
@@ -158,6 +159,8 @@ def publish_plate(
     Raises OvertakenError if another run has published, and StorageError. The old result stays as it was, or a journal
     names what the next run completes.
     """
+    for file in converted.files.values():
+        check_footer(file)
     publication.publish([destination.pending(name, file) for name, file in converted.files.items()], report)
 
 
@@ -183,6 +186,9 @@ def run_plate(
     timer = StepTimer(runner)
     configure_arrow_threads(resource_limits(job))
     with pandas_not_imported(), folders_for(job) as folders:
+        if job.batch is None:
+            # The folder of a batch's plate is known after the plan.
+            check_apart(job)
         destination = Destination(job)
         destination.check()
         for sink in sinks_for(job):

@@ -33,6 +33,8 @@ from tests.support.recorder import Operation, unreported_operations
 
 Policy = dict[str, Any]
 
+_UPLOADS = "s3:ListBucketMultipartUploads"
+
 
 @pytest.fixture(scope="session")
 def job_policy(applied: Applied) -> Policy:
@@ -103,7 +105,15 @@ def test_the_job_role_may_do_what_a_job_does_and_only_there(
     with calls(aws, monkeypatch) as recorded:
         every_way_of_a_job(s3, locations, tmp_path)
     actions = {call.action for call in recorded}
-    assert actions == {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"}
+    assert actions == {
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+    }
     # The tests' own uploads bypass the proxy: their client is older.
     refused = [call for call in recorded if not allows([job_policy], call)]
     assert refused == []
@@ -115,6 +125,9 @@ def elsewhere(call: Call, locations: tuple[str, str, str]) -> Call:
     """Return the same action outside of the prefix: beside the deployment's folders, under a longer name."""
     if call.action == "s3:ListBucket":
         return Call(call.action, call.resource, {"s3:prefix": "elsewhere/x"})
+    if call.action == _UPLOADS:
+        # It has no condition for a prefix: names of uploads in the whole bucket are listed.
+        return Call(call.action, f"{call.resource}-of-others")
     bucket = call.resource.removeprefix("arn:aws:s3:::").partition("/")[0]
     folder = next(uri for uri in locations if uri.startswith(f"s3://{bucket}/")).rsplit("/", 1)[-1]
     return Call(call.action, f"arn:aws:s3:::{bucket}/{folder}-of-others/x")
@@ -200,7 +213,9 @@ ACTIONS = {
     "DeleteObject": "s3:DeleteObject",
     "GetObject": "s3:GetObject",
     "HeadObject": "s3:GetObject",
+    "ListMultipartUploads": _UPLOADS,
     "ListObjectsV2": "s3:ListBucket",
+    "ListParts": "s3:ListMultipartUploadParts",
     "PutObject": "s3:PutObject",
     "UploadPart": "s3:PutObject",
 }
@@ -237,6 +252,8 @@ def in_deployment(action: str, locations: tuple[str, str, str]) -> Call:
     bucket, _, key = locations[0 if action == "s3:ListBucket" else 1].removeprefix("s3://").partition("/")
     if action == "s3:ListBucket":
         return Call(action, f"arn:aws:s3:::{bucket}", {"s3:prefix": f"{key}/P1"})
+    if action == _UPLOADS:
+        return Call(action, f"arn:aws:s3:::{bucket}")
     return Call(action, f"arn:aws:s3:::{bucket}/{key}/P1/x")
 
 
