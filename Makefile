@@ -14,7 +14,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test test-fast test-long test-downstream check format image image-test smoke-aws lock bench bench-peers clean
+.PHONY: help venv demo test test-fast test-long torture test-downstream check format image image-test smoke-aws lock bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ test-fast: venv  ## run the tests that take neither seconds nor servers, in less
 
 test-long: venv  ## run the generated tests with ten times as many examples, and random ones; and tests that take long
 	$(PYTEST) -m "hypothesis or long" --hypothesis-profile=long
+
+torture: venv  ## end runs at any moment of publishing, and let runs meet: 300 kills, 200 races
+	$(PYTEST) -m torture
 
 test-downstream: .venv-downstream/installed  ## run the programs that read profiles: scanpy, CytoDataFrame, pycytominer
 	.venv-downstream/bin/python -m pytest -n 0 -rA tests/conversion/test_downstream.py tests/conversion/test_pycytominer.py

@@ -9,13 +9,13 @@ import re
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 from cloudpathlib import S3Path
@@ -24,6 +24,8 @@ from cytobatch.errors import StorageError
 from cytobatch.report.journal import PreparedFile, UploadedPart
 from cytobatch.storage.access import HIDDEN, error_code, storage_errors
 from cytobatch.storage.publishing.store import PendingFile, overtaken
+
+Result = TypeVar("Result")
 
 _PART_BYTES = 8 * 2**20
 _MOST_PARTS = 10_000
@@ -48,13 +50,14 @@ class Uploads:
 
     threads: int
     _begun: list[_Upload] = field(default_factory=list)
+    _sent: list[Future[Any]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def prepare(self, files: Sequence[tuple[PendingFile, S3Path]]) -> list[PreparedFile]:
         """Upload files without completing them, and compare what the bucket has of each part. Raises StorageError."""
         with _pool(self.threads) as pool:
             small = {
-                number: pool.submit(self._prepare, file, path, None)
+                number: self._submit(pool, self._prepare, file, path, None)
                 for number, (file, path) in enumerate(files)
                 if file.local.stat().st_size <= _PART_BYTES
             }
@@ -65,19 +68,27 @@ class Uploads:
 
     def abort(self, *, quickly: bool) -> None:
         """Abort the uploads that are not completed. If `quickly`, those that take longer than 3 s are left."""
+        seconds = _SECONDS_TO_END if quickly else None
+        # A request that is on its way may begin an upload, or send a part to one that is aborted.
+        wait([sent for sent in self._sent if not sent.cancelled()], timeout=seconds)
         with self._lock:
             begun, self._begun = self._begun, []
         if not begun:
             return
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="abort")
         aborted = [pool.submit(abort, upload.path, upload.id) for upload in begun]
-        wait(aborted, timeout=_SECONDS_TO_END if quickly else None)
+        wait(aborted, timeout=seconds)
         pool.shutdown(wait=not quickly, cancel_futures=True)
 
     def forget(self) -> None:
         """Leave the uploads to the journal that names them."""
         with self._lock:
             self._begun = []
+
+    def _submit(self, pool: ThreadPoolExecutor, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        sent = pool.submit(function, *arguments)
+        self._sent.append(sent)
+        return sent
 
     def _prepare(self, file: PendingFile, path: S3Path, pool: ThreadPoolExecutor | None) -> PreparedFile:
         with storage_errors(file.path), _aborted_by_others(file.path):
@@ -92,7 +103,7 @@ class Uploads:
                     parts.append((len(content), _upload_part(upload, number, content)))
                     continue
                 parts.append((len(content), _NONE))
-                pending.append(pool.submit(_upload_part, upload, number, content))
+                pending.append(self._submit(pool, _upload_part, upload, number, content))
                 if len(pending) > self.threads:
                     _settle(parts, pending)
             while pending:
