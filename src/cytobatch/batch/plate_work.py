@@ -197,5 +197,5 @@ def worker_lost(plate: str, why: str, what: str = "the plate's worker") -> Worke
         f"{what} was lost",
         where=plate,
         why=why,
-        remedy="look for a lack of memory or disk on the worker's machine; run again with --skip-done for what is left",
+        remedy="look for a lack of memory or disk on the worker's machine; run again for what is left",
     )

@@ -67,8 +67,8 @@ def convert(
     Returns
     -------
     RunReport
-        The report that is published beside the profile; with `skip_done=True` that of the earlier run, if the profile
-        is up to date.
+        The report that is published beside the profile; that of the earlier run if the profile is up to date, unless
+        `skip_done=False`.
 
     Raises
     ------
