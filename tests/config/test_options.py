@@ -49,6 +49,7 @@ EVERY_OPTION: dict[str, Any] = {
     "chunk_size": 3,
     "range_size": 2**28,
     "max_failed_exports": 2,
+    "generations": True,
     "endpoint_url": "http://127.0.0.1:9",
     "destination_endpoint_url": "http://127.0.0.1:8",
     # From here on runtime-only.
@@ -117,6 +118,7 @@ def test_options_have_no_default_and_only_a_job_decides() -> None:
         "sort_output": True,
         "max_failed_exports": 0,
         "skip_done": True,
+        "generations": False,
         "replace": True,
         "no_sign_request": False,
         "requester_pays": False,

@@ -13,6 +13,7 @@ from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError, StorageError
 from cytobatch.pipeline.plate import plan_plate, run_plate
 from cytobatch.pipeline.skip_done import find_done
+from cytobatch.pipeline.verification.verify import VerifyRequest, verify
 from cytobatch.report.model import RunReport
 from cytobatch.storage.destination import Destination
 from cytobatch.synthetic import write_csv
@@ -204,3 +205,30 @@ def test_a_wrong_key_is_an_error_and_not_a_plate_to_convert(
         refused = job.model_copy(update={"destination_endpoint_url": address})
         with pytest.raises(StorageError, match="no permission"):
             find_report(refused, tmp_path)
+
+
+def test_generations_lie_beside_each_other_and_the_report_names_the_newest(tmp_path: Path) -> None:
+    source, out = old_sites(tmp_path / "in"), tmp_path / "out"
+    run_plate(job_of(source, out))
+    first = run_plate(job_of(source, out, generations=True))
+    assert not (out / "single_cells.parquet").exists()
+    second = run_plate(job_of(source, out, generations=True, well_profiles="median"))
+    assert find_report(job_of(source, out, generations=True, well_profiles="median"), tmp_path) == second
+    assert find_report(job_of(source, out, generations=True), tmp_path) is None
+    folders = {Path(report.outputs[0].path).parent for report in (first, second)}
+    assert {folder.name for folder in folders} == {first.digest[:16], second.digest[:16]}
+    assert sorted(path for path in out.iterdir() if path.is_dir()) == sorted(folders)
+    assert all(Path(output.path).exists() for report in (first, second) for output in report.outputs)
+    again = run_plate(job_of(source, out, generations=True))
+    assert again.outputs == first.outputs
+    run_plate(job_of(source, out))
+    assert {folder for folder in folders if folder.exists()} == {Path(second.outputs[0].path).parent}
+
+
+def test_a_result_of_generations_is_verified(tmp_path: Path) -> None:
+    source, out = old_sites(tmp_path / "in"), tmp_path / "out"
+    job = job_of(source, out, generations=True)
+    run_plate(job)
+    checked = verify(VerifyRequest(job, with_source=True, cells=None))
+    assert checked.differences == ()
+    assert checked.cells > 0

@@ -172,6 +172,9 @@ class PlateOptions(BaseModel):
     skip_done: bool | None = None
     """Leave a plate alone whose published report has these inputs and options, and whose files are still those of the
     report. By default true; --force is its opposite."""
+    generations: bool | None = None
+    """Put the outputs into a folder of their own below the destination, named by the checksum of inputs and options;
+    those of earlier inputs stay, and the report at the destination names the newest."""
     replace: bool | None = None
     """Replace what an earlier run published; --no-replace refuses a destination whose report is of another source."""
     profile: str | None = Field(None, min_length=1)
@@ -246,6 +249,7 @@ class PlateJob(PlateOptions):
     sort_output: bool = True
     max_failed_exports: int = Field(0, ge=0)
     skip_done: bool = True
+    generations: bool = False
     replace: bool = True
     no_sign_request: bool = False
     requester_pays: bool = False
@@ -299,6 +303,8 @@ class PlateJob(PlateOptions):
             raise ValueError(
                 "destination: a single .parquet file holds one joined profile; with join or concat off, name a folder"
             )
+        if self.single_file and self.generations:
+            raise ValueError("generations: they are folders, and the destination is one file; name a folder")
         if self.batch is not None and self.plate is None:
             raise ValueError("batch: a batch finds a plate by its name, but no plate is named")
         if self.joins is not None and not self.join:

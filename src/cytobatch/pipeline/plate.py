@@ -204,7 +204,7 @@ def run_plate(
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources, split))
         check_accounts(surveyed, converted.ledger)
         try:
-            return _publish(converted, timer, destination, earlier, runner_warnings)
+            return _publish(converted, timer, earlier, runner_warnings)
         except OvertakenError as error:
             return result_of_other_run(error, inputs_digest(surveyed), destination)
 
@@ -212,11 +212,12 @@ def run_plate(
 def _publish(
     converted: ConvertedPlate,
     timer: StepTimer,
-    destination: Destination,
     earlier: Snapshot,
     runner_warnings: Callable[[], Sequence[ReportWarning]],
 ) -> RunReport:
     """Publish a converted plate and its report. Raises OvertakenError, StorageError."""
+    survey = converted.survey
+    destination = Destination(survey.plan.job, digest=inputs_digest(survey))
     outputs = output_files(converted, destination)
 
     def report() -> RunReport:

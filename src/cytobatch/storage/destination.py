@@ -1,5 +1,6 @@
 """The destination of a profile: where its outputs and its report lie, and what an earlier run left there."""
 
+import re
 import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +22,9 @@ from cytobatch.storage.publishing.store import PendingOutput, PublishingStore, S
 from cytobatch.storage.publishing.uploads import abort
 
 _NO_RUN = "0" * 32
+_DIGITS = 16
+_GENERATION = r"[0-9a-f]{16}/"
+_UNKNOWN = "<digest>"
 _PART = ".cytobatch-part"
 REPORT = "run-report.json"
 """The name of the report in a folder, and the end of its name beside a single file."""
@@ -29,11 +33,13 @@ REPORT = "run-report.json"
 class Destination:
     """The destination of a plate's profile: a folder, or a single file with others beside it."""
 
-    def __init__(self, job: PlateJob, clients: Clients | None = None) -> None:
+    def __init__(self, job: PlateJob, clients: Clients | None = None, digest: str | None = None) -> None:
+        """Open a job's destination. `digest` is that of its inputs and options, once it is known."""
         self._job = job
         uri = job.destination
         self._target = open_path(uri, Access.to_destination(job), clients=clients)
         self._folder = self._target.parent if job.single_file else self._target
+        self._generation = f"{(digest or _UNKNOWN)[:_DIGITS]}/" if job.generations else ""
 
     @property
     def report_uri(self) -> str:
@@ -60,7 +66,7 @@ class Destination:
 
     def _path_of(self, name: str) -> Path | CloudPath:
         if not self._job.single_file:
-            return self._folder / name
+            return self._folder / f"{self._generation}{name}"
         # The joined profile is the target itself. Names of other outputs begin with the target's.
         output, _, below = name.partition("/")
         stem = self._target.stem
@@ -74,8 +80,9 @@ class Destination:
 
     def publication(self, earlier: Snapshot) -> AbstractContextManager[Publication]:
         """Return the publication of a run that found `earlier` at its beginning."""
-        run = uuid4().hex
-        return Publication(self._store(run), run, str(self._folder), earlier).open()
+        run, folder = uuid4().hex, str(self._folder)
+        kept = re.compile(_GENERATION) if self._job.generations else None
+        return Publication(self._store(run), run, folder, earlier, kept).open()
 
     def journal_in(self, earlier: Snapshot) -> Journal | None:
         """Return the journal of a run that did not end its publication, or None."""

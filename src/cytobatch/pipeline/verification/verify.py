@@ -87,7 +87,7 @@ def _report(files: PublishedFiles) -> RunReport:
 
 
 def _name_below(report: RunReport, output: OutputFile) -> str:
-    """Return an output's name in the folder of the result, which may have been moved since it was published."""
+    """Return an output's path below the folder of the result, which may have been moved since it was published."""
     folder = report.report.rpartition("/")[0]
     return output.path.removeprefix(f"{folder}/")
 
@@ -119,7 +119,8 @@ def _profile_name(report: RunReport, outputs: Mapping[str, OutputFile]) -> str |
     if report.destination.endswith(PARQUET):
         own = report.destination.rpartition("/")[2]
         return own if own in outputs else None
-    return _PROFILE if _PROFILE in outputs else None
+    # Outputs may lie in a folder of their own, by the option `generations`.
+    return next((name for name in outputs if name == _PROFILE or name.endswith(f"/{_PROFILE}")), None)
 
 
 def _columns(path: Path, files: PublishedFiles, outputs: Mapping[str, OutputFile]) -> Sequence[dict[str, Any]]:

@@ -8,6 +8,7 @@
 A run that ends before 2 leaves the old result. One that ends after it leaves a journal, which the next run completes.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ class Publication:
     run: str
     folder: str
     earlier: Snapshot
+    kept: re.Pattern[str] | None = None
+    """What the paths below the folder begin with that stay, though the new result does not have them."""
     _phase: _Phase = _Phase.PREPARING
     _journal: Journal | None = None
     _held: Snapshot = field(default_factory=Snapshot)
@@ -123,7 +126,11 @@ class Publication:
 
     def _journal_of(self, prepared: Sequence[PreparedFile], report: RunReport) -> Journal:
         new = {file.path for file in prepared}
-        old = [file for file in old_files(self.earlier, self.folder) if file.path not in new]
+        old = [
+            file
+            for file in old_files(self.earlier, self.folder)
+            if file.path not in new and not (self.kept and self.kept.match(file.path.removeprefix(f"{self.folder}/")))
+        ]
         return Journal(run=self.run, files=list(prepared), old=old, report=report)
 
     def _is_left_to_journal(self) -> bool:
