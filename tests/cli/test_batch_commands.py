@@ -79,11 +79,11 @@ def test_plates_that_are_done_are_left_out(bucket: str, plates: str, run_cli: Ru
     for number in range(3):
         source = plates.format(plate=f"P{number}")
         run_plate(PlateJob(source=source, destination=f"s3://{bucket}/out/P{number}", plate=f"P{number}"))
-        code, out, _ = run_cli(*words, "--dry-run", "--skip-done")
+        code, out, _ = run_cli(*words, "--dry-run")
         assert code == ExitCode.OK
         assert f"{number + 1} of 3 plates are done already" in out
         assert ("nothing to submit" if number == 2 else f"{2 - number} plate" + ("s" if number == 0 else "")) in out
-    assert "3 plates, about" in run_cli(*words, "--dry-run")[1]
+    assert "3 plates, about" in run_cli(*words, "--dry-run", "--force")[1]
 
 
 @pytest.mark.usefixtures("deployed")

@@ -26,7 +26,7 @@ from cytobatch.pipeline.folders import Folders, folders_for
 from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.run_report import inputs_digest, make_report, output_files
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
-from cytobatch.pipeline.skip_done import find_finished_run, result_of_other_run
+from cytobatch.pipeline.skip_done import find_earlier_run, result_of_other_run
 from cytobatch.pipeline.split import Splitter, on_one_machine
 from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_directly
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -181,7 +181,7 @@ def run_plate(
 
     The order is files, journal, commit, report. All files are stored whole out of sight before the first is put in
     place, and all are in place before the report: the outputs beside a report are complete. Returns the report of
-    another run if nothing is left to do: see `find_finished_run` and `result_of_other_run`.
+    another run if nothing is left to do: see `find_earlier_run` and `result_of_other_run`.
     """
     timer = StepTimer(runner)
     configure_arrow_threads(resource_limits(job))
@@ -194,9 +194,9 @@ def run_plate(
         for sink in sinks_for(job):
             sink.check()
         source, plan = timer.run(PlateStep.PLAN, lambda: plan_plate(job, folders.cache))
-        earlier = destination.snapshot()
-        if finished := find_finished_run(job, plan, destination, earlier):
-            return finished
+        earlier = find_earlier_run(job, plan, destination)
+        if earlier.finished is not None:
+            return earlier.finished
         annotations = annotation_reader(plan)
         check_plan(plan, annotations)
         with open_resources(plan, source, folders) as resources:
@@ -204,7 +204,7 @@ def run_plate(
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources, split))
         check_accounts(surveyed, converted.ledger)
         try:
-            return _publish(converted, timer, earlier, runner_warnings)
+            return _publish(converted, timer, earlier.snapshot, runner_warnings)
         except OvertakenError as error:
             return result_of_other_run(error, inputs_digest(surveyed), destination)
 

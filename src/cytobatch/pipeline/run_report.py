@@ -28,7 +28,7 @@ def inputs_digest(survey: Survey) -> str:
     plan = survey.plan
     decisive = {
         "output_version": OUTPUT_VERSION,
-        "options": plan.job.output_options(),
+        "options": {name: value for name, value in plan.job.output_options().items() if name != "destination"},
         "files": sorted((file.path, file.size, file.etag or str(file.modified)) for file in plan.inventory.files),
         "annotations": sorted((file.path, file.sha256) for file in survey.annotations),
     }

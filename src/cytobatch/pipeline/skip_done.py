@@ -1,5 +1,7 @@
 """Decide whether the published profile is up to date with inputs and options, or is one to complete."""
 
+from dataclasses import dataclass
+
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError
 from cytobatch.formats.base import ConversionPlan
@@ -63,28 +65,47 @@ def find_done(plan: ConversionPlan, destination: Destination) -> RunReport | Non
     return report if report and is_done(report, plan, destination) else None
 
 
-def find_finished_run(
-    job: PlateJob, plan: ConversionPlan, destination: Destination, earlier: Snapshot
-) -> RunReport | None:
-    """Return the report of an earlier run if nothing is left to convert; None to convert the plate.
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier run has left at a destination.
+
+    Attributes
+    ----------
+    snapshot
+        What stands in the report's place.
+    finished
+        Its report, if nothing is left to convert.
+    """
+
+    snapshot: Snapshot
+    finished: RunReport | None = None
+
+
+def find_earlier_run(job: PlateJob, plan: ConversionPlan, destination: Destination) -> Earlier:
+    """Return what an earlier run has left, and whether nothing is left to convert.
 
     That is so if the job skips plates that are up to date, and this one is. A run of the same inputs and options that
     was ended while it published is completed by its journal.
 
     Raises ConfigurationError if the job must not replace the profile of another source, and StorageError.
     """
-    journal = destination.journal_in(earlier)
-    report = journal.report if journal else report_in(earlier)
-    if report is None:
-        return None
-    if job.skip_done:
-        if journal and matches_plan(report, plan) and (completed := complete_run(journal, destination, earlier)):
-            return completed
-        if journal is None and is_done(report, plan, destination):
-            return report
-    if not job.replace:
+    snapshot = destination.snapshot()
+    for _ in range(_LOOKS):
+        journal = destination.journal_in(snapshot)
+        if not (job.skip_done and journal and matches_plan(journal.report, plan)):
+            break
+        if (completed := complete_run(journal, destination, snapshot)) is not None:
+            return Earlier(snapshot, completed)
+        before, snapshot = snapshot, destination.snapshot()
+        if snapshot.version == before.version:
+            # What the journal names is gone: the plate is converted once more.
+            break
+    report = journal.report if journal else report_in(snapshot)
+    if report is not None and job.skip_done and journal is None and is_done(report, plan, destination):
+        return Earlier(snapshot, report)
+    if report is not None and not job.replace:
         check_same_source(report, plan)
-    return None
+    return Earlier(snapshot)
 
 
 def complete_run(journal: Journal, destination: Destination, earlier: Snapshot) -> RunReport | None:

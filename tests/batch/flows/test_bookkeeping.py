@@ -177,7 +177,7 @@ def test_without_an_orchestrator_outputs_and_report_are_the_same_and_prefect_is_
     arguments = flags(tmp_path)
     assert cytobatch(*arguments).returncode == 0
     with_prefect = (tmp_path / "out" / "single_cells.parquet").read_bytes(), report_of(tmp_path / "out")
-    modules, messages = imported(*arguments, env={"CYTOBATCH_ORCHESTRATOR": "none"})
+    modules, messages = imported(*arguments, "--force", env={"CYTOBATCH_ORCHESTRATOR": "none"})
     assert messages.splitlines() == [f"in: {step}" for step in PlateStep]
     assert "prefect" not in modules
     assert ((tmp_path / "out" / "single_cells.parquet").read_bytes(), report_of(tmp_path / "out")) == with_prefect

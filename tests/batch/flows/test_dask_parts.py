@@ -45,7 +45,10 @@ def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
     """All of a report but times, the machine, and the destination."""
     kept = {key: value for key, value in report.items() if key not in OF_A_MACHINE}
     kept["options"] = {key: value for key, value in report["options"].items() if key != "destination"}
-    kept["outputs"] = [{**output, "path": Path(output["path"]).name} for output in report["outputs"]]
+    kept["outputs"] = [
+        {**output, "path": Path(output["path"]).name, "stored": [file["sha256"] for file in output["stored"]]}
+        for output in report["outputs"]
+    ]
     return kept
 
 

@@ -318,7 +318,7 @@ def test_a_role_that_may_not_read_publishes_and_the_report_names_what_it_cannot_
     publish(f"s3://{bucket}/out", tmp_path / "1", OLD)
 
     def answer(one: Asked) -> Answer | None:
-        return denied() if one.method in ("GET", "HEAD") else None
+        return denied() if one.method in ("GET", "HEAD") or "if-match" in one.headers else None
 
     with proxy(s3_url, answer) as (address, _):
         report = publish(f"s3://{bucket}/out", tmp_path / "2", NEW, destination_endpoint_url=address)

@@ -148,7 +148,11 @@ def first_existing(folder: Path) -> Path:
 def remove_empty(folder: Path, root: Path) -> None:
     """Remove a folder, and those above it below `root`, if removing an earlier run's files has left them empty."""
     while folder != root and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+        try:
+            folder.rmdir()
+        except OSError:
+            # Another run has put a file there.
+            return
         folder = folder.parent
 
 

@@ -140,7 +140,11 @@ class Publication:
         """
         if self._phase is not _Phase.UNCERTAIN or self._journal is None:
             return self._phase is _Phase.COMMITTING
-        found = self.store.read_report().content
+        try:
+            found = self.store.read_report().content
+        except StorageError:
+            # The next run finds a journal, or orphans.
+            return True
         journal = parse_journal(found) if found is not None else None
         return journal is not None and journal.run == self.run
 

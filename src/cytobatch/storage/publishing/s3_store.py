@@ -69,8 +69,7 @@ class S3Store:
         The report of a role that may not read it is replaced whatever it is.
         """
         with storage_errors(str(self._report)):
-            condition = {"IfMatch": f'"{expected.version}"'} if expected.version else {"IfNoneMatch": "*"}
-            put = self._put_if(content, condition)
+            put = self._put_if(content, _condition(expected))
             if put is None and expected.hidden:
                 put = self._put(content, {})
             if put is None:
@@ -82,7 +81,7 @@ class S3Store:
             if self._conditional is None:
                 put = self._probe(content, put)
         self._uploads.forget()
-        return Snapshot(content, put)
+        return Snapshot(content, put, expected.hidden)
 
     def _put_if(self, content: bytes, condition: dict[str, str]) -> str | None:
         """Put the report on a condition. Returns its ETag, or None if the condition does not hold."""
@@ -196,6 +195,16 @@ class S3Store:
 
     def _path(self, uri: str) -> S3Path:
         return S3Path(uri, client=self._report.client)
+
+
+def _condition(expected: Snapshot) -> dict[str, str]:
+    """Return the condition under which the report is still the expected one.
+
+    If-Match needs the permission to read. A role without it has no condition for its second write.
+    """
+    if expected.version is None:
+        return {"IfNoneMatch": "*"}
+    return {} if expected.hidden else {"IfMatch": f'"{expected.version}"'}
 
 
 def etag_of(path: S3Path) -> str | None:
