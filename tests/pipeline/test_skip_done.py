@@ -1,5 +1,6 @@
 """A plate is up to date if its published report has its files, unchanged, and its options."""
 
+import contextlib
 import json
 import os
 import time
@@ -13,6 +14,7 @@ from cytobatch.config.options import PlateJob
 from cytobatch.errors import ConfigurationError, StorageError
 from cytobatch.pipeline.plate import plan_plate, run_plate
 from cytobatch.pipeline.skip_done import find_done
+from cytobatch.pipeline.steps import PlateStep
 from cytobatch.pipeline.verification.verify import VerifyRequest, verify
 from cytobatch.report.model import RunReport
 from cytobatch.storage.destination import Destination
@@ -232,3 +234,52 @@ def test_a_result_of_generations_is_verified(tmp_path: Path) -> None:
     checked = verify(VerifyRequest(job, with_source=True, cells=None))
     assert checked.differences == ()
     assert checked.cells > 0
+
+
+class Ended(Exception):
+    """A run that ends before its report."""
+
+
+def steps_of(job: PlateJob, *, until: PlateStep | None = None) -> list[PlateStep]:
+    """Convert a plate and return its steps; it ends before one of them."""
+    steps = list[PlateStep]()
+
+    def run_step(step: PlateStep, function: Callable[[], Any]) -> Any:
+        if step is until:
+            raise Ended
+        steps.append(step)
+        return function()
+
+    with contextlib.suppress(Ended):
+        run_plate(job, run_step)
+    return steps
+
+
+def test_a_run_that_was_ended_while_it_published_is_completed_without_a_conversion(tmp_path: Path) -> None:
+    job = job_of(old_sites(tmp_path / "in"), tmp_path / "out", well_profiles="median")
+    steps_of(job, until=PlateStep.REPORT)
+    assert find_report(job, tmp_path) is None
+    assert steps_of(job) == [PlateStep.PLAN]
+    report = find_report(job, tmp_path)
+    assert report is not None
+    assert {Path(output.path).name for output in report.outputs} >= {"single_cells.parquet", "profiles.parquet"}
+
+
+@pytest.mark.parametrize("change", ["output", "option", "source", "force"])
+def test_a_journal_of_other_inputs_or_without_its_files_is_replaced(change: str, tmp_path: Path) -> None:
+    source = old_sites(tmp_path / "in")
+    job = job_of(source, tmp_path / "out", well_profiles="median")
+    steps_of(job, until=PlateStep.REPORT)
+    if change == "output":
+        (tmp_path / "out" / "profiles.parquet").unlink()
+    elif change == "option":
+        job = job.model_copy(update={"well_profiles": None})
+    elif change == "source":
+        (source / "notes.txt").write_text("one more")
+    else:
+        job = job.model_copy(update={"skip_done": False})
+    assert steps_of(job) == list(PlateStep)
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert ("profiles.parquet" in files) is (change != "option")
+    report = RunReport.model_validate_json((tmp_path / "out" / "run-report.json").read_text())
+    assert {Path(output.path).name for output in report.outputs} == files - {"run-report.json"}
