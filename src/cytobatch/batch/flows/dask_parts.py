@@ -31,7 +31,7 @@ from cytobatch.batch.plate_work import (
     stoppable,
     worker_lost,
 )
-from cytobatch.config.options import PARQUET, PlateJob
+from cytobatch.config.options import PlateJob
 from cytobatch.conversion.ledger import LedgerPart
 from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInParts
 from cytobatch.errors import AbsentFileError, StorageError, WorkerVersionError
@@ -215,7 +215,8 @@ class _Parts:
         text, sha256 = self.work.model_dump_json(), hashlib.sha256(content).hexdigest()
         self.on_step(self.label, f"is converted in {plate.count} parts")
         for number in range(plate.count):
-            file = f"{self.rounds}-{number:04}{PARQUET}"
+            # No suffix of Parquet, so that no reader of a folder tree takes parts for profiles.
+            file = f"{self.rounds}-{number:04}.part"
             order = PartOrder(text, pa.__version__, sha256, number, file, self.token)
             self.parts.append(_Part(order, self._submitted(order)))
 
