@@ -16,7 +16,11 @@ locals {
         executionRoleArn = aws_iam_role.execution.arn
         jobRoleArn       = aws_iam_role.job.arn
         # EC2 hosts pass no region to their containers, and Fargate sets AWS_REGION, which boto3 does not read.
-        environment = [{ name = "AWS_DEFAULT_REGION", value = local.region }]
+        environment = [
+          { name = "AWS_DEFAULT_REGION", value = local.region },
+          # The only locations that an uploaded spec may name. `cytobatch submit` trusts the spec that it writes itself.
+          { name = "CYTOBATCH_SPEC_LOCATIONS", value = join(",", local.spec_locations) },
+        ]
         logConfiguration = merge(definition.containerProperties.logConfiguration, {
           options = merge(definition.containerProperties.logConfiguration.options, {
             awslogs-group  = aws_cloudwatch_log_group.jobs.name

@@ -35,4 +35,7 @@ locals {
   readable = concat([{ bucket = local.source_bucket, prefix = local.source_folder }], [
     for place in var.read_only : { bucket = place.bucket, prefix = replace(place.prefix, "/([^/])$/", "$1/") }
   ])
+
+  # The same as URIs, and where jobs may write.
+  spec_locations = concat([for place in local.readable : trimsuffix("s3://${place.bucket}/${place.prefix}", "/")], [local.destination_uri])
 }

@@ -175,9 +175,12 @@ run "definitions_are_the_files" {
   assert {
     condition = alltrue([
       for definition in aws_batch_job_definition.this :
-      jsonencode(jsondecode(definition.container_properties).environment) == jsonencode([{ name = "AWS_DEFAULT_REGION", value = "eu-central-1" }])
+      jsonencode(jsondecode(definition.container_properties).environment) == jsonencode([
+        { name = "AWS_DEFAULT_REGION", value = "eu-central-1" },
+        { name = "CYTOBATCH_SPEC_LOCATIONS", value = "s3://lab-source-123456789012-eu-central-1/uploads,s3://lab-results-123456789012-eu-central-1/profiles" },
+      ])
     ])
-    error_message = "Containers have no region."
+    error_message = "Containers have no region, or an uploaded spec may name other locations."
   }
 
   assert {

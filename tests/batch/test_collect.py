@@ -341,6 +341,8 @@ HOSTILE_REPORTS: dict[str, dict[str, Any]] = {
     "a compartment for each": {"counts": {"objects": {f"c{number}": 1 for number in range(2000)}}},
     "before all times": {"started": "0001-01-01T00:00:00+14:00"},
     "after all times": {"finished": "9999-12-31T23:59:59-14:00"},
+    "a time without a zone": {"started": "2020-01-01T00:00:00"},
+    "times without a zone at their beginning": {"started": "0001-01-01T00:00:00", "finished": "0001-01-01T00:00:00"},
     "a deep value": {"options": {"x": "DEEP"}},
 }
 

@@ -72,9 +72,22 @@ def test_prefect_and_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
     assert debug_requested()
 
 
+def test_locations_of_specs_are_in_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (read_settings().spec_locations, read_settings().trust_spec) == ((), False)
+    monkeypatch.setenv("CYTOBATCH_SPEC_LOCATIONS", "s3://a, gs://b/c/")
+    assert read_settings().spec_locations == ("s3://a", "gs://b/c/")
+    for location in ("/data", "s3://", "s3:///x", "s3://a/../b", "https://a/b", "s3://user:hunter2@a"):
+        monkeypatch.setenv("CYTOBATCH_SPEC_LOCATIONS", location)
+        with pytest.raises(JobSpecError, match="spec_locations") as caught:
+            read_settings()
+        assert "hunter2" not in str(caught.value)
+
+
 def test_settings_have_no_option_that_a_spec_has_not() -> None:
     assert set(type(read_settings()).model_fields) - set(PlateOptions.model_fields) == {
         "job_spec",
         "debug",
         "deployment",
+        "spec_locations",
+        "trust_spec",
     }

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cytobatch.config.options import PlateOptions
-from cytobatch.config.uris import check_location
+from cytobatch.config.uris import bucket_of, check_location, is_within
 from cytobatch.errors import JobSpecError
 from cytobatch.pipeline.resolve_jobs import parse_options
 
@@ -61,6 +61,25 @@ def test_a_folder_of_this_machine_is_no_uri(option: str, location: str) -> None:
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "host", "https://user:hunter2@host", "https://h?sig=hunter2"])
 def test_the_api_of_a_store_is_http_without_a_password(option: str, url: str) -> None:
     _check_refused({option: url})
+
+
+@pytest.mark.parametrize("uri", ["s3://b", "s3://b/", "s3://b/x", "s3://b/x/y"])
+def test_a_bucket_holds_what_is_below_it(uri: str) -> None:
+    assert bucket_of(uri) == "s3://b"
+    assert is_within(uri, "s3://b")
+    assert is_within(uri, "s3://b/")
+
+
+@pytest.mark.parametrize("uri", ["s3://b2/x", "s3://bx", "gs://b/x", "s3://B/x", "s3:///b", "s3://", "/b/x", "b"])
+def test_another_bucket_is_outside(uri: str) -> None:
+    assert not is_within(uri, "s3://b")
+    assert not is_within("s3://b", uri)
+
+
+@pytest.mark.parametrize(("uri", "inside"), [("s3://b/x", True), ("s3://b/x/y", True), ("s3://b/xy", False)])
+def test_a_folder_ends_at_a_slash(uri: str, inside: bool) -> None:
+    assert is_within(uri, "s3://b/x") is inside
+    assert is_within(uri, "s3://b/x/") is inside
 
 
 def test_an_api_may_be_given() -> None:

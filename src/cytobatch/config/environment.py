@@ -4,6 +4,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cytobatch.config.job_spec import nearest, spec_error
+from cytobatch.config.option_types import StoreLocations
 from cytobatch.config.options import PlateOptions
 from cytobatch.config.variables import PREFIX, variables_with
 from cytobatch.errors import JobSpecError
@@ -18,6 +19,11 @@ class Settings(PlateOptions, BaseSettings):
 
     job_spec: str | None = Field(None, min_length=1)
     """A job spec: a path, a URI, or the JSON itself."""
+    spec_locations: StoreLocations = ()
+    """Buckets, and folders of buckets, that a job spec from a bucket may name beside its own bucket and those of flags
+    and variables."""
+    trust_spec: bool = False
+    """Let a job spec from a bucket name everything that one of this machine may name."""
     deployment: str | None = Field(None, min_length=1)
     """The Terraform deployment for `submit` and `status`: a path or URI of `terraform output -json`."""
     debug: bool = False

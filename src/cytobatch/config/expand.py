@@ -185,6 +185,14 @@ def _filled(text: str, names: Mapping[str, str | None], option: str, where: str)
                 why=f"{option} is {text!r}",
                 remedy=f"give it with the option {name!r}",
             )
+        if f"{{{name}}}" in text and value in (".", ".."):
+            # A key in a bucket may have such a segment, and a local path would lead to another folder.
+            raise JobSpecError(
+                f"{value!r} is no name of a {name}",
+                where=where,
+                why=f"{option} is {text!r}",
+                remedy="rename the folder, or name the plates themselves",
+            )
     # One pass over the text, because a name may have braces of its own.
     return re.sub(r"\{(plate|batch)\}", lambda match: names.get(match[1]) or match[0], text)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from cytobatch.config.uris import check_api, check_folder, check_location
+from cytobatch.config.uris import check_api, check_folder, check_location, check_store
 from cytobatch.errors import brief
 
 
@@ -168,4 +168,5 @@ Arguments = Annotated[dict[str, Any], BeforeValidator(_as_mapping)]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
 PathOrUri = Annotated[str, AfterValidator(check_location)]
 StoreApi = Annotated[str, AfterValidator(check_api)]
+StoreLocations = Annotated[tuple[Annotated[str, AfterValidator(check_store)], ...], BeforeValidator(_as_list)]
 LocalFolder = Annotated[Path, BeforeValidator(check_folder)]

@@ -13,6 +13,31 @@ def is_remote(uri: str) -> bool:
     return "://" in uri
 
 
+def bucket_of(uri: str) -> str:
+    """Return the scheme and the bucket of a URI, without the key."""
+    scheme, _, path = uri.partition("://")
+    return f"{scheme}://{path.partition('/')[0]}"
+
+
+def is_within(uri: str, folder: str) -> bool:
+    """Return whether a URI is that of a bucket or a folder in it, or of something below it."""
+    return bucket_of(uri) == bucket_of(folder) and f"{uri.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
+
+
+def has_dot_segments(path: str) -> bool:
+    """Return whether a path has a segment `.` or `..`, which some stores and all disks read as another path."""
+    return not {".", ".."}.isdisjoint(path.split("/"))
+
+
+def check_store(uri: str) -> str:
+    """Return the URI of a bucket or a folder in one. Raises ValueError for anything else."""
+    if not is_remote(uri):
+        raise ValueError(f"{uri!r} is no location in a bucket; write {', '.join(_STORES)}")
+    if bucket_of(uri) in _STORES or has_dot_segments(uri):
+        raise ValueError(f"{uri!r} names no bucket, or has a segment . or ..")
+    return check_location(uri)
+
+
 def check_location(uri: str) -> str:
     """Return a local path, or a URI of an object store. Raises ValueError for others, and for one with a password."""
     _check_secrets(uri)

@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from cytobatch.config.credentials import check_credentials
 from cytobatch.config.environment import Settings, read_batch_settings, read_settings
 from cytobatch.config.expand import plate_jobs
+from cytobatch.config.foreign_spec import ForeignSpec
 from cytobatch.config.job_spec import JobSpec, parse_spec, spec_error, spec_of
 from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.config.uris import is_remote
 from cytobatch.errors import ConfigurationError, JobSpecError
 from cytobatch.report.lines import shortened
 from cytobatch.storage.access import Access, read_text
@@ -52,7 +54,7 @@ def resolve_jobs(
     Raises
     ------
     JobSpecError
-        If an option, a variable or the spec is not valid.
+        If an option, a variable or the spec is not valid, or a spec from a bucket names what it may not.
     SourceNotFoundError
         If a pattern matches no plate.
     StorageError
@@ -64,7 +66,14 @@ def resolve_jobs(
     spec = None if document is None else load_spec(document, settings, options)
     where = f"{origin} and environment" if document is None else _name_of(document)
     index = read_batch_settings().job_array_index if array_index is None else array_index
-    return plate_jobs(spec, overrides, index, where, folders_at)
+    if spec is None or settings.trust_spec or not _is_in_bucket(document):
+        return plate_jobs(spec, overrides, index, where, folders_at)
+    foreign = ForeignSpec.limits(where, overrides, settings.spec_locations)
+    foreign.check_spec(spec)
+    jobs = plate_jobs(spec, overrides, index, where, foreign.listing(folders_at))
+    for job in jobs:
+        foreign.check_job(job)
+    return jobs
 
 
 def jobs_of_spec(spec: JobSpec, origin: str) -> list[PlateJob]:
@@ -140,6 +149,10 @@ def explicit_access(settings: Settings, options: PlateOptions) -> Access:
 
 def _is_json(document: str) -> bool:
     return document.lstrip().startswith("{")
+
+
+def _is_in_bucket(document: str | Mapping[str, Any] | None) -> bool:
+    return isinstance(document, str) and not _is_json(document) and is_remote(document)
 
 
 def _name_of(document: str | Mapping[str, Any]) -> str:

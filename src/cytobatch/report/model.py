@@ -1,11 +1,10 @@
 """The run report as data: every input of a plate, every count, every difference. It is written as JSON."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 FORMAT_VERSION = 1
 OUTPUT_VERSION = 1
@@ -181,8 +180,8 @@ class RunReport(_Model):
     preset: str
     layout: str
     joins: list[str]
-    started: datetime
-    finished: datetime
+    started: AwareDatetime
+    finished: AwareDatetime
     seconds: dict[str, float]
     peak_memory_bytes: int
     limits: RunLimits

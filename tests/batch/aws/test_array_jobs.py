@@ -25,6 +25,7 @@ def test_one_plate_is_a_plain_job_and_several_are_an_array() -> None:
         {"type": "VCPU", "value": "2"},
         {"type": "MEMORY", "value": "8192"},
     ]
+    assert request["containerOverrides"]["environment"] == [{"name": "CYTOBATCH_TRUST_SPEC", "value": "true"}]
     assert "shareIdentifier" not in request
 
 

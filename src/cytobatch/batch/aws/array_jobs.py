@@ -11,6 +11,7 @@ from typing import Any
 
 from cytobatch.batch.aws.deployment import Compute, Deployment
 from cytobatch.batch.aws.sizing import PlateNeed, Size, compute_for, size_on
+from cytobatch.config.variables import PREFIX
 from cytobatch.errors import JobSpecError
 
 LARGEST_ARRAY = 10_000
@@ -81,7 +82,9 @@ def request_of(array: ArrayJob, deployment: Deployment, share: str | None) -> di
         "jobDefinition": deployment.definitions[array.compute],
         "parameters": {"spec": array.spec},
         "containerOverrides": {
-            "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in requirements]
+            "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in requirements],
+            # The spec is the submitter's own, in the folder that submitters alone may write to.
+            "environment": [{"name": f"{PREFIX}TRUST_SPEC", "value": "true"}],
         },
         **({"arrayProperties": {"size": len(array.plates)}} if len(array.plates) > 1 else {}),
         # A fair-share queue requires both, and any other queue refuses either.
