@@ -1,8 +1,10 @@
 # cytobatch as a container: the program with the packages of the hash-pinned lock, run as a user of its own. The root file
 # system may be read-only: the program writes to /scratch.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
+# With its digest (`--build-arg BASE_DIGEST=sha256:…`) the base is one image for good; a tag gets new fixes.
+ARG BASE_DIGEST
 
-FROM ${BASE} AS build
+FROM ${BASE}${BASE_DIGEST:+@${BASE_DIGEST}} AS build
 # `--build-arg LOCK=anndata.lock` makes an image that writes AnnData too.
 ARG LOCK=runtime.lock
 WORKDIR /build
@@ -25,8 +27,15 @@ COPY src src
 RUN /opt/build/bin/hatchling build -t wheel \
  && /opt/build/bin/python -m pip --python /opt/cytobatch/bin/python install --quiet --no-index --no-compile --no-deps dist/*.whl \
  && python -m compileall -q --invalidation-mode unchecked-hash /opt/cytobatch/lib/python3*/site-packages/cytobatch
+# What the image holds of Python, as CycloneDX. The program that lists it stays in this stage.
+COPY requirements/audit.lock requirements/
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.crt \
+    python -m venv /opt/audit \
+ && /opt/audit/bin/python -m pip install --quiet --require-hashes -r requirements/audit.lock \
+ && /opt/audit/bin/cyclonedx-py environment --output-reproducible \
+      --output-file /opt/cytobatch/sbom.cdx.json /opt/cytobatch/bin/python
 
-FROM ${BASE}
+FROM ${BASE}${BASE_DIGEST:+@${BASE_DIGEST}}
 # The base image has pip, which is not used here, and no bytecode of Python's library. On a read-only file system every
 # start would compile that library again.
 # Debian's own pip lies in other folders than the official image's.
@@ -52,6 +61,7 @@ ENTRYPOINT ["cytobatch"]
 CMD ["run"]
 # One argument a line: older versions of buildah accept no more.
 ARG BASE
+ARG BASE_DIGEST
 ARG VERSION=unknown
 ARG REVISION=unknown
 ARG CREATED=unknown
@@ -59,6 +69,7 @@ LABEL org.opencontainers.image.title="cytobatch" \
       org.opencontainers.image.description="A plate of single-cell measurements in, one joined and verified Parquet profile out" \
       org.opencontainers.image.licenses="BSD-3-Clause" \
       org.opencontainers.image.base.name="${BASE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"

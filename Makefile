@@ -7,14 +7,15 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-# ENGINE is by default the first that answers. BASE is another base image. PLATFORM is that of another machine
+# ENGINE is by default the first that answers. BASE is another base image, and BASE_DIGEST (sha256:…) the one of its
+# versions to build on. PLATFORM is that of another machine
 # (linux/amd64 for AWS, if this one differs). LOCK=anndata.lock adds AnnData. BUILD_ARGS are further flags of the build.
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell $(engine) info >/dev/null 2>&1 && echo $(engine))))
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__.py)
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test test-fast test-long torture test-downstream check format image image-test smoke-aws lock bench bench-peers clean
+.PHONY: help venv demo test test-fast test-long torture test-downstream check audit format dist image image-test smoke-aws lock bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +37,12 @@ venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 .venv-checkov/installed: requirements/checkov.lock
 	$(PYTHON) -m venv --clear .venv-checkov
 	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.lock
+	@touch $@
+
+# pip-audit and CycloneDX's program have an environment of their own, so that the lists hold nothing of theirs.
+.venv-audit/installed: requirements/audit.lock
+	$(PYTHON) -m venv --clear .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.lock
 	@touch $@
 
 # scanpy and CytoDataFrame bring 900 MB of packages, which no other test needs.
@@ -71,15 +78,22 @@ check: venv  ## check style, types, and imports between modules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: venv .venv-audit/installed  ## list licences, and look for known vulnerabilities in what is shipped
+	$(BIN)/python .ci/audit.py .venv-audit/bin/pip-audit $(addprefix requirements/,runtime.lock anndata.lock dask.lock)
+
 format: venv  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+dist: venv  ## build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(BIN)/hatchling build -d dist
 
 # The build gets this machine's index of packages, if it is not PyPI, as secrets, which stay in no layer.
 image:  ## build the image cytobatch:latest, with docker, podman or buildah
 	@test -n "$(ENGINE)" || { echo "make image: neither docker, podman nor buildah answers" >&2; exit 1; }
 	@secrets=$$(mktemp -d) && trap 'rm -rf "$$secrets"' EXIT && flags=$$($(PYTHON) .ci/pip_secrets.py "$$secrets") && \
-	BUILDAH_LAYERS=true $(ENGINE) build $$flags $(BUILD_ARGS) $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(LOCK),--build-arg LOCK=$(LOCK)) \
+	BUILDAH_LAYERS=true $(ENGINE) build $$flags $(BUILD_ARGS) $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(BASE_DIGEST),--build-arg BASE_DIGEST=$(BASE_DIGEST)) $(if $(LOCK),--build-arg LOCK=$(LOCK)) \
 	  $(if $(VERSION),--build-arg VERSION=$(VERSION)) $(if $(REVISION),--build-arg REVISION=$(REVISION)) \
 	  $(if $(CREATED),--build-arg CREATED=$(CREATED)) $(if $(SOURCE_URL),--label org.opencontainers.image.source=$(SOURCE_URL)) \
 	  --tag cytobatch:$(VERSION) --tag cytobatch:latest .
@@ -113,6 +127,7 @@ lock:  ## resolve the locks again (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra anndata --group downstream -c requirements/dev.lock -o requirements/downstream.lock
 	$(UV_COMPILE) benchmarks/peers.in -o benchmarks/peers.lock
 	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.lock
+	$(UV_COMPILE) requirements/audit.in -o requirements/audit.lock
 
 clean:  ## remove the results of the targets above
-	rm -rf .venv .venv-checkov .venv-downstream benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-checkov .venv-downstream benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

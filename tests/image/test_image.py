@@ -210,8 +210,22 @@ def test_the_metadata_of_the_image(image: Image) -> None:
     assert set(config["Volumes"]) == {"/scratch"}
     labels = {name.removeprefix("org.opencontainers.image."): text for name, text in config["Labels"].items()}
     assert labels["version"] == __version__
-    assert {"title", "description", "licenses", "revision", "created", "base.name"} <= labels.keys()
+    assert {"title", "description", "licenses", "revision", "created", "base.name", "base.digest"} <= labels.keys()
     assert f"{__version__}" in image.run("--version").stdout
+
+
+def test_the_list_of_what_is_in_the_image_is_complete(image: Image) -> None:
+    code = """
+import importlib.metadata, json
+document = json.load(open("/opt/cytobatch/sbom.cdx.json"))
+listed = {(one["name"].lower(), one["version"]) for one in document["components"]}
+installed = {(one.name.lower(), one.version) for one in importlib.metadata.distributions()}
+print(document["bomFormat"], sorted(listed ^ installed), len(listed), ("cytobatch", "VERSION") in listed)
+"""
+    done = image.python(code.replace("VERSION", __version__))
+    form, difference, count, is_own = done.stdout.split()
+    assert (form, difference, is_own) == ("CycloneDX", "[]", "True"), done.stdout + done.stderr
+    assert int(count) > 80
 
 
 def test_no_build_tool_is_left(image: Image) -> None:
@@ -219,7 +233,7 @@ def test_no_build_tool_is_left(image: Image) -> None:
 import importlib.util, pathlib, shutil
 commands = ("cc", "gcc", "g++", "ld", "make", "git", "pip", "pip3", "uv", "hatchling")
 packages = ("pip", "setuptools", "wheel", "ensurepip", "hatchling", "pytest")
-folders = ("/build", "/opt/build", "/run/secrets", "/root/.cache/pip")
+folders = ("/build", "/opt/build", "/opt/audit", "/run/secrets", "/root/.cache/pip")
 print([name for name in commands if shutil.which(name)])
 print([name for name in packages if importlib.util.find_spec(name)])
 print([folder for folder in folders if pathlib.Path(folder).exists()])
