@@ -52,7 +52,7 @@ def explained(lab: Applied, jobs: list[dict[str, Any]]) -> str:
 
 @pytest.mark.usefixtures("jobs_image")
 def test_five_plates_are_converted_by_five_children_and_a_bad_one_fails_alone(
-    lab: Applied, put: Put, run_cli: RunCli, tmp_path: Path
+    lab: Applied, put: Put, run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, destination = (lab.deployment[name] for name in ("source_uri", "destination_uri"))
     for number in range(5):
@@ -70,6 +70,7 @@ def test_five_plates_are_converted_by_five_children_and_a_bad_one_fails_alone(
     code, out, err = run_cli(*words)
     assert code == ExitCode.OK, err
     assert "cytobatch-five: 5 plates on fargate_spot" in out
+    assert "\ncollect  CYTOBATCH_TRUST_SPEC=true cytobatch collect --job-spec s3://" in out
     (job,) = job_ids(out)
     batch = lab.emulator.client("batch")
     assert ended(batch, job)["arrayProperties"]["size"] == 5
@@ -95,8 +96,9 @@ def test_five_plates_are_converted_by_five_children_and_a_bad_one_fails_alone(
     assert "exit code 3 (input data)" in out
     assert "| error: " in out
     assert "empty file" in out
-    code, out, _ = run_cli("collect", "--job-spec", submitted_spec(out, batch, job), "--to", tmp_path / "overview")
-    assert code == ExitCode.PLATES_FAILED
+    monkeypatch.setenv("CYTOBATCH_TRUST_SPEC", "true")
+    code, out, err = run_cli("collect", "--job-spec", submitted_spec(out, batch, job), "--to", tmp_path / "overview")
+    assert code == ExitCode.PLATES_FAILED, err
     assert "5 plate(s): 4 done, 1 missing" in out
     code, out, _ = run_cli(*words, "--skip-done", "--dry-run", "--keep-going")
     assert "4 of 5 plates are done already" in out

@@ -12,6 +12,7 @@ from cytobatch.batch.aws.preflight import Inspected
 from cytobatch.batch.aws.pricing import Estimate, PriceTable, estimate
 from cytobatch.batch.aws.submit import Submission, SubmittedJob
 from cytobatch.cli.printing.plate_count import plate_count
+from cytobatch.config.variables import PREFIX
 
 _SHOWN = 20
 _GIB = 2**30
@@ -68,6 +69,8 @@ def print_submission(console: Console, submission: Submission, folder: str) -> N
     """Print the location of a submission, and the commands that follow its jobs."""
     lines = [f"kept in  {folder}/submission.json"]
     lines += [f"follow   cytobatch status {' '.join(job.id for job in submission.jobs)}"]
-    lines += [f"collect  cytobatch collect --job-spec {shlex.quote(job.spec)} --to FOLDER" for job in submission.jobs]
+    # The specs are the submitter's own, and lie in a bucket.
+    collect = f"{PREFIX}TRUST_SPEC=true cytobatch collect --job-spec"
+    lines += [f"collect  {collect} {shlex.quote(job.spec)} --to FOLDER" for job in submission.jobs]
     for line in lines:
         console.print(line, highlight=False, markup=False)
