@@ -15,7 +15,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test test-fast test-long torture test-downstream check audit format dist image image-test smoke-aws lock bench bench-peers clean
+.PHONY: help venv demo test test-fast test-long torture test-downstream test-workflows check audit format dist image image-test smoke-aws lock bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,12 @@ venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.lock
 	@touch $@
 
+# Snakemake and Galaxy's library run and check what is in workflows/.
+.venv-workflows/installed: requirements/workflows.lock
+	$(PYTHON) -m venv --clear .venv-workflows
+	.venv-workflows/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/workflows.lock
+	@touch $@
+
 # scanpy and CytoDataFrame bring 900 MB of packages, which no other test needs.
 .venv-downstream/installed: requirements/downstream.lock pyproject.toml
 	$(PYTHON) -m venv --clear .venv-downstream
@@ -71,6 +77,9 @@ torture: venv  ## end runs at any moment of publishing, and let runs meet: 300 k
 
 test-downstream: .venv-downstream/installed  ## run the programs that read profiles: scanpy, CytoDataFrame, pycytominer
 	.venv-downstream/bin/python -m pytest -n 0 -rA tests/conversion/test_downstream.py tests/conversion/test_pycytominer.py
+
+test-workflows: venv .venv-workflows/installed  ## run the wrappers for Snakemake and Galaxy
+	$(BIN)/python -m pytest -n 0 -rA tests/workflows
 
 check: venv  ## check style, types, and imports between modules
 	$(BIN)/ruff check .
@@ -128,6 +137,7 @@ lock:  ## resolve the locks again (needs uv)
 	$(UV_COMPILE) benchmarks/peers.in -o benchmarks/peers.lock
 	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.lock
 	$(UV_COMPILE) requirements/audit.in -o requirements/audit.lock
+	$(UV_COMPILE) requirements/workflows.in -o requirements/workflows.lock
 
 clean:  ## remove the results of the targets above
-	rm -rf .venv .venv-audit .venv-checkov .venv-downstream benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-checkov .venv-downstream .venv-workflows benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

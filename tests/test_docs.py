@@ -37,7 +37,14 @@ DESIGN = (ROOT / "docs" / "design.md").read_text()
 PACKAGE = ROOT / "src" / "cytobatch"
 DOCUMENTS = sorted(
     path
-    for folder in (ROOT, ROOT / "docs", ROOT / "docs" / "decisions", ROOT / "benchmarks", ROOT / "terraform")
+    for folder in (
+        ROOT,
+        ROOT / "docs",
+        ROOT / "docs" / "decisions",
+        ROOT / "benchmarks",
+        ROOT / "terraform",
+        ROOT / "workflows",
+    )
     for path in folder.glob("*.md")
 )
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")

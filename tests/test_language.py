@@ -15,10 +15,12 @@ DOCUMENTS = sorted(
     [
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
-        *ROOT.glob("CONTRIBUTING.md"),
+        ROOT / "SECURITY.md",
+        ROOT / "CODE_OF_CONDUCT.md",
         *(ROOT / "docs").rglob("*.md"),
         ROOT / "benchmarks" / "README.md",
         ROOT / "terraform" / "README.md",
+        ROOT / "workflows" / "README.md",
     ]
 )
 MOST_PER_1000_WORDS = 0.3

@@ -1,5 +1,6 @@
 """What is distributed: type hints, classifiers, and modules that other systems can import."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -7,8 +8,10 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
+from tests.support.plates import write_sites
 from tests.support.subprocesses import run_python
 
 ROOT = Path(__file__).parents[2]
@@ -58,9 +61,51 @@ def test_the_wheel_has_type_hints_and_names_the_pythons(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         assert "cytobatch/py.typed" in archive.namelist()
         [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
-        classifiers = Parser().parsestr(archive.read(metadata).decode()).get_all("Classifier") or []
+        described = Parser().parsestr(archive.read(metadata).decode())
+    classifiers = described.get_all("Classifier") or []
+    addresses = dict(line.split(", ") for line in described.get_all("Project-URL") or [])
+    assert {"Repository", "Documentation", "Issues", "Changelog"} <= addresses.keys()
+    assert described.get_all("License-File") == ["LICENSE"]
     versions = {line.rpartition(" ")[2] for line in classifiers if "Python :: 3." in line}
     assert versions == {"3.11", "3.12", "3.13"}
+
+
+def installed(archive: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    """Install a wheel or a source distribution into a folder, without a network: packages are those of this Python."""
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *offline, "--target", str(target), str(archive)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_what_is_released_is_installed_and_converts(kind: str, tmp_path: Path) -> None:
+    builder = WheelBuilder(str(ROOT)) if kind == "wheel" else SdistBuilder(str(ROOT))
+    [archive] = builder.build(directory=str(tmp_path / "dist"), versions=["standard"])
+    done = installed(Path(archive), tmp_path / "target")
+    assert done.returncode == 0, done.stderr
+    write_sites(tmp_path / "in", 2)
+    code = (
+        "import sys, cytobatch; from cytobatch.__main__ import main; "
+        "print(cytobatch.__file__, file=sys.stderr); sys.exit(main())"
+    )
+    words = ["run", "--source", "in", "--destination", "out", "--orchestrator", "none"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "target")},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(str(tmp_path / "target"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "single_cells.parquet",
+        "columns.json",
+        "run-report.json",
+    }
 
 
 @pytest.mark.slow
