@@ -26,6 +26,7 @@ from cytobatch.report.model import (
     SchemaDifference,
     ValueRepair,
 )
+from cytobatch.report.wells import PlateWell
 from tests.support.plates import convert_to_folder, write_sites
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +87,7 @@ def test_every_part_of_a_report_is_documented() -> None:
         SchemaDifference,
         ValueRepair,
         NonFiniteValues,
+        PlateWell,
     )
     for name in {name for model in models for name in model.model_fields} - {"first_exports"}:
         assert f"`{name}`" in REPORT, name

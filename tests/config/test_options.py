@@ -67,6 +67,7 @@ EVERY_OPTION: dict[str, Any] = {
     "memory": 2**30,
     "sqlite_reader": "duckdb",
     "orchestrator": "none",
+    "report_features": ["Cells_AreaShape_*"],
     "prefect_wait": 2.5,
     "task_runner": "sequential",
     "split": "always",
@@ -147,6 +148,16 @@ def test_a_job_refuses_values_that_options_refuse() -> None:
         for kind in (PlateOptions, PlateJob):
             with pytest.raises(ValidationError, match=name):
                 kind.model_validate({"source": "/in", "destination": "/out", name: value})
+
+
+def test_a_report_has_at_most_thirty_features() -> None:
+    names = ",".join(f"Cells_Texture_{n}" for n in range(31))
+    with pytest.raises(ValidationError, match="report_features"):
+        PlateOptions.model_validate({"report_features": names})
+    assert PlateOptions.model_validate({"report_features": "Cells_*, Nuclei_A"}).report_features == (
+        "Cells_*",
+        "Nuclei_A",
+    )
 
 
 def test_every_option_decides_the_output_or_is_of_the_run_alone() -> None:

@@ -26,6 +26,8 @@ from tests.support.plates import (
     write_sites,
 )
 
+REPORT = ("plate.run-report.json", "plate.report.html")
+
 
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])
 def test_anndata_has_the_values_of_the_parquet(kind: str, tmp_path: Path) -> None:
@@ -53,10 +55,10 @@ def test_a_store_of_an_earlier_run_is_removed_with_all_its_files(tmp_path: Path)
     source = write_sites(tmp_path / "in", 2, 3)
     convert(source, tmp_path / "out" / "plate.parquet", anndata=("zarr", "h5ad"))
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"plate.parquet", "plate.zarr", "plate.h5ad", "plate.columns.json", "plate.run-report.json"}
+    assert names == {"plate.parquet", "plate.zarr", "plate.h5ad", "plate.columns.json", *REPORT}
     convert(source, tmp_path / "out" / "plate.parquet")
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"plate.parquet", "plate.columns.json", "plate.run-report.json"}
+    assert names == {"plate.parquet", "plate.columns.json", *REPORT}
 
 
 def test_embeddings_are_x_and_their_metadata_obs(tmp_path: Path) -> None:
@@ -75,11 +77,11 @@ def test_stores_are_published_complete_in_a_bucket(tmp_path: Path, s3: object, b
     keys = {entry["Key"].removeprefix("out/") for entry in listed}
     store = next(out for out in report.outputs if out.files)
     expected = {f"single_cells.zarr/{name}" for name in store.files}
-    assert keys == expected | {"single_cells.parquet", "columns.json", "run-report.json"}
+    assert keys == expected | {"single_cells.parquet", "columns.json", "run-report.json", "report.html"}
     run_plate(PlateJob(source=str(source), destination=f"s3://{bucket}/out"))
     listed = s3.list_objects_v2(Bucket=bucket, Prefix="out/")["Contents"]  # type: ignore[attr-defined]
     names = {entry["Key"].removeprefix("out/") for entry in listed}
-    assert names == {"single_cells.parquet", "columns.json", "run-report.json"}
+    assert names == {"single_cells.parquet", "columns.json", "run-report.json", "report.html"}
     assert pq.read_table(tmp_path / "local" / "single_cells.parquet").num_rows == 6
 
 

@@ -17,6 +17,7 @@ from cytobatch.pipeline.folders import folders_for
 from cytobatch.pipeline.plate import open_resources, plan_plate, run_plate
 from cytobatch.readers.inputs import BEGINNING
 from cytobatch.report.model import RunReport
+from cytobatch.report.plate_page import plate_page
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
 
 Upload = Callable[[Path, str], str]
@@ -30,8 +31,11 @@ def test_csv_from_bucket_to_bucket(upload: Upload, s3: Any, bucket: str, tmp_pat
     uri = upload(write_sites(tmp_path / "in", 3, 4), "in/P1")
     report = run_plate(PlateJob(source=uri, destination=f"s3://{bucket}/out/P1"))
     assert keys(s3, bucket, "out") == {
-        f"out/P1/{name}" for name in ("single_cells.parquet", "columns.json", "run-report.json")
+        f"out/P1/{name}" for name in ("single_cells.parquet", "columns.json", "run-report.json", "report.html")
     }
+    page = s3.get_object(Bucket=bucket, Key="out/P1/report.html")
+    assert page["ContentType"] == "text/html; charset=utf-8"
+    assert page["Body"].read().decode() == plate_page(report)
     content = s3.get_object(Bucket=bucket, Key="out/P1/single_cells.parquet")["Body"].read()
     assert pq.read_table(io.BytesIO(content)).num_rows == 12
     read = RunReport.model_validate_json(s3.get_object(Bucket=bucket, Key="out/P1/run-report.json")["Body"].read())
@@ -58,7 +62,8 @@ def test_sqlite_from_a_bucket_to_one_object(upload: Upload, s3: Any, bucket: str
     write_sqlite(tmp_path / "in" / "BR1.sqlite", cytominer_tables(site_tables(5), "t"))
     upload(tmp_path / "in", "in")
     run_plate(PlateJob(source=f"s3://{bucket}/in/BR1.sqlite", destination=f"s3://{bucket}/out/BR1.parquet"))
-    assert keys(s3, bucket, "out") == {"out/BR1.parquet", "out/BR1.columns.json", "out/BR1.run-report.json"}
+    names = (".parquet", ".columns.json", ".run-report.json", ".report.html")
+    assert keys(s3, bucket, "out") == {f"out/BR1{name}" for name in names}
 
 
 def test_fetched_files_are_dropped_when_the_run_ends(upload: Upload, tmp_path: Path) -> None:
@@ -113,6 +118,7 @@ def test_the_report_accounts_for_the_run(tmp_path: Path) -> None:
         "plates": 1,
         "wells": 1,
         "sites": 2,
+        "features": 3,
     }
     assert set(report["seconds"]) == {"plan", "survey", "convert", "publish"}
     assert report["peak_memory_bytes"] > 0

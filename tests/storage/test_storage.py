@@ -185,6 +185,15 @@ def test_more_threads_wait_for_a_store_than_compute() -> None:
 def test_a_single_file_has_its_report_beside_it_under_its_own_name(tmp_path: Path) -> None:
     destination = Destination(job(destination=tmp_path / "BR1.parquet"))
     assert destination.report_uri == str(tmp_path / "BR1.run-report.json")
+    assert destination.page_uri == str(tmp_path / "BR1.report.html")
+
+
+def test_a_page_replaces_that_of_an_earlier_run(tmp_path: Path) -> None:
+    destination = Destination(job(destination=tmp_path / "out"))
+    for text in ("<p>old</p>", "<p>new ü</p>"):
+        destination.publish_page(text)
+    assert Path(destination.page_uri).read_text(encoding="utf-8") == "<p>new ü</p>"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
 
 
 def test_a_single_file_where_a_folder_is_is_refused(tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cytobatch.config.uris import check_api, check_folder, check_location, check_store
 from cytobatch.errors import brief
+
+MOST_REPORT_FEATURES = 30
+"""The most features that a report has medians of."""
 
 
 class CacheMode(StrEnum):
@@ -161,6 +164,7 @@ def _regular_expression(value: str) -> str:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+ReportFeatures = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(max_length=MOST_REPORT_FEATURES)]
 Stores = Annotated[tuple[AnnDataFormat, ...], BeforeValidator(_as_list)]
 Casts = Annotated[dict[str, str], BeforeValidator(_as_mapping), AfterValidator(_known_casts)]
 ColumnTypes = Annotated[dict[str, ColumnType], BeforeValidator(_as_mapping)]

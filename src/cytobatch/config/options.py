@@ -23,6 +23,7 @@ from cytobatch.config.option_types import (
     Names,
     PathOrUri,
     Pattern,
+    ReportFeatures,
     Split,
     SqliteReader,
     StoreApi,
@@ -57,13 +58,14 @@ _RUNTIME_ONLY_OPTIONS = (
     "workers",
     "memory",
     "sqlite_reader",
+    "report_features",
     "orchestrator",
     "prefect_wait",
     "task_runner",
     "split",
     "split_size",
 )
-"""The options that do not decide the bytes of the outputs: of access, folders, resources and records."""
+"""The options that do not decide the bytes of the outputs: of access, folders, resources, reports and records."""
 _MARKER = "/_SUCCESS"
 _FILES = frozenset[str]().union(*SUFFIXES.values())
 
@@ -147,6 +149,9 @@ class PlateOptions(BaseModel):
     """All exports in one; --no-concat writes a Parquet for each export."""
     well_profiles: Aggregation | None = None
     """median or mean: also write profiles.parquet, the well-level profile."""
+    report_features: ReportFeatures | None = None
+    """Features whose median in each well is in the report and on its page, up to 30: names, or patterns such as
+    Cells_AreaShape_*; by default areas, and an intensity of each channel."""
     anndata: Stores | None = None
     """h5ad, zarr or both: also write the profiles as AnnData; needs cytobatch[anndata]."""
     anndata_precision: AnnDataPrecision | None = None

@@ -64,6 +64,12 @@ def _row_number(letters: str) -> int:
     return number
 
 
+def well_position(well: str) -> tuple[int, int] | None:
+    """Return the 1-based row and column of a normalised well, `(1, 1)` of `A01`; None for any other text."""
+    match = _WELL.fullmatch(well)
+    return (_row_number(match[1]), int(match[2])) if match and _well(well) == well else None
+
+
 def _well(text: str) -> str | None:
     match = _WELL.fullmatch(text)
     if match is None:

@@ -14,6 +14,7 @@ from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInParts
 from cytobatch.conversion.per_table import write_tables
 from cytobatch.conversion.profile_writer import ProfileWriter
+from cytobatch.conversion.report_wells import NO_WELLS, ReportWells, report_wells
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.conversion.single_table import write_single_table
 from cytobatch.conversion.site_table import site_table, write_sites
@@ -39,6 +40,7 @@ class ConvertedPlate:
     survey: Survey
     files: Mapping[str, WrittenFile]
     ledger: RunLedger
+    wells: ReportWells = NO_WELLS
 
 
 def convert_survey(
@@ -86,6 +88,7 @@ def _convert(survey: Survey, resources: RunResources, convert_parts: PartsConver
     ledger.check_not_empty(ledger.finished_entries)
     if job.children not in (None, Children.FIRST) and not (survey.join and survey.join.has_children):
         ledger.warn(f"children is {str(job.children)!r}, but no compartment of the profile is the child of another")
+    wells = report_wells(run)
     sites = site_table(run) if job.image_features else None
     if job.well_profiles:
         write_wells(run, job.well_profiles, sites)
@@ -94,7 +97,7 @@ def _convert(survey: Survey, resources: RunResources, convert_parts: PartsConver
     write_experiments(run)
     run.writer.write_from_parquet()
     run.writer.write_column_lists()
-    return ConvertedPlate(survey, run.writer.files, ledger)
+    return ConvertedPlate(survey, run.writer.files, ledger, wells)
 
 
 def _start(

@@ -58,7 +58,7 @@ def write_wells(run: ConversionRun, aggregation: Aggregation, sites: SiteTable |
     )
     if counts:
         run.ledger.warn(f"{len(counts)} well(s) have no object and so no well-level profile")
-    for names, values in _aggregated(run, aggregation, partial(read_columns, paths), features, wells.of_row):
+    for names, values in aggregated(run, aggregation, partial(read_columns, paths), features, wells.of_row):
         columns |= dict(zip(names, values.columns, strict=True))
     if sites is not None:
         of_images = _image_features(run, aggregation, wells, sites)
@@ -83,7 +83,7 @@ def _image_features(
     present = pc.array_sort_indices(pc.unique(numbers))
     rows = pc.index_in(pa.array(range(wells.table.num_rows), pa.int32()), pc.unique(numbers).take(present))
     columns: dict[str, pa.ChunkedArray] = {}
-    for names, values in _aggregated(run, aggregation, rows_of_wells.select, sites.features, numbers):
+    for names, values in aggregated(run, aggregation, rows_of_wells.select, sites.features, numbers):
         columns |= dict(zip(names, values.take(rows).columns, strict=True))
     return columns
 
@@ -111,7 +111,7 @@ def _site_counts(run: ConversionRun, strata: Sequence[str]) -> dict[str, int]:
     return {item["values"]: item["counts"] for item in pc.value_counts(text_keys(kept, strata)).to_pylist()}
 
 
-def _aggregated(
+def aggregated(
     run: ConversionRun,
     aggregation: Aggregation,
     read: Callable[[Sequence[str]], pa.Table],

@@ -32,6 +32,7 @@ from cytobatch.pipeline.steps import PlateStep, StepRunner, StepTimer, run_direc
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.readers.inputs import Inputs
 from cytobatch.report.model import ReportWarning, RunReport
+from cytobatch.report.plate_page import plate_page
 from cytobatch.storage.access import Clients, storage_errors
 from cytobatch.storage.destination import Destination
 from cytobatch.storage.publishing.publication import Publication
@@ -221,8 +222,8 @@ def _publish(
     outputs = output_files(converted, destination)
 
     def report() -> RunReport:
-        return make_report(converted, outputs, timer, destination.report_uri)
+        return make_report(converted, outputs, timer, destination.report_uri, destination.page_uri)
 
-    with destination.publication(earlier) as publication:
+    with destination.publication(earlier, plate_page) as publication:
         timer.run(PlateStep.PUBLISH, lambda: publish_plate(converted, report(), publication, destination))
         return timer.run(PlateStep.REPORT, lambda: publication.finish(report(), runner_warnings()))

@@ -51,9 +51,9 @@ def output_files(converted: ConvertedPlate, destination: Destination) -> list[Ou
 
 
 def make_report(
-    converted: ConvertedPlate, outputs: Sequence[OutputFile], timer: StepTimer, report_uri: str
+    converted: ConvertedPlate, outputs: Sequence[OutputFile], timer: StepTimer, report_uri: str, page_uri: str
 ) -> RunReport:
-    """Return the report of a conversion, to be published at `report_uri`."""
+    """Return the report of a conversion, to be published at `report_uri`, with its page at `page_uri`."""
     survey, ledger = converted.survey, converted.ledger
     job = survey.plan.job
     limits = resource_limits(job)
@@ -85,6 +85,9 @@ def make_report(
         repairs=ledger.repairs,
         odd_values=ledger.non_finite,
         annotations=list(survey.annotations),
+        page=page_uri,
+        report_features=list(converted.wells.features),
+        wells=list(converted.wells.wells),
         ledger=ledger.entries,
     )
 
@@ -101,6 +104,7 @@ def _counts(converted: ConvertedPlate) -> Counts:
         plates=ledger.plates,
         wells=ledger.wells,
         sites=ledger.sites,
+        features=converted.wells.count,
     )
 
 

@@ -8,6 +8,7 @@ from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.report.journal import Journal
 from cytobatch.report.model import OUTPUT_VERSION, RunReport, UnreadableReportError, file_paths, parse_report
+from cytobatch.report.plate_page import plate_page
 from cytobatch.storage.access import Access
 from cytobatch.storage.annotation_files import read_table_text
 from cytobatch.storage.destination import Destination
@@ -114,7 +115,7 @@ def complete_run(journal: Journal, destination: Destination, earlier: Snapshot) 
     None if that is not possible any more: what it had prepared is gone, or another run has published.
     """
     try:
-        with destination.publication(earlier) as publication:
+        with destination.publication(earlier, plate_page) as publication:
             return publication.complete(journal)
     except OvertakenError:
         return None

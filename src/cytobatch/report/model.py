@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from cytobatch.report.wells import PlateWell
+
 FORMAT_VERSION = 1
 OUTPUT_VERSION = 1
 """It grows by one whenever the same inputs and options give other rows, columns or values."""
@@ -152,6 +154,7 @@ class Counts(_Model):
     plates: int
     wells: int
     sites: int
+    features: int = 0
 
 
 class RunLimits(_Model):
@@ -194,6 +197,9 @@ class RunReport(_Model):
     repairs: list[ValueRepair]
     odd_values: list[NonFiniteValues]
     annotations: list[AnnotationFile] = []
+    page: str | None = None
+    report_features: list[str] = []
+    wells: list[PlateWell] = []
     ledger: list[LedgerEntry]
 
     def to_json(self) -> str:

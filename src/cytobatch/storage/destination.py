@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,7 @@ from cytobatch.config.options import SINGLE_CELLS, PlateJob
 from cytobatch.errors import StorageError
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.report.journal import Journal
-from cytobatch.report.model import StoredFile
+from cytobatch.report.model import RunReport, StoredFile
 from cytobatch.storage.access import Access, Clients, open_path, storage_errors
 from cytobatch.storage.publishing import cloud_store, disk_store, s3_store
 from cytobatch.storage.publishing.disk_store import first_existing, move
@@ -28,6 +29,9 @@ _UNKNOWN = "<digest>"
 _PART = ".cytobatch-part"
 REPORT = "run-report.json"
 """The name of the report in a folder, and the end of its name beside a single file."""
+PAGE = "report.html"
+"""The name of the report's page, in the same way."""
+_HTML = "text/html; charset=utf-8"
 
 
 class Destination:
@@ -78,11 +82,14 @@ class Destination:
         """Return what stands in the report's place: an earlier run's report or journal. Raises StorageError."""
         return self._store(_NO_RUN).read_report()
 
-    def publication(self, earlier: Snapshot) -> AbstractContextManager[Publication]:
-        """Return the publication of a run that found `earlier` at its beginning."""
+    def publication(
+        self, earlier: Snapshot, page: Callable[[RunReport], str] | None = None
+    ) -> AbstractContextManager[Publication]:
+        """Return the publication of a run that found `earlier` at its beginning. `page` draws the report's page."""
         run, folder = uuid4().hex, str(self._folder)
         kept = re.compile(_GENERATION) if self._job.generations else None
-        return Publication(self._store(run), run, folder, earlier, kept).open()
+        put_page = None if page is None else lambda report: self.publish_page(page(report))
+        return Publication(self._store(run), run, folder, earlier, kept, put_page).open()
 
     def journal_in(self, earlier: Snapshot) -> Journal | None:
         """Return the journal of a run that did not end its publication, or None."""
@@ -108,6 +115,23 @@ class Destination:
             if isinstance(path, S3Path):
                 return s3_store.etag_of(path) == file.etag
             return path.exists() and cloud_store.etag_of(path) == file.etag
+
+    @property
+    def page_uri(self) -> str:
+        """The path of the report's page: `report.html` in the folder, `<name>.report.html` beside a single file."""
+        return str(self._page())
+
+    def _page(self) -> Path | CloudPath:
+        report = self._report()
+        return report.with_name(f"{report.name.removesuffix(REPORT)}{PAGE}")
+
+    def publish_page(self, text: str) -> None:
+        """Put the report's page in place, in place of that of an earlier run. Raises StorageError."""
+        target, scratch = self._page(), self._job.scratch_dir
+        with storage_errors(str(target)), tempfile.TemporaryDirectory(prefix="cytobatch-", dir=scratch) as folder:
+            local = Path(folder) / PAGE
+            local.write_text(text, encoding="utf-8")
+            put(local, target, content_type=_HTML)
 
     def _store(self, run: str) -> PublishingStore:
         report, stem = self._report(), self._target.stem if self._job.single_file else ""
@@ -153,12 +177,13 @@ def _check_local(folder: Path) -> None:
         pass
 
 
-def put(local: Path, target: Path | CloudPath) -> None:
-    """Move a file into place, whole or not at all."""
+def put(local: Path, target: Path | CloudPath, content_type: str | None = None) -> None:
+    """Move a file into place, whole or not at all. An object in S3 has the content type, so that a browser shows it."""
     if isinstance(target, S3Path):
         # cloudpathlib's upload_from requests the target first, which a write-only role may not.
         try:
-            target.client.client.upload_file(str(local), target.bucket, target.key)
+            extra = {"ContentType": content_type} if content_type else {}
+            target.client.client.upload_file(str(local), target.bucket, target.key, ExtraArgs=extra)
         except S3UploadFailedError as error:
             # boto3 raises it in place of the client's error, which has the code.
             raise error.__context__ or error from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from cytobatch.config.presets.catalog import Preset
+from cytobatch.config.wells import SiteLocation
 from cytobatch.formats.base import ConversionPlan, Export, SingleTable, SurveyedTable
 from cytobatch.formats.experiments import Experiment
 from cytobatch.formats.image_sets import ImageSets
@@ -75,7 +76,8 @@ class Survey:
     `single_table` describes files of whole rows, and is None for compartments.
     `integers_by_name` has by table the columns that become doubles if an export holds a fraction.
     `listed` has the names of the tables that the listing found in each file, by path; the ledger must name all of them.
-    `experiments` are what the analyses record about themselves.
+    `experiments` are what the analyses record about themselves. `failed_sites` has, for the index of each export that
+    is not converted and has an image table, the locations of its image sets.
     """
 
     plan: ConversionPlan
@@ -95,6 +97,7 @@ class Survey:
     integers_by_name: Mapping[str, frozenset[str]] = field(default_factory=dict)
     listed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     experiments: tuple[Experiment, ...] = ()
+    failed_sites: Mapping[int, tuple[SiteLocation, ...]] = field(default_factory=dict)
 
     @property
     def by_table_number(self) -> bool:

@@ -40,6 +40,7 @@ from cytobatch.survey.image_table import ImageRows
 from cytobatch.survey.integer_columns import image_fraction_warnings, integers_by_name, read_with_fractions
 from cytobatch.survey.listed import listed_tables, unread_warnings
 from cytobatch.survey.location_checks import check_wells, column_warnings, location_warnings
+from cytobatch.survey.location_columns import locations
 from cytobatch.survey.lost_measurements import check_measurements
 from cytobatch.survey.missing_keys import check_missing_keys
 from cytobatch.survey.model import Survey, SurveyedExport, TableRepair, TableSchema, left_out_entries, with_file_facts
@@ -130,6 +131,7 @@ def _survey_compartments(plan: ConversionPlan, scan: PlateScan, inputs: Inputs, 
             *column_warnings(raw and raw.table, images, [name for schema in of_images for name in schema.names]),
         ),
         listed=listed_tables(plan, scan),
+        failed_sites=_failed_sites(plan, rows, {export.index for export in exports}),
     )
 
 
@@ -320,6 +322,18 @@ def _join_plan(plan: ConversionPlan, tables: Mapping[str, TableSchema]) -> JoinP
 
 def _export_locations(plan: ConversionPlan) -> list[SiteLocation]:
     return [export.location.or_else(plan.job.location) for export in plan.exports]
+
+
+def _failed_sites(
+    plan: ConversionPlan, rows: Mapping[int, pa.Table], converted: Collection[int]
+) -> dict[int, tuple[SiteLocation, ...]]:
+    """Return the locations of the image sets of exports that are not converted, by the export's index."""
+    of_exports = _export_locations(plan)
+    return {
+        index: tuple(locations(table, [of_exports[index]] * table.num_rows))
+        for index, table in rows.items()
+        if index not in converted
+    }
 
 
 def _missing(exports: Sequence[SurveyedExport], tables: Mapping[str, TableSchema]) -> tuple[MissingColumn, ...]:

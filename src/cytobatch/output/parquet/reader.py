@@ -16,6 +16,15 @@ def read_columns(paths: Sequence[Path], names: Sequence[str]) -> pa.Table:
     return pa.concat_tables(pq.ParquetFile(path).read(columns=list(names)).select(list(names)) for path in paths)
 
 
+def read_encoded(paths: Sequence[Path], names: Sequence[str]) -> pa.RecordBatch:
+    """Return some columns as dictionaries, each one array, with the files' rows one after the other."""
+    files = (pq.ParquetFile(path, read_dictionary=list(names)) for path in paths)
+    table = pa.concat_tables(file.read(columns=list(names)).select(list(names)) for file in files)
+    # Only text is read as dictionaries.
+    encoded = [column.dictionary_encode().unify_dictionaries().combine_chunks() for column in table.columns]
+    return pa.record_batch(encoded, names=list(names))
+
+
 def read_bytes(content: bytes) -> pa.Table:
     """Return the table of a Parquet file from its bytes. Raises pyarrow.ArrowException and OSError."""
     return pq.ParquetFile(pa.BufferReader(content)).read()

@@ -3,13 +3,13 @@
 1. All files are stored whole where no reader looks. The old result stays as it was.
 2. The journal takes the report's place, unless another run has been faster.
 3. The files are put in place, and those of the old result that are not new are removed.
-4. The final report takes the journal's place.
+4. The report's page is put in place, and the final report takes the journal's place.
 
 A run that ends before 2 leaves the old result. One that ends after it leaves a journal, which the next run completes.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -47,6 +47,8 @@ class Publication:
     earlier: Snapshot
     kept: re.Pattern[str] | None = None
     """What the paths below the folder begin with that stay, though the new result does not have them."""
+    put_page: Callable[[RunReport], None] | None = None
+    """Puts the final report's page in place."""
     _phase: _Phase = _Phase.PREPARING
     _journal: Journal | None = None
     _held: Snapshot = field(default_factory=Snapshot)
@@ -103,13 +105,15 @@ class Publication:
         return final
 
     def finish(self, report: RunReport, warnings: Sequence[ReportWarning]) -> RunReport:
-        """Put the final report in place, with what the stores know of the files. Returns it."""
+        """Put the page and the final report in place, with what the stores know of the files. Returns it."""
         outputs = [
             output.model_copy(update={"stored": [self._stored[path] for path in file_paths(output.path, output.files)]})
             for output in report.outputs
         ]
         notes = [ReportWarning(what=text) for text in self._notes()]
         final = report.model_copy(update={"outputs": outputs, "warnings": [*report.warnings, *notes, *warnings]})
+        if self.put_page is not None:
+            self.put_page(final)
         self._held = self.store.put_report(final.to_json().encode(), self._held)
         self._phase = _Phase.DONE
         return final

@@ -1,0 +1,58 @@
+"""Pages of HTML that need no other file: templates, styles and scripts of the package, and who may run."""
+
+import base64
+import functools
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+from rich.filesize import decimal
+
+from cytobatch.errors import brief
+from cytobatch.report.numbers import count, duration, measure, moment, plural
+
+_PACKAGE, _TEMPLATES = "cytobatch.report", "templates"
+
+
+@functools.cache
+def page_template(name: str) -> tuple[Template, Mapping[str, Any]]:
+    """Return the template of a page, and its own values: `style`, `script` and the script's `script_hash`.
+
+    A process compiles a template once. The page's policy lets no other script run, and nothing be loaded. Text from
+    outside is escaped.
+    """
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE, _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "thousands": count,
+        "moment": moment,
+        "bytes": decimal,
+        "duration": duration,
+        "measure": measure,
+        "plural": plural,
+    }
+    script = _packaged(f"{name}.js")
+    own = {
+        "style": Markup(_packaged("page.css") + "\n" + _packaged(f"{name}.css")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    return environment.get_template(f"{name}.html.j2"), own
+
+
+def _shown(value: object) -> object:
+    """Return a value of the page; text from outside in a form that is fit to be shown. Jinja escapes it afterwards."""
+    return brief(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _packaged(name: str) -> str:
+    return resources.files(_PACKAGE).joinpath(_TEMPLATES, name).read_text(encoding="utf-8").strip()
