@@ -15,7 +15,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test test-fast test-long torture test-downstream test-workflows check audit format dist image image-test smoke-aws lock bench bench-peers clean
+.PHONY: help venv demo test test-fast test-long torture test-downstream test-workflows check audit format dist image image-test smoke-aws lock screenshots bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -113,6 +113,9 @@ image-test: venv image  ## test the image: a plate from a folder, one from S3, a
 smoke-aws: venv  ## deploy, convert and destroy on AWS itself, with your credentials: minutes, and some cents
 	SMOKE_AWS=1 $(BIN)/python -m pytest -rA tests/batch/aws/test_smoke.py
 
+screenshots: venv  ## write pictures of the plate page and the batch page into screenshots/ (needs Chromium)
+	$(BIN)/python -m tests.support.screenshots screenshots
+
 bench: venv  ## measure all cases, which takes hours; BENCH="csv40 tall --runs 3" measures some
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 
@@ -140,4 +143,4 @@ lock:  ## resolve the locks again (needs uv)
 	$(UV_COMPILE) requirements/workflows.in -o requirements/workflows.lock
 
 clean:  ## remove the results of the targets above
-	rm -rf .venv .venv-audit .venv-checkov .venv-downstream .venv-workflows benchmarks/.peers demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-checkov .venv-downstream .venv-workflows benchmarks/.peers demo screenshots dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

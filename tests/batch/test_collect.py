@@ -38,7 +38,7 @@ def test_a_row_has_the_values_of_the_report(tmp_path: Path) -> None:
     job = converted(tmp_path, "P1", sites=3, broken=1)
     report = RunReport.model_validate_json(report_of(job).read_bytes())
     row = only(gather([job]))
-    assert (row["plate"], row["state"], row["reason"]) == ("P1", "done", None)
+    assert (row["plate"], row["state"], row["reason"]) == ("P1", "done with losses", None)
     assert (row["source"], row["destination"], row["report"]) == (report.source, report.destination, report.report)
     assert (row["preset"], row["layout"]) == ("cellprofiler_csv", "csv")
     assert (row["started"], row["finished"]) == (report.started, report.finished)
@@ -88,7 +88,7 @@ def test_plates_stay_in_the_order_of_the_jobs_whatever_became_of_them(tmp_path: 
         ("P0", "missing"),
         ("P2", "unreadable"),
     ]
-    assert [table.in_state(state) for state in PlateState] == [1, 2, 2]
+    assert [table.in_state(state) for state in PlateState] == [1, 0, 2, 2]
     missing = table.to_arrow().to_pylist()[0]
     assert missing["reason"] == "no report is there"
     assert missing["report"] == str(report_of(jobs[0]))
@@ -186,8 +186,8 @@ def test_a_batch_in_a_bucket(s3: Any, bucket: str, tmp_path: Path) -> None:
     kinds = [s3.head_object(Bucket=bucket, Key=uri.partition(f"{bucket}/")[2])["ContentType"] for uri in written]
     assert kinds == ["application/vnd.apache.parquet", "text/csv; charset=utf-8", "text/html; charset=utf-8"]
     page = s3.get_object(Bucket=bucket, Key="out/index.html")["Body"].read().decode()
-    assert 'href="P1/run-report.json"' in page
-    assert 'href="P2.run-report.json"' in page
+    assert 'href="P1/report.html"' in page
+    assert 'href="P2.report.html"' in page
     body = s3.get_object(Bucket=bucket, Key="out/batch.parquet")["Body"].read()
     assert pq.read_table(pa.BufferReader(body)).equals(table.to_arrow())
 

@@ -14,14 +14,9 @@ from cytobatch.report.wells import PlateWell
 from tests.support.batches import HOSTILE
 from tests.support.html import Element, parsed_text
 from tests.support.plate_reports import plate_report
+from tests.support.screenshots import DEFECTS
 
 DASH = "\u2013"
-DEFECTS: dict[str, Any] = {
-    "failed": {"C07", "P24"},
-    "part": {"D08", "K03"},
-    "empty": {"H12"},
-    "missing": {"A24", "B24", "P01"},
-}
 
 
 def page_of(report: RunReport) -> Element:

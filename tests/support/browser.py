@@ -23,6 +23,8 @@ import pytest
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is on this machine")
 _SECONDS = 60
+_HIGHEST = 4000
+"""Pixels of the highest picture."""
 _KEYS = {"Tab": 9, "Enter": 13, "End": 35, "Home": 36}
 _KEYS |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 _START = "import os, sys; [os.dup2(int(sys.argv[n]), n + 2) for n in (1, 2)]; os.execv(sys.argv[3], sys.argv[3:])"
@@ -105,7 +107,7 @@ class Page:
         self._session = browser.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self._resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
         start = time.monotonic()
@@ -149,13 +151,16 @@ class Page:
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         """Write a picture of the whole page, or of what the window shows."""
-        clip = {"clip": self._whole()} if whole else {}
-        answer = self.send("Page.captureScreenshot", captureBeyondViewport=whole, **clip)
+        if whole:
+            # What is drawn when it is scrolled into view is in view.
+            size = self.send("Page.getLayoutMetrics")["cssContentSize"]
+            self._resize(size["width"], min(size["height"], _HIGHEST))
+            self.value("new Promise((done) => setTimeout(done, 400))")
+        answer = self.send("Page.captureScreenshot")
         path.write_bytes(base64.b64decode(answer["data"]))
 
-    def _whole(self) -> dict[str, Any]:
-        size = self.send("Page.getLayoutMetrics")["cssContentSize"]
-        return {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+    def _resize(self, width: int, height: int) -> None:
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
 
 @contextmanager

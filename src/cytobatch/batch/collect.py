@@ -74,7 +74,8 @@ def plate_row(job: PlateJob, stored: StoredReport) -> PlateRow:
     except UnreadableReportError as error:
         return replace(row, reason=str(error))
     # The job has the workspace as its source; only the run finds the plate's folder in it.
-    done = replace(row, state=PlateState.DONE, reason=None, source=report.source, run=run)
+    state = PlateState.LOSSES if run.failed_exports else PlateState.DONE
+    done = replace(row, state=state, reason=None, source=report.source, run=run)
     if report.plate != job.label:
         return replace(done, reason=f"the report is of plate {report.plate!r}")
     return done

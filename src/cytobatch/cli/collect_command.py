@@ -19,12 +19,12 @@ def collect(to: str, options: PlateOptions, spec: SpecFlags) -> int:
     paths = publish(table, to, Access.to_destination(jobs[0]))
     states = [f"{table.in_state(state)} {state}" for state in PlateState if table.in_state(state)]
     out.print(f"{len(table.rows)} plate(s): {', '.join(states)}")
-    lacking = [row for row in table.rows if row.state is not PlateState.DONE]
+    lacking = [row for row in table.rows if row.run is None]
     for row in lacking[:_SHOWN]:
         out.print(f"  {row.state}  {row.plate}: {row.reason}")
     if len(lacking) > _SHOWN:
         out.print(f"  and {len(lacking) - _SHOWN} more")
-    flagged = [row for row in table.rows if row.state is PlateState.DONE and row.reason]
+    flagged = [row for row in table.rows if row.run is not None and row.reason]
     for row in flagged[:_SHOWN]:
         out.print(f"  warning  {row.plate}: {row.reason}")
     for path in paths:

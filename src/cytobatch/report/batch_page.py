@@ -1,29 +1,31 @@
-"""The page of a batch, which needs no other file: figures, bars, a sortable table, and the problems of its plates.
+"""The page of a batch, which needs no other file: figures, charts, small plate maps, a sortable table, and problems.
 
 All of its content is from the reports, so that the same reports give the same page.
 """
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
+from functools import partial
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from rich.filesize import decimal
 
-from cytobatch.errors import brief
 from cytobatch.report.batch_table import BatchTable
-from cytobatch.report.charts import Chart, bar_chart
+from cytobatch.report.charts import bar_chart, strip_chart
+from cytobatch.report.concerns import Concern, UsualCells, rated_rows
+from cytobatch.report.numbers import count, duration, moment
+from cytobatch.report.page_template import page_template
+from cytobatch.report.plate_page import Figure
 from cytobatch.report.relative_links import relative_link
+from cytobatch.report.small_map import COLOURS, colours_of
 from cytobatch.report.summary import PlateRow, PlateState, RunSummary
 
-_PACKAGE, _TEMPLATES = "cytobatch.report", "templates"
 _MAX_PLATES_WITH_PROBLEMS = 200
 _BUFFERED_PIECES = 1000
+_MAPS_SHOWN = 24
+_ROWS_SHOWN = 200
+"""Rows of the table that are shown at first: a browser lays them out in an instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,44 +37,17 @@ class Column:
     to_text: Callable[[Any], str]
 
     def value(self, run: RunSummary | None) -> Any:
-        """Return the value that rows are sorted by; None if the plate is not done."""
+        """Return the value that rows are sorted by; None if the plate is not done, or its report has none."""
         value = None if run is None else getattr(run, self.name)
         return value.timestamp() if isinstance(value, datetime) else value
 
     def text(self, run: RunSummary | None) -> str:
         """Return the cell's text."""
-        return "" if run is None else self.to_text(getattr(run, self.name))
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One of the figures at the top of the page."""
-
-    name: str
-    value: str
-    note: str = ""
-
-
-def count(value: float) -> str:
-    """Format a count, with commas between thousands."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Format a time in the units that people use for its length."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, left = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,} h {minutes:02} min" if hours else f"{minutes} min {left:02} s"
-
-
-def moment(time: datetime) -> str:
-    """Format a point in time, to the minute, in its own time zone: reports have UTC."""
-    return f"{time:%Y-%m-%d %H:%M}"
+        return "" if self.value(run) is None else self.to_text(getattr(run, self.name))
 
 
 _COLUMNS = (
+    Column("median_cells", "Cells a well", count),
     Column("rows", "Rows", count),
     Column("wells", "Wells", count),
     Column("sites", "Sites", count),
@@ -95,37 +70,38 @@ def render_page(table: BatchTable, folder: str) -> Iterator[str]:
     table
         The batch.
     folder
-        The folder or prefix where the page will be, from which it links to the reports.
+        The folder or prefix where the page will be, from which it links to the plates' pages and reports.
 
     Yields
     ------
     str
         Parts of the page in order, so that the page of ten thousand plates is never whole in memory.
     """
-    environment = Environment(
-        loader=PackageLoader(_PACKAGE, _TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"thousands": count, "moment": moment}
-    script = _packaged("batch_page.js")
-    with_problems = _with_problems(table.rows)
-    template = environment.get_template("batch_page.html.j2")
+    template, own = page_template("batch_page")
+    usual = UsualCells.of(table.rows)
+    rated = rated_rows(table.rows, usual)
+    colours = colours_of(run.small_map for run in table.runs if run.small_map is not None)
+    with_problems = [one for one in rated if one.concern is not Concern.NONE]
+    worse = sum(one.concern is not Concern.WARNINGS for one in with_problems)
     page = template.stream(
+        **own,
         table=table,
-        style=Markup(_packaged("batch_page.css")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        states={state.value: table.in_state(state) for state in PlateState},
-        figures=list(_figures(table)),
+        rated=rated,
+        states={state: table.in_state(state) for state in PlateState},
+        figures=list(_figures(table, usual)),
         when=_when(table),
         versions=sorted({run.cytobatch_version for run in table.runs}),
-        charts=list(_charts(table)),
+        strip=strip_chart(rated, usual),
+        failed=bar_chart("Failed exports", table.rows, lambda run: run.failed_exports),
         columns=_COLUMNS,
-        link=lambda row: relative_link(row.report, folder),
+        rows_shown=_ROWS_SHOWN,
+        link=partial(_link, folder=folder),
+        concerns=Concern,
+        colours=colours,
+        palette=" ".join(COLOURS),
+        with_maps=[one for one in rated if one.row.run is not None and one.row.run.small_map is not None][:_MAPS_SHOWN],
+        first_warning=worse,
+        only_warnings=len(with_problems) - worse,
         with_problems=with_problems[:_MAX_PLATES_WITH_PROBLEMS],
         more_with_problems=max(0, len(with_problems) - _MAX_PLATES_WITH_PROBLEMS),
     )
@@ -133,21 +109,22 @@ def render_page(table: BatchTable, folder: str) -> Iterator[str]:
     yield from page
 
 
-def _shown(value: object) -> object:
-    """Return a value of the page; text from outside in a form that is fit to be shown. Jinja escapes it afterwards."""
-    return brief(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _link(row: PlateRow, folder: str) -> str:
+    """Return the link to a plate's page, or to its report if that names no page."""
+    page = None if row.run is None else row.run.page
+    # A report may be a stranger's: only the page beside it is opened.
+    own = page is not None and page.rpartition("/")[0] == row.report.rpartition("/")[0] and page.endswith(".html")
+    return relative_link(page if page is not None and own else row.report, folder)
 
 
-def _packaged(name: str) -> str:
-    return resources.files(_PACKAGE).joinpath(_TEMPLATES, name).read_text(encoding="utf-8").strip()
-
-
-def _figures(table: BatchTable) -> Iterator[Figure]:
-    plates, done = len(table.rows), table.in_state(PlateState.DONE)
+def _figures(table: BatchTable, usual: UsualCells | None) -> Iterator[Figure]:
+    plates, done = len(table.rows), sum(1 for _ in table.runs)
     failed, exports = table.total("failed_exports"), table.total("exports")
     rows = table.total("rows")
     yield Figure("Plates done", count(done), f"of {count(plates)}")
     yield Figure("Profile rows", count(rows), f"{count(round(rows / done))} a plate" if done else "")
+    if usual is not None:
+        yield Figure("Cells a well", f"{usual.median:,.0f}", "the median plate's median")
     yield Figure("Wells", count(table.total("wells")), f"{count(table.total('sites'))} sites")
     yield Figure("Failed exports", count(failed), f"of {count(exports)}")
     yield Figure("Plates with warnings", count(sum(run.warnings > 0 for run in table.runs)))
@@ -161,15 +138,3 @@ def _when(table: BatchTable) -> tuple[datetime, datetime] | None:
     """Return when the first run started and the last one finished; None if no plate is done."""
     runs = list(table.runs)
     return (min(run.started for run in runs), max(run.finished for run in runs)) if runs else None
-
-
-def _charts(table: BatchTable) -> Iterator[Chart]:
-    yield bar_chart("Profile rows per plate", table.rows, lambda run: run.rows)
-    yield bar_chart("Failed exports per plate", table.rows, lambda run: run.failed_exports)
-
-
-def _with_problems(rows: Sequence[PlateRow]) -> list[PlateRow]:
-    """Return the plates that have problems: those that are not done or failed in part, then those with warnings."""
-    worst = [row for row in rows if row.run is None or row.reason or row.run.failed_exports]
-    listed = {id(row) for row in worst}
-    return [*worst, *(row for row in rows if id(row) not in listed and row.run is not None and row.run.problems)]

@@ -28,6 +28,7 @@ _RUN_COLUMNS = {
     "plates": pa.int64(),
     "wells": pa.int64(),
     "sites": pa.int64(),
+    "median_cells": pa.float64(),
     "objects": pa.int64(),
     "output_bytes": pa.int64(),
     "warnings": pa.int64(),
@@ -36,6 +37,7 @@ _RUN_COLUMNS = {
     "odd_value_columns": pa.int64(),
     "ledger": pa.int64(),
     "cytobatch_version": pa.string(),
+    "page": pa.string(),
 }
 # A figure that is a mapping becomes a column for each of its names, with this prefix.
 _PREFIXES = {"steps": "seconds_", "objects": "Count_", "ledger": "ledger_"}

@@ -4,6 +4,7 @@ A report names every file of its plate, and a batch may have ten thousand plates
 memory.
 """
 
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ from enum import StrEnum
 
 from cytobatch.planning.columns import table_label
 from cytobatch.report.model import Outcome, RunReport, UnreadableReportError
+from cytobatch.report.small_map import SmallMap, small_map
 
 _MAX_PROBLEMS = 8
 _LARGEST = 2**62
@@ -23,6 +25,8 @@ class PlateState(StrEnum):
 
     DONE = "done"
     """Its report was read."""
+    LOSSES = "done with losses"
+    """Its report was read; exports of it failed, which its job allowed."""
     MISSING = "missing"
     """It has no report: it was not converted yet, or its conversion failed."""
     UNREADABLE = "unreadable"
@@ -52,7 +56,8 @@ class RunSummary:
     """The figures of one report, with the names that they have as columns.
 
     `steps` (in seconds), `objects` and `ledger` are several columns each. `problems` are the first ones, and
-    `more_problems` is how many others there are. `plate_names` are the plates of its rows.
+    `more_problems` is how many others there are. `plate_names` are the plates of its rows. `page` is the plate's page.
+    `median_cells` is the median of the cells a well, of wells with a valid site; None if the report has no wells.
     """
 
     preset: str
@@ -82,11 +87,14 @@ class RunSummary:
     problems: tuple[Problem, ...]
     more_problems: int
     plate_names: tuple[str, ...] = ()
+    page: str | None = None
+    median_cells: float | None = None
+    small_map: SmallMap | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlateRow:
-    """One plate of the batch. `run` is set if its state is done, `reason` if its report has a defect."""
+    """One plate of the batch. `run` is set if it is done, also with losses, `reason` if its report has a defect."""
 
     plate: str
     state: PlateState
@@ -115,6 +123,7 @@ def summarise(report: RunReport) -> RunSummary:
 
 def _summary(report: RunReport) -> RunSummary:
     counts = report.counts
+    cells = [well.cells for well in report.wells if well.sites]
     objects: Counter[str] = Counter()
     for name, count in counts.objects.items():
         objects[table_label(name)] += count
@@ -148,6 +157,9 @@ def _summary(report: RunReport) -> RunSummary:
         problems=tuple(problems[:_MAX_PROBLEMS]),
         more_problems=max(0, len(problems) - _MAX_PROBLEMS),
         plate_names=tuple(report.plates),
+        page=report.page,
+        median_cells=statistics.median(cells) if cells else None,
+        small_map=small_map(report.wells),
     )
 
 

@@ -1,6 +1,8 @@
 """The wells of a report: their sites, their cells, and the medians of a few features."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from cytobatch.config.wells import COLUMNS_OF_1536, ROWS_OF_1536
 
 
 class PlateWell(BaseModel):
@@ -13,16 +15,16 @@ class PlateWell(BaseModel):
     the report's `report_features`, None for a feature without a finite value.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     plate: str | None = None
     well: str
-    row: int | None = None
-    column: int | None = None
+    row: int | None = Field(None, ge=1, le=ROWS_OF_1536)
+    column: int | None = Field(None, ge=1, le=COLUMNS_OF_1536)
     sites: int
     empty_sites: int = 0
     failed_sites: int = 0
-    cells: int
+    cells: int = Field(ge=0, lt=2**62)
     lost_cells: int | None = 0
     role: str | None = None
     content: str | None = None

@@ -95,3 +95,9 @@ def test_the_event_names_the_destination_and_the_report() -> None:
     }
     assert resource_of(report_of("P1", "/out", "w", []))["prefect.resource.id"] == "file:///out"
     assert payload_of(remote)["outputs"] == ["s3://bucket/out/P1/single_cells.parquet"]
+
+
+def test_the_page_links_to_the_plates_page() -> None:
+    report = report_of("P1", "/out", "w", []).model_copy(update={"page": "s3://bucket/P 1/report.html"})
+    assert ", as a page: `s3://bucket/P 1/report.html`" in markdown_of(report)
+    assert "as a page" not in markdown_of(report_of("P1", "/out", "w", []))

@@ -71,7 +71,7 @@ def _outcome(row: PlateRow, job: Job | None, errors: Mapping[str, str]) -> Plate
     if job.state is JobState.FAILED:
         reason = "; ".join(part for part in (reason_of(job), errors.get(job.id)) if part)
         return PlateOutcome(row.plate, PlateEnd.FAILED, row.report, job.exit_code, reason)
-    if row.state is not PlateState.DONE:
+    if row.state not in (PlateState.DONE, PlateState.LOSSES):
         reason = f"the job has succeeded, but the report is {row.state}: {row.reason}"
         return PlateOutcome(row.plate, PlateEnd.FAILED, row.report, reason=reason)
     return PlateOutcome(row.plate, PlateEnd.DONE, row.report, 0, row.reason or "")

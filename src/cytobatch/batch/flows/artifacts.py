@@ -106,7 +106,7 @@ def markdown_of(report: RunReport) -> str:
             "",
             *markdown_table(("output", "rows", "bytes"), [_output(output) for output in report.outputs]),
             "",
-            f"Report: {link(report.report)}",
+            f"Report: {link(report.report)}" + (f", as a page: {link(report.page)}" if report.page else ""),
             "",
             *(["## Warnings", "", *warnings, ""] if warnings else []),
             *markdown_table(
