@@ -25,6 +25,8 @@ from tests.support.plates import write_sites
 
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _REPORT = "run-report.json"
+_REPORTS = (_REPORT, "report.html")
+"""The report and its page have the times of their run."""
 _SHORT, _LONG = 3, 75
 _FEW_RACES, _MANY_RACES = 2, 100
 
@@ -58,7 +60,7 @@ class Scene:
         return self.job(well_profiles="median")
 
     def outputs(self) -> dict[str, str]:
-        return {name: content for name, content in self.contents().items() if name != _REPORT}
+        return {name: content for name, content in self.contents().items() if name not in _REPORTS}
 
 
 def sha256(content: bytes) -> str:

@@ -127,11 +127,18 @@ class Destination:
 
     def publish_page(self, text: str) -> None:
         """Put the report's page in place, in place of that of an earlier run. Raises StorageError."""
-        target, scratch = self._page(), self._job.scratch_dir
-        with storage_errors(str(target)), tempfile.TemporaryDirectory(prefix="cytobatch-", dir=scratch) as folder:
-            local = Path(folder) / PAGE
-            local.write_text(text, encoding="utf-8")
-            put(local, target, content_type=_HTML)
+        target, content = self._page(), text.encode()
+        with storage_errors(str(target)):
+            if isinstance(target, S3Path):
+                client = target.client.client
+                client.put_object(Bucket=target.bucket, Key=target.key, Body=content, ContentType=_HTML)
+            elif isinstance(target, CloudPath):
+                target.write_bytes(content)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                part = target.with_name(f".{target.name}{_PART}")
+                part.write_bytes(content)
+                part.replace(target)
 
     def _store(self, run: str) -> PublishingStore:
         report, stem = self._report(), self._target.stem if self._job.single_file else ""
@@ -177,13 +184,12 @@ def _check_local(folder: Path) -> None:
         pass
 
 
-def put(local: Path, target: Path | CloudPath, content_type: str | None = None) -> None:
-    """Move a file into place, whole or not at all. An object in S3 has the content type, so that a browser shows it."""
+def put(local: Path, target: Path | CloudPath) -> None:
+    """Move a file into place, whole or not at all."""
     if isinstance(target, S3Path):
         # cloudpathlib's upload_from requests the target first, which a write-only role may not.
         try:
-            extra = {"ContentType": content_type} if content_type else {}
-            target.client.client.upload_file(str(local), target.bucket, target.key, ExtraArgs=extra)
+            target.client.client.upload_file(str(local), target.bucket, target.key)
         except S3UploadFailedError as error:
             # boto3 raises it in place of the client's error, which has the code.
             raise error.__context__ or error from None

@@ -20,6 +20,7 @@ from cytobatch.storage.publishing.store import OvertakenError, Snapshot
 from proxy import Answer, Asked, proxy
 from tests.support.publishing import publish, start, written
 
+_REPORTS = ("run-report.json", "report.html")
 OLD = {"cells.parquet": b"old cells", "gone.parquet": b"old", "store.zarr/0/a": b"0", "store.zarr/0/b": b"1"}
 NEW = {"cells.parquet": b"new cells", "more.parquet": b"new", "store.zarr/0/a": b"2"}
 
@@ -36,7 +37,7 @@ class Place:
     @property
     def files(self) -> dict[str, bytes]:
         """The content of all files but the report, by their names."""
-        return {name: content for name, content in self.contents().items() if not name.endswith("run-report.json")}
+        return {name: content for name, content in self.contents().items() if not name.endswith(_REPORTS)}
 
     @property
     def report(self) -> bytes | None:
@@ -271,7 +272,7 @@ def test_a_bucket_that_refuses_after_the_journal_has_one_that_the_next_run_compl
     assert journal is not None
     assert complete_run(journal, destination, earlier) is not None
     keys = {one["Key"].removeprefix("out/") for one in s3.list_objects_v2(Bucket=bucket)["Contents"]}
-    assert keys == {*NEW, "run-report.json"}
+    assert keys == {*NEW, "run-report.json", "report.html"}
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
