@@ -14,7 +14,7 @@ from cytobatch.report.batch_page import render_page
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.charts import HEIGHT, WIDTH, bar_chart
 from cytobatch.report.model import LedgerEntry, Outcome, ReportWarning, RunReport
-from cytobatch.report.numbers import duration
+from cytobatch.report.numbers import duration, measure, share, size
 from cytobatch.report.relative_links import relative_link
 from cytobatch.storage.access import Access
 from cytobatch.storage.report_files import StoredReport
@@ -225,6 +225,31 @@ def test_bars_stay_within_the_chart_and_many_plates_share_one(plates: int, tmp_p
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_numbers_are_as_people_read_them() -> None:
+    assert [size(n) for n in (1, 999, 1000, 990_800, 12_345_678_900)] == [
+        "1 byte",
+        "999 bytes",
+        "1.0 kB",
+        "990.8 kB",
+        "12.3 GB",
+    ]
+    assert [measure(value) for value in (0, 0.01234, 3.14159, 2345.6, 1e9)] == [
+        "0",
+        "0.0123",
+        "3.14",
+        "2,346",
+        "1.00e+09",
+    ]
+    assert [share(*parts) for parts in ((0, 9), (1, 9999), (1, 30), (1, 4), (4, 4), (0, 0))] == [
+        "0 %",
+        "< 0.1 %",
+        "3.3 %",
+        "25 %",
+        "100 %",
+        "0 %",
+    ]
 
 
 @pytest.mark.slow

@@ -9,12 +9,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from rich.filesize import decimal
-
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.charts import bar_chart, strip_chart
 from cytobatch.report.concerns import Concern, UsualCells, rated_rows
-from cytobatch.report.numbers import count, duration, moment
+from cytobatch.report.numbers import count, duration, moment, size
 from cytobatch.report.page_template import page_template
 from cytobatch.report.plate_page import Figure
 from cytobatch.report.relative_links import relative_link
@@ -55,8 +53,8 @@ _COLUMNS = (
     Column("failed_exports", "Failed", count),
     Column("warnings", "Warnings", count),
     Column("columns", "Columns", count),
-    Column("output_bytes", "Output", decimal),
-    Column("peak_memory_bytes", "Memory", decimal),
+    Column("output_bytes", "Output", size),
+    Column("peak_memory_bytes", "Memory", size),
     Column("seconds", "Time", duration),
     Column("finished", "Finished (UTC)", moment),
 )
@@ -128,10 +126,10 @@ def _figures(table: BatchTable, usual: UsualCells | None) -> Iterator[Figure]:
     yield Figure("Wells", count(table.total("wells")), f"{count(table.total('sites'))} sites")
     yield Figure("Failed exports", count(failed), f"of {count(exports)}")
     yield Figure("Plates with warnings", count(sum(run.warnings > 0 for run in table.runs)))
-    yield Figure("Output", decimal(table.total("output_bytes")))
+    yield Figure("Output", size(table.total("output_bytes")))
     yield Figure("Run time", duration(table.total("seconds")), "all plates together")
     peak = max((run.peak_memory_bytes for run in table.runs), default=0)
-    yield Figure("Peak memory", decimal(peak), "the largest run's")
+    yield Figure("Peak memory", size(peak), "the largest run's")
 
 
 def _when(table: BatchTable) -> tuple[datetime, datetime] | None:

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from cytobatch.report.lines import shortened
 
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+
 
 def count(value: float) -> str:
     """Format a count, with commas between thousands."""
@@ -26,6 +28,14 @@ def share(part: float, whole: float) -> str:
     if 0 < percent < 0.1:
         return "< 0.1 %"
     return f"{percent:.0f} %" if percent in (0, 100) or percent >= 10 else f"{percent:.1f} %"
+
+
+def size(amount: int) -> str:
+    """Format an amount of bytes in decimal units."""
+    if amount < 1000:
+        return plural(amount, "byte")
+    power = min(len(_UNITS), int(math.log10(amount)) // 3)
+    return f"{amount / 1000**power:,.1f} {_UNITS[power - 1]}"
 
 
 def duration(seconds: float) -> str:

@@ -9,10 +9,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
-from rich.filesize import decimal
 
 from cytobatch.errors import brief
-from cytobatch.report.numbers import count, duration, measure, moment, plural
+from cytobatch.report.numbers import count, duration, measure, moment, plural, size
 
 _PACKAGE, _TEMPLATES = "cytobatch.report", "templates"
 
@@ -35,7 +34,7 @@ def page_template(name: str) -> tuple[Template, Mapping[str, Any]]:
     environment.filters |= {
         "thousands": count,
         "moment": moment,
-        "bytes": decimal,
+        "bytes": size,
         "duration": duration,
         "measure": measure,
         "plural": plural,

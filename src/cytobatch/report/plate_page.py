@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from markupsafe import Markup
-from rich.filesize import decimal
 
 from cytobatch.config.option_types import MOST_REPORT_FEATURES
 from cytobatch.report.colours import colour_scale
 from cytobatch.report.distribution import HEIGHT, LEFT, RIGHT, WIDTH, distribution_of
 from cytobatch.report.lines import warning_line
 from cytobatch.report.model import OutputFile, RunReport
-from cytobatch.report.numbers import count, plural, share
+from cytobatch.report.numbers import count, plural, share, size
 from cytobatch.report.page_template import page_template
 from cytobatch.report.plate_data import medians, page_data
 from cytobatch.report.plate_grid import LEVELS, PITCH, TOP, ColourRange, plate_grids
@@ -102,7 +101,7 @@ def _links(report: RunReport) -> Iterator[Link]:
     yield Link(relative_link(report.report, folder), _name(report.report))
     for output in report.outputs[:_SHOWN]:
         if output.path.endswith(_PARQUET):
-            yield Link(relative_link(output.path, folder), f"{_name(output.path)} ({decimal(output.bytes)})")
+            yield Link(relative_link(output.path, folder), f"{_name(output.path)} ({size(output.bytes)})")
 
 
 def _name(path: str) -> str:
