@@ -40,7 +40,11 @@ def test_warnings_beyond_the_first_are_counted(report: RunReport) -> None:
     lines = printed(report, *(ReportWarning(what=f"fact {number}") for number in range(8)))
     assert [line for line in lines if "fact" in line] == [f"warning  fact {number}" for number in range(5)]
     assert "and 3 more in the report" in lines
-    assert lines[-2].endswith("(8 warning(s))")
+    assert lines[-3].endswith("(8 warning(s))")
+
+
+def test_the_last_line_is_the_plates_page(report: RunReport) -> None:
+    assert printed(report)[-1] == f"page     {report.page}"
 
 
 def test_a_compartment_that_is_left_out_is_named(tmp_path: Path) -> None:

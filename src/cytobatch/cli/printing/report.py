@@ -15,7 +15,7 @@ _WARNINGS_SHOWN = 5
 
 
 def print_report(console: Console, report: RunReport, known: Container[str] = ()) -> None:
-    """Print the counts, outputs and warnings of a run, and a command that reads the first output.
+    """Print the counts, outputs, warnings and page of a run, and a command that reads the first output.
 
     Warnings that are `known` were printed before.
     """
@@ -38,6 +38,8 @@ def _report_lines(report: RunReport, known: Container[str]) -> Iterator[str]:
     yield f"  report   {report.report}{count}"
     if report.outputs:
         yield f"  read it  {_reading(report.outputs[0].path)}"
+    if report.page:
+        yield f"  page     {report.page}"
 
 
 def _reading(path: str) -> str:
