@@ -105,6 +105,7 @@ def test_what_is_released_is_installed_and_converts(kind: str, tmp_path: Path) -
         "single_cells.parquet",
         "columns.json",
         "run-report.json",
+        "report.html",
     }
 
 
