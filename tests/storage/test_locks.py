@@ -1,5 +1,6 @@
 """Locks of folders, against real processes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -70,3 +71,15 @@ def test_a_folder_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
         thread.join()
     assert order[::2] == order[1::2]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_of_a_run_killed_before_its_lock_had_a_name_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    old, new, full = (tmp_path / f"cytobatch-{name}" for name in ("old", "new", "full"))
+    for folder in (old, new, full):
+        folder.mkdir()
+        (folder / ".lock-new").touch()
+    (full / "data").touch()
+    for folder in (old, full):
+        os.utime(folder, (0, 0))
+    remove_unused(tmp_path, "cytobatch-*")
+    assert sorted(tmp_path.iterdir()) == sorted([new, full])

@@ -20,7 +20,8 @@ from cytobatch.errors import StorageError
 if sys.platform != "win32":
     import fcntl
 
-LOCK_FILE = ".lock"
+LOCK_FILE, _UNNAMED = ".lock", ".lock-new"
+_OLD_SECONDS = 3600
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _PAUSE = 0.05
 
@@ -78,7 +79,7 @@ def exclusive(folder: Path, seconds: float) -> Iterator[bool]:
 @contextmanager
 def marked_as_used(folder: Path) -> Iterator[None]:
     """Hold a lock file in a folder, which shows that its run is alive. The file is locked before it has its name."""
-    path, unnamed = folder / LOCK_FILE, folder / f"{LOCK_FILE}-new"
+    path, unnamed = folder / LOCK_FILE, folder / _UNNAMED
     descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if try_lock(descriptor) is Lock.HELD:
@@ -93,7 +94,8 @@ def marked_as_used(folder: Path) -> Iterator[None]:
 def remove_unused(parent: Path, pattern: str) -> list[Path]:
     """Remove the folders of a pattern below a folder whose runs have ended without removing them. Return their paths.
 
-    A folder without a lock file is left alone, because its run may be alive. So is one that may not be removed.
+    A folder without a lock file is left alone, because its run may be alive, unless it is empty and an hour old. So is
+    one that may not be removed.
     """
     return [folder for folder in sorted(parent.glob(pattern)) if _remove_if_unused(folder)]
 
@@ -102,7 +104,7 @@ def _remove_if_unused(folder: Path) -> bool:
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR)
     except OSError:
-        return False
+        return _remove_if_old(folder)
     try:
         if try_lock(descriptor) is not Lock.HELD:
             return False
@@ -110,3 +112,15 @@ def _remove_if_unused(folder: Path) -> bool:
         return not folder.exists()
     finally:
         os.close(descriptor)
+
+
+def _remove_if_old(folder: Path) -> bool:
+    """Remove the folder of a run that was killed before its lock had a name."""
+    try:
+        if time.time() - folder.stat().st_mtime < _OLD_SECONDS or {path.name for path in folder.iterdir()} - {_UNNAMED}:
+            return False
+        (folder / _UNNAMED).unlink(missing_ok=True)
+        folder.rmdir()
+    except OSError:
+        return False
+    return True

@@ -31,9 +31,8 @@ _UNCONDITIONAL = (
 
 class _Phase(Enum):
     PREPARING = auto()
-    UNCERTAIN = auto()
-    """The journal is on its way."""
     COMMITTING = auto()
+    """The journal is on its way, or in place."""
     DONE = auto()
 
 
@@ -67,10 +66,18 @@ class Publication:
             quickly = False
             raise
         finally:
-            if self._is_left_to_journal():
-                self.store.leave()
-            else:
-                self.store.discard(quickly=quickly)
+            try:
+                self._clean(quickly=quickly)
+            except (KeyboardInterrupt, SystemExit):
+                # A signal has interrupted it, and not what it was about to clean.
+                self._clean(quickly=True)
+                raise
+
+    def _clean(self, *, quickly: bool) -> None:
+        if self._is_left_to_journal():
+            self.store.leave()
+        else:
+            self.store.discard(quickly=quickly)
 
     def publish(self, outputs: Sequence[PendingOutput], report: RunReport) -> None:
         """Put outputs in place. `report` is what the journal has of the run.
@@ -82,9 +89,8 @@ class Publication:
         self._locks.enter_context(self.store.exclusive())
         self._journal = self._journal_of(prepared, report)
         content, orphans = self._journal.to_json().encode(), self.store.orphans(self._journal)
-        self._phase = _Phase.UNCERTAIN
-        self._held = self.store.put_report(content, self.earlier)
         self._phase = _Phase.COMMITTING
+        self._held = self.store.put_report(content, self.earlier)
         if (other := journal_in(self.earlier, self.folder)) is not None:
             self.store.abandon(other)
         self.store.clean(orphans)
@@ -140,10 +146,10 @@ class Publication:
     def _is_left_to_journal(self) -> bool:
         """Return whether a journal in the report's place names what this run has prepared.
 
-        If an error has met the journal on its way, the store knows whether it has arrived.
+        If an error has met the journal or the final report on its way, the store knows whether it has arrived.
         """
-        if self._phase is not _Phase.UNCERTAIN or self._journal is None:
-            return self._phase is _Phase.COMMITTING
+        if self._phase in {_Phase.PREPARING, _Phase.DONE}:
+            return False
         try:
             found = self.store.read_report().content
         except StorageError:
