@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AbsentFileError",
+    "AccessError",
     "AnnotationError",
     "ConfigurationError",
     "CytobatchError",
@@ -22,6 +23,7 @@ __all__ = [
     "PlateStep",
     "RunReport",
     "ServiceError",
+    "SourceChangedError",
     "SourceNotFoundError",
     "StepStarted",
     "StorageError",
@@ -38,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cytobatch.errors import (
         AbsentFileError,
+        AccessError,
         AnnotationError,
         ConfigurationError,
         CytobatchError,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
         JoinSqlError,
         LayoutError,
         ServiceError,
+        SourceChangedError,
         SourceNotFoundError,
         StorageError,
         TooManyFailedExportsError,

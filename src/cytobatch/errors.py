@@ -13,7 +13,9 @@
     |   |   +-- FractionError                   a column of integers that holds a fraction
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   an object store or disk failed to read or write; a retry may help
-    |   +-- AbsentFileError                  a file or an object that does not exist
+    |   +-- AccessError                  6   no permission, no bucket, no credentials; a retry cannot help
+    |   |   +-- AbsentFileError                a file or an object that the job names does not exist
+    |   +-- SourceChangedError               a file of the source changed while the run read it
     |   +-- WorkerLostError                  a worker has ended again and again before what it converts
     +-- ServiceError                     5   AWS Batch, its logs or Prefect refused or did not answer
     +-- InternalError                    70  a defect of cytobatch itself
@@ -59,6 +61,7 @@ class ExitCode(IntEnum):
     INPUT_DATA = 3
     STORAGE = 4
     SERVICE = 5
+    ACCESS = 6
     INTERNAL = 70
     INTERRUPTED = 130
     """SIGINT ended the program: the exit code of shells."""
@@ -181,8 +184,18 @@ class StorageError(CytobatchError):
     exit_code = ExitCode.STORAGE
 
 
-class AbsentFileError(StorageError):
-    """A file or an object does not exist."""
+class AccessError(StorageError):
+    """A store or a disk refused for a reason that a retry meets again: no permission, no bucket, no credentials."""
+
+    exit_code = ExitCode.ACCESS
+
+
+class AbsentFileError(AccessError):
+    """A file or an object that the job names does not exist. A source without files is a SourceNotFoundError."""
+
+
+class SourceChangedError(StorageError):
+    """A file of the source is no longer that of the listing. A retry reads the new one."""
 
 
 class WorkerLostError(StorageError):
@@ -201,6 +214,14 @@ class ServiceError(CytobatchError):
 
 class InternalError(CytobatchError):
     """A defect of cytobatch itself."""
+
+
+def gravity(error: CytobatchError) -> tuple[bool, bool, int]:
+    """Return the key by which the gravest error of a run of several plates is found. Its exit code is the run's.
+
+    A defect of cytobatch comes first, and then what a retry may heal: the other plates would not be tried again.
+    """
+    return error.exit_code is ExitCode.INTERNAL, error.exit_code is ExitCode.STORAGE, error.exit_code
 
 
 class FastPathUnavailable(Exception):

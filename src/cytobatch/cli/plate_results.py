@@ -7,7 +7,7 @@ from cytobatch.batch.flows.bookkeeping import WARNING
 from cytobatch.cli.console import err, out, show_error
 from cytobatch.cli.printing.report import print_report
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import CytobatchError, ExitCode
+from cytobatch.errors import CytobatchError, ExitCode, gravity
 from cytobatch.report.model import RunReport
 
 
@@ -48,7 +48,7 @@ class PlateResults:
             print_report(out, outcome, self.warned)
 
     def finish(self) -> int:
-        """Print how many plates failed, and return the exit code: the highest of all plates."""
+        """Print how many plates failed, and return the exit code: that of the gravest error."""
         if self._failed and self._plates > 1:
             err.print(f"{len(self._failed)} of {self._plates} plates failed", style="red")
-        return max((error.exit_code for error in self._failed), default=ExitCode.OK)
+        return max(self._failed, key=gravity).exit_code if self._failed else ExitCode.OK

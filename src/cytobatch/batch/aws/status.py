@@ -20,6 +20,7 @@ _EXIT_CODE_TEXTS = {
     ExitCode.CONFIGURATION: "configuration",
     ExitCode.INPUT_DATA: "input data",
     ExitCode.STORAGE: "storage",
+    ExitCode.ACCESS: "access",
     ExitCode.INTERNAL: "a fault of cytobatch",
     ExitCode.TERMINATED: "terminated",
     137: "killed, as where memory is exhausted",

@@ -34,7 +34,7 @@ from cytobatch.batch.plate_work import (
 from cytobatch.config.options import PlateJob
 from cytobatch.conversion.ledger import LedgerPart
 from cytobatch.conversion.parts import ConvertedPart, PartsConverter, PlateInParts
-from cytobatch.errors import AbsentFileError, StorageError, WorkerVersionError
+from cytobatch.errors import AccessError, SourceChangedError, StorageError, WorkerVersionError
 from cytobatch.pipeline.part import convert_plate_part, without_transfer_arguments
 from cytobatch.pipeline.split import Splitter, is_split_wanted, one_machine_notice, why_not_split
 from cytobatch.storage.credentials import credentials_are_provided
@@ -239,7 +239,7 @@ class _Parts:
         try:
             part.ledger = future.result()
         except StorageError as error:
-            if part.attempts == _MOST_ATTEMPTS or isinstance(error, AbsentFileError):
+            if part.attempts == _MOST_ATTEMPTS or isinstance(error, AccessError | SourceChangedError):
                 raise
             part.attempts += 1
             part.future = self._submitted(part.order)

@@ -31,7 +31,7 @@ from cytobatch.config.environment import prefect_server_is_given, read_batch_set
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.task_runner import RunnerKind, common_task_runner
-from cytobatch.errors import CytobatchError, StorageError, WorkerLostError, brief
+from cytobatch.errors import AccessError, CytobatchError, StorageError, WorkerLostError, brief, gravity
 from cytobatch.pipeline.resolve_jobs import jobs_of_spec
 from cytobatch.report.model import RunReport
 
@@ -47,7 +47,7 @@ def _is_retried(_task: object, _run: object, state: Any) -> bool:
 
     The parts of a lost worker were given to others already.
     """
-    return isinstance(state.data, StorageError) and not isinstance(state.data, WorkerLostError)
+    return isinstance(state.data, StorageError) and not isinstance(state.data, AccessError | WorkerLostError)
 
 
 @task(
@@ -106,8 +106,8 @@ class PlatesRun:
         self.on_end(job, outcome)
 
     def worst(self) -> CytobatchError | None:
-        """Return the error with the highest exit code."""
-        return max(self.failed, key=lambda error: error.exit_code, default=None)
+        """Return the gravest error."""
+        return max(self.failed, key=gravity, default=None)
 
 
 _given: ContextVar[PlatesRun | None] = ContextVar("_given", default=None)

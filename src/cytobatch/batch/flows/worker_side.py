@@ -13,7 +13,7 @@ from cytobatch.batch.flows.plate import convert
 from cytobatch.batch.flows.services import close_services
 from cytobatch.batch.plate_work import Placement, PlateWork, StepListener, convert_work
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import ExitCode, StorageError, WorkerLostError
+from cytobatch.errors import AccessError, ExitCode, StorageError, WorkerLostError
 from cytobatch.pipeline.split import Splitter
 
 _CLOSE_SECONDS = 2.0
@@ -59,7 +59,7 @@ def convert_on_worker(text: str) -> str:
     try:
         return convert_work(work, job, partial(convert, split=split), on_step)
     except StorageError as error:
-        if _is_tried_again() and not isinstance(error, WorkerLostError):
+        if _is_tried_again() and not isinstance(error, AccessError | WorkerLostError):
             on_step(job.label, f"is tried again, because of: {error.what}")
         raise
 
