@@ -59,7 +59,7 @@ def test_every_option_is_in_the_readme(option: str) -> None:
 
 def test_every_option_in_the_readme_exists() -> None:
     known = {option.upper() for option in Settings.model_fields}
-    assert set(re.findall(f"{PREFIX}([A-Z_]+)", README)) <= known
+    assert set(re.findall(f"{PREFIX}([A-Z0-9_]+)", README)) <= known
 
 
 @pytest.mark.parametrize("preset", list(PresetName))

@@ -4,12 +4,16 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import NoReturn
 
 from cytobatch.engine.gc_tuning import freeze_gc_at_exit, gc_frozen
 from cytobatch.errors import ExitCode
 
 _BY_SIGNAL = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+_WITHIN_SECONDS = 8.0
+"""The time for removing files after SIGTERM. What waits for a store then is left behind."""
+_LOOKS = 20
 
 
 def main() -> None:
@@ -30,16 +34,32 @@ def main() -> None:
 
 
 def _leave_threads(code: object) -> None:
-    """End the process if a signal has ended the run while threads still convert plates: Python would wait for them."""
+    """End the process if threads convert plates after a signal, or wait for a store: Python would wait for them."""
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-    if code in _BY_SIGNAL and any(not thread.daemon for thread in others):
+    if (code in _BY_SIGNAL and any(not thread.daemon for thread in others)) or _waits_for_store():
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(int(str(code)))
+        os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _waits_for_store() -> bool:
+    from cytobatch.storage.time_limits import STORE_THREADS
+
+    return any(thread.name.startswith(STORE_THREADS) for thread in threading.enumerate())
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
+    threading.Thread(target=_end_in_time, daemon=True).start()
     raise SystemExit(ExitCode.TERMINATED)
+
+
+def _end_in_time() -> None:
+    """End the process if it waits for a store some time after SIGTERM. AWS Batch kills it 30 s after SIGTERM."""
+    time.sleep(_WITHIN_SECONDS)
+    for _ in range(_LOOKS):
+        if _waits_for_store():
+            os._exit(ExitCode.TERMINATED)
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -204,8 +204,8 @@ ERRORS: list[tuple[Callable[[Path], Path], dict[str, Any], ExitCode, list[str]]]
         ["joins may not use the function read_text()"],
     ),
     (write_one, {"data-type-cast-map": '{"float": "flot"}'}, ExitCode.CONFIGURATION, ["data_type_cast_map", "'flot'"]),
-    (write_one, {"destination": "s3://no-such-bucket-at-all/x"}, ExitCode.STORAGE, ["s3://no-such-bucket-at-all/x"]),
-    (write_one, {"source": "s3://no-such-bucket-at-all/x"}, ExitCode.STORAGE, ["s3://no-such-bucket-at-all/x"]),
+    (write_one, {"destination": "s3://no-such-bucket-at-all/x"}, ExitCode.ACCESS, ["s3://no-such-bucket-at-all/x"]),
+    (write_one, {"source": "s3://no-such-bucket-at-all/x"}, ExitCode.ACCESS, ["s3://no-such-bucket-at-all/x"]),
 ]
 
 
@@ -257,7 +257,7 @@ def test_an_invalid_command_line_is_an_error_without_a_traceback(
     arguments: list[str], words: list[str], capsys: Capture
 ) -> None:
     code, _, err = answer(capsys, *arguments)
-    assert code in (ExitCode.CONFIGURATION, ExitCode.STORAGE)
+    assert code in (ExitCode.CONFIGURATION, ExitCode.ACCESS)
     assert all(word in err for word in words)
     assert "Traceback" not in err
 

@@ -40,7 +40,7 @@ COMMANDS = [
 def test_a_name_is_shown_as_text(words: list[str], name: str, tmp_path: Path, capsys: Capture) -> None:
     write_sites(tmp_path / "in", 1)
     code = main([w.format(**{"in": tmp_path / "in", "out": tmp_path / "out", "name": name}) for w in words])
-    assert code in (ExitCode.OK, ExitCode.PLATES_FAILED, ExitCode.CONFIGURATION, ExitCode.INPUT_DATA, ExitCode.STORAGE)
+    assert code in (ExitCode.OK, ExitCode.PLATES_FAILED, ExitCode.CONFIGURATION, ExitCode.INPUT_DATA, ExitCode.ACCESS)
     printed = capsys.readouterr()
     shown = printed.out + printed.err
     kinds = {unicodedata.category(character) for character in shown.replace("\n", "")}

@@ -44,7 +44,7 @@ def test_a_result_is_verified_and_differences_set_the_exit_code(cytobatch: Run, 
 
 def test_a_result_without_a_report_is_absent(cytobatch: Run, tmp_path: Path) -> None:
     answer = cytobatch("verify", str(tmp_path))
-    assert answer.returncode == ExitCode.STORAGE
+    assert answer.returncode == ExitCode.ACCESS
     assert "run-report.json" in answer.stderr
 
 

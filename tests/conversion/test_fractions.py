@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cytobatch.errors import InputDataError
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.report.model import RunReport
-from cytobatch.storage.prefetch import CachePolicy, FetchedFiles
+from cytobatch.storage.prefetch import FetchedFiles
 from cytobatch.storage.source import Source
 from tests.support.examples import examples
 from tests.support.plates import (
@@ -265,7 +265,7 @@ def test_files_that_were_fetched_and_removed_are_fetched_again(
         return local
 
     def inputs(_source: Source, files: Iterable[SourceFile], room: int) -> FetchedFiles:
-        return FetchedFiles(files, fetch, 2, CachePolicy(room, keeps=False))
+        return FetchedFiles(files, fetch, 2, room)
 
     monkeypatch.setattr(Source, "inputs", inputs)
     table, report = convert(source, tmp_path / "out", workers=workers, column_names="cytotable")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cytobatch.config.options import PlateJob
-from cytobatch.errors import ExitCode, SourceNotFoundError, StorageError
+from cytobatch.errors import ConfigurationError, ExitCode, SourceNotFoundError, StorageError
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.planning.inventory import Inventory
 from cytobatch.storage.access import Access, read_text
@@ -130,7 +130,7 @@ def test_a_missing_destination_bucket_is_reported_before_anything_is_spent(aws: 
     with pytest.raises(StorageError) as caught:
         Destination(job(destination="s3://no-such-bucket-here/x")).check()
     assert "s3://no-such-bucket-here/x" in caught.value.where
-    assert caught.value.exit_code == ExitCode.STORAGE
+    assert caught.value.exit_code == ExitCode.ACCESS
 
 
 def test_a_store_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_small_texts_are_read_from_disk_and_bucket(s3: Any, bucket: str, tmp_pat
 
 @pytest.mark.parametrize("uri", ["gs://bucket/plate", "az://container/plate"])
 def test_a_store_whose_support_is_not_installed_is_reported(uri: str, tmp_path: Path) -> None:
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         Source(job(uri), tmp_path)
     assert caught.value.what == "support for this store is not installed"
     assert "cytobatch[gs]" in caught.value.remedy

@@ -36,6 +36,8 @@ from cytobatch.config.wells import SiteLocation, normalise_well
 from cytobatch.errors import brief
 
 PARQUET = ".parquet"
+DEFAULT_STORE_TIMEOUT = 20.0
+"""Seconds."""
 LEAST_MEMORY = 64 * 2**20
 """The least memory in bytes that a run can be given."""
 SINGLE_CELLS, PROFILES, SITES, EXPERIMENT = "single_cells", "profiles", "sites", "experiment"
@@ -49,6 +51,8 @@ _RUNTIME_ONLY_OPTIONS = (
     "no_sign_request",
     "requester_pays",
     "extra_args",
+    "check_md5",
+    "store_timeout",
     "destination_profile",
     "credentials",
     "destination_credentials",
@@ -195,6 +199,12 @@ class PlateOptions(BaseModel):
     """Agree to pay for reading the source bucket."""
     extra_args: Arguments | None = None
     """Further arguments of boto3's transfers from the source, such as {"ExpectedBucketOwner": "…"}."""
+    check_md5: bool | None = None
+    """Compare each object of the source that is read whole, platemaps and LoadData files included, with its ETag, if
+    that is an MD5; an ETag of an object encrypted by KMS or one's own key is none, and neither is one of many parts."""
+    store_timeout: float | None = Field(None, gt=0, le=3600)
+    """Seconds that a store may take for the next bytes, 20 by default. A store that is silent ends the run after about
+    five times as long, retries included; longer for slow networks."""
     destination_profile: str | None = Field(None, min_length=1)
     """AWS profile for the destination, if another."""
     destination_credentials: BlockName | None = None
@@ -259,6 +269,8 @@ class PlateJob(PlateOptions):
     no_sign_request: bool = False
     requester_pays: bool = False
     extra_args: Arguments = Field(default_factory=dict)
+    check_md5: bool = False
+    store_timeout: float = Field(DEFAULT_STORE_TIMEOUT, gt=0, le=3600)
     cache_mode: CacheMode = CacheMode.TMP_DIR
     sqlite_reader: SqliteReader = SqliteReader.NATIVE
     orchestrator: Orchestrator = Orchestrator.PREFECT

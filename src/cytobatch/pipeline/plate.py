@@ -100,7 +100,7 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
     with source.inputs(files.values(), room_to_fetch(plan)) as inputs:
         # The first bytes are fetched while DuckDB starts.
         inputs.prepare(files, wholes)
-        with _run_resources(plan.job, inputs, folders) as resources:
+        with _run_resources(plan.job, inputs, folders) as resources, inputs.ended_by_errors():
             yield resources
 
 
@@ -111,6 +111,7 @@ def open_part_resources(plan: ConversionPlan, folders: Folders) -> Iterator[RunR
     with (
         source.inputs(_files_of_tables(plan).values(), room_to_fetch(plan)) as inputs,
         _run_resources(plan.job, inputs, folders) as resources,
+        inputs.ended_by_errors(),
     ):
         yield resources
 

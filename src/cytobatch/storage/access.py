@@ -11,38 +11,58 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import s3transfer.exceptions
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 from cloudpathlib import AnyPath, CloudPath, S3Client, S3Path
 from cloudpathlib.exceptions import CloudPathException, MissingDependenciesError
+from urllib3.exceptions import HTTPError
 
 from cytobatch import __version__
-from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.config.options import DEFAULT_STORE_TIMEOUT, PlateJob, PlateOptions
 from cytobatch.config.uris import check_location
 from cytobatch.engine.resources import FEWEST_FETCH_THREADS, resource_limits
-from cytobatch.errors import AbsentFileError, ConfigurationError, CytobatchError, StorageError
-from cytobatch.storage.boto_session import make_session
+from cytobatch.errors import (
+    AbsentFileError,
+    AccessError,
+    ConfigurationError,
+    CytobatchError,
+    SourceChangedError,
+    StorageError,
+)
+from cytobatch.storage.boto_session import bound_requests, make_session
 from cytobatch.storage.credentials import StoreCredentials, find_credentials
-from cytobatch.storage.s3_read import read_object
+from cytobatch.storage.md5 import check_content
+from cytobatch.storage.s3_read import CHANGED_REMEDY, read_with_etag
+from cytobatch.storage.time_limits import TimeLimits
 
 _ATTEMPTS = 5
 USER_AGENT = f"cytobatch/{__version__}"
 """Shows the owner of a bucket where requests came from."""
-DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
+DENIED = frozenset(
+    {"AccessDenied", "AllAccessDisabled", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+)
+EXPIRED = frozenset({"ExpiredToken", "RequestTimeTooSkewed"})
+"""Codes of requests that are signed at the wrong time. Another attempt has new credentials, or another clock."""
 HIDDEN = frozenset({"AccessDenied", "403", "Forbidden"})
 """Codes that a role which may not list a bucket gets for an object that does not exist.
 
 Codes of a wrong key or token are not among them, because they do not show whether the object exists.
 """
 CHANGED = frozenset({"PreconditionFailed", "412"})
-ABSENT = frozenset({"NoSuchBucket", "NoSuchKey", "404", "NotFound"})
+GONE = frozenset({"NoSuchKey", "404", "NotFound"})
+ABSENT = GONE | {"NoSuchBucket"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +78,8 @@ class Access:
     no_sign_request: bool = False
     extra_args: tuple[tuple[str, Any], ...] = ()
     workers: int = FEWEST_FETCH_THREADS
+    timeout: float = DEFAULT_STORE_TIMEOUT
+    check_md5: bool = False
 
     @classmethod
     def to_source(cls, job: PlateJob) -> "Access":
@@ -74,6 +96,8 @@ class Access:
             options.endpoint_url,
             bool(options.no_sign_request),
             _extra_args(options),
+            timeout=options.store_timeout or DEFAULT_STORE_TIMEOUT,
+            check_md5=bool(options.check_md5),
         )
 
     @classmethod
@@ -87,6 +111,7 @@ class Access:
             job.destination_credentials if is_own else job.credentials,
             job.destination_endpoint_url or endpoint,
             workers=resource_limits(job).fetch_threads,
+            timeout=job.store_timeout,
         )
 
     def stored_credentials(self) -> StoreCredentials | None:
@@ -102,46 +127,87 @@ def _extra_args(options: PlateJob | PlateOptions) -> tuple[tuple[str, Any], ...]
 
 @contextlib.contextmanager
 def storage_errors(where: str) -> Iterator[None]:
-    """Turn errors of stores and disks into StorageErrors that name `where`."""
+    """Turn errors of stores and disks into a StorageError, or a class below it, that names `where`."""
     try:
         yield
     except CytobatchError:
         raise
+    except (Boto3Error, *_TRANSFER_ERRORS) as error:
+        # boto3 and s3transfer raise these in place of the client's error, which has the code.
+        with storage_errors(where):
+            raise _client_cause(error) from error
     except ClientError as error:
         raise _client_error(error, where) from error
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        raise StorageError(
-            "no credentials",
-            where=where,
-            why=str(error),
-            remedy="give the job a role, AWS credentials or a profile that there is; for a public source set "
-            "CYTOBATCH_NO_SIGN_REQUEST=1",
-        ) from error
-    except EndpointConnectionError as error:
-        raise StorageError(
-            "store does not answer", where=where, why=str(error), remedy="check the endpoint URL and the network"
-        ) from error
     except MissingDependenciesError as error:
-        raise StorageError(
+        raise ConfigurationError(
             "support for this store is not installed",
             where=where,
             why=str(error).splitlines()[0],
             remedy="install cytobatch[gs] or cytobatch[azure]",
         ) from error
-    except FileNotFoundError as error:
-        raise AbsentFileError("no such file", where=where, why=str(error), remedy="check the path") from error
-    except (IsADirectoryError, NotADirectoryError) as error:
-        raise StorageError(
-            "a folder where a file should be, or the reverse", where=where, why=str(error), remedy="check the path"
-        ) from error
-    except PermissionError as error:
-        raise StorageError(
-            "no permission", where=where, why=str(error), remedy="check the owner and mode of the path"
-        ) from error
-    except (BotoCoreError, CloudPathException, OSError) as error:
-        raise StorageError(
-            "store failed", where=where, why=str(error) or type(error).__name__, remedy="try again"
-        ) from error
+    except (BotoCoreError, HTTPError, CloudPathException, ResponseParserError, OSError) as error:
+        raise _other_error(error, where) from error
+
+
+_TRANSFER_ERRORS = (
+    s3transfer.exceptions.RetriesExceededError,
+    s3transfer.exceptions.S3UploadFailedError,
+    s3transfer.exceptions.S3DownloadFailedError,
+    s3transfer.exceptions.S3CopyFailedError,
+    s3transfer.exceptions.FatalError,
+)
+"""What s3transfer raises: these have no class in common."""
+
+
+def _client_cause(error: BaseException) -> Exception:
+    """Return the error of the client behind one of boto3's or s3transfer's, or an OSError with its text."""
+    cause = getattr(error, "last_exception", None) or error.__cause__ or error.__context__
+    return cause if isinstance(cause, Exception) else OSError(str(error) or type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What errors of some classes mean: the class of cytobatch, what failed, and the remedy."""
+
+    errors: tuple[type[Exception], ...]
+    kind: type[StorageError]
+    what: str
+    remedy: str
+
+
+_MEANINGS = (
+    _Meaning(
+        (NoCredentialsError, PartialCredentialsError, ProfileNotFound),
+        AccessError,
+        "no credentials",
+        "give the job a role, AWS credentials or a profile that there is; for a public source set "
+        "CYTOBATCH_NO_SIGN_REQUEST=1",
+    ),
+    _Meaning(
+        (EndpointConnectionError,), StorageError, "store does not answer", "check the endpoint URL and the network"
+    ),
+    _Meaning(
+        (ConnectTimeoutError, ReadTimeoutError, TimeoutError),
+        StorageError,
+        "store does not answer in time",
+        "try again; for a slow network set CYTOBATCH_STORE_TIMEOUT",
+    ),
+    _Meaning((FileNotFoundError,), AbsentFileError, "no such file", "check the path"),
+    _Meaning(
+        (IsADirectoryError, NotADirectoryError),
+        AccessError,
+        "a folder where a file should be, or the reverse",
+        "check the path",
+    ),
+    _Meaning((PermissionError,), AccessError, "no permission", "check the owner and mode of the path"),
+    _Meaning((Exception,), StorageError, "store failed", "try again"),
+)
+"""The first that fits holds."""
+
+
+def _other_error(error: Exception, where: str) -> StorageError:
+    meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.errors))
+    return meaning.kind(meaning.what, where=where, why=str(error) or type(error).__name__, remedy=meaning.remedy)
 
 
 def error_code(error: ClientError) -> str:
@@ -152,38 +218,30 @@ def error_code(error: ClientError) -> str:
 def _client_error(error: ClientError, where: str) -> StorageError:
     code = error_code(error)
     message = str(error.response.get("Error", {}).get("Message", "")) or code
+    kind, what, remedy = StorageError, "store refused", "try again"
     if code in DENIED:
-        return StorageError(
-            "no permission",
-            where=where,
-            why=f"{code}: {message}",
-            remedy="grant the job's role s3:ListBucket and s3:GetObject on the source, s3:PutObject on the destination",
-        )
-    if code in CHANGED:
-        return StorageError(
-            "object changed while it was read",
-            where=where,
-            why=f"{code}: {message}",
-            remedy="run again once the upload has finished",
-        )
-    if code in ABSENT:
-        return AbsentFileError(
-            "no such bucket" if code == "NoSuchBucket" else "no such object",
-            where=where,
-            why=f"{code}: {message}",
-            remedy="check the name; cytobatch makes no buckets",
-        )
-    return StorageError("store refused", where=where, why=f"{code}: {message}", remedy="try again")
+        kind, what = AccessError, "no permission"
+        remedy = "grant the job's role s3:ListBucket and s3:GetObject on the source, s3:PutObject on the destination"
+    elif code in EXPIRED:
+        what, remedy = "credentials have expired, or the clock is wrong", "renew the credentials, or set the clock"
+    elif code in CHANGED:
+        kind, what, remedy = SourceChangedError, "object changed while it was read", CHANGED_REMEDY
+    elif code in ABSENT:
+        kind, what = AbsentFileError, "no such bucket" if code == "NoSuchBucket" else "no such object"
+        remedy = "check the name; cytobatch makes no buckets"
+    return kind(what, where=where, why=f"{code}: {message}", remedy=remedy)
 
 
 def _s3_client(access: Access, cache: Path | None) -> S3Client:
-    credentials = access.stored_credentials()
+    credentials, limits = access.stored_credentials(), TimeLimits(access.timeout)
     config = Config(
-        retries={"mode": "standard", "max_attempts": _ATTEMPTS},
+        connect_timeout=limits.connect,
+        read_timeout=limits.read,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=2 * access.workers,
         user_agent_extra=USER_AGENT,
     )
-    return S3Client(
+    client = S3Client(
         boto3_session=make_session(access.profile, config, credentials=credentials),
         no_sign_request=access.no_sign_request,
         endpoint_url=access.endpoint_url or (credentials.endpoint_url if credentials else None),
@@ -191,6 +249,8 @@ def _s3_client(access: Access, cache: Path | None) -> S3Client:
         local_cache_dir=cache,
         file_cache_mode="persistent" if cache else "tmp_dir",
     )
+    bound_requests(client.client, limits)
+    return client
 
 
 class Clients:
@@ -235,11 +295,17 @@ def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clie
         return Path(uri).expanduser()
 
 
-def read_content(path: Path | CloudPath) -> bytes:
-    """Return the bytes of a small file. Raises FileNotFoundError, and for S3 a ClientError, if it does not exist."""
+def read_content(path: Path | CloudPath, *, check_md5: bool = False) -> bytes:
+    """Return the bytes of a small file, for S3 compared with its ETag if asked.
+
+    Raises FileNotFoundError, and for S3 a ClientError, if it does not exist; StorageError for other bytes.
+    """
     if isinstance(path, S3Path):
         # cloudpathlib would send seven requests in place of one, and keep the object in a cache.
-        return read_object(path, path.key)
+        content, etag = read_with_etag(path, path.key)
+        if check_md5:
+            check_content(path, path.key, etag, content)
+        return content
     if isinstance(path, CloudPath) and not path.exists():
         raise FileNotFoundError(str(path))
     return bytes(path.read_bytes())
@@ -248,7 +314,7 @@ def read_content(path: Path | CloudPath) -> bytes:
 def read_text(uri: str, access: Access) -> str:
     """Return the text of one small file. Raises StorageError."""
     with storage_errors(uri):
-        content = read_content(open_path(uri, access))
+        content = read_content(open_path(uri, access), check_md5=access.check_md5)
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -23,7 +23,7 @@ def read_table_text(uri: str, access: Access, clients: Clients | None = None) ->
     Raises StorageError if the file cannot be read, and AnnotationError if its content is no such table.
     """
     with storage_errors(uri):
-        content = read_content(open_path(uri, access, clients=clients))
+        content = read_content(open_path(uri, access, clients=clients), check_md5=access.check_md5)
     return table_text(content, uri)
 
 

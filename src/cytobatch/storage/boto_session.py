@@ -1,16 +1,26 @@
 """Sessions of boto3 with cytobatch's client configuration."""
 
 import functools
+import io
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import botocore.session
 from boto3.session import Session
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, RefreshableCredentials
+from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.loaders import Loader, create_loader
 
 from cytobatch.storage.credentials import StoreCredentials, find_credentials
+from cytobatch.storage.time_limits import TimeLimits, in_time
 
+_BEGAN = "cytobatch_began"
+_NO_SUCCESS, _SERVER_ERRORS = 300, 500
+_LEAST_BYTES_A_SECOND = 32 * 2**10
+"""An upload that is slower ends."""
 _RENEWED = timedelta(minutes=20)
 """botocore renews credentials from 15 minutes before they expire on. Those with a token last 15 minutes at least."""
 
@@ -30,6 +40,55 @@ def make_session(
         session.register_component("credential_provider", CredentialResolver([_Provider(credentials)]))
         region = region or credentials.region
     return Session(botocore_session=session, profile_name=profile, region_name=region)
+
+
+def bound_requests(client: Any, limits: TimeLimits) -> None:
+    """Make each request of a client end in time, and repeat it only within the time limits.
+
+    botocore's own timeout begins anew with each byte, and its number of attempts bounds no time.
+    """
+    # What sends the requests has no public name. A handler of `before-send` may return the response in its place.
+    send = client._endpoint.http_session.send
+
+    def begin(params: Mapping[str, Any], **_: Any) -> None:
+        params["context"][_BEGAN] = time.monotonic()
+
+    def send_in_time(request: Any, **_: Any) -> Any:
+        if isinstance(request.body, bytes | bytearray):
+            # Bytes would be sent at once, within the time limit of a connection. A file is sent in small blocks.
+            request.body = io.BytesIO(request.body)
+        seconds = limits.request + int(request.headers.get("Content-Length", 0)) / _LEAST_BYTES_A_SECOND
+        try:
+            return in_time(lambda: _with_error(send(request)), seconds)
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+
+    def check(
+        request_dict: Mapping[str, Any],
+        operation: Any,
+        response: tuple[Any, Mapping[str, Any]] | None,
+        caught_exception: Exception | None,
+        **_: Any,
+    ) -> None:
+        if time.monotonic() - request_dict["context"][_BEGAN] < limits.retries:
+            return
+        if caught_exception is not None:
+            raise caught_exception
+        if response is not None and response[0].status_code >= _SERVER_ERRORS:
+            raise ClientError(response[1], operation.name)
+
+    events, service = client.meta.events, client.meta.service_model.service_id.hyphenize()
+    events.register_first(f"before-call.{service}", begin)
+    events.register_last(f"before-send.{service}", send_in_time)
+    events.register_first(f"needs-retry.{service}", check)
+
+
+def _with_error(response: Any) -> Any:
+    """Return a response after the body of an error has come. botocore reads it later, without a time limit."""
+    if response.status_code >= _NO_SUCCESS:
+        # The response keeps it.
+        bytes(response.content)
+    return response
 
 
 class _Provider(CredentialProvider):  # type: ignore[misc]

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from cytobatch.planning.inventory import SourceFile
+
 _LOST_FOUND = "lost+found"
 
 
@@ -25,6 +27,23 @@ def list_local_files(root: Path) -> Iterator[Path]:
 def is_dangling(path: Path) -> bool:
     """Return True for a link whose target does not exist."""
     return path.is_symlink() and not path.exists()
+
+
+def why_changed(path: Path, listed: SourceFile, inode: int | None) -> str:
+    """Return why a file is not that of the listing: its size, time, or inode, if that is known. Else nothing."""
+    if listed.is_dangling:
+        return ""
+    try:
+        now = path.stat()
+    except OSError as error:
+        return f"it cannot be found again: {error.strerror}"
+    if now.st_size != listed.size:
+        return f"it had {listed.size} bytes when it was listed, and has {now.st_size}"
+    if listed.modified is not None and now.st_mtime != listed.modified:
+        return "it was written after it was listed"
+    if inode is not None and now.st_ino != inode:
+        return "another file has taken its place"
+    return ""
 
 
 def _is_followed(folder: Path, base: Path, targets: set[Path]) -> bool:

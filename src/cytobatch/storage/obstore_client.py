@@ -19,6 +19,7 @@ from obstore.exceptions import BaseError, InvalidPathError
 from obstore.store import S3Store
 
 from cytobatch.planning.inventory import SourceFile
+from cytobatch.storage.time_limits import TimeLimits, in_time
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
@@ -30,11 +31,11 @@ Span = tuple[int, int]
 _CHUNK = 256 * 2**10
 _LISTED_AT_ONCE = 1000
 _RETRIES = 3
+_LONGEST_PAUSE = timedelta(seconds=5)
 _REQUESTER_PAYS = {"RequestPayer": "requester"}
 _REGION = "us-east-1"
 # botocore renews credentials at the latest ten minutes before they expire.
 _CREDENTIALS_FOR = timedelta(minutes=5)
-_ANSWER_WITHIN = timedelta(minutes=10)
 
 
 class ObstoreClient:
@@ -57,14 +58,21 @@ class ObstoreClient:
         """Write an object of this version, or a span of it, in chunks. Return False if it may have been cut short."""
         if self._store is None or not self._gets or _is_altered(key):
             return False
+        written = 0
         try:
-            for chunk in obstore.get(self._store, key, options=_options(etag, span)).stream(min_chunk_size=_CHUNK):
+            answer = obstore.get(self._store, key, options=_options(etag, span))
+            if not _is_version(answer.meta["e_tag"], etag):
+                # A store that ignores the condition of a request.
+                return False
+            for chunk in answer.stream(min_chunk_size=_CHUNK):
                 write(chunk)
+                written += len(chunk)
         except (ValueError, InvalidPathError):
             # obstore refuses some keys, as those with an empty path segment.
             return False
         except (BaseError, FileNotFoundError):
-            self._gets = False
+            # A response that breaks off is no reason to make the next request by botocore.
+            self._gets = written > 0
             return False
         return True
 
@@ -76,16 +84,25 @@ class ObstoreClient:
         """
         if self._store is None or _is_altered(prefix):
             return None
+        store, limits = self._store, TimeLimits(self._path.client.client.meta.config.read_timeout)
         try:
-            pages = obstore.list(self._store, prefix or None, chunk_size=_LISTED_AT_ONCE)
-            return [_source_file(entry, prefix) for page in pages for entry in page]
-        except (ValueError, BaseError, FileNotFoundError):
+            pages = iter(obstore.list(store, prefix or None, chunk_size=_LISTED_AT_ONCE))
+            files: list[SourceFile] = []
+            while page := in_time(lambda: next(pages, None), limits.operation):
+                files += [_source_file(entry, prefix) for entry in page]
+        except (ValueError, BaseError, FileNotFoundError, TimeoutError):
             return None
+        return files
 
 
 def _source_file(entry: "ObjectMeta", prefix: str) -> SourceFile:
     path, etag = entry["path"][len(prefix) :].lstrip("/"), (entry["e_tag"] or "").strip('"')
     return SourceFile(path, entry["size"], etag or None, entry["last_modified"].timestamp())
+
+
+def _is_version(answered: str | None, etag: str | None) -> bool:
+    """Whether a response is of the version with an ETag, as far as both are known."""
+    return not answered or not etag or answered.strip('"') == etag
 
 
 def _is_altered(key: str) -> bool:
@@ -111,7 +128,7 @@ def _store(path: S3Path) -> S3Store | None:
     session = path.client.sess
     if signed and session.get_credentials() is None:
         return None
-    endpoint = client.meta.endpoint_url
+    endpoint, limits = client.meta.endpoint_url, TimeLimits(client.meta.config.read_timeout)
     # Every setting that obstore would otherwise read from the environment: its variables are meant for boto3.
     return S3Store(
         path.bucket,
@@ -122,6 +139,15 @@ def _store(path: S3Path) -> S3Store | None:
         skip_signature=not signed,
         request_payer=extra_args == _REQUESTER_PAYS,
         credential_provider=Boto3CredentialProvider(session, ttl=_CREDENTIALS_FOR) if signed else None,
-        client_options={"allow_http": endpoint.startswith("http://"), "timeout": _ANSWER_WITHIN},
-        retry_config={"max_retries": _RETRIES},
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=limits.connect),
+            "read_timeout": timedelta(seconds=limits.read),
+            "timeout": timedelta(seconds=limits.request),
+        },
+        retry_config={
+            "max_retries": _RETRIES,
+            "retry_timeout": timedelta(seconds=limits.retries),
+            "backoff": {"max_backoff": _LONGEST_PAUSE},
+        },
     )

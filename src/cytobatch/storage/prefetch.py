@@ -2,22 +2,36 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cytobatch.errors import SourceChangedError, StorageError
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.readers.inputs import BEGINNING
+from cytobatch.storage.local_list import why_changed
+from cytobatch.storage.s3_read import CHANGED_REMEDY
+from cytobatch.storage.time_limits import STORE_THREADS
+
+_AT_ONCE = 64
+"""Threads that may wait for a file at once: more than compute."""
 
 
 class LocalFiles:
-    """Files that are on the local disk already."""
+    """Files that are on the local disk already. A context manager that looks at the listed files again at its end.
 
-    def __init__(self, root: Path) -> None:
+    A file that has changed is the error, whatever the conversion found in it. `inodes` are those of the listing; an
+    inode is compared only where the listing was made by this process, because machines may number a shared disk's files
+    differently.
+    """
+
+    def __init__(self, root: Path, files: Iterable[SourceFile] = (), inodes: Mapping[str, int] | None = None) -> None:
         self._root = root
+        self._files = tuple(files)
+        self._inodes = inodes or {}
 
     def __enter__(self) -> Self:
         return self
@@ -25,7 +39,25 @@ class LocalFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return
+        # A signal ends the run at once.
+        if kind is None or issubclass(kind, Exception):
+            self._check_unchanged(error)
+
+    def _check_unchanged(self, error: BaseException | None) -> None:
+        """Raise SourceChangedError if a file is not that of the listing."""
+        for file in self._files:
+            if why := why_changed(self._root / file.path, file, self._inodes.get(file.path)):
+                raise SourceChangedError(
+                    "file changed while it was read",
+                    where=str(self._root / file.path),
+                    why=why,
+                    remedy=CHANGED_REMEDY,
+                ) from error
+
+    @contextmanager
+    def ended_by_errors(self) -> Iterator[None]:
+        """Do nothing: no thread waits for a file."""
+        yield
 
     def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
         """Do nothing."""
@@ -49,35 +81,36 @@ Fetch = Callable[[SourceFile, int], Path]
 """Fetches a file as far as its local copy lacks some of its first bytes, as many as given, and returns the copy."""
 
 
-@dataclass(frozen=True, slots=True)
-class CachePolicy:
-    """How the cache is used.
-
-    Attributes
-    ----------
-    room
-        About how many bytes of files may wait in the cache to be read.
-    keeps
-        Whether files stay in the cache after they were read.
-    """
-
-    room: int
-    keeps: bool
+def close_nothing() -> None:
+    """Close a cache that keeps nothing."""
 
 
 class FetchedFiles:
     """Files that come from a store: each byte once, while files that are there already are read. A context manager.
 
-    At most about `policy.room` bytes of expected files wait in the cache.
+    At most about `room` bytes of expected files wait in the cache to be read. Only threads of its own wait for the
+    store. A caller waits for these until an error of any thread, or a signal, has ended the run. `close` is called at
+    the end.
     """
 
-    def __init__(self, files: Iterable[SourceFile], fetch: Fetch, threads: int, policy: CachePolicy) -> None:
+    def __init__(
+        self,
+        files: Iterable[SourceFile],
+        fetch: Fetch,
+        threads: int,
+        room: int,
+        close: Callable[[], None] = close_nothing,
+    ) -> None:
         self._files = {file.path: file for file in files}
-        self._locks = {path: threading.Lock() for path in self._files}
         self._fetch = fetch
-        self._policy = policy
-        self._pool = ThreadPoolExecutor(threads, "fetch")
+        self._room = room
+        self._close = close
+        self._pool = ThreadPoolExecutor(threads, f"{STORE_THREADS}fetch")
+        self._now = ThreadPoolExecutor(_AT_ONCE, f"{STORE_THREADS}now")
+        self._ended = False
         self._state = threading.Lock()
+        self._changed = threading.Condition()
+        self._fetching: set[str] = set()
         self._beginning_size = BEGINNING
         self._queue: Iterator[str] = iter(())
         self._expected: set[str] = set()
@@ -85,6 +118,8 @@ class FetchedFiles:
         self._waiting: set[str] = set()
         self._released: set[str] = set()
         self._local: dict[str, Path] = {}
+        self._sizes: dict[str, int] = {}
+        self._failed: dict[str, BaseException] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +127,21 @@ class FetchedFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        if kind is not None:
+            self._end()
+        for pool in (self._pool, self._now):
+            # A thread that waits for a silent store must not keep an error, or a signal, from ending the run.
+            pool.shutdown(wait=kind is None, cancel_futures=True)
+        self._close()
+
+    @contextmanager
+    def ended_by_errors(self) -> Iterator[None]:
+        """End every wait for a file as soon as the block raises, so that threads which wait for one can be joined."""
+        try:
+            yield
+        except BaseException:
+            self._end()
+            raise
 
     def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
         """Start to fetch the whole of the paths in `wholes` and the beginnings of the others, side by side."""
@@ -106,15 +155,12 @@ class FetchedFiles:
         """
         self._beginning_size = max(self._beginning_size, size)
         if path not in self._begun or size > BEGINNING:
-            with self._locks[path]:
-                self._begun[path] = self._fetched(self._files[path], size)
+            self._begun[path] = self._wait_for(path, size)
         return self._begun[path]
 
     def whole(self, path: str) -> Path:
         """Return the local file with all of its bytes."""
-        file = self._files[path]
-        with self._locks[path]:
-            return self._fetched(file, file.size)
+        return self._wait_for(path, self._files[path].size)
 
     def expect(self, paths: Iterable[str]) -> None:
         """Fetch these in their order before they are asked for. Paths that were expected before keep their turn."""
@@ -125,20 +171,49 @@ class FetchedFiles:
         self._fetch_ahead()
 
     def release(self, path: str) -> None:
-        """Remove the file, unless the cache keeps files, and make room for another."""
-        with self._locks[path]:
-            self._released.add(path)
-            self._begun.pop(path, None)
-            local = self._local.pop(path, None)
-            if local is not None and not self._policy.keeps:
-                local.unlink(missing_ok=True)
+        """Remove the local file, and make room for another."""
+        self._released.add(path)
+        with self._changed:
+            # The thread that fetches the file may wait for a silent store.
+            self._changed.wait_for(lambda: path not in self._fetching or self._ended)
+        self._remove(path)
         with self._state:
             self._waiting.discard(path)
         self._fetch_ahead()
 
+    def _remove(self, path: str) -> None:
+        self._begun.pop(path, None)
+        self._sizes.pop(path, None)
+        local = self._local.pop(path, None)
+        if local is not None:
+            local.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _wait_for(self, path: str, size: int) -> Path:
+        """Return the local file once it has its first bytes. Raises StorageError, also once the run has ended.
+
+        A file that no thread fetches goes before all that wait for their turn.
+        """
+        wanted = min(size, self._files[path].size)
+        with self._changed:
+            while self._sizes.get(path, -1) < wanted:
+                if path in self._failed:
+                    raise self._failed[path]
+                if self._ended:
+                    raise StorageError("fetching has ended", why="another error, or a signal, has ended the run")
+                if path not in self._fetching:
+                    self._fetching.add(path)
+                    self._now.submit(self._fetched, path, wanted)
+                self._changed.wait()
+            return self._local[path]
+
     def _fetch_ahead(self) -> None:
         with self._state:
-            while sum(self._files[path].size for path in self._waiting) < self._policy.room:
+            while sum(self._files[path].size for path in self._waiting) < self._room and not self._ended:
                 path = next(self._queue, None)
                 if path is None:
                     return
@@ -153,11 +228,27 @@ class FetchedFiles:
         self._fetch_unless_released(path, self._beginning_size)
 
     def _fetch_unless_released(self, path: str, size: int) -> None:
-        with self._locks[path]:
-            # The file may have been read before its turn came. An error here is raised again when the file is read.
-            if path not in self._released:
-                self._fetched(self._files[path], size)
+        wanted = min(size, self._files[path].size)
+        with self._changed:
+            # The file may be on its way, or may have been read, before its turn came.
+            self._changed.wait_for(lambda: path not in self._fetching or self._ended)
+            if self._ended or path in self._released or self._sizes.get(path, -1) >= wanted:
+                return
+            self._fetching.add(path)
+        self._fetched(path, wanted)
 
-    def _fetched(self, file: SourceFile, size: int) -> Path:
-        self._local[file.path] = self._fetch(file, min(file.size, size))
-        return self._local[file.path]
+    def _fetched(self, path: str, wanted: int) -> None:
+        """Fetch a file that is in `_fetching`. What has failed once has used up its attempts."""
+        local, failed = None, self._failed.get(path)
+        try:
+            local = None if failed else self._fetch(self._files[path], wanted)
+        except BaseException as error:  # noqa: BLE001  raised again where the file is read
+            failed = error
+        with self._changed:
+            self._fetching.discard(path)
+            if failed is not None:
+                self._failed[path] = failed
+            elif local is not None:
+                self._local[path] = local
+                self._sizes[path] = max(wanted, self._sizes.get(path, 0))
+            self._changed.notify_all()

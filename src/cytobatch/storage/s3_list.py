@@ -38,11 +38,8 @@ def list_objects(root: S3Path, obstore: ObstoreClient) -> list[SourceFile]:
 
 def list_common_prefixes(root: S3Path) -> Iterator[str]:
     """Yield the names of the folders directly below a prefix."""
-    client, prefix = root.client, f"{root.key.rstrip('/')}/" if root.key else ""
-    pages = client.client.get_paginator("list_objects_v2").paginate(
-        Bucket=root.bucket, Prefix=prefix, Delimiter="/", **client.boto3_list_extra_args
-    )
-    for page in pages:
+    prefix = folder_key(root)
+    for page in _pages(root, prefix, Delimiter="/"):
         for entry in page.get("CommonPrefixes", []):
             name = entry["Prefix"][len(prefix) :].rstrip("/")
             # `plates//` is a folder without a name.
@@ -87,13 +84,21 @@ def _list_by_botocore(root: S3Path, prefix: str) -> list[SourceFile]:
 
 def _entries(root: S3Path, prefix: str, **arguments: int | str) -> Iterator[Any]:
     """Yield botocore's entries of the objects whose keys begin with a prefix; with MaxKeys, of one page."""
+    for page in _pages(root, prefix, **arguments):
+        yield from page.get("Contents", [])
+        if "MaxKeys" in arguments:
+            return
+
+
+def _pages(root: S3Path, prefix: str, **arguments: int | str) -> Iterator[Any]:
+    """Yield the pages of a listing. Raises the errors of the client, and OSError for what is no listing."""
     client = root.client
     options = {"Bucket": root.bucket, "Prefix": prefix, **client.boto3_list_extra_args, **arguments}
-    if "MaxKeys" in arguments:
-        yield from client.client.list_objects_v2(**options).get("Contents", [])
-        return
-    for page in client.client.get_paginator("list_objects_v2").paginate(**options):
-        yield from page.get("Contents", [])
+    try:
+        yield from client.client.get_paginator("list_objects_v2").paginate(**options)
+    except (ValueError, KeyError) as error:
+        # What botocore raises for a size or time that is none.
+        raise OSError(f"the store has sent no listing: {error}") from error
 
 
 def _source_file(entry: Any, below: str, folder: str) -> SourceFile:

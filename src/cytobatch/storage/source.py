@@ -14,12 +14,14 @@ from cytobatch.config.options import PlateJob
 from cytobatch.errors import SourceNotFoundError
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.storage.access import Access, Clients, open_path, storage_errors
+from cytobatch.storage.kept_objects import KeptObjects
 from cytobatch.storage.local_list import is_dangling, list_local_files
+from cytobatch.storage.md5 import check_other_store
 from cytobatch.storage.obstore_client import ObstoreClient
-from cytobatch.storage.prefetch import CachePolicy, Fetch, FetchedFiles, LocalFiles
+from cytobatch.storage.prefetch import Fetch, FetchedFiles, LocalFiles, close_nothing
 from cytobatch.storage.s3_cache import S3Cache
 from cytobatch.storage.s3_list import list_common_prefixes, list_folder, list_objects
-from cytobatch.storage.s3_read import object_key, read_object
+from cytobatch.storage.s3_read import changed, object_key, read_object
 
 
 def list_folders(uri: str, access: Access) -> list[str]:
@@ -49,6 +51,7 @@ class Source:
         self._root = self._open(job.source)
         self._obstore = ObstoreClient(self._root) if isinstance(self._root, S3Path) else None
         self._is_file = False
+        self._inodes: dict[str, int] = {}
         self._threads = threading.local()
 
     def inventory(self) -> Inventory:
@@ -65,6 +68,7 @@ class Source:
         if len(files) == 1 and not files[0].path:
             self._root, self._is_file = self._root.parent, True
             name = self._uri.rstrip("/").rsplit("/", 1)[-1]
+            self._inodes = {name if path == "" else path: inode for path, inode in self._inodes.items()}
             return Inventory.of(str(self._root), [replace(files[0], path=name)])
         return Inventory.of(self._uri, files)
 
@@ -85,7 +89,7 @@ class Source:
         if isinstance(self._root, S3Path):
             key = object_key(self._root, file)
             with storage_errors(f"s3://{self._root.bucket}/{key}"):
-                return read_object(self._root, key, (0, size))
+                return read_object(self._root, key, (0, size), file.etag)
         path = self._root / file.path
         with storage_errors(str(path)), path.open("rb") as stream:
             return bytes(stream.read(size))
@@ -95,31 +99,55 @@ class Source:
 
         About `room` bytes of expected files wait there to be read.
         """
+        files = tuple(files)
         if isinstance(self._root, Path):
-            return LocalFiles(self._root)
-        keeps = self.job.cache_mode is CacheMode.PERSISTENT
-        fetch: Fetch = self._fetch_other
+            return LocalFiles(self._root, files, self._inodes)
+        kept = KeptObjects(self._cache) if self.job.cache_mode is CacheMode.PERSISTENT else None
+        folder = kept.folder if kept else self._cache
+        fetch: Fetch = functools.partial(self._fetch_other, folder, kept)
         if isinstance(self._root, S3Path) and self._obstore:
-            fetch = S3Cache(self._root, self._obstore, self._cache, keeps=keeps).fetch
-        return FetchedFiles(files, fetch, self._workers, CachePolicy(room, keeps))
+            fetch = S3Cache(self._root, self._obstore, folder, kept, check_md5=self.job.check_md5).fetch
+        close = kept.close if kept else close_nothing
+        return FetchedFiles(files, fetch, self._workers, room, close)
 
     def _list(self) -> list[SourceFile]:
         if isinstance(self._root, S3Path) and self._obstore:
             return list_objects(self._root, self._obstore)
-        return list(_list_path(self._root))
+        return list(_list_path(self._root, self._inodes))
 
-    def _fetch_other(self, file: SourceFile, _size: int) -> Path:
+    def _fetch_other(self, folder: Path, kept: KeptObjects | None, file: SourceFile, _size: int) -> Path:
         # Threads may not share the clients of some stores.
         if not hasattr(self._threads, "root"):
             self._threads.root = self._open(str(self._root))
-        path = self._threads.root / file.path
+        path, local = self._threads.root / file.path, folder / file.path
         with storage_errors(str(path)):
-            return Path(path.fspath)
+            local.parent.mkdir(parents=True, exist_ok=True)
+            if not local.exists() and not (kept and kept.take(str(path), file, local)):
+                _download(path, file, local)
+                if kept:
+                    kept.keep(str(path), file, local)
+            if self.job.check_md5:
+                check_other_store(path, local)
+            return local
 
 
-def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
+def _download(path: CloudPath, listed: SourceFile, local: Path) -> None:
+    """Fetch an object of gs:// or az:// whole or not at all. Raises SourceChangedError, and the errors of its store."""
+    part = local.with_name(f".{local.name}.part")
+    path.download_to(part)
+    facts = path.stat()
+    if (part.stat().st_size, facts.st_size, facts.st_mtime) != (listed.size, listed.size, listed.modified):
+        raise changed(str(path), f"it had {listed.size} bytes when it was listed, or was written again since")
+    part.replace(local)
+
+
+def _list_path(root: Path | CloudPath, inodes: dict[str, int]) -> Iterator[SourceFile]:
+    """Yield the files below a root. The inodes of local ones are added to `inodes`."""
     if root.is_file():
-        yield SourceFile("", root.stat().st_size, modified=root.stat().st_mtime)
+        facts = root.stat()
+        if isinstance(root, Path):
+            inodes[""] = facts.st_ino
+        yield SourceFile("", facts.st_size, modified=facts.st_mtime)
         return
     if not root.exists():
         return
@@ -131,4 +159,6 @@ def _list_path(root: Path | CloudPath) -> Iterator[SourceFile]:
             yield SourceFile(below, 0, modified=path.lstat().st_mtime, is_dangling=True)
         else:
             facts = path.stat()
+            if isinstance(path, Path):
+                inodes[below] = facts.st_ino
             yield SourceFile(below, facts.st_size, modified=facts.st_mtime)

@@ -177,21 +177,32 @@ def test_a_missing_queue_is_an_error(lab: Applied, put: Put, run_cli: RunCli, tm
 
 
 @pytest.mark.usefixtures("jobs_image")
-def test_a_job_with_a_storage_error_is_retried(lab: Applied, jobs_image: Image) -> None:
+@pytest.mark.parametrize(
+    ("endpoint", "attempts", "code"),
+    [(None, 1, ExitCode.ACCESS), ("http://127.0.0.1:9", 3, ExitCode.STORAGE)],
+    ids=["no-bucket", "no-answer"],
+)
+def test_a_job_is_retried_if_a_store_fails_and_not_if_a_bucket_is_missing(
+    endpoint: str | None, attempts: int, code: ExitCode, lab: Applied, jobs_image: Image
+) -> None:
     assert jobs_image
     batch, deployment = lab.emulator.client("batch"), lab.deployment
+    plate = {
+        "plate": "P1",
+        "source": "s3://a-bucket-that-is-not-there/P1",
+        "destination": f"{deployment['destination_uri']}/x",
+        "store_timeout": 2,
+    }
+    spec = {"version": 1, "plates": [plate | ({"endpoint_url": endpoint} if endpoint else {})]}
     job = batch.submit_job(
         jobName="no-bucket",
         jobQueue=deployment["queues"]["fargate"],
         jobDefinition=deployment["definitions"]["fargate"],
         shareIdentifier=deployment["share_identifier"],
         schedulingPriorityOverride=1,
-        parameters={
-            "source": "s3://a-bucket-that-is-not-there/P1",
-            "destination": f"{deployment['destination_uri']}/x",
-        },
+        parameters={"spec": json.dumps(spec)},
     )["jobId"]
     failed = ended(batch, job)
     assert failed["status"] == "FAILED"
-    assert len(failed["attempts"]) == 3, explained(lab, [failed])
-    assert failed["container"]["exitCode"] == ExitCode.STORAGE, explained(lab, [failed])
+    assert len(failed["attempts"]) == attempts, explained(lab, [failed])
+    assert failed["container"]["exitCode"] == code, explained(lab, [failed])

@@ -17,6 +17,7 @@ from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import ABSENT, CHANGED, HIDDEN, error_code, storage_errors
 from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
 from cytobatch.storage.publishing.uploads import Uploads, abort, complete, etag_in, unquoted
+from cytobatch.storage.s3_read import read_with_etag
 
 _NOT_BUILT = frozenset({"NotImplemented", "501"})
 _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
@@ -44,8 +45,8 @@ class S3Store:
         """Return what stands in the report's place."""
         with storage_errors(str(self._report)):
             try:
-                answer = self._api.get_object(Bucket=self._report.bucket, Key=self._report.key)
-                return Snapshot(bytes(answer["Body"].read()), etag_in(answer, str(self._report)))
+                content, etag = read_with_etag(self._report, self._report.key)
+                return Snapshot(content, etag_in({"ETag": etag or ""}, str(self._report)))
             except ClientError as error:
                 # An object that does not exist is forbidden to a role that may not list its bucket.
                 if error_code(error) in HIDDEN:
