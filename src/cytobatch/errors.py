@@ -16,6 +16,7 @@
     |   +-- AccessError                  6   no permission, no bucket, no credentials; a retry cannot help
     |   |   +-- AbsentFileError                a file or an object that the job names does not exist
     |   +-- SourceChangedError               a file of the source changed while the run read it
+    |   +-- OvertakenError                   another run has published meanwhile (`storage.publishing.store`)
     |   +-- WorkerLostError                  a worker has ended again and again before what it converts
     +-- ServiceError                     5   AWS Batch, its logs or Prefect refused or did not answer
     +-- InternalError                    70  a defect of cytobatch itself
