@@ -24,6 +24,7 @@ from cytobatch.errors import StorageError
 from cytobatch.report.journal import PreparedFile, UploadedPart
 from cytobatch.storage.access import HIDDEN, error_code, storage_errors
 from cytobatch.storage.publishing.store import PendingFile, overtaken
+from cytobatch.storage.time_limits import STORE_THREADS
 
 Result = TypeVar("Result")
 
@@ -75,7 +76,7 @@ class Uploads:
             begun, self._begun = self._begun, []
         if not begun:
             return
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="abort")
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"{STORE_THREADS}abort")
         aborted = [pool.submit(abort, upload.path, upload.id) for upload in begun]
         wait(aborted, timeout=seconds)
         pool.shutdown(wait=not quickly, cancel_futures=True)
@@ -150,7 +151,7 @@ def _settle(parts: list[tuple[int, UploadedPart]], pending: deque[Future[Uploade
 @contextmanager
 def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
     """Yield a pool of threads. After an error nothing more begins. The end of a process does not wait for requests."""
-    pool = ThreadPoolExecutor(min(threads, _THREADS), thread_name_prefix="upload")
+    pool = ThreadPoolExecutor(min(threads, _THREADS), thread_name_prefix=f"{STORE_THREADS}upload")
     try:
         yield pool
     except Exception:
