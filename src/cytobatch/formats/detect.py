@@ -10,6 +10,7 @@ from cytobatch.formats.base import NOT_READ, ConversionPlan, FormatPlan, Listing
 from cytobatch.formats.hidden_files import reason_not_read, without_hidden
 from cytobatch.formats.lone_table import check_lone_table
 from cytobatch.formats.mysql_export import check_no_mysql_export
+from cytobatch.formats.odd_names import check_names, with_shown_names
 from cytobatch.formats.registry import source_formats
 from cytobatch.formats.unknown_sets import check_known_sets
 from cytobatch.planning.inventory import Inventory, SourceFile
@@ -58,8 +59,9 @@ def make_plan(
     ------
     LayoutError
         If no format claims a file, if two formats do, or if the claimed files are ambiguous or incomplete: also if the
-        source is one table of several.
+        source is one table of several, or a name that is not UTF-8 is one of a table.
     """
+    named, inventory = inventory, with_shown_names(inventory)
     visible = without_hidden(inventory)
     check_no_mysql_export(visible, heads)
     listing = Listing(job, visible, heads)
@@ -69,9 +71,11 @@ def make_plan(
     claims = [(each, each.claims(listing)) for each in formats_for(job)]
     chosen, files = _only_claim(listing, [(each, files) for each, files in claims if files])
     planned = chosen.plan(listing, files)
-    return ConversionPlan(
+    plan = ConversionPlan(
         job, inventory, chosen, planned.preset, planned.compartments, planned.exports, _ignored(inventory, planned)
     )
+    check_names(named, {file.path for export in plan.exports for file in export.files} | set(chosen.whole_files(plan)))
+    return plan
 
 
 def _only_claim(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Sequence[SourceFile]]:

@@ -18,7 +18,8 @@ class SourceFile:
     `etag` and `modified` (seconds since 1970) are those of the version in the listing of an object store. `key` is the
     object's key there, if it is not the root's key, a `/` and the path: `plate//Cells.csv` has the path `Cells.csv`.
     `is_dangling` is True for a link whose target does not exist. The path of an object ends in a slash if its key does,
-    as the key of a folder's marker, though the object has content.
+    as the key of a folder's marker, though the object has content. `content` are the bytes of its content where a scan
+    has found that the file is compressed.
     """
 
     path: str
@@ -27,6 +28,7 @@ class SourceFile:
     modified: float | None = None
     key: str | None = None
     is_dangling: bool = False
+    content: int | None = None
 
     @property
     def stem(self) -> str:
@@ -46,6 +48,8 @@ class SourceFile:
     @property
     def content_size(self) -> int:
         """The size in bytes of what is read from the file; for a compressed table an estimate from above."""
+        if self.content is not None:
+            return self.content
         return _EXPANSION * self.size if self.is_compressed else self.size
 
     @property

@@ -36,6 +36,7 @@ IMAGE_LABEL = "Image"
 COUNT = "Metadata_Count_"
 """The prefix of the profile's columns with counts of objects."""
 
+_BEYOND_COUNTS = 2**53
 _COUNT = re.compile(r"(?:Image_)?Count_(.+)")
 _SOURCE = "image tables"
 """The source of a column in messages: it has the rows of several files."""
@@ -90,14 +91,15 @@ def object_counts(rows: pa.Table) -> dict[str, int]:
     ----------
     rows
         Image rows with `Count_<Compartment>` or `Image_Count_<Compartment>` columns, of text or numbers. Text that is
-        not a number counts as 0. A column with a fraction is left out, because it does not count objects.
+        not a number counts as 0. A column with a fraction, or with a number that no plate has objects of, is left out,
+        because it does not count objects.
     """
     totals = {}
     for column in rows.column_names:
         match = _COUNT.fullmatch(column)
         if match:
             values = [_to_number(value) for value in rows[column].to_pylist()]
-            if all(value.is_integer() for value in values):
+            if all(value.is_integer() and abs(value) < _BEYOND_COUNTS for value in values):
                 totals[match[1].lower()] = int(sum(values))
     return totals
 

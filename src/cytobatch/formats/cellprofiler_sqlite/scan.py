@@ -36,6 +36,7 @@ from cytobatch.readers.fallback import read_with_fallback
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite import read as sqlite
+from cytobatch.readers.sqlite.guard import EndlessQueryError
 from cytobatch.report.model import LedgerEntry, Outcome
 
 _IMAGE = "image"
@@ -208,6 +209,9 @@ def _scan_tables(scan: _FileScan, names: Sequence[TableName]) -> None:
     for view in chosen:
         try:
             scan.add(view)
+        except EndlessQueryError:
+            # Many such views would take long together: the file is read no further.
+            raise
         except InvalidTableError as error:
             if view.is_usual:
                 scan.fail(view.source, error.reason)

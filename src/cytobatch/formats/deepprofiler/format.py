@@ -1,6 +1,7 @@
 """DeepProfiler's NPZ files as a format: one file for each image set, one row for each object."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pyarrow as pa
 from cytobatch.config.presets.catalog import PRESETS, SUFFIXES, FormatName, PresetName
 from cytobatch.config.wells import SiteLocation, known_text, location_of_file, normalise_well, without_decimals
 from cytobatch.engine.duckdb import Engine
+from cytobatch.engine.resources import resource_limits
 from cytobatch.errors import InvalidTableError
 from cytobatch.formats.base import (
     OBJECTS,
@@ -35,6 +37,10 @@ from cytobatch.readers.numbers import Repair
 
 _OPTIONAL_MEMBERS = ("metadata", "locations")
 _LOCATION = (PLATE, WELL, SITE)
+_MEMORY_PER_FILE = 8
+"""A file may have an eighth of the run's memory: it is there as bytes, as columns and as rows to write."""
+_USUAL_COMPRESSION = 4
+"""Compressed embeddings are nearly as large as they are. Files that are compressed more count with their content."""
 
 
 class DeepProfiler(SingleTableFormat[SurveyedTable]):
@@ -61,10 +67,14 @@ class DeepProfiler(SingleTableFormat[SurveyedTable]):
         """Scan the headers of the arrays in every file, and its metadata."""
         scans: list[ExportScan] = []
         heads: list[npz.NpzHead | None] = []
-        for export in plan.exports:
+        most_bytes = resource_limits(plan.job).memory // _MEMORY_PER_FILE
+        for planned in plan.exports:
+            export = planned
             try:
-                path = inputs.whole(export.path)
+                path = inputs.whole(planned.path)
                 head = npz.read_head(path)
+                _check_memory(path, head, most_bytes)
+                export = _with_content(planned, head)
                 scans.append(ExportScan(export, {OBJECTS: _scan_table(plan, export, path, head)}))
                 heads.append(head)
             except InvalidTableError as error:
@@ -100,6 +110,26 @@ def _scan_table(plan: ConversionPlan, export: Export, path: Path, head: npz.NpzH
     types = requested_types(OBJECTS, stored.names, plan.job.column_types)
     schema = with_types(stored, types)
     return SurveyedTable(OBJECTS, "", export.path, schema, head.rows > 0, null_text_columns=frozenset(types))
+
+
+def _check_memory(path: Path, head: npz.NpzHead, most_bytes: int) -> None:
+    """Raise InvalidTableError if the values of a file have more than `most_bytes`."""
+    if head.content_bytes > most_bytes:
+        raise InvalidTableError(
+            "too large for the memory of the run",
+            where=path.name,
+            why=f"its {head.rows} rows of {head.features} features take {head.content_bytes} bytes, and one file may "
+            f"take {most_bytes}",
+            remedy=f"raise CYTOBATCH_MEMORY to {_MEMORY_PER_FILE * head.content_bytes // 2**20 + 1}MiB",
+        )
+
+
+def _with_content(export: Export, head: npz.NpzHead) -> Export:
+    """Return the export with the bytes of its content, if the file is compressed far more than embeddings are."""
+    (file,) = export.files
+    if head.content_bytes <= _USUAL_COMPRESSION * file.size:
+        return export
+    return replace(export, files=(replace(file, content=head.content_bytes),))
 
 
 def _location(head: npz.NpzHead | None) -> SiteLocation:

@@ -19,6 +19,11 @@ import pyarrow as pa
 
 Scalar = str | int | float | bool | None
 
+_MOST_STEPS = 1_000_000
+"""Opcodes of the largest pickle. Each value takes a few of them, and zeros are compressed to a thousandth."""
+_MOST_KEYS, _MOST_VALUES = 10_000, 2_000_000
+_MOST_TEXT = 32 * 2**20
+"""Characters of text in a file's metadata once each row has them: one text may stand for each of many rows."""
 _PLAIN_TYPE = re.compile("[biufSU][0-9]{1,9}")
 # The only functions and classes that a pickle may name: those of arrays and NumPy's scalars, in NumPy 1 and 2.
 _ALLOWED_NAMES = frozenset(
@@ -79,7 +84,22 @@ def read_dictionary(data: bytes, rows: int) -> dict[str, Scalar | pa.Array]:
         raise NotPlainError("cannot be unpickled", in_short(error)) from error
     if shape != () or not (isinstance(items, list) and len(items) == 1 and isinstance(items[0], dict)):
         raise NotPlainError("is no dictionary", "it should be an array without dimensions that holds one")
+    _check_size(items[0], rows)
     return dict(_entry(key, value, rows) for key, value in items[0].items())
+
+
+def _check_size(items: dict[object, object], rows: int) -> None:
+    """Raise NotPlainError if metadata become too large as columns: one object may be the value of many keys."""
+    columns = sum(map(_is_column, items.values()))
+    if len(items) > _MOST_KEYS or columns * rows > _MOST_VALUES:
+        raise NotPlainError("has too many values", f"it has {len(items)} keys, {columns} of them with {rows} values")
+    texts = sum(len(value) for value in items.values() if isinstance(value, str | bytes))
+    if texts * rows > _MOST_TEXT and texts > _MOST_KEYS:
+        raise NotPlainError("has too long texts", f"they have {texts} characters for each of {rows} rows")
+
+
+def _is_column(value: object) -> bool:
+    return isinstance(value, list | _RecordedCall)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -120,7 +140,9 @@ class _RecordingUnpickler(pickle.Unpickler):
 
 def _unpickle(data: bytes) -> object:
     """Return plain values and recorded objects."""
-    for opcode, argument, _ in pickletools.genops(data):
+    for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        if step > _MOST_STEPS:
+            raise pickle.UnpicklingError(f"it has more than {_MOST_STEPS} steps")
         # The unpickler's memo becomes twice as long as the highest number that it is given.
         if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
             raise pickle.UnpicklingError(f"it numbers an object {argument}")

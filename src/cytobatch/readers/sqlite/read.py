@@ -8,7 +8,7 @@ import io
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,19 @@ from cytobatch.planning.schema import is_number_type
 from cytobatch.readers.fallback import ReadStrategy
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite.affinity import Value, ValueCoercer
+from cytobatch.readers.sqlite.guard import open_database
 from cytobatch.readers.sqlite.native.pages import HEADER_BYTES, page_size
+from cytobatch.readers.sqlite.record_sizes import RecordSizes, check_record_sizes, rows_at_once
 
-SQLITE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
-"""Errors for a damaged file: SQLite's message may quote bytes that Python's sqlite3 cannot decode."""
 _MAGIC = b"SQLite format 3\x00"
 _BATCH_BYTES = 32 * 2**20
 _SAMPLE_BYTES = 64
+_ROWS_OF_VIEWS = 1000
+_DUCKDB_ROWS, _MOST_DUCKDB_BYTES = 2048, 256 * 2**20
+"""The rows of a vector of DuckDB, which it holds at once, and the most bytes that they may have."""
+_SCHEMA_TABLE, _SCHEMA_ROOT = "sqlite_master", 1
+_MOST_DECLARATIONS = 100_000_000
+"""Tables times bytes of all their declarations: each look at a table parses those of all tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +94,20 @@ class TablesAndViews:
 
 
 def list_tables_and_views(path: Path) -> TablesAndViews:
-    """List a database. Raises InvalidTableError if the file is not a valid one."""
+    """List a database. Raises InvalidTableError if the file is not a valid one, or has thousands of tables."""
     check_file(path)
-    try:
-        # One connection for both, because each one parses the declarations of thousands of columns.
-        with closing(connect(path)) as connection:
-            listed = connection.execute(sql.sqlite_tables_and_views()).fetchall()
-    except SQLITE_ERRORS as error:
-        raise _damaged(path, "database", error) from error
+    check_record_sizes(path, _SCHEMA_TABLE, _SCHEMA_ROOT)
+    # One connection for both, because each one parses the declarations of thousands of columns.
+    with open_database(path, "database") as connection:
+        listed = connection.execute(sql.sqlite_tables_and_views()).fetchall()
+    declared = sum(len(text or "") for *_, text in listed)
+    if len(listed) * declared > _MOST_DECLARATIONS:
+        raise InvalidTableError(
+            "too many tables in one file",
+            where=path.name,
+            why=f"it has {len(listed)} tables and views, with {declared} characters of declarations",
+            remedy="copy the tables of the plate into a file of their own",
+        )
     tables = tuple(name for kind, name, _ in listed if kind == "table")
     return TablesAndViews(tables, {name: text or "" for kind, name, text in listed if kind == "view"})
 
@@ -118,6 +130,7 @@ def first_values(path: Path, table: str, columns: Sequence[str], rows: int) -> d
     Raises InvalidTableError if SQLite cannot read them.
     """
     with _open_table(path, table) as connection:
+        _check_sizes(connection, path, table, rows)
         values = connection.execute(sql.select_first(table, columns, rows, _SAMPLE_BYTES)).fetchall()
     return dict(zip(columns, zip(*values, strict=True), strict=True)) if values else dict.fromkeys(columns, ())
 
@@ -125,6 +138,7 @@ def first_values(path: Path, table: str, columns: Sequence[str], rows: int) -> d
 def each_row(path: Path, table: str, columns: Sequence[str]) -> Iterator[tuple[Value | None, ...]]:
     """Yield the rows of a table as SQLite stores them, one at a time. Raises InvalidTableError."""
     with _open_table(path, table) as connection:
+        _check_sizes(connection, path, table)
         yield from connection.execute(sql.select(table, columns))
 
 
@@ -134,16 +148,13 @@ def approximate_rows(path: Path, table: str, columns: Iterable[str]) -> int:
     The rows of a view, and of a table without row ids, are counted. `columns` are those of the table. Raises
     InvalidTableError if SQLite cannot read it.
     """
-    try:
-        with closing(connect(path)) as connection:
-            with suppress(sqlite3.OperationalError):
-                highest = connection.execute(sql.highest_rowid(table, columns)).fetchone()[0]
-                # Some versions of SQLite read null as the row id of a view.
-                if highest is not None:
-                    return int(highest)
-            return int(connection.execute(sql.count_rows(table)).fetchone()[0])
-    except SQLITE_ERRORS as error:
-        raise _damaged(path, f"table {table!r}", error) from error
+    with open_database(path, f"table {table!r}") as connection:
+        with suppress(sqlite3.OperationalError):
+            highest = connection.execute(sql.highest_rowid(table, columns)).fetchone()[0]
+            # Some versions of SQLite read null as the row id of a view.
+            if highest is not None:
+                return int(highest)
+        return int(connection.execute(sql.count_rows(table)).fetchone()[0])
 
 
 def strategies(
@@ -151,10 +162,11 @@ def strategies(
 ) -> tuple[ReadStrategy, ...]:
     """Return two strategies to stream the columns of `schema`: by DuckDB, and by SQLite for columns of mixed types.
 
-    The first raises FastPathUnavailable, at its end at the latest, where DuckDB would lose or change values. In the
-    second, text in a numeric column becomes null or its number, and is recorded in `repairs`. Both raise
-    InvalidTableError where the file is damaged, or an integer column holds a fraction or too large a number, or a
-    column of the table's `numbers_only` holds text that is no number.
+    The first raises FastPathUnavailable, at its end at the latest, where DuckDB would lose or change values. It also
+    does for views, and for other tables whose rows can only be bounded while SQLite reads them. In the second, text in
+    a numeric column becomes null or its number, and is recorded in `repairs`. Both raise InvalidTableError where the
+    file is damaged, or an integer column holds a fraction or too large a number, or a column of the table's
+    `numbers_only` holds text that is no number.
     """
     rows = max(1, _BATCH_BYTES // (8 * len(schema)))
     by_duckdb = partial(_stream_by_duckdb, engine, table, schema, rows)
@@ -163,6 +175,10 @@ def strategies(
 
 def _stream_by_duckdb(engine: Engine, table: SqliteTable, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
     path, name = table.path, table.name
+    with _open_table(path, name) as connection:
+        sizes = _check_sizes(connection, path, name)
+    if sizes is None or rows_at_once(_DUCKDB_ROWS, sizes, _MOST_DUCKDB_BYTES) < _DUCKDB_ROWS:
+        raise FastPathUnavailable("a view, a table without row ids or beside a write-ahead log, or one of large rows")
     declared = engine.sqlite_schema(path, name)
     # DuckDB scans by ranges of rowid, which would lose rows.
     if sql.hides_rowid(declared.names):
@@ -191,29 +207,18 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         raise FastPathUnavailable(f"a value does not fit its column: {error}") from error
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a database read-only."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-
-
-def _damaged(path: Path, what: str, error: Exception) -> InvalidTableError:
-    return InvalidTableError(
-        f"SQLite {what} cannot be read",
-        where=path.name,
-        why=str(error),
-        remedy="check it with `PRAGMA integrity_check` or copy it again; in WAL mode its folder must be writable",
-    )
-
-
 @contextmanager
 def _open_table(path: Path, table: str) -> Iterator[sqlite3.Connection]:
-    try:
-        with closing(connect(path)) as connection:
-            # Bytes that are not UTF-8 become U+FFFD, by which the coercer counts them.
-            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            yield connection
-    except SQLITE_ERRORS as error:
-        raise _damaged(path, f"table {table!r}", error) from error
+    with open_database(path, f"table {table!r}") as connection:
+        # Bytes that are not UTF-8 become U+FFFD, by which the coercer counts them.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        yield connection
+
+
+def _check_sizes(connection: sqlite3.Connection, path: Path, table: str, rows: int | None = None) -> RecordSizes | None:
+    """Check the records of a table as `check_record_sizes` does. Returns None, too, if it is a view."""
+    roots = connection.execute(sql.sqlite_root(table)).fetchall()
+    return check_record_sizes(path, table, roots[0][0], rows) if len(roots) == 1 and roots[0][0] else None
 
 
 def _stream_by_sqlite(
@@ -221,6 +226,8 @@ def _stream_by_sqlite(
 ) -> Iterator[pa.RecordBatch]:
     coercer = ValueCoercer(table.path.name, table.numbers_only)
     with _open_table(table.path, table.name) as connection:
+        sizes = _check_sizes(connection, table.path, table.name)
+        rows = min(rows, _ROWS_OF_VIEWS) if sizes is None else rows_at_once(rows, sizes, _BATCH_BYTES)
         cursor = connection.execute(sql.select(table.name, schema.names))
         while chunk := cursor.fetchmany(rows):
             columns = zip(*chunk, strict=True)

@@ -13,7 +13,7 @@ import numpy as np
 from cytobatch.engine.buffers import BufferKind, thread_buffer
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.sqlite.native.arrays import BoolArray, ByteArray, Int64Array, sliding_values
-from cytobatch.readers.sqlite.native.pages import PAGE_NUMBER_BYTES, Geometry, PageBuffer
+from cytobatch.readers.sqlite.native.pages import HEADER_BYTES, PAGE_NUMBER_BYTES, Geometry, PageBuffer
 
 _INTERIOR, _LEAF = 5, 13
 _INTERIOR_HEADER_BYTES, _LEAF_HEADER_BYTES = 12, 8
@@ -21,6 +21,10 @@ _MAX_DEPTH = 20
 _MAX_VARINT_BYTES = 9
 _CONTINUATION_BIT = 0x80
 _MAX_CONTENT_BYTES, _MAX_CONTENT_RATIO = 64 * 2**20, 4
+_MOST_RECORD_BYTES = 64 * 2**20
+"""Bytes of the records that are decoded at once: a chunk has a quarter of it, unless a row has a large blob."""
+_MOST_LINKS = 200
+"""The longest chain of overflow pages that is followed. Each step takes time that grows with all pages in memory."""
 _SEGMENTS_AT_ONCE = 64
 SPARE_BYTES = 8
 """Bytes behind the longest record, so that eight bytes can be taken from any of its bytes on."""
@@ -52,10 +56,15 @@ class Records:
 class TableTree:
     """The b-tree of a table in an open file, by its root page."""
 
-    def __init__(self, stream: FileIO, root: int) -> None:
+    def __init__(self, stream: FileIO, root: int, geometry: Geometry | None = None) -> None:
         self._stream = stream
-        self.geometry = Geometry.read(stream)
+        self.geometry = geometry or Geometry.read(stream)
         self._root = root
+
+    @property
+    def root_type(self) -> int:
+        """The type of the root page. Raises FastPathUnavailable if the file lacks the page."""
+        return int(self._page(self._root)[0])
 
     def leaves(self) -> Int64Array:
         """Find the leaves of the table.
@@ -74,23 +83,37 @@ class TableTree:
             # All leaves of a table are equally far down.
             if self._page(level[0])[0] == _LEAF:
                 return level
-            level = np.concatenate([self._children(self._page(number)) for number in level])
+            level = np.concatenate([self._children(number) for number in level])
             if len(level) > self.geometry.page_count:
                 raise FastPathUnavailable("the b-tree of the table has more pages than the file")
         raise FastPathUnavailable(f"the b-tree of the table is deeper than {_MAX_DEPTH} levels")
 
-    def _children(self, page: ByteArray) -> Int64Array:
-        """Return the page numbers that an interior page, uint8, (usable size,), names: int64, (children,)."""
+    def _children(self, number: int) -> Int64Array:
+        """Return the page numbers that an interior page names: int64, (children,)."""
+        page = self._page(number)
+        # Cells are found by their offset in the whole page, of which the first one begins with the file's header.
+        skipped = HEADER_BYTES if number == 1 else 0
         count = int(page[3:5].view(">u2")[0])
         end = _INTERIOR_HEADER_BYTES + 2 * count
-        cells = page[_INTERIOR_HEADER_BYTES:end].view(">u2").astype(np.int64)
-        if page[0] != _INTERIOR or end > len(page) or (cells > len(page) - PAGE_NUMBER_BYTES).any():
+        cells = page[_INTERIOR_HEADER_BYTES:end].view(">u2").astype(np.int64) - skipped
+        out_of_page = (cells < 0) | (cells > len(page) - PAGE_NUMBER_BYTES)
+        if page[0] != _INTERIOR or end > len(page) or out_of_page.any():
             raise FastPathUnavailable("a page is neither a leaf nor a valid interior page of a table")
         left = page[cells[:, None] + np.arange(PAGE_NUMBER_BYTES)].view(">u4")[:, 0]
         return np.append(left, page[8:12].view(">u4")).astype(np.int64)
 
     def _page(self, number: int) -> ByteArray:
-        return PageBuffer(self._stream, self.geometry, np.array([number])).content[: self.geometry.usable_size]
+        """Return a page from its own header on: uint8, (bytes,)."""
+        content = PageBuffer(self._stream, self.geometry, np.array([number])).content
+        return content[HEADER_BYTES if number == 1 else 0 : self.geometry.usable_size]
+
+    def record_sizes(self, leaves: Int64Array) -> Int64Array:
+        """Return the bytes of each record on some leaves, int64, (rows,), by the leaves alone.
+
+        `leaves` are page numbers, int64, (leaves,). Raises FastPathUnavailable if a page is not a valid leaf.
+        """
+        cells, _ = _Cells.read(PageBuffer(self._stream, self.geometry, leaves), leaves, self.geometry)
+        return cells.sizes
 
     def records(self, leaves: Int64Array, rows: Int64Array | None = None) -> Records:
         """Read the records of some leaves.
@@ -111,6 +134,10 @@ class TableTree:
         cells, rows_per_leaf = _Cells.read(pages, leaves, self.geometry)
         if rows is not None:
             cells = cells.take(rows)
+        # Rows that are chosen are fewer by far, and were decoded once before.
+        most = _MOST_RECORD_BYTES if rows is None else 4 * _MOST_RECORD_BYTES
+        if int(cells.sizes.sum()) > min(most, self.geometry.page_size * self.geometry.page_count):
+            raise FastPathUnavailable("the records are too large to be decoded at once, or larger than the file")
         overflow_body = self.geometry.usable_size - PAGE_NUMBER_BYTES
         overflow = self._overflow_pages(pages, cells, -(-(cells.sizes - cells.local_sizes) // overflow_body))
         content = _assemble(pages, cells, overflow, overflow_body)
@@ -190,8 +217,10 @@ class TableTree:
         Raises
         ------
         FastPathUnavailable
-            If a chain does not end where its record does.
+            If a chain does not end where its record does, or has more than `_MOST_LINKS` pages.
         """
+        if needed.shape[1] > _MOST_LINKS:
+            raise FastPathUnavailable("a record lies on many pages that are scattered over the file")
         chains = np.zeros(needed.shape, np.int64)
         for step, continues in enumerate(needed.T):
             pages.load(numbers[continues])
@@ -246,12 +275,15 @@ class _Cells:
             If a page is not a leaf of a table, or a cell does not lie within its page.
         """
         begins = pages.offsets_of(leaves)
-        counts = pages.uint16_at(begins + 3)
-        if (pages.content[begins] != _LEAF).any() or (_LEAF_HEADER_BYTES + 2 * counts > geometry.usable_size).any():
+        # Cells are found by their offset in the whole page, of which the first one begins with the file's header.
+        headers = begins + np.where(leaves == 1, HEADER_BYTES, 0)
+        counts = pages.uint16_at(headers + 3)
+        ends = headers - begins + _LEAF_HEADER_BYTES + 2 * counts
+        if (pages.content[headers] != _LEAF).any() or (ends > geometry.usable_size).any():
             raise FastPathUnavailable("a page is not a valid leaf of a table")
         page_offsets = np.repeat(begins, counts)
         nth = np.arange(len(page_offsets)) - np.repeat(np.cumsum(counts) - counts, counts)
-        within = pages.uint16_at(page_offsets + _LEAF_HEADER_BYTES + 2 * nth)
+        within = pages.uint16_at(np.repeat(headers, counts) + _LEAF_HEADER_BYTES + 2 * nth)
         if (within >= geometry.usable_size).any():
             raise FastPathUnavailable("a cell begins outside of its page")
         sizes, offsets = _decode_varints(pages.content, page_offsets + within)

@@ -15,6 +15,8 @@ PAGE_NUMBER_BYTES = 4
 """Bytes of a page number within a page. Page numbers begin at 1; 0 ends a chain of overflow pages."""
 _UTF_8 = (1).to_bytes(4, "big")
 _PAGE_SIZES = frozenset(2**exponent for exponent in range(9, 17))
+_SMALLEST_USABLE = 480
+"""Bytes of a page that hold content at least."""
 _ROLLBACK_JOURNAL = bytes((1, 1))
 _MAX_GAP_BYTES = 128 * 2**10
 """Bytes that are read though not wanted, where that saves a read."""
@@ -58,10 +60,15 @@ class Geometry:
             raise FastPathUnavailable("the database is in another journal mode than rollback, such as WAL")
         if header[56:60] != _UTF_8:
             raise FastPathUnavailable("the text encoding of the database is not UTF-8")
+        return cls.of(header, stream.seek(0, 2))
+
+    @classmethod
+    def of(cls, header: bytes, file_bytes: int) -> "Geometry":
+        """Return the geometry by the header of a file. Raises FastPathUnavailable if its page size is invalid."""
         size = page_size(header)
-        if size not in _PAGE_SIZES:
+        if len(header) < HEADER_BYTES or size not in _PAGE_SIZES or header[20] > size - _SMALLEST_USABLE:
             raise FastPathUnavailable(f"a page size of {size} bytes is invalid")
-        return cls(size, size - header[20], stream.seek(0, 2) // size, header[24:28])
+        return cls(size, size - header[20], file_bytes // size, header[24:28])
 
     def local_sizes(self, record_sizes: Int64Array) -> Int64Array:
         """Return how many bytes of each record are on its leaf; overflow pages have the rest.

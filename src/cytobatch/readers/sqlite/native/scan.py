@@ -13,11 +13,12 @@ from cytobatch.engine.executor import Executor, Task
 from cytobatch.errors import FastPathUnavailable, InvalidTableError
 from cytobatch.readers.numbers import Repair
 from cytobatch.readers.sqlite.affinity import ValueCoercer
+from cytobatch.readers.sqlite.guard import SQLITE_ERRORS, connect
 from cytobatch.readers.sqlite.native.arrays import Int64Array
 from cytobatch.readers.sqlite.native.btree import TableTree
 from cytobatch.readers.sqlite.native.pages import Geometry
 from cytobatch.readers.sqlite.native.records import ColumnSelection, decode_columns
-from cytobatch.readers.sqlite.read import SQLITE_ERRORS, SqliteTable, connect
+from cytobatch.readers.sqlite.read import SqliteTable
 
 _CHUNK_BYTES = 16 * 2**20
 _BEFORE_ALL_ROWIDS = -(2**63) - 1
@@ -38,12 +39,15 @@ class _DecodedRows:
         int64, (rows,).
     rows_per_leaf
         int64, (leaves,). All rows of each leaf, whether they were selected or not.
+    record_bytes
+        Bytes of the rows in the file.
     """
 
     batch: pa.RecordBatch
     repairs: list[Repair]
     rowids: Int64Array
     rows_per_leaf: Int64Array
+    record_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +110,25 @@ class _TableLeaves:
                 raise FastPathUnavailable("the file changed while it was read")
             records = tree.records(leaves, rows)
         batch = decode_columns(records, selection, coercer)
-        return _DecodedRows(batch, coercer.repairs, records.rowids, records.rows_per_leaf)
+        record_bytes = int(records.sizes.sum())
+        return _DecodedRows(batch, coercer.repairs, records.rowids, records.rows_per_leaf, record_bytes)
 
     def stream(self, selection: ColumnSelection, executor: Executor, chunk_bytes: int) -> Iterator[_DecodedRows]:
         """Decode all rows in order, in chunks of about `chunk_bytes` side by side.
 
-        Raises FastPathUnavailable as `decode` does, and if the row ids of the chunks do not ascend.
+        Raises FastPathUnavailable as `decode` does, and if the row ids of the chunks do not ascend, or some records
+        share pages.
         """
         count = max(1, chunk_bytes // self.leaf_bytes)
         tasks = (
             Task(partial(self.decode, selection, self.leaves[begin : begin + count]), chunk_bytes)
             for begin in range(0, len(self.leaves), count)
         )
-        last = _BEFORE_ALL_ROWIDS
+        last, unread = _BEFORE_ALL_ROWIDS, self.geometry.page_size * self.geometry.page_count
         for decoded in executor.map_ordered(tasks, (2 * executor.count + 1) * chunk_bytes):
+            unread -= decoded.record_bytes
+            if unread < 0:
+                raise FastPathUnavailable("the rows of the table have more bytes than the file")
             if len(decoded.rowids):
                 if decoded.rowids[0] <= last:
                     raise FastPathUnavailable("row ids do not ascend")
