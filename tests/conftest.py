@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from cytobatch.pipeline import early_checks
 from tests.support.examples import import_whole_package, register_profiles
 from tests.support.program import Run, run_program
 
@@ -39,6 +40,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def any_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small plates are converted with the smallest shares of memory, which no run is begun with."""
+    monkeypatch.setattr(early_checks, "least_memory", lambda _plan: 0)
 
 
 @pytest.fixture

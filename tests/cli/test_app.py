@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def test_plan_shows_what_a_run_would_do_and_does_nothing(tmp_path: Path, capsys:
     code, out, _ = answer(capsys, "plan", "--source", source, "--destination", tmp_path / "out", *limits)
     assert code == 0
     assert "limits        2 workers, 3.2 GB memory" in out
+    assert re.search(r"^memory        at least [34]\d\d MiB$", out, re.MULTILINE)
     for word in ("csv, preset cellprofiler_csv", "3: P1-A01-1", "12 to read", "5 columns, 12 rows", "one row for each"):
         assert word in out
     assert "single_cells.parquet" in out

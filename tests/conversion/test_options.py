@@ -258,6 +258,7 @@ def test_two_runs_of_one_input_give_the_same_bytes(tmp_path: Path) -> None:
     assert reports[0].outputs[0].sha256 == reports[1].outputs[0].sha256
 
 
+@pytest.mark.usefixtures("any_memory")
 @pytest.mark.slow
 def test_little_memory_gives_the_same_profile_through_the_disk(tmp_path: Path) -> None:
     sites = [cytominer_tables(site_tables(4000, image=n, offset=1000.0 * n), "t") for n in range(1, 40)]

@@ -239,6 +239,7 @@ def test_well_profiles_are_those_of_pandas(
     same_wells(tables_out, ["Cells_one", "Cells_two", "Nuclei_AreaShape_Area"], how)
 
 
+@pytest.mark.usefixtures("any_memory")
 @pytest.mark.parametrize("how", ["median", "mean"])
 def test_well_profiles_of_many_columns_in_little_memory(tmp_path: Path, how: str) -> None:
     dice = np.random.default_rng(7)

@@ -41,6 +41,7 @@ def native_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
+@pytest.mark.usefixtures("any_memory")
 @pytest.mark.parametrize(("memory", "function"), [(IN_MEMORY, "stream_pages"), (OUT_OF_CORE, "find_rows")])
 def test_both_readers_of_sqlite_give_the_same_bytes(
     memory: int, function: str, source: Path, native_calls: list[str], tmp_path: Path

@@ -243,10 +243,10 @@ def test_shares(limits: ResourceLimits, duckdb: tuple[int, int], unit: int, fetc
 
 def test_a_jobs_numbers_win_over_the_machine() -> None:
     granted = machine_limits()
-    job = PlateJob(source="/a", destination="/b", workers=200, memory=2**30)
-    assert resource_limits(job) == ResourceLimits(200, 2**30)
+    job = PlateJob(source="/a", destination="/b", workers=200, memory=2**40)
+    assert resource_limits(job) == ResourceLimits(200, 2**40)
     assert resource_limits(job.model_copy(update={"memory": None})) == ResourceLimits(200, granted.memory)
-    assert resource_limits(job.model_copy(update={"workers": None})) == ResourceLimits(granted.workers, 2**30)
+    assert resource_limits(job.model_copy(update={"workers": None})) == ResourceLimits(granted.workers, 2**40)
     assert resource_limits(PlateJob(source="/a", destination="/b")) == granted
 
 
@@ -315,6 +315,12 @@ def test_a_real_cgroup_of_systemd_limits() -> None:
         pytest.skip(f"systemd makes no scope: {done.stderr.strip()}")
     found = limits_of_process(*scope, "-p", "MemoryMax=1G")
     assert found.memory == 2**30
+
+
+@pytest.mark.parametrize(("memory", "workers"), [(64, 1), (512, 2), (3072, 16), (2**20, 200)])
+def test_no_more_workers_run_than_have_memory(memory: int, workers: int) -> None:
+    job = PlateJob(source="/a", destination="/b", workers=200, memory=memory * MIB)
+    assert resource_limits(job) == ResourceLimits(workers, memory * MIB)
 
 
 @given(st.integers(1, 256), st.integers(2**26, 2**42))

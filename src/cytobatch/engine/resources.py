@@ -26,6 +26,9 @@ _UNKNOWN_MEMORY = 4096 * _MIB
 _LEAST_DUCKDB_MEMORY = 128 * _MIB
 _DUCKDB_MEMORY_OF_A_THREAD = 32 * _MIB
 
+# Each worker reads and decodes a batch or a chunk of its own, of 4 to 80 MiB at the source.
+_MEMORY_OF_A_WORKER = 192 * _MIB
+
 # Reading empty CSV files and scanning datasets hangs with one: https://github.com/apache/arrow/issues/36121
 _FEWEST_IO_THREADS = 2
 
@@ -79,6 +82,10 @@ class ResourceLimits:
         """
         return min(_BATCHES_AHEAD * (self.workers - 1) * self.batch_bytes, self.memory // 4)
 
+    def with_affordable_workers(self) -> "ResourceLimits":
+        """Return the limits with no more workers than have the memory that each takes."""
+        return ResourceLimits(max(1, min(self.workers, self.memory // _MEMORY_OF_A_WORKER)), self.memory)
+
     def shared(self, count: int) -> "ResourceLimits":
         """Return the part of one of `count` runs that share these limits, with at least one thread each."""
         return ResourceLimits(max(1, self.workers // count), self.memory // count)
@@ -90,11 +97,12 @@ class ResourceLimits:
 
 
 def resource_limits(job: PlateJob) -> ResourceLimits:
-    """Return the job's numbers, else what the machine grants."""
+    """Return the job's numbers, else what the machine grants: no more workers than the memory is enough for."""
     if job.workers is not None and job.memory is not None:
-        return ResourceLimits(job.workers, int(job.memory))
+        return ResourceLimits(job.workers, int(job.memory)).with_affordable_workers()
     granted = machine_limits()
-    return ResourceLimits(job.workers or granted.workers, int(job.memory or granted.memory))
+    limits = ResourceLimits(job.workers or granted.workers, int(job.memory or granted.memory))
+    return limits.with_affordable_workers()
 
 
 def configure_arrow_threads(limits: ResourceLimits) -> None:

@@ -104,7 +104,7 @@ def row_group_rows(columns: int, source_bytes: int) -> int:
     int
         From 1 to 2**20 rows, of at most 512 MiB of doubles.
     """
-    return max(1, min(MAX_GROUP_ROWS, _group_bytes(source_bytes) // (8 * max(1, columns))))
+    return max(1, min(MAX_GROUP_ROWS, row_group_bytes(source_bytes) // (8 * max(1, columns))))
 
 
 def row_group_source_bytes(source_bytes: int) -> int:
@@ -112,10 +112,10 @@ def row_group_source_bytes(source_bytes: int) -> int:
 
     From 256 MiB to 1 GiB: rows take half as many bytes as doubles as they take at the source.
     """
-    return _SOURCE_BYTES_PER_BYTE * _group_bytes(source_bytes)
+    return _SOURCE_BYTES_PER_BYTE * row_group_bytes(source_bytes)
 
 
-def _group_bytes(source_bytes: int) -> int:
+def row_group_bytes(source_bytes: int) -> int:
     """Return the bytes of doubles in a row group."""
     wanted = source_bytes // (_SOURCE_BYTES_PER_BYTE * _MAX_GROUPS)
     return min(max(wanted, _GROUP_BYTES), _MAX_GROUP_BYTES)

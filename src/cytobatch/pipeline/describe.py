@@ -11,6 +11,7 @@ from cytobatch.output.column_list import SUFFIX
 from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.early_checks import annotation_reader, check_plan
 from cytobatch.pipeline.folders import folders_for
+from cytobatch.pipeline.memory_estimate import least_memory
 from cytobatch.pipeline.plate import open_resources, plan_plate, survey_plate
 from cytobatch.readers.inputs import Inputs
 from cytobatch.storage.destination import Destination
@@ -24,7 +25,8 @@ _COUNTED_BYTES = 256 * 2**20
 class PlanDescription:
     """A plan, the URIs of its outputs and report, and the survey of a local source.
 
-    `rows` are the numbers of rows by table. It is empty if counting them would take long.
+    `least_memory` are the bytes of memory below which a run is refused. `rows` are the numbers of rows by table. It is
+    empty if counting them would take long.
     """
 
     plan: ConversionPlan
@@ -32,6 +34,7 @@ class PlanDescription:
     rows: Mapping[str, int]
     outputs: tuple[str, ...]
     report: str
+    least_memory: int
 
 
 def describe_job(job: PlateJob) -> PlanDescription:
@@ -44,13 +47,13 @@ def describe_job(job: PlateJob) -> PlanDescription:
         destination = Destination(job)
         outputs = tuple(destination.uri_of(name) for name in _outputs(plan))
         if is_remote(plan.job.source):
-            return PlanDescription(plan, None, {}, outputs, destination.report_uri)
+            return PlanDescription(plan, None, {}, outputs, destination.report_uri, least_memory(plan))
         with open_resources(plan, source, folders) as resources:
             surveyed = survey_plate(plan, resources, annotations)
             rows = _row_counts(surveyed, resources.inputs)
             if any(not each.defect for each in surveyed.experiments):
                 outputs = (*outputs, destination.uri_of(f"{EXPERIMENT}{PARQUET}"))
-            return PlanDescription(plan, surveyed, rows, outputs, destination.report_uri)
+            return PlanDescription(plan, surveyed, rows, outputs, destination.report_uri, least_memory(plan))
 
 
 def _outputs(plan: ConversionPlan) -> Iterator[str]:

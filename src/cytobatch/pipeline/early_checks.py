@@ -1,13 +1,17 @@
-"""Checks of a plan before a file of its source is fetched, so that an option that cannot fit costs no transfer."""
+"""Checks of a plan before a file of its source is fetched, so that what cannot work costs no transfer."""
 
 import functools
+import shutil
 from pathlib import Path
 
 from cytobatch.config.options import PlateJob
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.join_engine import check_join_text
-from cytobatch.errors import ConfigurationError
+from cytobatch.engine.resources import ResourceLimits
+from cytobatch.errors import ConfigurationError, StorageError
 from cytobatch.formats.base import ConversionPlan
+from cytobatch.pipeline.memory_estimate import least_memory
+from cytobatch.pipeline.scratch_estimate import scratch_need
 from cytobatch.storage.access import Access
 from cytobatch.storage.annotation_files import read_table_text
 from cytobatch.survey.annotation_files import ReadText
@@ -47,3 +51,42 @@ def check_plan(plan: ConversionPlan, read: ReadText) -> None:
         # Only where names of files are those of tables, the tables are known now.
         check_join_text(plan.job.joins, {name for export in plan.exports for name in export.tables})
     check_annotations(plan, read)
+
+
+def check_resources(plan: ConversionPlan, limits: ResourceLimits, scratch: Path) -> None:
+    """Check that memory and scratch disk are enough for a plan.
+
+    Parameters
+    ----------
+    plan
+        The plan of the plate.
+    limits
+        What the run may take.
+    scratch
+        A folder on the scratch disk.
+
+    Raises
+    ------
+    ConfigurationError
+        If the memory is less than the least of the plan.
+    StorageError
+        If the disk has less free space than the conversion takes at least.
+    """
+    least = least_memory(plan)
+    if limits.memory < least:
+        raise ConfigurationError(
+            "too little memory",
+            where=plan.job.label,
+            why=f"the run may take {limits.memory // 2**20} MiB, and this plate takes {least // 2**20} MiB at least",
+            remedy=f"allow {least // 2**20}MiB with CYTOBATCH_MEMORY (--memory), in a container or machine that has it",
+        )
+    need = scratch_need(plan, remote=is_remote(plan.job.source), table_bytes=limits.table_bytes)
+    free = shutil.disk_usage(scratch).free
+    if free < need.least:
+        raise StorageError(
+            "too little space on the scratch disk",
+            where=str(scratch),
+            why=f"{free // 2**20} MiB are free, and this plate takes {need.least // 2**20} MiB at least, "
+            f"{need.total // 2**20} MiB at most",
+            remedy="free space, or name a folder on another disk with CYTOBATCH_SCRATCH_DIR (--scratch-dir)",
+        )

@@ -21,7 +21,7 @@ from cytobatch.formats.lone_table import may_have_siblings
 from cytobatch.output.parquet.reader import check_footer
 from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.accounting import check_accounts
-from cytobatch.pipeline.early_checks import annotation_reader, check_apart, check_plan
+from cytobatch.pipeline.early_checks import annotation_reader, check_apart, check_plan, check_resources
 from cytobatch.pipeline.folders import Folders, folders_for
 from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.run_report import inputs_digest, make_report, output_files
@@ -201,6 +201,7 @@ def run_plate(
             return earlier.finished
         annotations = annotation_reader(plan)
         check_plan(plan, annotations)
+        check_resources(plan, resource_limits(plan.job), folders.scratch)
         with open_resources(plan, source, folders) as resources:
             surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources, annotations))
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources, split))

@@ -26,6 +26,11 @@ class ScratchNeed:
         """The sum of the three."""
         return self.fetched + self.staged + self.outputs
 
+    @property
+    def least(self) -> int:
+        """The bytes below which a run is not begun. Outputs and staged tables have half of their source or more."""
+        return (self.staged + self.outputs) // 4
+
 
 def room_to_fetch(plan: ConversionPlan) -> int:
     """Return the bytes of expected files that may wait on the disk: all of them if the survey reads files whole."""

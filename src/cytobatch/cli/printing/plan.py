@@ -33,6 +33,7 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     yield "files", f"{sum(len(e.files) for e in plan.exports)} to read, {len(plan.ignored)} ignored"
     yield "bytes", decimal(sum(file.size for export in plan.exports for file in export.files))
     yield "limits", f"{limits.workers} workers, {decimal(limits.memory)} memory"
+    yield "memory", f"at least {description.least_memory // 2**20} MiB"
     yield "scratch", _scratch(plan, limits)
     if plan.compartments:
         yield "compartments", ", ".join(plan.compartments)

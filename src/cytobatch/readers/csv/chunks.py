@@ -10,9 +10,11 @@ from cytobatch.engine.buffers import BufferKind, thread_buffer
 from cytobatch.engine.executor import Executor, Task
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.readers.csv import read as csv
-from cytobatch.readers.csv.header import CsvShape
+from cytobatch.readers.csv.header import CsvShape, invalid_file
 
 _CHUNK_BYTES = 8 * 2**20
+_LONGEST_LINE = 64 * 2**20
+"""Bytes of the longest line that is read: a row of 2,000 measurements has 40 KB."""
 
 
 def stream_chunks(
@@ -42,6 +44,8 @@ def stream_chunks(
     FastPathUnavailable
         If `csv.stream` must read the file from its beginning, which repairs the value or reports the defect. It can be
         raised after batches were yielded, at the end at the latest.
+    InvalidTableError
+        If a line is longer than 64 MiB.
     """
     tasks = (
         Task(partial(_read_chunk, path, begin, end, shape, schema), end - begin)
@@ -71,7 +75,9 @@ def _chunk_offsets(path: Path, header_lines: int, chunk_bytes: int) -> Iterator[
         begin = stream.tell()
         while begin < size:
             stream.seek(begin + chunk_bytes - 1)
-            stream.readline()
+            line = stream.readline(_LONGEST_LINE)
+            if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+                raise invalid_file(path, "a line that is too long", f"it has more than {_LONGEST_LINE // 2**20} MiB")
             end = min(stream.tell(), size)
             yield begin, end
             begin = end

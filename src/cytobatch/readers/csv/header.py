@@ -217,6 +217,8 @@ def _read_ends(path: Path, header_lines: int, size: int) -> _Ends:
         complete = None if present < size else _ends_with_newline(path, stream, present)
         stream.seek(0)
         lines = _first_lines(stream, header_lines)
+    if any(len(line) >= LONGEST_FIELD for line in lines):
+        raise invalid_file(path, "a line that is too long", f"it has {LONGEST_FIELD // 2**20} MiB or more")
     if present < size and not lines[-1].endswith(b"\n"):
         raise PartialHeadError
     if is_plain(lines[0]):
