@@ -1,6 +1,8 @@
 """Source tables by the second reader."""
 
 import csv
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,13 @@ def test_the_longest_field_of_the_csv_module_stays(tmp_path: Path) -> None:
 )
 def test_keys_are_whole_numbers(value: Raw, number: int | None) -> None:
     assert whole_number(value) == number
+
+
+def test_text_of_sqlite_that_is_not_utf8_has_its_replacement(tmp_path: Path) -> None:
+    path = tmp_path / "plate.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE Image (ImageNumber INTEGER, Well TEXT)")
+        connection.execute("INSERT INTO Image VALUES (1, CAST(x'41ff' AS TEXT))")
+        connection.commit()
+    (row,) = read_table(path, "Image", [1]).rows[None, 1]
+    assert row.get("Well") == "A\ufffd"

@@ -95,3 +95,15 @@ def test_a_repaired_text_is_what_the_report_has() -> None:
 )
 def test_places_in_other_spellings(column: str, published: Published, text: str, same: bool) -> None:
     assert is_same_place(column, published, text) == same
+
+
+@pytest.mark.parametrize("raw", ["../x", " ../x ", b"../x"])
+def test_a_text_that_the_report_names_counts_as_what_it_became(raw: Raw) -> None:
+    repairs = Repairs({("cells", "Parent_Nuclei", "../x"): "null"})
+    assert is_same(None, repairs.repaired("cells", "Parent_Nuclei", raw), "int64")
+    assert not is_same(None, repairs.repaired("nuclei", "Parent_Nuclei", raw), "int64")
+
+
+def test_a_hexadecimal_number_is_a_number() -> None:
+    assert is_same(16, "0x10", "int64")
+    assert not is_same(16, "0x11", "int64")

@@ -205,3 +205,14 @@ def test_the_delimiter_is_the_most_frequent_separator_of_the_header() -> None:
 @pytest.mark.parametrize("dialect", [PLAIN, CsvDialect(compressed=True), CsvDialect(returns=True)])
 def test_lines_are_counted_in_any_dialect(tmp_path: Path, dialect: CsvDialect) -> None:
     assert count_lines(cells_file(tmp_path, written(ROWS, dialect)), dialect) == len(ROWS) + 1
+
+
+def test_gzip_data_with_flags_that_do_not_exist_are_damaged(tmp_path: Path) -> None:
+    """Python's gzip reads them, and Arrow's does not."""
+    data = bytearray(gzip.compress(b"ImageNumber,ObjectNumber\n1,1\n"))
+    data[3] |= 0x80
+    path = tmp_path / "Cells.csv.gz"
+    path.write_bytes(data)
+    head = read_head(path, len(data))
+    with pytest.raises(InvalidTableError, match="damaged gzip data"):
+        list(csv.stream(path, head.shape, pa.schema([("ImageNumber", pa.int64())]), []))

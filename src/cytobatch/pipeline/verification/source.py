@@ -9,7 +9,7 @@ from typing import Any
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import InputDataError
 from cytobatch.pipeline.verification.derive import ExportTables, Plan, ProfileRow, RowKey, row_differences
-from cytobatch.pipeline.verification.exports import IMAGE_TABLES, Export, Files, by_number, exports_of
+from cytobatch.pipeline.verification.exports import IMAGE_TABLES, Export, Files, by_number, exports_of, plain_name
 from cytobatch.pipeline.verification.links import Links, sourced_columns
 from cytobatch.pipeline.verification.location import PLACES
 from cytobatch.pipeline.verification.model import Derived, Difference, DifferenceKind
@@ -218,7 +218,8 @@ def _places(check: SourceCheck, derived: set[str]) -> tuple[str, ...]:
 
 
 def _repairs(report: RunReport) -> Repairs:
-    return Repairs({(repair.table, repair.column, repair.text): repair.became for repair in report.repairs})
+    named = ((plain_name(repair.table), repair) for repair in report.repairs)
+    return Repairs({(table, repair.column, repair.text): repair.became for table, repair in named})
 
 
 def _not_derivable(check: SourceCheck, why: str) -> InputDataError:

@@ -132,15 +132,18 @@ def _columns(rows: Iterator[list[str]], table: str) -> tuple[Mapping[str, int], 
 
 def _sqlite_rows(path: Path, table: str, images: Collection[int]) -> tuple[tuple[str, ...], Iterator[Row]]:
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        # A run has U+FFFD for bytes that are not UTF-8, too.
+        database.text_factory = lambda raw: raw.decode("utf-8", "replace")
         name = table.replace('"', '""')
         marks = ",".join("?" * len(images))
         try:
             cursor = database.execute(f'SELECT * FROM "{name}" WHERE ImageNumber IN ({marks})', sorted(images))
+            values_of_rows = cursor.fetchall()
         except sqlite3.Error as error:
             raise UnreadableTableError(f"table {table} of {path.name} is not readable: {error}") from error
         columns = tuple(column[0] for column in cursor.description)
         positions = {name: position for position, name in enumerate(columns)}
-        return columns, iter([Row(positions, values) for values in cursor])
+        return columns, iter([Row(positions, values) for values in values_of_rows])
 
 
 def _grouped(columns: tuple[str, ...], rows: Iterator[Row], decimal: str, images: Collection[int]) -> SourceTable:

@@ -14,6 +14,7 @@ Published = str | int | float | bool | bytes | date | time | None
 
 _NAN = re.compile(r"[+-]?(?:nan(?:\(.*\))?|1\.#(?:QNAN|IND|SNAN)0*)", re.IGNORECASE)
 _INFINITY = re.compile(r"(?P<sign>[+-]?)(?:inf(?:inity)?|1\.#INF0*)", re.IGNORECASE)
+_HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,15}")
 _MISSING = frozenset({"", "nan", "na", "n/a", "none", "null"})
 
 
@@ -24,8 +25,13 @@ class Repairs:
     became: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
     def repaired(self, table: str, column: str, raw: Raw) -> Raw:
-        """Return the replacement of a text, or the value itself."""
-        return self.became.get((table, column, raw), raw) if isinstance(raw, str) else raw
+        """Return the replacement of a text, or the value itself. A report has bytes as text, or as Python shows."""
+        if isinstance(raw, bytes):
+            texts = [raw.decode("utf-8", "replace"), str(raw)]
+        else:
+            texts = [raw, raw.strip()] if isinstance(raw, str) else []
+        found = (self.became.get((table, column, text)) for text in texts)
+        return next((became for became in found if became is not None), raw)
 
 
 def is_same(published: Published, raw: Raw, type_: str, decimal: str = ".") -> bool:
@@ -97,7 +103,8 @@ def _number(raw: Raw, decimal: str) -> float | int | None:
     if infinity:
         return float(f"{infinity['sign']}inf")
     with suppress(ValueError):
-        return int(text)
+        # Arrow takes hexadecimal whole numbers of a CSV file for numbers.
+        return int(text, 16 if _HEXADECIMAL.fullmatch(text) else 10)
     with suppress(ValueError):
         return float(text)
     return None

@@ -174,13 +174,18 @@ def read_lines(lines: pa.Buffer, shape: CsvShape, schema: pa.Schema) -> pa.Table
 
 
 def _read_batches(path: Path, shape: CsvShape, schema: pa.Schema, ragged: _RaggedRows) -> Iterator[pa.RecordBatch]:
-    """Yield batches under the schema. Raises _BadValueError; rows that are not whole go to `ragged`."""
+    """Yield batches under the schema. Raises _BadValueError, InvalidTableError; ragged rows go to `ragged`."""
     is_small = shape.dialect == PLAIN and path.stat().st_size <= SMALL_FILE
     read = _read_small if is_small else _read_blocks
     parsing = pacsv.ParseOptions(delimiter=shape.dialect.delimiter, invalid_row_handler=ragged)
     try:
         for batch in read(path, parsing, _IdentityKey(shape), _IdentityKey(schema)):
             yield _select_table(batch, shape, schema)
+    except OSError as error:
+        # Arrow finds other damage in gzip's data than Python, and has no class of its own for it.
+        if error.errno is not None or not shape.dialect.compressed:
+            raise
+        raise invalid_file(path, "damaged gzip data", str(error)) from error
     except _FirstBlockError as error:
         # Arrow also fails on a first block of ragged rows only, all of which are skipped.
         ragged.check(path)
