@@ -95,11 +95,13 @@ def test_damaged_tables_are_read_or_refused(fuzzer: Fuzzer, engine: Engine) -> N
     check_readings(fuzzer, engine, READINGS)
 
 
+@pytest.mark.long
 @pytest.mark.torture
 def test_many_damaged_plates(fuzzer: Fuzzer) -> None:
     check_conversions(fuzzer, MANY_CONVERSIONS)
 
 
+@pytest.mark.long
 @pytest.mark.torture
 def test_many_damaged_tables(fuzzer: Fuzzer, engine: Engine) -> None:
     check_readings(fuzzer, engine, MANY_READINGS)

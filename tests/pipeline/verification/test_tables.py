@@ -32,7 +32,18 @@ def test_the_longest_field_of_the_csv_module_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [("3", 3), (" 3 ", 3), ("3.0", 3), (3.0, 3), ("3.5", None), (3.5, None), ("inf", None), (None, None), ("x", None)],
+    [
+        ("3", 3),
+        (" 3 ", 3),
+        ("3.0", 3),
+        (3.0, 3),
+        ("3.5", None),
+        (3.5, None),
+        ("0x10", 16),
+        ("inf", None),
+        (None, None),
+        ("x", None),
+    ],
 )
 def test_keys_are_whole_numbers(value: Raw, number: int | None) -> None:
     assert whole_number(value) == number
@@ -46,3 +57,10 @@ def test_text_of_sqlite_that_is_not_utf8_has_its_replacement(tmp_path: Path) -> 
         connection.commit()
     (row,) = read_table(path, "Image", [1]).rows[None, 1]
     assert row.get("Well") == "A\ufffd"
+
+
+def test_a_column_is_found_by_its_name_with_blanks(tmp_path: Path) -> None:
+    path = tmp_path / "Cells.csv"
+    path.write_text("ImageNumber,ObjectNumber, Area \n1,1,7\n")
+    (row,) = read_table(path, "cells", [1]).rows[None, 1]
+    assert row.get(" Area ") == "7"

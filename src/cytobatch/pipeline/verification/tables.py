@@ -42,7 +42,8 @@ class Row:
 
     def get(self, column: str) -> Raw:
         """Return the value of a column; None if the table has no such column, or the row ends before it."""
-        position = self.positions.get(column)
+        # Names in a header have no blanks around them here, and may have them in a run.
+        position = self.positions.get(column, self.positions.get(column.strip()))
         return None if position is None or position >= len(self.values) else self.values[position]
 
 
@@ -163,7 +164,8 @@ def whole_number(value: Raw) -> int | None:
     """Return a key as an integer; None for text that is none."""
     with suppress(ValueError):
         if isinstance(value, int | str):
-            return int(value)
+            # Arrow takes hexadecimal whole numbers of a CSV file for numbers.
+            return int(value, 16) if isinstance(value, str) and value[:2] in ("0x", "0X") else int(value)
     with suppress(ValueError):
         number = float(value or "nan")
         return int(number) if number.is_integer() else None
