@@ -1,5 +1,6 @@
 """The effect of each option on the output."""
 
+import gzip
 import zlib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from cytobatch import __version__
 from cytobatch.config.options import PlateJob
+from cytobatch.conversion.table_loader import TableLoader
 from cytobatch.errors import ConfigurationError, JoinSqlError, LayoutError
 from cytobatch.pipeline.plate import run_plate
 from tests.support.plates import (
@@ -267,6 +269,28 @@ def test_little_memory_gives_the_same_profile_through_the_disk(tmp_path: Path) -
     large, _ = convert(path, tmp_path / "a", memory=2**32)
     small, _ = convert(path, tmp_path / "b", memory=2**26)
     assert small.num_rows == 39 * 4000
+    assert small.equals(large)
+
+
+@pytest.mark.usefixtures("any_memory")
+def test_a_table_that_is_small_only_when_compressed_goes_through_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spilled = []
+    spill = TableLoader._spill
+    monkeypatch.setattr(TableLoader, "_spill", lambda *arguments: spilled.append(1) or spill(*arguments))
+    tables = site_tables(60_000)
+    for number in range(20):
+        tables["Cells"] = tables["Cells"].append_column(f"Texture_{number}", pa.array([0.0] * 60_000))
+    root = write_site(tmp_path / "in" / "P1-A01-1", tables).parent
+    for path in (root / "P1-A01-1").glob("*.csv"):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    large, _ = convert(root, tmp_path / "a", memory=2**32)
+    assert not spilled
+    small, _ = convert(root, tmp_path / "b", memory=2**26)
+    assert spilled
+    assert small.num_rows == 60_000
     assert small.equals(large)
 
 

@@ -54,6 +54,7 @@ _NO_ARCHIVE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
+    IndexError,
     OSError,
     NotImplementedError,
     struct.error,
@@ -223,7 +224,7 @@ def _damaged_text(content: bytes, dice: random.Random) -> bytes:
 
 def _damage_values(path: Path, dice: random.Random) -> None:
     """Change values, rows or declarations of a database by SQL."""
-    with suppress(sqlite3.Error, UnicodeError), closing(sqlite3.connect(path)) as connection:
+    with suppress(sqlite3.Error, UnicodeError, IndexError), closing(sqlite3.connect(path)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         table = dice.choice(tables)
         column = dice.choice([name for _, name, *_ in connection.execute(f'PRAGMA table_info("{table}")')])

@@ -84,8 +84,10 @@ class TableLoader:
         own = _own_schema(table.schema, unified)
         repairs: list[Repair] = []
         strategies = self._format.readers(table, path, own, repairs, self._context)
-        size = SourceFile(table.source, path.stat().st_size).content_size
-        consume = self._spill if self.is_large(size) else _collect
+        file = SourceFile(table.source, path.stat().st_size)
+        consume = self._spill if self.is_large(file.content_size) else _collect
+        if consume is _collect and file.is_compressed:
+            consume = functools.partial(self._collect_or_spill, repairs)
         rows = read_with_fallback(strategies, repairs, functools.partial(consume, own))
         return LoadedTable(align_to_schema(rows, unified), tuple(repairs))
 
@@ -118,6 +120,19 @@ class TableLoader:
         paths = [self._inputs.whole(source) for source in group.sources]
         concatenated = group.read(paths, _own_schema(group.schema, unified))
         return ConcatenatedTables(align_to_schema(concatenated.table, unified), concatenated.rows)
+
+    def _collect_or_spill(self, repairs: list[Repair], schema: pa.Schema, strategy: ReadStrategy) -> pa.Table:
+        """Collect a compressed table, or spill it from its beginning if it is larger than its file lets expect."""
+        batches: list[pa.RecordBatch] = []
+        size = 0
+        for batch in strategy():
+            batches.append(batch)
+            size += batch.nbytes
+            if self.is_large(size):
+                batches.clear()
+                repairs.clear()
+                return self._spill(schema, strategy)
+        return pa.Table.from_batches(batches, schema)
 
     def _spill(self, schema: pa.Schema, strategy: ReadStrategy) -> pa.Table:
         """Stream a table to the scratch disk, and return it memory-mapped."""
