@@ -20,7 +20,7 @@ LARGE, SMALL = 2**32, 2**26
 """Memory in which a file is read whole, and in which it is read by row number."""
 OBJECTS = 2000
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("any_memory")]
 
 indices = st.none() | st.integers(0, 29)
 

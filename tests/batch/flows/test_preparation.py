@@ -94,7 +94,7 @@ def test_a_plate_in_parts_takes_all_workers() -> None:
 def test_plates_on_this_machine_share_its_limits_and_a_folder_that_is_removed(tmp_path: Path) -> None:
     own = jobs(4, workers=7, memory=1024 * MIB, scratch_dir=tmp_path / "scratch", cache_dir=tmp_path / "cache")
     with prepared_run(TaskRunner.parse("processes:2"), own) as prepared:
-        assert {(job.workers, job.memory) for job in prepared.jobs} == {(3, 512 * MIB)}
+        assert {(job.workers, job.memory) for job in prepared.jobs} == {(2, 512 * MIB)}
         for name in ("scratch", "cache"):
             (folder,) = {getattr(job, f"{name}_dir") for job in prepared.jobs}
             assert folder.parent == tmp_path / name
