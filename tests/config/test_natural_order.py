@@ -23,3 +23,8 @@ def test_parts_of_a_path() -> None:
     file = SourceFile("a/b/Cells.CSV", 3)
     assert (file.stem, file.suffix, file.folder) == ("Cells", ".csv", "a/b")
     assert SourceFile("Cells.csv", 3).folder == "."
+
+
+def test_numbers_of_any_length_have_an_order() -> None:
+    names = ["9", "9" * 5000, "1" + "0" * 5000, "007", "7"]
+    assert sorted(names, key=natural_key) == ["007", "7", "9", "9" * 5000, "1" + "0" * 5000]

@@ -282,4 +282,4 @@ def test_a_journal_of_other_inputs_or_without_its_files_is_replaced(change: str,
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert ("profiles.parquet" in files) is (change != "option")
     report = RunReport.model_validate_json((tmp_path / "out" / "run-report.json").read_text())
-    assert {Path(output.path).name for output in report.outputs} == files - {"run-report.json"}
+    assert {Path(output.path).name for output in report.outputs} == files - {"run-report.json", "report.html"}

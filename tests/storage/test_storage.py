@@ -178,7 +178,7 @@ def test_requester_pays_and_further_arguments_go_with_reading_only() -> None:
 
 
 def test_more_threads_wait_for_a_store_than_compute() -> None:
-    of_nine = job(workers=9, memory=2**30)
+    of_nine = job(workers=9, memory=2**32)
     assert (Access.to_source(of_nine).workers, Access.to_destination(of_nine).workers, Access().workers) == (36, 36, 8)
 
 

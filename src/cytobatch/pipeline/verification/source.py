@@ -30,6 +30,7 @@ from cytobatch.storage.source import Source
 
 _OWN_NUMBER = "Metadata_TableNumber"
 _SHOWN = 5
+_LOG_INDEX = "-shm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,9 @@ def derived_again(check: SourceCheck, cache: Path) -> Derived:
     changed = list(_changed_files(check.report, inventory))
     if any(difference.kind is DifferenceKind.MISSING for difference in changed):
         return Derived(0, 0, ("no row, because files of the source are missing",), changed)
-    with source.inputs(inventory.files, 0) as files:
+    # SQLite writes the index of a write-ahead log when it reads: that is no change of the source.
+    read = [file for file in inventory.files if not file.path.endswith(_LOG_INDEX)]
+    with source.inputs(read, 0) as files:
         found = _Derivation(check, links, keys, files).run()
     return replace(found, differences=(*changed, *found.differences))
 
