@@ -103,6 +103,7 @@ def find_earlier_run(job: PlateJob, plan: ConversionPlan, destination: Destinati
             break
     report = journal.report if journal else report_in(snapshot)
     if report is not None and job.skip_done and journal is None and is_done(report, plan, destination):
+        destination.clean()
         return Earlier(snapshot, report)
     if report is not None and not job.replace:
         check_same_source(report, plan)

@@ -91,6 +91,10 @@ class Destination:
         put_page = None if page is None else lambda report: self.publish_page(page(report))
         return Publication(self._store(run), run, folder, earlier, kept, put_page).open()
 
+    def clean(self) -> None:
+        """Remove the folders of prepared files that killed runs have left on a disk. Raises StorageError."""
+        self._store(_NO_RUN).clean(())
+
     def journal_in(self, earlier: Snapshot) -> Journal | None:
         """Return the journal of a run that did not end its publication, or None."""
         return journal_in(earlier, str(self._folder))

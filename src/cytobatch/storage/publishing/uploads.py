@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 import base64
 import hashlib
 import re
-import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,7 +51,6 @@ class Uploads:
     threads: int
     _begun: list[_Upload] = field(default_factory=list)
     _sent: list[Future[Any]] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def prepare(self, files: Sequence[tuple[PendingFile, S3Path]]) -> list[PreparedFile]:
         """Upload files without completing them, and compare what the bucket has of each part. Raises StorageError."""
@@ -72,8 +70,8 @@ class Uploads:
         seconds = _SECONDS_TO_END if quickly else None
         # A request that is on its way may begin an upload, or send a part to one that is aborted.
         wait([sent for sent in self._sent if not sent.cancelled()], timeout=seconds)
-        with self._lock:
-            begun, self._begun = self._begun, []
+        # No lock: a signal may end the run while one is held, and appending to a list is atomic.
+        begun, self._begun = self._begun, []
         if not begun:
             return
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"{STORE_THREADS}abort")
@@ -83,8 +81,7 @@ class Uploads:
 
     def forget(self) -> None:
         """Leave the uploads to the journal that names them."""
-        with self._lock:
-            self._begun = []
+        self._begun = []
 
     def _submit(self, pool: ThreadPoolExecutor, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
         sent = pool.submit(function, *arguments)
@@ -123,8 +120,7 @@ class Uploads:
         checksum = {"ChecksumAlgorithm": "CRC32"} if _with_checksums(client) else {}
         answer = client.create_multipart_upload(Bucket=path.bucket, Key=path.key, **checksum)
         upload = _Upload(path, str(answer["UploadId"]))
-        with self._lock:
-            self._begun.append(upload)
+        self._begun.append(upload)
         return upload
 
 
