@@ -17,7 +17,7 @@ HEADER = "ImageNumber,ObjectNumber,Note\n"
 def test_a_value_ends_where_csv_ends_it(note: str, tmp_path: Path) -> None:
     path = tmp_path / "Cells.csv"
     path.write_bytes(f"{HEADER}1,1,{note}\n1,2,x\n".encode())
-    rows = read_table(path, "cells", [1]).rows[None, 1]
+    rows = read_table(path, "cells", [(None, 1)]).rows[None, 1]
     assert [row.get("Note") for row in rows] == [note.strip('"'), "x"]
 
 
@@ -25,7 +25,7 @@ def test_the_longest_field_of_the_csv_module_stays(tmp_path: Path) -> None:
     limit = csv.field_size_limit()
     path = tmp_path / "Image.csv"
     path.write_text(f"ImageNumber,Pipeline\n1,{'x' * (limit + 1)}\n")
-    (row,) = read_table(path, "image", [1]).rows[None, 1]
+    (row,) = read_table(path, "image", [(None, 1)]).rows[None, 1]
     assert len(str(row.get("Pipeline"))) == limit + 1
     assert csv.field_size_limit() == limit
 
@@ -55,12 +55,12 @@ def test_text_of_sqlite_that_is_not_utf8_has_its_replacement(tmp_path: Path) -> 
         connection.execute("CREATE TABLE Image (ImageNumber INTEGER, Well TEXT)")
         connection.execute("INSERT INTO Image VALUES (1, CAST(x'41ff' AS TEXT))")
         connection.commit()
-    (row,) = read_table(path, "Image", [1]).rows[None, 1]
+    (row,) = read_table(path, "Image", [(None, 1)]).rows[None, 1]
     assert row.get("Well") == "A\ufffd"
 
 
 def test_a_column_is_found_by_its_name_with_blanks(tmp_path: Path) -> None:
     path = tmp_path / "Cells.csv"
     path.write_text("ImageNumber,ObjectNumber, Area \n1,1,7\n")
-    (row,) = read_table(path, "cells", [1]).rows[None, 1]
+    (row,) = read_table(path, "cells", [(None, 1)]).rows[None, 1]
     assert row.get(" Area ") == "7"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytobatch.pipeline.verification.location import is_same_place
-from cytobatch.pipeline.verification.values import Published, Raw, Repairs, is_same
+from cytobatch.pipeline.verification.values import Notation, Published, Raw, Repairs, is_same
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_doubles_are_equal_if_their_texts_are_those_of_one_number(one: float, ot
 
 
 def test_a_decimal_comma() -> None:
-    assert is_same(1.5, "1,5", "double", ",")
+    assert is_same(1.5, "1,5", "double", Notation(decimal=","))
     assert not is_same(1.5, "1,5", "double")
 
 

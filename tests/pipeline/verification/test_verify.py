@@ -1,6 +1,6 @@
 """A result against its report and its source: right ones pass, and every change of a value is found."""
 
-import random
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cytobatch.config.option_types import AnnDataFormat
 from cytobatch.config.options import PlateJob
@@ -20,7 +18,6 @@ from cytobatch.pipeline.verification.model import Difference, DifferenceKind, Ve
 from cytobatch.pipeline.verification.verify import VerifyRequest, verify
 from cytobatch.synthetic import ImageNumbers, ParentNumbers, PlateFormat, SyntheticPlate, write_plate
 from proxy import gets, proxy
-from tests.support.examples import examples
 
 PLATE = SyntheticPlate(
     wells=2,
@@ -70,43 +67,6 @@ def test_every_value_of_a_right_result_is_derived(converted: tuple[Path, Path]) 
     assert found.not_derived == ()
     assert found.cells == found.rows == table.num_rows > 0
     assert found.values >= table.num_rows * (table.num_columns - 4)
-
-
-def one_value(table: pa.Table, row: int, column: str, chance: random.Random) -> pa.Table:
-    """Change one value: its sign and last bit if it is a number, its text, or to null."""
-    values = table[column].to_pylist()
-    old = values[row]
-    kinds: list[Any] = [None] if old is not None else []
-    if isinstance(old, float):
-        kinds += [-old - 1, old + max(abs(old), 1.0) * 2**-50]
-    elif isinstance(old, int):
-        kinds += [old + 1, -old - 1]
-    elif isinstance(old, str):
-        kinds += [f"{old}x"]
-    values[row] = chance.choice(kinds) if kinds else 1.0
-    field = table.schema.field(column)
-    return table.set_column(table.schema.get_field_index(column), field, pa.array(values, field.type))
-
-
-@given(st.integers(0, 2**32))
-@settings(max_examples=examples(60), deadline=None)
-def test_a_changed_value_is_found_and_no_other_is_reported(
-    converted: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, seed: int
-) -> None:
-    source, result = converted
-    chance = random.Random(seed)
-    names = pq.read_schema(result / "single_cells.parquet").names
-    column = chance.choice([name for name in names if name not in KEYS])
-    row = chance.randrange(pq.read_metadata(result / "single_cells.parquet").num_rows)
-    folder = tmp_path_factory.mktemp("changed") / "out"
-    after = changed(result, folder, lambda table: one_value(table, row, column, chance))
-    assert [(each.kind, each.row, each.column) for each in of_rows(verified(source, after))] == [
-        (DifferenceKind.VALUE, row, column)
-    ]
-    shutil.rmtree(folder)
-
-
-KEYS = ("Metadata_TableNumber", "Metadata_ImageNumber", "Metadata_ObjectNumber", "Metadata_Cytoplasm_ObjectNumber")
 
 
 def test_swapped_values_and_a_moved_parent_are_found(converted: tuple[Path, Path], tmp_path: Path) -> None:
@@ -222,6 +182,44 @@ def test_a_report_that_names_files_outside_its_folder_is_refused(
     with pytest.raises(InputDataError, match="outside its folder"):
         verified(tmp_path / "in", f"s3://{bucket}/deep/P1/", scratch_dir=tmp_path / "scratch")
     assert not list(tmp_path.rglob("outside.txt"))
+
+
+def test_a_journal_is_no_finished_result(converted: tuple[Path, Path], tmp_path: Path) -> None:
+    source, result = converted
+    shutil.copytree(result, tmp_path / "out")
+    path = tmp_path / "out" / "run-report.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"state": "publishing"}))
+    with pytest.raises(InputDataError, match="result is not finished"):
+        verified(source, tmp_path / "out")
+
+
+def test_each_stored_file_is_held_against_the_report(tmp_path: Path) -> None:
+    write_plate(PLATE, tmp_path / "in")
+    job = PlateJob(source=str(tmp_path / "in"), destination=str(tmp_path / "out"), anndata=(AnnDataFormat.ZARR,))
+    report = run_plate(job)
+    alone = VerifyRequest(job, with_source=False, cells=None)
+    store = next(output for output in report.outputs if output.files)
+    below = next(name for name in store.files if name.startswith("X/"))
+    path = tmp_path / "out" / "single_cells.zarr" / below
+    path.write_bytes(path.read_bytes()[::-1])
+    assert [(each.output, each.what) for each in verify(alone).differences] == [
+        (f"single_cells.zarr/{below}", "sha256")
+    ]
+    path.write_bytes(path.read_bytes()[::-1])
+    others = [output.model_copy(update={"stored": output.stored[1:]}) for output in report.outputs]
+    lesser = report.model_copy(update={"outputs": others}).to_json()
+    (tmp_path / "out" / "run-report.json").write_text(lesser)
+    assert {(each.output, each.kind) for each in verify(alone).differences} == {
+        ("single_cells.zarr", DifferenceKind.SHAPE)
+    }
+
+
+def test_rows_of_own_sql_are_refused(tmp_path: Path) -> None:
+    write_plate(PLATE, tmp_path / "in")
+    sql = "SELECT * FROM read_parquet('cells.parquet')"
+    run_plate(PlateJob(source=str(tmp_path / "in"), destination=str(tmp_path / "out"), joins=sql))
+    with pytest.raises(InputDataError, match="SQL of the job"):
+        verified(tmp_path / "in", tmp_path / "out")
 
 
 def test_rows_that_cannot_be_derived_are_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from cytobatch.pipeline.verification.links import Link, Links, SourcedColumn
 from cytobatch.pipeline.verification.location import is_same_place, places
 from cytobatch.pipeline.verification.model import Difference, DifferenceKind
 from cytobatch.pipeline.verification.tables import OBJECT_NUMBER, ImageKey, Row, SourceTable, whole_number
-from cytobatch.pipeline.verification.values import Published, Raw, Repairs, is_same
+from cytobatch.pipeline.verification.values import PLAIN, Notation, Published, Raw, Repairs, is_same
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ class ExportTables:
                 rows[name] = next(iter(self._rows(name, image)), None)
         return rows
 
-    def decimal(self, table: str) -> str:
-        """Return the decimal mark of a table's texts."""
-        return self._tables[table].decimal if table in self._tables else "."
+    def notation(self, table: str) -> Notation:
+        """Return how a table writes values."""
+        return self._tables[table].notation if table in self._tables else PLAIN
 
     def _follow(self, link: Link, via: Row, image: ImageKey) -> Row | None:
         rows = self._rows(link.table, image)
@@ -121,15 +121,16 @@ def row_differences(row: ProfileRow, base: Row, key: RowKey, tables: ExportTable
         raw = None if source is None else source.get(column.column)
         raw = plan.repairs.repaired(column.table, column.column, raw)
         published = row.values[column.name]
-        if not is_same(published, raw, column.type, tables.decimal(column.table)):
-            yield _difference(plan, row, column.name, raw)
+        if not is_same(published, raw, column.type, tables.notation(column.table)):
+            yield value_difference(plan.output, row, column.name, raw)
     image = next((linked[name] for name in IMAGE_TABLES if linked.get(name) is not None), None)
     expected = places(image) if image is not None else {}
     for name in plan.places:
         if name in expected and not is_same_place(name, row.values[name], expected[name]):
-            yield _difference(plan, row, name, expected[name])
+            yield value_difference(plan.output, row, name, expected[name])
 
 
-def _difference(plan: Plan, row: ProfileRow, column: str, raw: Raw) -> Difference:
+def value_difference(output: str, row: ProfileRow, column: str, raw: Raw) -> Difference:
+    """Return the difference of a value from that of the source."""
     published = repr(row.values[column])
-    return Difference(DifferenceKind.VALUE, plan.output, "value", row.position, column, published, repr(raw))
+    return Difference(DifferenceKind.VALUE, output, "value", row.position, column, published, repr(raw))

@@ -10,6 +10,8 @@ from typing import Protocol
 from cytobatch.report.model import LedgerEntry, Outcome
 
 IMAGE_TABLES = ("image", "images")
+OBJECTS = "objects"
+"""The name of the only table of files with whole rows."""
 _PER = "per_"
 
 
@@ -28,12 +30,17 @@ class Export:
     path: str
     tables: Mapping[str, LedgerEntry]
 
-    def checksum(self, files: Files) -> int:
+    def numbers(self, files: Files) -> frozenset[object]:
+        """Return the TableNumbers that it may have. Of files that are alike, later ones add their path."""
+        number = self._checksum(files)
+        return frozenset({number, zlib.crc32(self.path.encode(), number)})
+
+    def _checksum(self, files: Files) -> int:
         """Return the CRC-32 of the file of its image table, or of its path if it has none.
 
         cytominer-database numbers exports so, and cytobatch does the same.
         """
-        entry = next((self.tables[name] for name in IMAGE_TABLES if name in self.tables), None)
+        entry = next((self.tables[name] for name in (*IMAGE_TABLES, OBJECTS) if name in self.tables), None)
         return zlib.crc32(self.path.encode() if entry is None else files.whole(entry.path).read_bytes())
 
 
@@ -52,12 +59,10 @@ def plain_name(table: str) -> str:
 
 
 def by_number(exports: Sequence[Export], files: Files, numbers: Iterable[object]) -> dict[object, list[Export]]:
-    """Return the exports that a TableNumber may stand for. Of files that are alike, later ones add their path."""
+    """Return the exports that a TableNumber may stand for."""
     wanted = set(numbers)
     found: dict[object, list[Export]] = defaultdict(list)
     for export in exports:
-        number = export.checksum(files)
-        for candidate in (number, zlib.crc32(export.path.encode(), number)):
-            if candidate in wanted:
-                found[candidate].append(export)
+        for candidate in export.numbers(files) & wanted:
+            found[candidate].append(export)
     return dict(found)

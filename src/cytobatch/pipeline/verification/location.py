@@ -7,9 +7,9 @@ from cytobatch.pipeline.verification.tables import Row, whole_number
 from cytobatch.pipeline.verification.values import Published, is_missing
 
 _SOURCES = {
-    "Metadata_Plate": ("Metadata_Plate", "Image_Metadata_Plate"),
-    "Metadata_Well": ("Metadata_Well", "Image_Metadata_Well"),
-    "Metadata_Site": ("Metadata_Site", "Image_Metadata_Site"),
+    "Metadata_Plate": ("Metadata_Plate", "Image_Metadata_Plate", "Plate ID"),
+    "Metadata_Well": ("Metadata_Well", "Image_Metadata_Well", "WELL LABEL"),
+    "Metadata_Site": ("Metadata_Site", "Image_Metadata_Site", "FOV"),
 }
 PLACES = tuple(_SOURCES)
 """The profile's columns with plate, well and site."""

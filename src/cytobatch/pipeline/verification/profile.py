@@ -52,6 +52,12 @@ def rows_at(path: Path, positions: Sequence[int], columns: Sequence[str]) -> Ite
             start = stop
 
 
+def row_count(path: Path) -> int:
+    """Return the number of rows of a Parquet file."""
+    with open_file(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def key_columns(path: Path, columns: Sequence[str]) -> Mapping[str, list[object]]:
     """Return whole columns of a Parquet file."""
     table = read_columns([path], columns)

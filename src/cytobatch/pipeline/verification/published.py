@@ -1,6 +1,6 @@
 """What is published, held against its report: files, checksums, footers, and the keys of rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,21 +31,42 @@ def output_differences(name: str, path: Path, output: OutputFile) -> Iterator[Di
         yield Difference(DifferenceKind.MISSING, f"{name}{below}", "the file is not there")
     if missing:
         return
-    size = sum(file.stat().st_size for file in files)
-    if size != output.bytes:
-        yield Difference(DifferenceKind.CONTENT, name, "size in bytes", None, None, str(size), str(output.bytes))
-    checksum = _checksum(path, output)
-    if checksum != output.sha256:
-        yield Difference(DifferenceKind.CONTENT, name, "sha256", None, None, checksum, output.sha256)
+    checksums = {file.relative_to(path).as_posix() if output.files else "": sha256_of(file) for file in files}
+    of_files = list(_stored_differences(name, path, output, checksums))
+    yield from of_files or _whole_differences(name, files, output, checksums)
     if path.suffix == PARQUET:
         yield from _shape_differences(name, path, output)
 
 
-def _checksum(path: Path, output: OutputFile) -> str:
-    """Return the checksum of a file; of a folder that of the list that `sha256sum` would print of its files."""
-    if not output.files:
-        return sha256_of(path)
-    return sha256_of_folder({below: sha256_of(path / below) for below in output.files})
+def _stored_differences(
+    name: str, path: Path, output: OutputFile, checksums: Mapping[str, str]
+) -> Iterator[Difference]:
+    """Yield the differences of an output's files, by their names below it: "" is the name of the output itself."""
+    stored = {each.path.removeprefix(output.path).removeprefix("/"): each for each in output.stored}
+    if stored and stored.keys() != checksums.keys():
+        what = "the report does not have each file of the output as it is stored"
+        yield Difference(DifferenceKind.SHAPE, name, what, None, None, str(sorted(checksums)), str(sorted(stored)))
+    for below in stored.keys() & checksums.keys():
+        file, of_report = path / below, stored[below]
+        label = f"{name}/{below}" if below else name
+        yield from _content_differences(
+            label, (file.stat().st_size, checksums[below]), (of_report.bytes, of_report.sha256)
+        )
+
+
+def _whole_differences(
+    name: str, files: Sequence[Path], output: OutputFile, checksums: Mapping[str, str]
+) -> Iterator[Difference]:
+    """Yield the differences of a whole output. The checksum of a folder is that of the list of `sha256sum`."""
+    size = sum(file.stat().st_size for file in files)
+    checksum = sha256_of_folder(checksums) if output.files else checksums[""]
+    yield from _content_differences(name, (size, checksum), (output.bytes, output.sha256))
+
+
+def _content_differences(name: str, found: tuple[int, str], expected: tuple[int, str]) -> Iterator[Difference]:
+    for what, published, of_report in zip(("size in bytes", "sha256"), found, expected, strict=True):
+        if published != of_report:
+            yield Difference(DifferenceKind.CONTENT, name, what, None, None, str(published), str(of_report))
 
 
 def _shape_differences(name: str, path: Path, output: OutputFile) -> Iterator[Difference]:

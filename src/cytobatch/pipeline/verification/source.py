@@ -4,46 +4,33 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from cytobatch.config.options import PlateJob
-from cytobatch.errors import InputDataError
+from cytobatch.pipeline.verification.check import OWN_NUMBER, SourceCheck
 from cytobatch.pipeline.verification.derive import ExportTables, Plan, ProfileRow, RowKey, row_differences
-from cytobatch.pipeline.verification.exports import IMAGE_TABLES, Export, Files, by_number, exports_of, plain_name
+from cytobatch.pipeline.verification.exports import IMAGE_TABLES, Export, Files, by_number, exports_of
 from cytobatch.pipeline.verification.links import Links, sourced_columns
-from cytobatch.pipeline.verification.location import PLACES
 from cytobatch.pipeline.verification.model import Derived, Difference, DifferenceKind
 from cytobatch.pipeline.verification.profile import drawn, key_columns, repeated, rows_at
 from cytobatch.pipeline.verification.tables import (
     IMAGE_NUMBER,
     OBJECT_NUMBER,
     TABLE_NUMBER,
+    ImageKey,
     SourceTable,
     UnreadableTableError,
+    count_rows,
     read_table,
 )
-from cytobatch.pipeline.verification.values import Repairs
+from cytobatch.pipeline.verification.whole_rows import whole_rows
 from cytobatch.planning.inventory import Inventory
 from cytobatch.report.lines import shortened
 from cytobatch.report.model import Outcome, RunReport
 from cytobatch.storage.source import Source
 
-_OWN_NUMBER = "Metadata_TableNumber"
 _SHOWN = 5
 _LOG_INDEX = "-shm"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceCheck:
-    """What is derived: the profile's local file with its columns, the report, and the number of cells (None: all)."""
-
-    job: PlateJob
-    report: RunReport
-    output: str
-    profile: Path
-    columns: Sequence[Mapping[str, Any]]
-    cells: int | None
-    seed: int
+_ROWS_AT_ONCE = 2_000
+"""Rows that are held in memory, with the rows of the source for them. A row may have thousands of values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +75,7 @@ def derived_again(check: SourceCheck, cache: Path) -> Derived:
     StorageError
         If the source cannot be reached.
     """
-    links = Links.of_report(check.report.joins)
-    if links is None:
-        raise _not_derivable(check, "its rows are not made by the usual joins of compartments")
-    keys = _keys(check, links)
+    _check_joins(check)
     source = Source(check.job, cache)
     inventory = source.inventory()
     changed = list(_changed_files(check.report, inventory))
@@ -100,8 +84,21 @@ def derived_again(check: SourceCheck, cache: Path) -> Derived:
     # SQLite writes the index of a write-ahead log when it reads: that is no change of the source.
     read = [file for file in inventory.files if not file.path.endswith(_LOG_INDEX)]
     with source.inputs(read, 0) as files:
-        found = _Derivation(check, links, keys, files).run()
+        found = whole_rows(check, files) or _joined_rows(check, files)
     return replace(found, differences=(*changed, *found.differences))
+
+
+def _check_joins(check: SourceCheck) -> None:
+    """Raise InputDataError if rows are made by SQL of the job."""
+    if check.report.options.get("joins") is not None:
+        raise check.not_derivable("its rows are made by SQL of the job (option joins), which is not run again")
+
+
+def _joined_rows(check: SourceCheck, files: Files) -> Derived:
+    links = Links.of_report(check.report.joins)
+    if links is None:
+        raise check.not_derivable("its rows are not made by the usual joins of compartments")
+    return _Derivation(check, links, _keys(check, links), files).run()
 
 
 def _changed_files(report: RunReport, inventory: Inventory) -> Iterator[Difference]:
@@ -124,8 +121,8 @@ class _Derivation:
         self._exports = exports_of(check.report.ledger)
         tables = {name for export in self._exports for name in export.tables} - set(links.others)
         columns = sourced_columns(check.columns, tables)
-        places = _places(check, {column.name for column in columns})
-        self._plan = Plan(check.output, links, columns, places, _repairs(check.report))
+        places = check.places({column.name for column in columns})
+        self._plan = Plan(check.output, links, columns, places, check.repairs())
         self._labels = {str(c["source_table"]): str(c["compartment"]) for c in check.columns if c["compartment"]}
         self._tables = {links.base, *IMAGE_TABLES, *(column.table for column in columns)}
         self._unread: dict[str, str] = {}
@@ -139,22 +136,39 @@ class _Derivation:
         ]
         numbers = published[self._keys.number] if self._keys.number else published[self._keys.image]
         positions = drawn(numbers, self._check.cells, self._check.seed)
-        names = [*self._keys.names, *(column.name for column in self._plan.columns), *self._plan.places]
-        rows: dict[object, list[ProfileRow]] = defaultdict(list)
-        for row in rows_at(self._check.profile, positions, list(dict.fromkeys(names))):
-            rows[self._keys.made_number(row)].append(row)
         exports: Mapping[object, Sequence[Export]] = {None: self._exports}
         if self._keys.is_made:
-            exports = by_number(self._exports, self._files, rows)
-        for number, group in rows.items():
-            differences += self._compared(exports.get(number, ()), group)
+            exports = by_number(self._exports, self._files, {numbers[position] for position in positions})
+        for start in range(0, len(positions), _ROWS_AT_ONCE):
+            for number, group in self._by_export(positions[start : start + _ROWS_AT_ONCE]).items():
+                differences += self._compared(exports.get(number, ()), group)
+        if self._check.cells is None:
+            differences += self._lost_rows(len(positions))
         cells = len(positions) - self._skipped
         values = cells * sum(column.table not in self._unread for column in self._plan.columns)
         return Derived(cells, values, self._not_derived(), differences)
 
+    def _lost_rows(self, rows: int) -> list[Difference]:
+        """Return a difference if there are fewer rows than objects of the base compartment."""
+        base = self._plan.links.base
+        if base in self._unread:
+            return []
+        entries = [export.tables[base] for export in self._exports if base in export.tables]
+        counts = [count_rows(self._files.whole(entry.path), entry.table or base) for entry in entries]
+        known = [count for count in counts if count is not None]
+        return self._check.lost_rows(rows, sum(known)) if len(known) == len(counts) else []
+
+    def _by_export(self, positions: Sequence[int]) -> Mapping[object, Sequence[ProfileRow]]:
+        """Return rows of the profile by the number that the run made for their export; None if it made none."""
+        names = [*self._keys.names, *(column.name for column in self._plan.columns), *self._plan.places]
+        rows: dict[object, list[ProfileRow]] = defaultdict(list)
+        for row in rows_at(self._check.profile, positions, list(dict.fromkeys(names))):
+            rows[self._keys.made_number(row)].append(row)
+        return rows
+
     def _compared(self, exports: Iterable[Export], rows: Sequence[ProfileRow]) -> Iterator[Difference]:
         """Yield the differences of rows, each looked for in some exports; those of its likeliest origin."""
-        images = {self._keys.of(row).image[1] for row in rows}
+        images = {self._keys.of(row).image for row in rows}
         best: dict[int, list[Difference]] = {}
         for export in exports:
             tables = self._read(export, images)
@@ -173,7 +187,7 @@ class _Derivation:
                 what = "no object of the source has the keys of the row"
                 yield Difference(DifferenceKind.MISSING, self._check.output, what, row.position)
 
-    def _read(self, export: Export, images: set[int]) -> ExportTables:
+    def _read(self, export: Export, images: set[ImageKey]) -> ExportTables:
         tables: dict[str, SourceTable] = {}
         unread: dict[str, str] = {}
         if self._plan.links.base not in export.tables:
@@ -206,29 +220,8 @@ def _keys(check: SourceCheck, links: Links) -> _Keys:
         (name for name in sources if name.endswith(("_ObjectNumber", "Number_Object_Number"))), None
     )
     if IMAGE_NUMBER not in sources or number is None:
-        raise _not_derivable(check, "it has no columns with the numbers of images and objects")
+        raise check.not_derivable("it has no columns with the numbers of images and objects")
     names = {str(column["name"]) for column in check.columns}
-    made = _OWN_NUMBER in names and TABLE_NUMBER not in sources
-    own_number = _OWN_NUMBER if made else sources.get(TABLE_NUMBER)
+    made = OWN_NUMBER in names and TABLE_NUMBER not in sources
+    own_number = OWN_NUMBER if made else sources.get(TABLE_NUMBER)
     return _Keys(sources[IMAGE_NUMBER], sources[number], own_number, made)
-
-
-def _places(check: SourceCheck, derived: set[str]) -> tuple[str, ...]:
-    """Return the columns with plate, well and site, but for a plate's name that the job gave."""
-    given = {"Metadata_Plate"} if check.report.options.get("plate") else set()
-    names = [str(column["name"]) for column in check.columns]
-    return tuple(name for name in PLACES if name in names and name not in {*given, *derived})
-
-
-def _repairs(report: RunReport) -> Repairs:
-    named = ((plain_name(repair.table), repair) for repair in report.repairs)
-    return Repairs({(table, repair.column, repair.text): repair.became for table, repair in named})
-
-
-def _not_derivable(check: SourceCheck, why: str) -> InputDataError:
-    return InputDataError(
-        "rows of this profile cannot be derived again",
-        where=check.output,
-        why=why,
-        remedy="leave out --source to verify the files alone",
-    )

@@ -10,13 +10,13 @@ import itertools
 import sqlite3
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from cytobatch.pipeline.verification.values import Raw
+from cytobatch.pipeline.verification.values import PLAIN, Notation, Raw
 from cytobatch.readers.csv.field_limit import field_limit_for
 
 ImageKey = tuple[str | None, int]
@@ -25,6 +25,7 @@ ImageKey = tuple[str | None, int]
 IMAGE_NUMBER, OBJECT_NUMBER, TABLE_NUMBER = "ImageNumber", "ObjectNumber", "TableNumber"
 _BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 _DELIMITERS = ",;\t"
+_OF_SQLITE = Notation(keeps_nan=False)
 _GZIP_MAGIC = b"\x1f\x8b"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -49,14 +50,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """Rows of a table, by image. `decimal` is the decimal mark of its texts."""
+    """Rows of a table, by image. `notation` is how they write values."""
 
     columns: tuple[str, ...]
     rows: Mapping[ImageKey, list[Row]]
-    decimal: str = "."
+    notation: Notation = PLAIN
 
 
-def read_table(path: Path, table: str, images: Collection[int]) -> SourceTable:
+def read_table(path: Path, table: str, images: Collection[ImageKey]) -> SourceTable:
     """Read the rows of some images from a file.
 
     Parameters
@@ -66,30 +67,84 @@ def read_table(path: Path, table: str, images: Collection[int]) -> SourceTable:
     table
         The name of the table in a SQLite file.
     images
-        The ImageNumbers whose rows are returned.
+        The images whose rows are returned. Those of a table without TableNumber have the ImageNumber alone.
 
     Raises
     ------
     UnreadableTableError
         If the file has no ImageNumber, or is not readable as text or as a database.
     """
-    with path.open("rb") as stream:
-        is_database = stream.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
-    if is_database:
-        return _grouped(*_sqlite_rows(path, table, images), ".", images)
+    if _is_database(path):
+        return _grouped(*_sqlite_rows(path, table, images), _OF_SQLITE, images)
     try:
         return _csv_table(path, table, images)
     except (csv.Error, StopIteration, EOFError, zlib.error) as error:
         raise UnreadableTableError(f"{path.name} is not readable as CSV: {error}") from error
 
 
-def _csv_table(path: Path, table: str, images: Collection[int]) -> SourceTable:
+def count_rows(path: Path, table: str) -> int | None:
+    """Return the number of rows of a table that are not blank. Raises UnreadableTableError.
+
+    None for a file of all objects, whose rows are as many as the objects of the table that has most.
+    """
+    if _is_database(path):
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            name = table.replace('"', '""')
+            try:
+                return int(database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0])
+            except sqlite3.Error as error:
+                raise UnreadableTableError(f"table {table} of {path.name} is not readable: {error}") from error
+    text = _text(path)
+    try:
+        with field_limit_for(text):
+            rows, _ = _csv_rows(text)
+            columns, own = _columns(rows, table)
+            if len(own) < len(columns):
+                return None
+            return sum(_has_value(values, own) for values in rows)
+    except (csv.Error, StopIteration, EOFError, zlib.error) as error:
+        raise UnreadableTableError(f"{path.name} is not readable as CSV: {error}") from error
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+
+
+def _has_value(values: Sequence[str], positions: Iterable[int]) -> bool:
+    return any(values[position].strip() for position in positions if position < len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class WholeTable:
+    """The rows of a file with whole rows, in its order."""
+
+    rows: Sequence[Row]
+    notation: Notation = PLAIN
+
+
+def read_rows(path: Path) -> WholeTable:
+    """Read all rows of a CSV file. Raises UnreadableTableError."""
+    text = _text(path)
+    try:
+        with field_limit_for(text):
+            rows, notation = _csv_rows(text)
+            header = [name.strip() for name in next(rows)]
+            positions = {name: position for position, name in reversed(list(enumerate(header)))}
+            present = [Row(positions, values) for values in rows if any(value.strip() for value in values)]
+    except (csv.Error, StopIteration, EOFError, zlib.error) as error:
+        raise UnreadableTableError(f"{path.name} is not readable as CSV: {error}") from error
+    return WholeTable(present, notation)
+
+
+def _csv_table(path: Path, table: str, images: Collection[ImageKey]) -> SourceTable:
     text = _text(path)
     with field_limit_for(text):
         return _table_of_text(text, table, images)
 
 
-def _table_of_text(text: str, table: str, images: Collection[int]) -> SourceTable:
+def _csv_rows(text: str) -> tuple[Iterator[list[str]], Notation]:
+    """Return the rows of a text, header first."""
     # Unlike `splitlines`, this ends lines only where CSV does: a value may hold U+2028.
     lines = iter(io.StringIO(text, newline=""))
     first = next(lines)
@@ -97,10 +152,14 @@ def _table_of_text(text: str, table: str, images: Collection[int]) -> SourceTabl
     if first.lower().startswith("sep="):
         delimiter, first = first[len("sep=")], next(lines)
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter)
+    return rows, Notation("," if delimiter == ";" else ".")
+
+
+def _table_of_text(text: str, table: str, images: Collection[ImageKey]) -> SourceTable:
+    rows, notation = _csv_rows(text)
     columns, own = _columns(rows, table)
-    decimal = "," if delimiter == ";" else "."
-    present = (values for values in rows if any(values[position].strip() for position in own if position < len(values)))
-    return _grouped(tuple(columns), (Row(columns, values) for values in present), decimal, images)
+    present = (Row(columns, values) for values in rows if _has_value(values, own))
+    return _grouped(tuple(columns), present, notation, images)
 
 
 def _text(path: Path) -> str:
@@ -131,14 +190,15 @@ def _columns(rows: Iterator[list[str]], table: str) -> tuple[Mapping[str, int], 
     return shared | own, [position for name, position in own.items() if name not in shared]
 
 
-def _sqlite_rows(path: Path, table: str, images: Collection[int]) -> tuple[tuple[str, ...], Iterator[Row]]:
+def _sqlite_rows(path: Path, table: str, images: Collection[ImageKey]) -> tuple[tuple[str, ...], Iterator[Row]]:
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
         # A run has U+FFFD for bytes that are not UTF-8, too.
         database.text_factory = lambda raw: raw.decode("utf-8", "replace")
         name = table.replace('"', '""')
-        marks = ",".join("?" * len(images))
         try:
-            cursor = database.execute(f'SELECT * FROM "{name}" WHERE ImageNumber IN ({marks})', sorted(images))
+            names = {column[1] for column in database.execute(f'PRAGMA table_info("{name}")')}
+            condition, values = _condition(images, by_number=TABLE_NUMBER in names)
+            cursor = database.execute(f'SELECT * FROM "{name}" WHERE {condition}', values)
             values_of_rows = cursor.fetchall()
         except sqlite3.Error as error:
             raise UnreadableTableError(f"table {table} of {path.name} is not readable: {error}") from error
@@ -147,17 +207,31 @@ def _sqlite_rows(path: Path, table: str, images: Collection[int]) -> tuple[tuple
         return columns, iter([Row(positions, values) for values in values_of_rows])
 
 
-def _grouped(columns: tuple[str, ...], rows: Iterator[Row], decimal: str, images: Collection[int]) -> SourceTable:
+def _condition(images: Collection[ImageKey], *, by_number: bool) -> tuple[str, list[str | int]]:
+    """Return a condition for the rows of some images, which may let others pass, and its values."""
+    numbers = sorted({number for number, _ in images if number is not None})
+    of_images = sorted({image for _, image in images})
+    condition = f"{IMAGE_NUMBER} IN ({','.join('?' * len(of_images))})"
+    if not by_number or not numbers:
+        return condition, [*of_images]
+    # Thousands of exports in one database all number their images from 1.
+    own = f"CAST({TABLE_NUMBER} AS TEXT) IN ({','.join('?' * len(numbers))})"
+    return f"{condition} AND ({own} OR {TABLE_NUMBER} IS NULL)", [*of_images, *numbers]
+
+
+def _grouped(
+    columns: tuple[str, ...], rows: Iterator[Row], notation: Notation, images: Collection[ImageKey]
+) -> SourceTable:
     if IMAGE_NUMBER not in columns:
         raise UnreadableTableError("it has no column ImageNumber")
-    wanted = set(images)
+    wanted = {image for _, image in images}
     found: dict[ImageKey, list[Row]] = defaultdict(list)
     for row in rows:
         image = whole_number(row.get(IMAGE_NUMBER))
         if image in wanted:
             number = row.get(TABLE_NUMBER)
             found[None if number is None else str(number), image].append(row)
-    return SourceTable(columns, dict(found), decimal)
+    return SourceTable(columns, dict(found), notation)
 
 
 def whole_number(value: Raw) -> int | None:

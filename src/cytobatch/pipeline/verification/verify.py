@@ -7,18 +7,22 @@ repeated.
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from cytobatch.config.options import COLUMNS, PARQUET, SINGLE_CELLS, PlateJob
 from cytobatch.errors import InputDataError
 from cytobatch.output.column_list import FOOTER_KEY, SUFFIX
 from cytobatch.output.parquet.reader import read_schema
+from cytobatch.pipeline.verification.check import SourceCheck
 from cytobatch.pipeline.verification.model import Difference, Verification
 from cytobatch.pipeline.verification.published import output_differences
-from cytobatch.pipeline.verification.source import SourceCheck, derived_again
-from cytobatch.report.model import OutputFile, RunReport, UnreadableReportError, parse_report
+from cytobatch.pipeline.verification.source import derived_again
+from cytobatch.report.model import OutputFile, ReportState, RunReport, UnreadableReportError, parse_report
 from cytobatch.storage.access import Access
 from cytobatch.storage.published_files import PublishedFiles
 
@@ -77,13 +81,33 @@ def verify(request: VerifyRequest) -> Verification:
     )
 
 
+class _Header(BaseModel):
+    """The part of a report that tells a journal from it."""
+
+    state: str = ReportState.COMPLETE
+
+
 def _report(files: PublishedFiles) -> RunReport:
+    content = files.read_report()
+    if _is_journal(content):
+        raise InputDataError(
+            "result is not finished",
+            where=str(files.report),
+            why="its report is a journal: a run publishes at this moment, or was ended while it did",
+            remedy="wait for that run, or convert the plate again: the next run completes the result",
+        )
     try:
-        return parse_report(files.read_report())
+        return parse_report(content)
     except UnreadableReportError as error:
         raise InputDataError(
             "run report is not readable", where=str(files.report), why=str(error), remedy="name the folder of a result"
         ) from error
+
+
+def _is_journal(content: bytes) -> bool:
+    with suppress(ValidationError):
+        return _Header.model_validate_json(content).state == ReportState.PUBLISHING
+    return False
 
 
 def _name_below(report: RunReport, output: OutputFile) -> str:
