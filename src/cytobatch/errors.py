@@ -11,6 +11,7 @@
     |   +-- AnnotationError                  a platemap or LoadData file that cannot be joined
     |   +-- InvalidTableError                one table that cannot be read, caught per export
     |   |   +-- FractionError                   a column of integers that holds a fraction
+    |   |   +-- EndlessQueryError               a table without an end (`readers.sqlite.guard`)
     |   +-- TooManyFailedExportsError        more exports failed than `max_failed_exports` allows
     +-- StorageError                     4   an object store or disk failed to read or write; a retry may help
     |   +-- AccessError                  6   no permission, no bucket, no credentials; a retry cannot help

@@ -130,7 +130,7 @@ def test_a_parent_of_children_is_counted_once_in_each_row(tmp_path: Path) -> Non
 
 def test_an_option_without_effect_is_named(tmp_path: Path) -> None:
     for source in (write_site(tmp_path / "in", site_tables(3)), write_npz_plate(tmp_path / "npz")):
-        _, report = convert(source, tmp_path / source.name / "out", children="mean")
+        _, report = convert(source, tmp_path / f"{source.name}-out", children="mean")
         what = "children is 'mean', but no compartment of the profile is the child of another"
         assert what in [one.what for one in report.warnings]
 

@@ -141,7 +141,7 @@ def test_a_failure_has_its_message_and_exit_code(
 def test_a_read_only_scratch_is_an_error(image: Image, plate: Path, scratch: Path) -> None:
     env = settings(str(plate), "/scratch/out")
     done = image.run("run", data=plate, env=env, flags=("--volume", f"{scratch}:/scratch:ro"))
-    assert done.returncode == ExitCode.STORAGE, done.stderr
+    assert done.returncode == ExitCode.ACCESS, done.stderr
     assert "scratch folder of the system" in done.stderr
 
 

@@ -84,6 +84,7 @@ def test_five_plates_are_converted_by_five_children_and_a_bad_one_fails_alone(
             "single_cells.parquet",
             "columns.json",
             "run-report.json",
+            "report.html",
         }
         assert f"P{number}: {number + 2} rows" in log_of(lab, children[number]["container"]["logStreamName"])
     assert keys_below(s3, f"{destination}/array/P3") == set()

@@ -17,7 +17,7 @@ from tests.support.plates import cytominer_tables, site_tables, write_sites, wri
 
 # All tests here observe one queue.
 pytestmark = pytest.mark.xdist_group("uploads")
-WHOLE = {"single_cells.parquet", "columns.json", "run-report.json"}
+WHOLE = {"single_cells.parquet", "columns.json", "run-report.json", "report.html"}
 
 
 class Watch:

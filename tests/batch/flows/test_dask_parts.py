@@ -32,7 +32,7 @@ pytestmark = [
 
 RANGE = 1500
 """Source bytes of about three sites."""
-OF_A_MACHINE = {"started", "finished", "seconds", "peak_memory_bytes", "limits", "report", "destination"}
+OF_A_MACHINE = {"started", "finished", "seconds", "peak_memory_bytes", "limits", "report", "page", "destination"}
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_parts_go_through_a_bucket(
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"in: part \d starts on", done.stderr)) == 3
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="out")["Contents"]]
-    assert sorted(keys) == ["out/columns.json", "out/run-report.json", "out/single_cells.parquet"]
+    assert sorted(keys) == ["out/columns.json", "out/report.html", "out/run-report.json", "out/single_cells.parquet"]
     report = json.loads(s3.get_object(Bucket=bucket, Key="out/run-report.json")["Body"].read())
     sums = {Path(output["path"]).name: output["sha256"] for output in report["outputs"]}
     assert sums == {Path(output.path).name: output.sha256 for output in one.outputs}
@@ -199,7 +199,8 @@ def assert_done(process: subprocess.Popen[str], source: Path, out: Path, tmp_pat
     assert process.wait() == 0, rest
     one = run_plate(PlateJob(source=str(source), destination=str(tmp_path / "one"), range_size=40000))
     assert comparable(report_in(out)) == comparable(json.loads(one.to_json()))
-    assert sorted(path.name for path in out.iterdir()) == ["columns.json", "run-report.json", "single_cells.parquet"]
+    names = ["columns.json", "report.html", "run-report.json", "single_cells.parquet"]
+    assert sorted(path.name for path in out.iterdir()) == names
     return rest
 
 

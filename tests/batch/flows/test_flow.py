@@ -147,7 +147,9 @@ def test_the_array_index_chooses_a_plate_of_a_spec_in_a_bucket(
     done = cytobatch("run", env=environment)
     assert done.returncode == 0, done.stderr
     found = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="out")["Contents"]}
-    assert found == {f"out/P2/{name}" for name in ("single_cells.parquet", "columns.json", "run-report.json")}
+    assert found == {
+        f"out/P2/{name}" for name in ("single_cells.parquet", "columns.json", "run-report.json", "report.html")
+    }
     report = json.loads(s3.get_object(Bucket=bucket, Key="out/P2/run-report.json")["Body"].read())
     assert report["counts"]["rows"] == 10
 
