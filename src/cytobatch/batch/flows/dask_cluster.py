@@ -133,8 +133,11 @@ class LocalDask(DaskCrew):
 
     def start(self) -> None:
         """Start the cluster. Scheduler and workers have their files in the folder of the run."""
-        with dask_config.set({"temporary-directory": str(self._folder)}):
-            super().start()
+        before = dask_config.get("temporary-directory", None)
+        dask_config.set({"temporary-directory": str(self._folder)})
+        super().start()
+        # Not after an error or a signal: what goes on to start in other threads would leave files elsewhere.
+        dask_config.set({"temporary-directory": before})
 
 
 class ForeignDask(DaskCrew):
