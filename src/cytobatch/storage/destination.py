@@ -2,12 +2,11 @@
 
 import re
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from boto3.exceptions import S3UploadFailedError
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.config.options import SINGLE_CELLS, PlateJob
@@ -31,7 +30,11 @@ REPORT = "run-report.json"
 """The name of the report in a folder, and the end of its name beside a single file."""
 PAGE = "report.html"
 """The name of the report's page, in the same way."""
-_HTML = "text/html; charset=utf-8"
+_CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".parquet": "application/vnd.apache.parquet",
+}
 
 
 class Destination:
@@ -131,18 +134,9 @@ class Destination:
 
     def publish_page(self, text: str) -> None:
         """Put the report's page in place, in place of that of an earlier run. Raises StorageError."""
-        target, content = self._page(), text.encode()
+        target = self._page()
         with storage_errors(str(target)):
-            if isinstance(target, S3Path):
-                client = target.client.client
-                client.put_object(Bucket=target.bucket, Key=target.key, Body=content, ContentType=_HTML)
-            elif isinstance(target, CloudPath):
-                target.write_bytes(content)
-            else:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part = target.with_name(f".{target.name}{_PART}")
-                part.write_bytes(content)
-                part.replace(target)
+            put_text(text, target)
 
     def _store(self, run: str) -> PublishingStore:
         report, stem = self._report(), self._target.stem if self._job.single_file else ""
@@ -189,22 +183,44 @@ def _check_local(folder: Path) -> None:
 
 
 def put(local: Path, target: Path | CloudPath) -> None:
-    """Move a file into place, whole or not at all."""
+    """Move a file into place, whole or not at all. Raises the errors of its store."""
     if isinstance(target, S3Path):
         # cloudpathlib's upload_from requests the target first, which a write-only role may not.
-        try:
-            target.client.client.upload_file(str(local), target.bucket, target.key)
-        except S3UploadFailedError as error:
-            # boto3 raises it in place of the client's error, which has the code.
-            raise error.__context__ or error from None
-        return
-    if isinstance(target, CloudPath):
+        client = target.client.client
+        client.upload_file(str(local), target.bucket, target.key, ExtraArgs=_content_type(target))
+    elif isinstance(target, CloudPath):
         target.upload_from(local, force_overwrite_to_cloud=True)
-        return
+    else:
+        with _replacing(target) as part:
+            move(local, part)
+
+
+def put_text(text: str, target: Path | CloudPath) -> None:
+    """Put a small text into place, whole or not at all. Raises the errors of its store."""
+    content = text.encode()
+    if isinstance(target, S3Path):
+        client = target.client.client
+        client.put_object(Bucket=target.bucket, Key=target.key, Body=content, **_content_type(target))
+    elif isinstance(target, CloudPath):
+        target.write_bytes(content)
+    else:
+        with _replacing(target) as part:
+            part.write_bytes(content)
+
+
+def _content_type(target: S3Path) -> dict[str, str]:
+    """Return the content type of an object by its name, so that a browser shows a page."""
+    known = _CONTENT_TYPES.get(target.suffix)
+    return {"ContentType": known} if known else {}
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """Yield the path of a file that takes the target's place at the end, or is removed after an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}{_PART}")
     try:
-        move(local, part)
+        yield part
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -221,7 +237,5 @@ def fetch(path: CloudPath, local: Path) -> None:
 
 def write_text(uri: str, text: str, access: Access) -> None:
     """Write one small file, whole or not at all. Raises StorageError."""
-    with storage_errors(uri), tempfile.TemporaryDirectory(prefix="cytobatch-") as scratch:
-        local = Path(scratch) / "text"
-        local.write_text(text, encoding="utf-8")
-        put(local, open_path(uri, access))
+    with storage_errors(uri):
+        put_text(text, open_path(uri, access))

@@ -23,12 +23,6 @@ from cytobatch.storage.access import (
 )
 from cytobatch.storage.destination import put, report_path
 
-_CONTENT_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".csv": "text/csv; charset=utf-8",
-    ".parquet": "application/vnd.apache.parquet",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
@@ -125,10 +119,6 @@ def publish_files(folder: str, files: Mapping[str, Path], access: Access) -> lis
     for name, local in files.items():
         target = root / name
         with storage_errors(str(target)):
-            if isinstance(target, S3Path):
-                extra = {"ContentType": _CONTENT_TYPES[target.suffix]} if target.suffix in _CONTENT_TYPES else {}
-                target.client.client.upload_file(str(local), target.bucket, target.key, ExtraArgs=extra)
-            else:
-                put(local, target)
+            put(local, target)
         published.append(str(target))
     return published
