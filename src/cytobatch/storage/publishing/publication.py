@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from cytobatch.errors import StorageError
-from cytobatch.report.journal import Journal, OldFile, PreparedFile, parse_journal
+from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import ReportWarning, RunReport, StoredFile, file_paths, named_files
 from cytobatch.storage.publishing.store import PendingOutput, PublishingStore, Snapshot, overtaken
 
@@ -151,11 +151,10 @@ class Publication:
         if self._phase in {_Phase.PREPARING, _Phase.DONE}:
             return False
         try:
-            found = self.store.read_report().content
+            journal = self.store.read_report().journal
         except StorageError:
             # The next run finds a journal, or orphans.
             return True
-        journal = parse_journal(found) if found is not None else None
         return journal is not None and journal.run == self.run
 
 
@@ -175,7 +174,7 @@ def _check(outputs: Sequence[PendingOutput], prepared: Sequence[PreparedFile]) -
 
 def journal_in(snapshot: Snapshot, folder: str) -> Journal | None:
     """Return the journal of a snapshot, if all its files lie in the folder: it may be a stranger's."""
-    journal = parse_journal(snapshot.content) if snapshot.content is not None else None
+    journal = snapshot.journal
     if journal is None or not all(is_inside(path, folder) for path in journal.paths()):
         return None
     return journal
@@ -185,7 +184,7 @@ def old_files(snapshot: Snapshot, folder: str) -> list[OldFile]:
     """Return the files below a folder that a snapshot's report or journal names; none if its text is neither."""
     if snapshot.content is None:
         return []
-    journal = parse_journal(snapshot.content)
+    journal = snapshot.journal
     if journal is not None:
         files = [*journal.old, *(OldFile(path=file.path) for file in journal.files)]
     else:

@@ -3,16 +3,17 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from cytobatch.errors import StorageError
 from cytobatch.output.written_file import WrittenFile, files_below, sha256_of_folder
-from cytobatch.report.journal import Journal, OldFile, PreparedFile
+from cytobatch.report.journal import Journal, OldFile, PreparedFile, parse_journal
 from cytobatch.report.model import StoredFile
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """What stands in the report's place at one moment.
 
@@ -29,6 +30,11 @@ class Snapshot:
     content: bytes | None = None
     version: str | None = None
     hidden: bool = False
+
+    @cached_property
+    def journal(self) -> Journal | None:
+        """The journal that the content is; None if it is none that this version of cytobatch can read."""
+        return parse_journal(self.content) if self.content is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,28 +91,23 @@ class Uploads:
     def _prepare(self, file: PendingFile, path: S3Path, pool: ThreadPoolExecutor | None) -> PreparedFile:
         with storage_errors(file.path), _aborted_by_others(file.path):
             upload = self._begin(path)
-            digest, size = hashlib.sha256(), 0
+            digest = hashlib.sha256()
+            sizes: list[int] = []
+            parts: list[UploadedPart] = []
             pending: deque[Future[UploadedPart]] = deque()
-            parts: list[tuple[int, UploadedPart]] = []
             for number, content in enumerate(_parts_of(file.local), 1):
                 digest.update(content)
-                size += len(content)
+                sizes.append(len(content))
                 if pool is None:
-                    parts.append((len(content), _upload_part(upload, number, content)))
+                    parts.append(_upload_part(upload, number, content))
                     continue
-                parts.append((len(content), _NONE))
                 pending.append(self._submit(pool, _upload_part, upload, number, content))
                 if len(pending) > self.threads:
-                    _settle(parts, pending)
-            while pending:
-                _settle(parts, pending)
-            _compare(upload, parts)
+                    parts.append(pending.popleft().result())
+            parts.extend(sent.result() for sent in pending)
+            _compare(upload, sizes, parts)
             return PreparedFile(
-                path=file.path,
-                bytes=size,
-                sha256=digest.hexdigest(),
-                upload=upload.id,
-                parts=[part for _, part in parts],
+                path=file.path, bytes=sum(sizes), sha256=digest.hexdigest(), upload=upload.id, parts=parts
             )
 
     def _begin(self, path: S3Path) -> _Upload:
@@ -133,15 +128,6 @@ def _aborted_by_others(where: str) -> Iterator[None]:
         if error_code(error) != NO_UPLOAD:
             raise
         raise overtaken(where, "the upload was aborted") from error
-
-
-_NONE = UploadedPart(etag="")
-
-
-def _settle(parts: list[tuple[int, UploadedPart]], pending: deque[Future[UploadedPart]]) -> None:
-    """Enter the result of the first pending part."""
-    at = len(parts) - len(pending)
-    parts[at] = (parts[at][0], pending.popleft().result())
 
 
 @contextmanager
@@ -186,12 +172,12 @@ def _upload_part(upload: _Upload, number: int, content: bytes) -> UploadedPart:
     return UploadedPart(etag=etag, crc32=stored if checksum else None)
 
 
-def _compare(upload: _Upload, parts: Sequence[tuple[int, UploadedPart]]) -> None:
+def _compare(upload: _Upload, sizes: Sequence[int], parts: Sequence[UploadedPart]) -> None:
     """Compare the parts that the bucket lists with those that were sent. Raises ClientError, StorageError.
 
     A role that may not list them has the checksums of the answers.
     """
-    expected = [(number, size, part.etag) for number, (size, part) in enumerate(parts, 1)]
+    expected = [(number, size, part.etag) for number, (size, part) in enumerate(zip(sizes, parts, strict=True), 1)]
     try:
         listed = list(_listed(upload))
     except ClientError as error:
