@@ -81,7 +81,7 @@ class ForeignSpec:
                 self.check_location(name, location)
 
     def check_location(self, option: str, location: str) -> None:
-        """Raise JobSpecError if a location in a bucket is none that the spec may name."""
+        """Raise JobSpecError if the spec may not name a location in a bucket."""
         if has_dot_segments(location) or not any(is_within(location, allowed) for allowed in self.locations):
             raise JobSpecError(
                 f"the {option!r} of a job spec from a bucket is outside the buckets of this run",

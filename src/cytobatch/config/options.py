@@ -201,7 +201,7 @@ class PlateOptions(BaseModel):
     """Further arguments of boto3's transfers from the source, such as {"ExpectedBucketOwner": "…"}."""
     check_md5: bool | None = None
     """Compare each object of the source that is read whole, platemaps and LoadData files included, with its ETag, if
-    that is an MD5; an ETag of an object encrypted by KMS or one's own key is none, and neither is one of many parts."""
+    that is an MD5. Objects in several parts, and those encrypted by KMS or by a key of one's own, have other ETags."""
     store_timeout: float | None = Field(None, gt=0, le=3600)
     """Seconds that a store may take for the next bytes, 20 by default. A store that is silent ends the run after about
     five times as long, retries included; longer for slow networks."""
