@@ -1,6 +1,7 @@
 """What is distributed: type hints, classifiers, and modules that other systems can import."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -107,6 +108,39 @@ def test_what_is_released_is_installed_and_converts(kind: str, tmp_path: Path) -
         "run-report.json",
         "report.html",
     }
+
+
+def other_python(version: str) -> Path:
+    """Return the interpreter of another version, on the path or among those of pyenv. Skips the test without one."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [*pyenv.glob(f"versions/{version}.*/bin/python{version}"), shutil.which(f"python{version}")]
+    for python in filter(None, found):
+        # A command that pyenv puts on the path fails where its version is not chosen.
+        if (
+            subprocess.run([python, "-c", "import ensurepip"], capture_output=True, timeout=60, check=False).returncode
+            == 0
+        ):
+            return Path(python)
+    pytest.skip(f"Python {version} is not installed")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_the_wheel_is_installed_into_a_new_environment_of_each_python(version: str, tmp_path: Path) -> None:
+    [wheel] = WheelBuilder(str(ROOT)).build(directory=str(tmp_path / "dist"), versions=["standard"])
+    python, program = tmp_path / "venv" / "bin" / "python", tmp_path / "venv" / "bin" / "cytobatch"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    write_sites(tmp_path / "in", 2)
+    for command in (
+        [other_python(version), "-m", "venv", tmp_path / "venv"],
+        [*pip, "--require-hashes", "-r", ROOT / "requirements" / "runtime.lock"],
+        [*pip, "--no-deps", wheel],
+        [program, "run", "--source", "in", "--destination", "out"],
+        [program, "verify", "out", "--source", "in", "--cells", "all"],
+    ):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert f"python{version}" in {path.name for path in (tmp_path / "venv" / "lib").iterdir()}
 
 
 @pytest.mark.slow
