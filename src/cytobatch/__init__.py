@@ -20,6 +20,7 @@ __all__ = [
     "JoinSqlError",
     "LayoutError",
     "PlanDescription",
+    "PlateProgress",
     "PlateStep",
     "RunReport",
     "ServiceError",
@@ -61,11 +62,13 @@ if TYPE_CHECKING:
     )
     from cytobatch.pipeline.api import convert, plan
     from cytobatch.pipeline.describe import PlanDescription
+    from cytobatch.pipeline.progress import PlateProgress
     from cytobatch.pipeline.steps import PlateStep, StepStarted
     from cytobatch.report.model import RunReport
 else:
     _MODULES = {
         "PlanDescription": "cytobatch.pipeline.describe",
+        "PlateProgress": "cytobatch.pipeline.progress",
         "PlateStep": "cytobatch.pipeline.steps",
         "RunReport": "cytobatch.report.model",
         "StepStarted": "cytobatch.pipeline.steps",

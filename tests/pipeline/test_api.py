@@ -249,8 +249,9 @@ def test_the_report_is_returned_and_published(plate: Path, tmp_path: Path, capfd
 def test_each_step_is_announced_as_it_starts(plate: Path, tmp_path: Path) -> None:
     out, announced = tmp_path / "out", list[tuple[cytobatch.StepStarted, bool, bool]]()
 
-    def progress(started: cytobatch.StepStarted) -> None:
-        announced.append((started, (out / "single_cells.parquet").exists(), (out / "run-report.json").exists()))
+    def progress(event: cytobatch.StepStarted | cytobatch.PlateProgress) -> None:
+        if isinstance(event, cytobatch.StepStarted):
+            announced.append((event, (out / "single_cells.parquet").exists(), (out / "run-report.json").exists()))
 
     cytobatch.convert(plate, out, plate="BR1", progress=progress)
     assert [(started.plate, started.step) for started, _, _ in announced] == [("BR1", step) for step in STEPS]
@@ -263,8 +264,8 @@ def test_each_step_is_announced_as_it_starts(plate: Path, tmp_path: Path) -> Non
 def test_an_exception_of_the_callback_ends_the_conversion_and_leaves_nothing(
     step: str, plate: Path, tmp_path: Path
 ) -> None:
-    def progress(started: cytobatch.StepStarted) -> None:
-        if started.step == step:
+    def progress(event: cytobatch.StepStarted | cytobatch.PlateProgress) -> None:
+        if event.step == step:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -26,7 +26,8 @@ def test_every_example_runs(
     assert "424 cells of" in printed
     assert "profiles/BR00117035/profiles.parquet" in printed
     assert "source is missing or empty no-such-folder" in printed
-    assert "plate publish" in printed
+    assert "plate: publish" in printed
+    assert "plate: 100%, 18 of 18 exports, 424 rows" in printed
     assert len(EXAMPLES) == 5
 
 

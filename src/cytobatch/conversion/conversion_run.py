@@ -10,6 +10,7 @@ from cytobatch.conversion.export_ranges import export_ranges
 from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.parts import PartsConverter
 from cytobatch.conversion.profile_writer import ProfileWriter, file_stem
+from cytobatch.conversion.work_done import WorkCounter
 from cytobatch.engine.duckdb import Engine
 from cytobatch.survey.model import Survey, SurveyedExport
 
@@ -17,6 +18,7 @@ from cytobatch.survey.model import Survey, SurveyedExport
 @dataclass(frozen=True, slots=True)
 class ConversionRun:
     """The input of a conversion (`survey`), what reads it, and what collects its result (`ledger`, `writer`).
+    `work` counts how far it is.
 
     `table_numbers` has the TableNumber of each export by its index; it is empty if exports are not numbered.
     `convert_parts` is set if other processes convert the joined rows.
@@ -28,6 +30,7 @@ class ConversionRun:
     ledger: RunLedger
     writer: ProfileWriter
     table_numbers: Mapping[int, int]
+    work: WorkCounter
     convert_parts: PartsConverter | None = None
 
     @property

@@ -84,6 +84,7 @@ def _convert(survey: Survey, resources: RunResources, convert_parts: PartsConver
     except FractionError:
         run.loader.keep_files()
         raise
+    resources.work.end(ledger.rows)
     ledger.check_failed_exports()
     ledger.check_not_empty(ledger.finished_entries)
     if job.children not in (None, Children.FIRST) and not (survey.join and survey.join.has_children):
@@ -107,6 +108,7 @@ def _start(
     ledger = RunLedger(survey)
     ledger.check_failed_exports()
     ledger.check_not_empty(survey.exports)
+    resources.work.start(len(survey.plan.exports), len(survey.plan.exports) - len(survey.exports))
     return ConversionRun(
         survey=survey,
         engine=resources.engine,
@@ -114,6 +116,7 @@ def _start(
         ledger=ledger,
         writer=ProfileWriter(survey, resources, ledger, origin_metadata(survey), sinks),
         table_numbers=table_numbers,
+        work=resources.work,
     )
 
 

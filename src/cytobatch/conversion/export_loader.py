@@ -48,6 +48,9 @@ class ExportLoader:
         self._loader = TableLoader(survey.plan, resources)
         self._ledger = ledger
         self._executor = resources.executor
+        self._work = resources.work
+        self._table_bytes: dict[int, float] = {}
+        self._tables_left = Counter[int]()
         self._pending_reads = Counter[str]()
         self._pending_lock = threading.Lock()
         self._keeps_files = False
@@ -58,6 +61,7 @@ class ExportLoader:
 
     def expect(self, names: Collection[str]) -> None:
         """Announce that these tables of all exports will be read, once each. Files of other tables are released."""
+        self._expect_work(names)
         self._expect([table for e in self._survey.exports for name, table in e.tables.items() if name in names])
 
     def expect_batches(
@@ -68,6 +72,7 @@ class ExportLoader:
         An output has ranges of exports. No batch has exports of two ranges.
         """
         loader, schemas = self._loader, self._survey.schemas
+        self._expect_work(names)
         batches = [
             [BatchRead(loader, schemas, group, names) for exports in ranges for group in self._groups(exports)]
             for ranges in outputs
@@ -78,12 +83,13 @@ class ExportLoader:
     def batches(self, reads: Iterable[BatchRead], process: Callable[[ExportBatch], Result]) -> Iterator[Result]:
         """Yield the result of `process` for each batch, in order. Worker threads read and process batches ahead."""
         tasks = (self._batch_task(read, process) for read in reads)
-        for exports, result in self._executor.map_ordered(tasks, self._ahead_bytes):
+        for read, exports, result in self._executor.map_ordered(tasks, self._ahead_bytes):
             for export in exports:
                 self._record(export, whole_export=True)
             yield result
             # Freed before the wait for the next batch.
             del exports, result
+            self._take(read.exports, read.names)
 
     def index(self, read: BatchRead) -> OutOfCoreExport | None:
         """Index the rows of a large export; return None if its tables must be read whole."""
@@ -113,6 +119,7 @@ class ExportLoader:
         export = out_of_core.export
         repairs: dict[str, list[Repair]] = {name: [] for name in out_of_core.tables}
         tasks = (out_of_core.task(slice_, self.slice_bytes, process) for slice_ in slices)
+        slice_bytes = export.export.size / max(1, len(slices))
         try:
             for result, tables in self._executor.map_ordered(tasks, self._ahead_bytes):
                 for name, table in zip(out_of_core.tables, tables, strict=True):
@@ -120,8 +127,11 @@ class ExportLoader:
                 yield result
                 # Freed before the wait for the next slice.
                 del result, tables, table
+                self._work.read(slice_bytes)
+                self._work.taken(slice_bytes, 0)
         finally:
             self._release(export.tables[name].source for name in out_of_core.tables)
+        self._work.taken(0, 1)
         for name, of_table in repairs.items():
             self._ledger.add_repairs(export, export.tables[name].shown_name, of_table)
 
@@ -132,6 +142,7 @@ class ExportLoader:
         for read in self._read_ahead(exports, names):
             if self._record(read, whole_export=True):
                 yield read.export, {name: loaded.table for name, loaded in read.tables.items()}
+            self._take((read.export,), names)
 
     def rows(
         self, exports: Sequence[SurveyedExport], name: str, *, whole_export: bool
@@ -140,6 +151,7 @@ class ExportLoader:
         for read in self._read_ahead(exports, (name,)):
             if self._record(read, whole_export=whole_export):
                 yield read.export, read.tables[name].table
+            self._take((read.export,), (name,))
 
     def _expect(self, tables: Sequence[SurveyedTable]) -> None:
         """Count the reads of each file, release the files that are not read, and fetch the others in this order."""
@@ -148,6 +160,24 @@ class ExportLoader:
         for path in sorted(planned - self._pending_reads.keys()):
             self._inputs.release(path)
         self._inputs.expect(dict.fromkeys(table.source for table in tables))
+
+    def _expect_work(self, names: Collection[str]) -> None:
+        """Announce to the counter of work how much is read, if these tables of all exports are."""
+        exports = self._survey.exports
+        self._tables_left = Counter({e.index: sum(name in names for name in e.tables) for e in exports})
+        read = [export for export in exports if self._tables_left[export.index]]
+        self._table_bytes = {e.index: e.export.size / self._tables_left[e.index] for e in read}
+        self._work.expect(sum(export.export.size for export in read), len(exports) - len(read))
+
+    def _take(self, exports: Iterable[SurveyedExport], names: Collection[str]) -> None:
+        """Count these tables of exports as work whose rows the writer has taken."""
+        size, done = 0.0, 0
+        for export in exports:
+            tables = sum(name in names for name in export.tables)
+            self._tables_left[export.index] -= tables
+            size += tables * self._table_bytes.get(export.index, 0.0)
+            done += tables > 0 and not self._tables_left[export.index]
+        self._work.taken(size, done)
 
     def keep_files(self) -> None:
         """Release no more files, because another loader reads them: threads may still end reads of this one."""
@@ -188,6 +218,7 @@ class ExportLoader:
             if table is not None:
                 try:
                     tables[name] = self._loader.read(table, self._survey.schemas[name].schema)
+                    self._work.read(self._table_bytes.get(export.index, 0.0))
                 except InvalidTableError as error:
                     if self._must_be_a_double(name, error):
                         raise
@@ -213,13 +244,22 @@ class ExportLoader:
 
     def _batch_task(
         self, read: BatchRead, process: Callable[[ExportBatch], Result]
-    ) -> Task[tuple[tuple[ReadExport, ...], Result]]:
+    ) -> Task[tuple[BatchRead, tuple[ReadExport, ...], Result]]:
         """Return a task whose subtasks read one table each; the thread that finishes the last one makes the batch."""
-        return Task(partial(self._process_batch, read, process), read.size, read.subtasks())
+        subtasks = read.subtasks()
+        part = read.size / max(1, len(subtasks))
+        counted = tuple(partial(self._counted, subtask, part) for subtask in subtasks)
+        return Task(partial(self._process_batch, read, process), read.size, counted)
+
+    def _counted(self, subtask: Callable[[], ConcatenatedTables | None], size: float) -> ConcatenatedTables | None:
+        """Read a table of a batch, and count it unless it must be read again."""
+        if (read := subtask()) is not None:
+            self._work.read(size)
+        return read
 
     def _process_batch(
         self, read: BatchRead, process: Callable[[ExportBatch], Result], *results: ConcatenatedTables | None
-    ) -> tuple[tuple[ReadExport, ...], Result]:
+    ) -> tuple[BatchRead, tuple[ReadExport, ...], Result]:
         """Make the batch and process it; its exports are read one by one if their tables cannot be read as one."""
         exports: tuple[ReadExport, ...] = ()
         try:
@@ -229,7 +269,7 @@ class ExportLoader:
                 batch = self._batch_of([export for export in exports if export.invalid is None], read.names)
         finally:
             self._release(table.source for table in read.tables)
-        return exports, process(batch)
+        return read, exports, process(batch)
 
     def _batch_of(self, valid: Sequence[ReadExport], names: Sequence[str]) -> ExportBatch:
         """Return the batch of exports that were read one by one."""

@@ -16,6 +16,7 @@ from cytobatch.conversion.column_lists import UNKNOWN, ColumnDescriber, ColumnLi
 from cytobatch.conversion.ledger import RunLedger, sites_of
 from cytobatch.conversion.nonfinite import NonFinite, non_finite
 from cytobatch.conversion.run_resources import RunResources
+from cytobatch.conversion.work_done import WorkCounter
 from cytobatch.errors import ConfigurationError
 from cytobatch.output.column_list import ColumnList
 from cytobatch.output.reread import append_part, write_from_parquet
@@ -74,8 +75,9 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 class _NonFiniteCounter:
     """A view of rows that counts the values of selected columns that are no finite numbers, once for each column."""
 
-    def __init__(self, rows: RowGroup) -> None:
+    def __init__(self, rows: RowGroup, work: WorkCounter) -> None:
         self._rows = rows
+        self._work = work
         self._counts: dict[str, NonFinite] = {}
 
     @property
@@ -95,6 +97,7 @@ class _NonFiniteCounter:
         """Return some columns, and count their values."""
         table = self._rows.select(numbers)
         self._counts |= {count.column: count for count in non_finite(table)}
+        self._work.columns_assembled(len(numbers))
         return table
 
 
@@ -127,6 +130,7 @@ class ProfileWriter:
         self._source_bytes = survey.plan.size
         self._out = resources.out
         self._executor = resources.executor
+        self._work = resources.work
         self._ledger = ledger
         self._sinks = sinks
         self._sink_resources = SinkResources(resources.executor, metadata, ledger.warn)
@@ -270,8 +274,10 @@ class ProfileWriter:
         for group in groups:
             self._ledger.rows += group.num_rows
             sites = self._executor.submit_next(partial(sites_of, group)) if with_sites else set
-            counter = _NonFiniteCounter(group)
+            self._work.group_begins(len(group.schema))
+            counter = _NonFiniteCounter(group, self._work)
             yield counter
+            self._work.group_ends(self._ledger.rows)
             self._ledger.add_non_finite(counter.counts)
             self._ledger.site_keys |= sites()
             del group, counter, sites

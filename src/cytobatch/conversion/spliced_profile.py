@@ -19,6 +19,13 @@ def splice_profile(
 
 
 def _files(run: ConversionRun, convert_parts: PartsConverter) -> Iterator[Path]:
-    for part in convert_parts(PlateInParts.of(run.survey, run.table_numbers)):
+    plate = PlateInParts.of(run.survey, run.table_numbers)
+    run.work.expect(sum(export.export.size for export in run.survey.exports), 0)
+    for number, part in enumerate(convert_parts(plate)):
         run.ledger.merge(part.ledger)
         yield part.path
+        exports = plate.survey_of(number).exports
+        size = sum(export.export.size for export in exports)
+        run.work.read(size)
+        run.work.taken(size, len(exports))
+        run.work.group_ends(run.ledger.rows)

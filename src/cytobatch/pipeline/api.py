@@ -4,8 +4,8 @@ It runs the pipeline in the caller's process, without Prefect. It prints nothing
 that a run changes (`process_state`).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from cytobatch.config.job_spec import nearest
 from cytobatch.config.options import PlateJob, PlateOptions
@@ -13,11 +13,9 @@ from cytobatch.errors import JobSpecError
 from cytobatch.pipeline.describe import PlanDescription, describe_job
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.pipeline.process_state import arrow_threads_restored, pandas_not_imported
+from cytobatch.pipeline.progress import PlateListener, announcing, progress_of
 from cytobatch.pipeline.resolve_jobs import PathLike, only_job, parse_options, resolve_jobs
-from cytobatch.pipeline.steps import PlateStep, StepRunner, StepStarted, run_directly
 from cytobatch.report.model import RunReport
-
-Result = TypeVar("Result")
 
 _ORIGIN = "keyword arguments"
 _OTHER_KEYWORDS = ("job_spec", "array_index", "progress")
@@ -42,7 +40,7 @@ def convert(
     *,
     job_spec: str | PathLike | Mapping[str, Any] | None = None,
     array_index: int | None = None,
-    progress: Callable[[StepStarted], None] | None = None,
+    progress: PlateListener | None = None,
     **options: Any,
 ) -> RunReport:
     """Convert one plate into a Parquet profile and return its run report.
@@ -58,7 +56,8 @@ def convert(
     array_index : int, optional
         The position of one plate among those of the job spec or of a pattern, from 0.
     progress : callable, optional
-        Called in this thread with a `StepStarted` when a step starts. An exception that it raises ends the conversion.
+        Called in this thread with a `StepStarted` when a step starts, and during `convert` a few times a second at most
+        with a `PlateProgress`. An exception that it raises ends the conversion.
     **options
         Every option of `cytobatch run`, with underscores: `well_profiles="median"`, `memory="3GiB"`, `join=False`. A
         value is of the option's type, or the text that a flag takes. A keyword wins over the environment variable
@@ -86,7 +85,9 @@ def convert(
     """
     job = _one_job({"source": source, "destination": destination, **options}, job_spec, array_index)
     with arrow_threads_restored():
-        return run_plate(job, run_directly if progress is None else _announcing(job.label, progress))
+        if progress is None:
+            return run_plate(job)
+        return run_plate(job, announcing(job.label, progress), on_work=progress_of(job.label, progress))
 
 
 def plan(
@@ -158,13 +159,3 @@ def _check_index(array_index: int | None) -> None:
             why="plates are counted from 0",
             remedy="give the position of a plate",
         )
-
-
-def _announcing(plate: str, progress: Callable[[StepStarted], None]) -> StepRunner:
-    """Return a runner that calls `progress` before each step."""
-
-    def run_step(name: PlateStep, function: Callable[[], Result]) -> Result:
-        progress(StepStarted(plate, name))
-        return function()
-
-    return run_step

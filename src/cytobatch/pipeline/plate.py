@@ -11,6 +11,7 @@ from cytobatch.config.gallery import plate_sources
 from cytobatch.config.options import PlateJob
 from cytobatch.conversion.convert import ConvertedPlate, convert_survey
 from cytobatch.conversion.run_resources import RunResources
+from cytobatch.conversion.work_done import WorkCounter, WorkListener, ignore_work
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
@@ -91,8 +92,13 @@ def _siblings(source: Source, inventory: Inventory) -> list[SourceFile]:
 
 
 @contextmanager
-def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> Iterator[RunResources]:
-    """Open the resources of a conversion within the job's limits. The fetch of surveyed files starts at once."""
+def open_resources(
+    plan: ConversionPlan, source: Source, folders: Folders, on_work: WorkListener = ignore_work
+) -> Iterator[RunResources]:
+    """Open the resources of a conversion within the job's limits. The fetch of surveyed files starts at once.
+
+    `on_work` is called in this thread while the conversion runs.
+    """
     wholes = plan.format.whole_files(plan)
     tables = _files_of_tables(plan)
     # Files beside the tables are fetched after them.
@@ -100,7 +106,7 @@ def open_resources(plan: ConversionPlan, source: Source, folders: Folders) -> It
     with source.inputs(files.values(), room_to_fetch(plan)) as inputs:
         # The first bytes are fetched while DuckDB starts.
         inputs.prepare(files, wholes)
-        with _run_resources(plan.job, inputs, folders) as resources, inputs.ended_by_errors():
+        with _run_resources(plan.job, inputs, folders, on_work) as resources, inputs.ended_by_errors():
             yield resources
 
 
@@ -121,7 +127,9 @@ def _files_of_tables(plan: ConversionPlan) -> dict[str, SourceFile]:
 
 
 @contextmanager
-def _run_resources(job: PlateJob, inputs: Inputs, folders: Folders) -> Iterator[RunResources]:
+def _run_resources(
+    job: PlateJob, inputs: Inputs, folders: Folders, on_work: WorkListener = ignore_work
+) -> Iterator[RunResources]:
     limits = resource_limits(job)
     with (
         Engine(spill=folders.scratch, memory=limits.duckdb_memory, workers=limits.duckdb_threads) as engine,
@@ -136,6 +144,7 @@ def _run_resources(job: PlateJob, inputs: Inputs, folders: Folders) -> Iterator[
             limits.batch_bytes,
             limits.ahead_bytes,
             limits.table_bytes,
+            WorkCounter(on_work),
         )
 
 
@@ -176,10 +185,12 @@ def run_plate(
     runner: StepRunner = run_directly,
     runner_warnings: Callable[[], Sequence[ReportWarning]] = no_warnings,
     split: Splitter = on_one_machine,
+    on_work: WorkListener = ignore_work,
 ) -> RunReport:
     """Convert one plate. `runner` runs each step, directly or as a task; `split` gives parts of it to other processes.
 
     `runner_warnings` is called before the report is published. The report ends with the warnings that it returns.
+    `on_work` is called in this thread, a few times a second at most, with how far the conversion is.
 
     The order is files, journal, commit, report. All files are stored whole out of sight before the first is put in
     place, and all are in place before the report: the outputs beside a report are complete. Returns the report of
@@ -202,7 +213,7 @@ def run_plate(
         annotations = annotation_reader(plan)
         check_plan(plan, annotations)
         check_resources(plan, resource_limits(plan.job), folders.scratch)
-        with open_resources(plan, source, folders) as resources:
+        with open_resources(plan, source, folders, on_work) as resources:
             surveyed = timer.run(PlateStep.SURVEY, lambda: survey_plate(plan, resources, annotations))
             converted = timer.run(PlateStep.CONVERT, lambda: convert_plate(surveyed, resources, split))
         check_accounts(surveyed, converted.ledger)
