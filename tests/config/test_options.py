@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 import pytest
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cytobatch.config import options as module
 from cytobatch.config.environment import Settings
+from cytobatch.config.option_groups import OptionGroup
 from cytobatch.config.option_types import AnnDataFormat, CacheMode, ColumnType, Split, SqliteReader
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.orchestrator import Orchestrator
@@ -81,7 +82,9 @@ OF_THE_RUN = [*list(EVERY_OPTION)[list(EVERY_OPTION).index("skip_done") :], *IN_
 
 
 def without_none(annotation: Any) -> Any:
-    """The type of an option that has a value, with its validators."""
+    """The type of an option that has a value, with its validators, without its place in the help."""
+    if get_origin(annotation) is Annotated and any(isinstance(each, OptionGroup) for each in get_args(annotation)):
+        annotation = get_args(annotation)[0]
     if get_origin(annotation) in (Union, UnionType):
         (annotation,) = (part for part in get_args(annotation) if part is not NoneType)
     return annotation

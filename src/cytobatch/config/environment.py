@@ -1,9 +1,12 @@
 """The settings that environment variables give, as validated models."""
 
+from typing import Annotated
+
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cytobatch.config.job_spec import nearest, spec_error
+from cytobatch.config.option_groups import COMMON, OptionGroup
 from cytobatch.config.option_types import StoreLocations
 from cytobatch.config.options import PlateOptions
 from cytobatch.config.variables import PREFIX, variables_with
@@ -17,16 +20,16 @@ class Settings(PlateOptions, BaseSettings):
         env_prefix=PREFIX, env_ignore_empty=True, enable_decoding=False, extra="ignore", frozen=True
     )
 
-    job_spec: str | None = Field(None, min_length=1)
+    job_spec: Annotated[str | None, OptionGroup.JOB_SPEC, COMMON] = Field(None, min_length=1)
     """A job spec: a path, a URI, or the JSON itself."""
-    spec_locations: StoreLocations = ()
+    spec_locations: Annotated[StoreLocations, OptionGroup.JOB_SPEC] = ()
     """Buckets, and folders of buckets, that a job spec from a bucket may name beside its own bucket and those of flags
     and variables."""
-    trust_spec: bool = False
+    trust_spec: Annotated[bool, OptionGroup.JOB_SPEC] = False
     """Let a job spec from a bucket name everything that one of this machine may name."""
-    deployment: str | None = Field(None, min_length=1)
+    deployment: Annotated[str | None, OptionGroup.AWS_BATCH] = Field(None, min_length=1)
     """The Terraform deployment for `submit` and `status`: a path or URI of `terraform output -json`."""
-    debug: bool = False
+    debug: Annotated[bool, OptionGroup.PROGRAM] = False
     """Show tracebacks."""
 
 

@@ -5,11 +5,12 @@ these that has a value wins. Every option is a field of `PlateOptions`, so that 
 """
 
 from pathlib import PurePosixPath
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from cytobatch.config.credentials import BlockName, check_credentials
+from cytobatch.config.option_groups import COMMON, OptionGroup
 from cytobatch.config.option_types import (
     Aggregation,
     AnnDataPrecision,
@@ -93,150 +94,150 @@ class PlateOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    source: PathOrUri | None = Field(None, min_length=1)
+    source: Annotated[PathOrUri | None, OptionGroup.PLATE, COMMON] = Field(None, min_length=1)
     """Where the measurements are: a folder or file, local, s3://, gs:// or az://; `{plate}` and `{batch}` are their
     names. With a batch: a workspace laid out as the Cell Painting Gallery's. The marker _SUCCESS stands for its
     folder."""
-    destination: PathOrUri | None = Field(None, min_length=1)
+    destination: Annotated[PathOrUri | None, OptionGroup.PLATE, COMMON] = Field(None, min_length=1)
     """Where the profile goes: a folder, or one file that ends in .parquet, local or in a bucket; `{plate}` as above, or
     the source's own name."""
-    plate: str | None = Field(None, min_length=1)
+    plate: Annotated[str | None, OptionGroup.PLATE, COMMON] = Field(None, min_length=1)
     """The plate's name, for runs and reports, and for Metadata_Plate where the source does not know it. A pattern such
     as * stands for every plate that is there: folders at `{plate}` in the source, or of the batch."""
-    batch: str | None = Field(None, min_length=1)
+    batch: Annotated[str | None, OptionGroup.PLATE] = Field(None, min_length=1)
     """The batch of plates, by which plates are found in a workspace; without a plate, every plate of the batch."""
-    well: str | None = Field(None, min_length=1)
+    well: Annotated[str | None, OptionGroup.PLATE] = Field(None, min_length=1)
     """The well, for Metadata_Well where the source does not know it."""
-    site: str | None = Field(None, min_length=1)
+    site: Annotated[str | None, OptionGroup.PLATE] = Field(None, min_length=1)
     """The site, for Metadata_Site where the source does not know it."""
-    preset: PresetName | None = None
+    preset: Annotated[PresetName | None, OptionGroup.FORMAT, COMMON] = None
     """How the source is laid out and named: auto, cellprofiler_csv, cellprofiler_sqlite,
     cellprofiler_sqlite_pycytominer, cellprofiler_sqlite_cpg0016_jump,
     cell-health-cellprofiler-to-cytominer-database, in-carta or deepprofiler; auto, the default, finds out."""
-    compartments: Names | None = None
+    compartments: Annotated[Names | None, OptionGroup.FORMAT] = None
     """The compartment tables to take, such as cells,cytoplasm,nuclei."""
-    metadata: Names | None = None
+    metadata: Annotated[Names | None, OptionGroup.FORMAT] = None
     """The image-level tables to take, such as image."""
-    table_prefix: str | None = None
+    table_prefix: Annotated[str | None, OptionGroup.FORMAT] = None
     """The prefix of the tables to take, such as RunA_, where one file or folder holds the tables of several runs; ''
     stands for tables without a prefix."""
-    identifying_columns: Names | None = None
+    identifying_columns: Annotated[Names | None, OptionGroup.COLUMNS] = None
     """Source columns that identify rather than measure, and go under Metadata_."""
-    image_columns: Pattern | None = None
+    image_columns: Annotated[Pattern | None, OptionGroup.COLUMNS] = None
     """Columns of the image table to keep: a regular expression over their names with Image_ in front, such as
     Image_(FileName|PathName|ImageQuality)_.*; by default the preset's."""
-    image_features: bool | None = None
+    image_features: Annotated[bool | None, OptionGroup.OUTPUTS] = None
     """Also write sites.parquet: a row for each site with the measurements of its image, such as Image_ImageQuality_….
     With well_profiles, the well-level profile has their aggregates over the sites of each well."""
-    column_names: ColumnNaming | None = None
+    column_names: Annotated[ColumnNaming | None, OptionGroup.COLUMNS] = None
     """cytotable or pycytominer: whether columns that are no measurements, such as Cells_Number_Object_Number, go under
     Metadata_; by default they do with preset auto, and keep CytoTable's names with its own presets. In-carta and
     deepprofiler keep the names of their files unless it is pycytominer."""
-    column_types: ColumnTypes | None = None
+    column_types: Annotated[ColumnTypes | None, OptionGroup.FORMAT] = None
     """Types for columns by their names at the source, `AreaShape_Area` or `cells.AreaShape_Area`: number, integer or
     text. Text that is no number becomes null and is counted."""
-    platemap: PathOrUri | None = Field(None, min_length=1)
+    platemap: Annotated[PathOrUri | None, OptionGroup.JOINS, COMMON] = Field(None, min_length=1)
     """A platemap to join by well: a text file with well_position, or the batch's folder with barcode_platemap.csv and
     platemap/; `{plate}` and `{batch}` as above."""
-    load_data: PathOrUri | None = Field(None, min_length=1)
+    load_data: Annotated[PathOrUri | None, OptionGroup.JOINS] = Field(None, min_length=1)
     """A LoadData CSV to join by plate, well and site, or the folder that has it (load_data.csv, load_data.parquet, …);
     `{plate}` and `{batch}` as above."""
-    joins: str | None = Field(None, min_length=1)
+    joins: Annotated[str | None, OptionGroup.JOINS] = Field(None, min_length=1)
     """DuckDB SQL that joins the tables of one export by name, in place of the joins that cytobatch finds."""
-    children: Children | None = None
+    children: Annotated[Children | None, OptionGroup.JOINS] = None
     """first, mean or count: what a row has of a compartment with several objects for each parent, such as speckles of a
     nucleus. first, the default, is the first child; mean is the mean of each feature over all children, and their
     number; count is their number, Metadata_Children_<Compartment>_Count."""
-    join: bool | None = None
+    join: Annotated[bool | None, OptionGroup.OUTPUTS] = None
     """One joined profile; --no-join writes a Parquet for each table."""
-    concat: bool | None = None
+    concat: Annotated[bool | None, OptionGroup.OUTPUTS] = None
     """All exports in one; --no-concat writes a Parquet for each export."""
-    well_profiles: Aggregation | None = None
+    well_profiles: Annotated[Aggregation | None, OptionGroup.OUTPUTS, COMMON] = None
     """median or mean: also write profiles.parquet, the well-level profile."""
-    report_features: ReportFeatures | None = None
+    report_features: Annotated[ReportFeatures | None, OptionGroup.OUTPUTS] = None
     """Features whose median in each well is in the report and on its page, up to 30: names, or patterns such as
     Cells_AreaShape_*; by default areas, and an intensity of each channel."""
-    anndata: Stores | None = None
+    anndata: Annotated[Stores | None, OptionGroup.OUTPUTS] = None
     """h5ad, zarr or both: also write the profiles as AnnData; needs cytobatch[anndata]."""
-    anndata_precision: AnnDataPrecision | None = None
+    anndata_precision: Annotated[AnnDataPrecision | None, OptionGroup.OUTPUTS] = None
     """float32 or float64: the type of AnnData's X; by default float32 if all features are, else float64."""
-    experiment: bool | None = None
+    experiment: Annotated[bool | None, OptionGroup.OUTPUTS] = None
     """Also write experiment.parquet: what the analysis records about itself, such as its pipeline, version and time. On
     by default; nothing is written where nothing is recorded."""
-    data_type_cast_map: Casts | None = None
+    data_type_cast_map: Annotated[Casts | None, OptionGroup.COLUMNS] = None
     """Types to cast the groups float, integer and string to, such as {"float": "float32"}."""
-    drop_null: bool | None = None
+    drop_null: Annotated[bool | None, OptionGroup.COLUMNS] = None
     """Drop rows that hold a null in any column."""
-    sort_output: bool | None = None
+    sort_output: Annotated[bool | None, OptionGroup.COLUMNS] = None
     """Sort rows by export, image and object; otherwise they keep the base table's order."""
-    add_tablenumber: bool | None = None
+    add_tablenumber: Annotated[bool | None, OptionGroup.COLUMNS] = None
     """Add Metadata_TableNumber, which tells exports apart; by default where there is more than one export."""
-    chunk_size: int | None = Field(None, ge=1, le=2**40)
+    chunk_size: Annotated[int | None, OptionGroup.OUTPUTS] = Field(None, ge=1, le=2**40)
     """Rows in a Parquet row group; by default as many as fill 128 MiB, or more for large plates."""
-    range_size: ByteSize | None = Field(None, ge=1)
+    range_size: Annotated[ByteSize | None, OptionGroup.OUTPUTS] = Field(None, ge=1)
     """Bytes at the source of a range of a large plate, such as 1GiB; no row group has rows of two ranges. By default
     256 MiB, and up to 1 GiB for plates beyond 16 GiB: about what makes one row group; with chunk_size no ranges."""
-    max_failed_exports: int | None = Field(None, ge=0)
+    max_failed_exports: Annotated[int | None, OptionGroup.LOSSES, COMMON] = Field(None, ge=0)
     """How many exports may fail before the job does."""
-    skip_done: bool | None = None
+    skip_done: Annotated[bool | None, OptionGroup.LOSSES] = None
     """Leave a plate alone whose published report has these inputs and options, and whose files are still those of the
     report. By default true; --force is its opposite."""
-    generations: bool | None = None
+    generations: Annotated[bool | None, OptionGroup.LOSSES] = None
     """Put the outputs into a folder of their own below the destination, named by the checksum of inputs and options;
     those of earlier inputs stay, and the report at the destination names the newest."""
-    replace: bool | None = None
+    replace: Annotated[bool | None, OptionGroup.LOSSES] = None
     """Replace what an earlier run published; --no-replace refuses a destination whose report is of another source."""
-    profile: str | None = Field(None, min_length=1)
+    profile: Annotated[str | None, OptionGroup.STORES, COMMON] = Field(None, min_length=1)
     """AWS profile for source and destination."""
-    credentials: BlockName | None = None
+    credentials: Annotated[BlockName | None, OptionGroup.STORES] = None
     """A Prefect block with the credentials for source and destination, in place of a profile: aws-credentials/<name> or
     minio-credentials/<name>. Only the name is recorded."""
-    endpoint_url: StoreApi | None = Field(None, min_length=1)
+    endpoint_url: Annotated[StoreApi | None, OptionGroup.STORES] = Field(None, min_length=1)
     """URL of an S3 API other than AWS, for source and destination."""
-    no_sign_request: bool | None = None
+    no_sign_request: Annotated[bool | None, OptionGroup.STORES, COMMON] = None
     """Read a public source bucket without credentials."""
-    requester_pays: bool | None = None
+    requester_pays: Annotated[bool | None, OptionGroup.STORES] = None
     """Agree to pay for reading the source bucket."""
-    extra_args: Arguments | None = None
+    extra_args: Annotated[Arguments | None, OptionGroup.STORES] = None
     """Further arguments of boto3's transfers from the source, such as {"ExpectedBucketOwner": "…"}."""
-    check_md5: bool | None = None
+    check_md5: Annotated[bool | None, OptionGroup.STORES] = None
     """Compare each object of the source that is read whole, platemaps and LoadData files included, with its ETag, if
     that is an MD5. Objects in several parts, and those encrypted by KMS or by a key of one's own, have other ETags."""
-    store_timeout: float | None = Field(None, gt=0, le=3600)
+    store_timeout: Annotated[float | None, OptionGroup.STORES] = Field(None, gt=0, le=3600)
     """Seconds that a store may take for the next bytes, 20 by default. A store that is silent ends the run after about
     five times as long, retries included; longer for slow networks."""
-    destination_profile: str | None = Field(None, min_length=1)
+    destination_profile: Annotated[str | None, OptionGroup.STORES] = Field(None, min_length=1)
     """AWS profile for the destination, if another."""
-    destination_credentials: BlockName | None = None
+    destination_credentials: Annotated[BlockName | None, OptionGroup.STORES] = None
     """A Prefect block with the credentials for the destination, if another. The source's endpoint_url does not hold
     then."""
-    destination_endpoint_url: StoreApi | None = Field(None, min_length=1)
+    destination_endpoint_url: Annotated[StoreApi | None, OptionGroup.STORES] = Field(None, min_length=1)
     """S3 API for the destination, if another."""
-    cache_dir: LocalFolder | None = None
+    cache_dir: Annotated[LocalFolder | None, OptionGroup.MACHINE] = None
     """Where fetched files are kept while they are read; by default in the scratch folder."""
-    cache_mode: CacheMode | None = None
+    cache_mode: Annotated[CacheMode | None, OptionGroup.MACHINE] = None
     """tmp_dir drops fetched files when the run ends, persistent keeps them in cache_dir for the next run."""
-    scratch_dir: LocalFolder | None = None
+    scratch_dir: Annotated[LocalFolder | None, OptionGroup.MACHINE] = None
     """Where intermediate files go; by default the system's temporary folder."""
-    workers: int | None = Field(None, ge=1, le=256)
+    workers: Annotated[int | None, OptionGroup.MACHINE] = Field(None, ge=1, le=256)
     """How many threads compute at once; by default one for each CPU that the container or machine grants."""
-    memory: ByteSize | None = Field(None, ge=LEAST_MEMORY, le=2**60)
+    memory: Annotated[ByteSize | None, OptionGroup.MACHINE, COMMON] = Field(None, ge=LEAST_MEMORY, le=2**60)
     """Memory that the run may take, such as 3GiB; by default all that the container or machine grants."""
-    sqlite_reader: SqliteReader | None = None
+    sqlite_reader: Annotated[SqliteReader | None, OptionGroup.FORMAT] = None
     """native or duckdb: the reader of SQLite tables, with the same outputs. native, the default, decodes the file's
     pages itself, which is faster, and falls back to DuckDB; duckdb uses DuckDB alone."""
-    orchestrator: Orchestrator | None = None
+    orchestrator: Annotated[Orchestrator | None, OptionGroup.PLATES] = None
     """prefect or none: whether `run` records the plate as a flow run of Prefect, the default. none runs the same steps,
     with the same outputs and report, and does not import Prefect."""
-    prefect_wait: float | None = Field(None, ge=0, le=3600)
+    prefect_wait: Annotated[float | None, OptionGroup.PLATES] = Field(None, ge=0, le=3600)
     """Seconds that a run waits for Prefect's server in all, 10 by default. Then it goes on without a record."""
-    task_runner: TaskRunnerText | None = None
+    task_runner: Annotated[TaskRunnerText | None, OptionGroup.PLATES] = None
     """Where the plates of a run are converted: sequential, the default, threads:N, processes:N, dask, dask:N, or
     dask:tcp://host:port, a cluster that is there. The outputs are the same. Dask needs cytobatch[dask]."""
-    split: Split | None = None
+    split: Annotated[Split | None, OptionGroup.PLATES] = None
     """auto, always or never: whether the workers of a Dask cluster convert one plate together, with the same outputs.
     auto, the default, does so with plates of more than split_size on a cluster that is there."""
-    split_size: ByteSize | None = Field(None, ge=0)
+    split_size: Annotated[ByteSize | None, OptionGroup.PLATES] = Field(None, ge=0)
     """Bytes at the source from which auto splits a plate, such as 10GiB; by default 2 GiB."""
 
     def explicit(self) -> dict[str, Any]:
