@@ -1,7 +1,5 @@
 """The command line: messages, exit codes, and what a run leaves behind. No test here needs a server."""
 
-import importlib
-import inspect
 import json
 import re
 from collections.abc import Callable
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 
 from cytobatch import __version__
-from cytobatch.cli.app import COMMANDS, main
+from cytobatch.cli.app import main
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.errors import ExitCode
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
@@ -147,26 +145,6 @@ def test_example_makes_a_plate(tmp_path: Path, capsys: Capture) -> None:
 
 def test_version(capsys: Capture) -> None:
     assert answer(capsys, "--version") == (0, f"{__version__}\n", "")
-
-
-@pytest.mark.parametrize("arguments", [(), ("--help",)])
-def test_help_has_a_line_for_every_command(arguments: tuple[str, ...], capsys: Capture) -> None:
-    code, out, err = answer(capsys, *arguments)
-    assert (code, err) == (0, "")
-    text = " ".join(out.replace("│", " ").split())
-    for path, line in COMMANDS.items():
-        assert f"{path.partition(':')[2]} {line}" in text
-
-
-@pytest.mark.parametrize("path", COMMANDS)
-def test_the_line_of_a_command_is_its_docstrings_first(path: str, capsys: Capture) -> None:
-    module, _, name = path.partition(":")
-    docstring = inspect.getdoc(getattr(importlib.import_module(module), name))
-    assert docstring is not None
-    assert docstring.splitlines()[0] == COMMANDS[path]
-    code, out, err = answer(capsys, name, "--help")
-    assert (code, err) == (0, "")
-    assert COMMANDS[path] in " ".join(out.split())
 
 
 def source_of_two_kinds(folder: Path) -> Path:

@@ -5,61 +5,88 @@ Importing this module costs little: a command is imported when it is called.
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import cyclopts
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from cytobatch import __version__
 from cytobatch.batch.flows.credentials import provide_blocks
+from cytobatch.cli.command_list import COMMANDS, CommandGroup
 from cytobatch.cli.console import err, show_error
+from cytobatch.cli.help_page import HELP_ALL, HELP_FLAGS, HelpPage
+from cytobatch.cli.option_flags import ARGUMENTS, OPTIONS
 from cytobatch.config.variables import debug_requested
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
 
-COMMANDS = {
-    "cytobatch.cli.commands:run": "Convert the plate, or every plate of the job spec.",
-    "cytobatch.cli.commands:plan": "Show what a run would do, without doing it.",
-    "cytobatch.cli.commands:validate": "Check a job spec, together with flags and environment, without touching the "
-    "plates.",
-    "cytobatch.cli.commands:submit": "Submit the plates to AWS Batch, as one array job with a child for each.",
-    "cytobatch.cli.commands:status": "Show plates by state, and why plates failed; on a terminal, follow them until "
-    "all have ended.",
-    "cytobatch.cli.commands:collect": "Gather the run reports of all plates into one table and one page.",
-    "cytobatch.cli.commands:verify": "Check a published result against its report, and with --source against the "
-    "source.",
-    "cytobatch.cli.commands:serve": "Run plates on this machine whenever a Prefect server has a run for it.",
-    "cytobatch.cli.commands:pool": "Print the base job template of a Prefect work pool on ECS, for what Terraform set "
-    "up.",
-    "cytobatch.cli.commands:prefect": "Run Prefect's own command line, as its workers do in a container: prefect "
-    "flow-run execute.",
-    "cytobatch.cli.example_command:example": "Make a small made-up plate to try things on; the same arguments make "
-    "the same plate.",
-    "cytobatch.cli.commands:schema": "Print the job spec's JSON Schema.",
-}
-"""The function of each command with its line in the help, which is the first line of the function's docstring."""
+_EPILOGUE = """First steps:
+  cytobatch example plate          make a small plate
+  cytobatch run plate profiles     convert it, and open profiles/report.html
 
-app = App(
-    name="cytobatch",
-    version=__version__,
-    version_format="plaintext",
-    # cyclopts shows the names of enum members as choices, but flags take their values.
-    default_parameter=Parameter(show_choices=False),
-    help="Turns a plate of single-cell measurements into one joined, verified Parquet profile.",
-    help_epilogue="Every option is an environment variable too: CYTOBATCH_SOURCE for --source, and so on. "
-    "A flag wins over the environment, that over the job spec, that over the preset.",
-)
-for _function, _line in COMMANDS.items():
-    app.command(_function, help=_line)
+Every option is an environment variable, too: CYTOBATCH_SOURCE for --source, and so on. \
+A flag wins over the environment, the environment over the job spec, and the job spec over the preset."""
 
-_BLANK = "-"
+
+def make_app(page: HelpPage) -> App:
+    """Return the command line, whose help is formatted by a page."""
+    app = App(
+        name="cytobatch",
+        version=__version__,
+        version_format="plaintext",
+        # Of the help flags `main` handles --help-all itself, by the page.
+        help_flags=HELP_FLAGS,
+        help_format="plaintext",
+        help_formatter=page,
+        group_arguments=ARGUMENTS,
+        group_parameters=OPTIONS,
+        # cyclopts shows the names of enum members as choices, but flags take their values. It has a flag --empty-…
+        # for every list, which says what the absence of a flag says.
+        default_parameter=Parameter(show_choices=False, negative_iterable=()),
+        help="Turns a plate of single-cell measurements into one joined, verified Parquet profile.",
+        help_epilogue=_EPILOGUE,
+    )
+
+    def complete(shell: Shell = None, /) -> int:
+        from cytobatch.cli.completion import install_completion
+
+        return install_completion(app, shell)
+
+    app.command(
+        complete,
+        name=INSTALL_COMPLETION,
+        help="Complete commands and options with the Tab key: bash, zsh or fish.",
+        usage=f"cytobatch {INSTALL_COMPLETION} [SHELL]",
+        help_epilogue="",
+    )
+    for flag in (*HELP_FLAGS, "--version", INSTALL_COMPLETION):
+        app[flag].group = OPTIONS
+    # Before the options, which begin with 1.
+    groups = {group: Group(group.value, sort_key=number / 10) for number, group in enumerate(CommandGroup)}
+    for number, command in enumerate(COMMANDS):
+        app.command(
+            command.function,
+            help=command.line,
+            usage=f"cytobatch {command.name} {command.usage}".rstrip(),
+            group=groups[command.group],
+            sort_key=number,
+            help_epilogue=page.epilogue(command),
+        )
+    return app
+
+
+Shell = Annotated[Literal["bash", "zsh", "fish"] | None, Parameter(help="bash, zsh or fish; by default your own.")]
+_BLANK, INSTALL_COMPLETION = "-", "--install-completion"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, by default that of the process, and return its exit code."""
     words = drop_blank_flags(sys.argv[1:] if arguments is None else arguments)
+    page = HelpPage(all_options=HELP_ALL in words)
+    words = [HELP_FLAGS[0] if word == HELP_ALL else word for word in words]
     debug = "--debug" in words or debug_requested()
     provide_blocks()
     try:
-        result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        result = make_app(page)(words, exit_on_error=False, print_error=False, result_action="return_value")
         return int(result or 0)
     except CytobatchError as error:
         show_error(error, debug=debug)

@@ -12,61 +12,93 @@ from cyclopts import Parameter
 from cytobatch.cli.flags import (
     DebugFlag,
     DeploymentFlag,
-    Options,
+    RunFlags,
     ServeFlags,
     SpecFlags,
     StatusFlags,
     SubmitFlags,
     VerifyFlags,
 )
+from cytobatch.cli.option_flags import OF_REPORTS, OF_THE_RUN, OF_THIS_MACHINE, offers, position, without
+from cytobatch.cli.positions import with_positions
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateOptions
 from cytobatch.config.variables import debug_requested
 from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.errors import ExitCode
 
-_NO_OPTIONS, _NO_SPEC = PlateOptions(), SpecFlags()
+_NO_OPTIONS, _NO_SPEC, _RUN = PlateOptions(), SpecFlags(), RunFlags()
 _SUBMIT, _STATUS, _SERVE, _VERIFY = SubmitFlags(), StatusFlags(), ServeFlags(), VerifyFlags()
 
+Source = Annotated[str | None, position("source")]
+Destination = Annotated[str | None, position("destination")]
 Spec = Annotated[SpecFlags, Parameter(name="*")]
+RunFlag = Annotated[RunFlags, Parameter(name="*")]
 SubmitFlag = Annotated[SubmitFlags, Parameter(name="*")]
 ServeFlag = Annotated[ServeFlags, Parameter(name="*")]
 StatusFlag = Annotated[StatusFlags, Parameter(name="*")]
 VerifyFlag = Annotated[VerifyFlags, Parameter(name="*")]
 
 
-def run(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
-    """Convert the plate, or every plate of the job spec."""
+@offers(without(()))
+def run(
+    source: Source = None,
+    destination: Destination = None,
+    /,
+    *,
+    options: PlateOptions = _NO_OPTIONS,
+    spec: RunFlag = _RUN,
+) -> int:
+    """Convert a plate, or every plate of a job spec."""
     with gc_frozen():
         from cytobatch.cli import run_command
-    return run_command.run(options, spec)
+    return run_command.run(with_positions(options, source, destination), spec)
 
 
-def plan(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
-    """Show what a run would do, without doing it."""
+@offers(without(OF_THE_RUN))
+def plan(
+    source: Source = None,
+    destination: Destination = None,
+    /,
+    *,
+    options: PlateOptions = _NO_OPTIONS,
+    spec: Spec = _NO_SPEC,
+) -> int:
+    """Show what `run` would do with a plate, without doing it."""
     with gc_frozen():
         from cytobatch.cli import plan_command
-    return plan_command.plan(options, spec)
+    return plan_command.plan(with_positions(options, source, destination), spec)
 
 
-def validate(*, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
-    """Check a job spec, together with flags and environment, without touching the plates."""
+@offers(without(()))
+def validate(
+    source: Source = None,
+    destination: Destination = None,
+    /,
+    *,
+    options: PlateOptions = _NO_OPTIONS,
+    spec: RunFlag = _RUN,
+) -> int:
+    """Check the options of `run` and a job spec together, without touching the plates."""
     with gc_frozen():
         from cytobatch.cli import validate_command
-    return validate_command.validate(options, spec)
+    return validate_command.validate(with_positions(options, source, destination), spec)
 
 
+@offers(without(OF_THIS_MACHINE))
 def submit(
+    source: Source = None,
+    destination: Destination = None,
+    /,
     *,
-    options: Options = _NO_OPTIONS,
-    spec: Spec = _NO_SPEC,
+    options: PlateOptions = _NO_OPTIONS,
     deployment: DeploymentFlag = None,
     flags: SubmitFlag = _SUBMIT,
 ) -> int:
     """Submit the plates to AWS Batch, as one array job with a child for each."""
     with gc_frozen():
         from cytobatch.cli import submit_command
-    return submit_command.submit(options, spec, deployment, flags)
+    return submit_command.submit(with_positions(options, source, destination), deployment, flags)
 
 
 def status(
@@ -80,25 +112,35 @@ def status(
     return status_command.status(jobs, deployment, flags)
 
 
-def collect(*, to: str, options: Options = _NO_OPTIONS, spec: Spec = _NO_SPEC) -> int:
-    """Gather the run reports of all plates into one table and one page.
-
-    Parameters
-    ----------
-    to: The folder, local or in a bucket, that gets batch.parquet, batch.csv and index.html.
-    """
+@offers(OF_REPORTS)
+def collect(
+    source: Source = None,
+    destination: Destination = None,
+    /,
+    *,
+    to: Annotated[
+        str,
+        Parameter(
+            metavar="FOLDER",
+            help="The folder, local or in a bucket, that gets batch.parquet, batch.csv and index.html.",
+        ),
+    ],
+    options: PlateOptions = _NO_OPTIONS,
+    spec: Spec = _NO_SPEC,
+) -> int:
+    """Gather the run reports of all plates into one table and one page."""
     with gc_frozen():
         from cytobatch.cli import collect_command
-    return collect_command.collect(to, options, spec)
+    return collect_command.collect(to, with_positions(options, source, destination), spec)
 
 
-def verify(result: str, *, flags: VerifyFlag = _VERIFY) -> int:
-    """Check a published result against its report, and with --source against the source.
-
-    Parameters
-    ----------
-    result: The folder, the Parquet file or the report, local or in a bucket.
-    """
+def verify(
+    result: Annotated[str, Parameter(help="The folder, the Parquet file or the report, local or in a bucket.")],
+    /,
+    *,
+    flags: VerifyFlag = _VERIFY,
+) -> int:
+    """Check a published result against its report, and with --source against the source."""
     with gc_frozen():
         from cytobatch.cli import verify_command
     return verify_command.verify(result, flags)

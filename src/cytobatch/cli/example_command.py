@@ -15,7 +15,7 @@ _SMALL_PLATE = SyntheticPlate()
 
 
 def example(folder: Path, *, kind: PlateFormat = PlateFormat.CSV, plate: ExamplePlate = _SMALL_PLATE) -> int:
-    """Make a small made-up plate to try things on; the same arguments make the same plate.
+    """Make a small made-up plate to try things on.
 
     Parameters
     ----------

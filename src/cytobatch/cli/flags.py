@@ -10,9 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter, validators
 
 from cytobatch.batch.aws.deployment import Compute
-from cytobatch.config.options import PlateOptions
 
-Options = Annotated[PlateOptions, Parameter(name="*")]
 DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log; or CYTOBATCH_DEBUG=1.", negative=())]
 DeploymentFlag = Annotated[
     str | None,
@@ -24,16 +22,25 @@ DeploymentFlag = Annotated[
 class SpecFlags:
     """The flags beside the options of every command that reads a job spec. `main` reads `--debug` itself too."""
 
-    job_spec: Annotated[str | None, Parameter(help="A job spec: a path, a URI, or the JSON itself.")] = None
-    force: Annotated[
-        bool, Parameter(negative=(), help="Convert plates again whose profiles are up to date: --no-skip-done.")
-    ] = False
+    job_spec: Annotated[
+        str | None,
+        Parameter(metavar="SPEC", help="A job spec, for one or many plates: a path, a URI, or the JSON itself."),
+    ] = None
     debug: DebugFlag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitFlags:
-    """The flags of `submit` beside the options, the job spec and the deployment."""
+class RunFlags(SpecFlags):
+    """The flags beside the options of the commands that decide which plates are converted."""
+
+    force: Annotated[
+        bool, Parameter(negative=(), help="Convert plates again whose profiles are up to date: --no-skip-done.")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitFlags(RunFlags):
+    """The flags of `submit` beside the options and the deployment."""
 
     compute: Annotated[
         Compute | None,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cytobatch.cli.flags import SpecFlags
+from cytobatch.cli.flags import RunFlags, SpecFlags
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import JobSpecError
 from cytobatch.pipeline import resolve_jobs as resolve
@@ -14,7 +14,7 @@ _ORIGIN = "command line"
 def resolve_jobs(options: PlateOptions, spec: SpecFlags) -> list[PlateJob]:
     """Return the plates to convert, from flags, environment and spec. Raises JobSpecError, StorageError."""
     given = _as_text(options.explicit())
-    if spec.force:
+    if isinstance(spec, RunFlags) and spec.force:
         given = _forced(given)
     return resolve.resolve_jobs(resolve.parse_options(given, _ORIGIN), spec.job_spec, _ORIGIN)
 

@@ -7,7 +7,7 @@ from cytobatch.batch.aws.documents import read_deployment, read_prices
 from cytobatch.batch.aws.preflight import Inspected, check_local, inspect, pending_plates
 from cytobatch.batch.aws.submit import Submitter, plan_submission
 from cytobatch.cli.console import err, out
-from cytobatch.cli.flags import SpecFlags, SubmitFlags
+from cytobatch.cli.flags import SubmitFlags
 from cytobatch.cli.options import resolve_jobs
 from cytobatch.cli.printing import submission as show
 from cytobatch.config.environment import read_settings
@@ -16,12 +16,12 @@ from cytobatch.errors import ExitCode
 from cytobatch.pipeline.resolve_jobs import explicit_access
 
 
-def submit(options: PlateOptions, spec: SpecFlags, deployment: str | None, flags: SubmitFlags) -> int:
+def submit(options: PlateOptions, deployment: str | None, flags: SubmitFlags) -> int:
     """Submit the plates as array jobs, print the jobs, and return the exit code."""
     access = explicit_access(read_settings(), options)
     target = read_deployment(deployment, access)
     prices = read_prices(flags.prices, access)
-    jobs = resolve_jobs(options, spec)
+    jobs = resolve_jobs(options, flags)
     check_local(jobs)
     plates = _inspected(jobs)
     show.print_left_alone(out, plates)
