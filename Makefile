@@ -15,7 +15,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test test-fast test-long torture test-downstream test-workflows check audit format dist image image-test smoke-aws lock screenshots bench bench-peers clean
+.PHONY: help venv demo test test-fast test-long torture test-downstream test-workflows check audit format options dist image image-test smoke-aws lock screenshots bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -93,6 +93,9 @@ audit: venv .venv-audit/installed  ## list licences, and look for known vulnerab
 format: venv  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+options: venv  ## write the table of docs/options.md from the models
+	$(BIN)/python .ci/options_page.py
 
 dist: venv  ## build the wheel and the source distribution into dist/
 	rm -rf dist

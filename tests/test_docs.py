@@ -1,13 +1,15 @@
 """The documents describe the program as it is: options, presets, exit codes, report keys, flags, rooms, links."""
 
+import json
 import re
+import runpy
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cytobatch.cli.app import main
+from cytobatch.cli.app import app, main
 from cytobatch.config.environment import Settings
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.config.variables import PREFIX
@@ -31,6 +33,11 @@ from tests.support.plates import convert_to_folder, write_sites
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+OPTIONS = (ROOT / "docs" / "options.md").read_text()
+SOURCES = (ROOT / "docs" / "sources.md").read_text()
+ERRORS = (ROOT / "docs" / "errors.md").read_text()
+COLUMNS = (ROOT / "docs" / "columns.md").read_text()
+COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 REPORT = (ROOT / "docs" / "report.md").read_text()
 OUTPUTS = (ROOT / "docs" / "outputs.md").read_text()
 AWS = (ROOT / "docs" / "aws.md").read_text()
@@ -49,22 +56,42 @@ DOCUMENTS = sorted(
     for path in folder.glob("*.md")
 )
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+MOST_LINES_OF_THE_README = 120
 FENCED_CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("option", sorted(Settings.model_fields))
-def test_every_option_is_in_the_readme(option: str) -> None:
-    assert f"`{PREFIX}{option.upper()}`" in README
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= MOST_LINES_OF_THE_README
 
 
-def test_every_option_in_the_readme_exists() -> None:
+def test_the_table_of_options_is_that_of_the_models() -> None:
+    names = {f"`{PREFIX}{option.upper()}`" for option in Settings.model_fields}
+    assert names == set(re.findall(f"^\\| (`{PREFIX}[A-Z0-9_]+`) \\|", OPTIONS, re.MULTILINE))
+    made = runpy.run_path(str(ROOT / ".ci" / "options_page.py"))
+    assert made["page_with"](made["options_table"](), OPTIONS) == OPTIONS, "run `make options`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_option_in_a_document_exists(document: Path) -> None:
     known = {option.upper() for option in Settings.model_fields}
-    assert set(re.findall(f"{PREFIX}([A-Z0-9_]+)", README)) <= known
+    assert set(re.findall(f"{PREFIX}([A-Z0-9_]*[A-Z0-9])", document.read_text())) <= known
+
+
+def test_every_further_word_about_an_option_is_about_one_that_exists() -> None:
+    _, _, more = OPTIONS.partition("## More about some options")
+    rows = re.findall(r"^\| (`[^|]*`) \|", more, re.MULTILINE)
+    assert rows
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} <= set(Settings.model_fields)
 
 
 @pytest.mark.parametrize("preset", list(PresetName))
-def test_every_preset_is_in_the_readme(preset: PresetName) -> None:
-    assert f"| `{preset.value}` |" in README
+def test_every_preset_is_documented(preset: PresetName) -> None:
+    assert f"| `{preset.value}` |" in SOURCES
+
+
+def test_every_command_is_documented() -> None:
+    commands = {name for name in app if not name.startswith("-")}
+    assert commands == set(re.findall(r"^\| `cytobatch (\w+)", COMMANDS, re.MULTILINE))
 
 
 def test_every_class_of_error_has_a_documented_exit_code() -> None:
@@ -72,6 +99,7 @@ def test_every_class_of_error_has_a_documented_exit_code() -> None:
         return {kind}.union(*(with_subclasses(child) for child in kind.__subclasses__()))
 
     for kind in with_subclasses(CytobatchError):
+        assert f"| {int(kind.exit_code)} |" in ERRORS, kind
         assert f"| {int(kind.exit_code)} |" in README, kind
 
 
@@ -100,10 +128,26 @@ def test_every_key_of_a_list_of_columns_is_documented() -> None:
         assert f"`{name}`" in OUTPUTS, name
 
 
-def test_the_documents_lines_select_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of a plate of one site, in the folder `out`."""
+    folder = tmp_path_factory.mktemp("documents")
+    convert_to_folder(write_sites(folder / "in", 1), folder / "out", well_profiles="median", add_tablenumber=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["columns.json", "profiles.columns.json"])
+def test_every_metadata_column_is_in_the_dictionary(name: str, result: Path) -> None:
+    columns = json.loads((result / "out" / name).read_text())["columns"]
+    found = {column["name"] for column in columns if column["role"] == "metadata"}
+    labels = "|".join(sorted({column["compartment"] for column in columns if column["compartment"]}))
+    documented = set(re.findall(r"`(Metadata_[^`]*)`", COLUMNS))
+    assert {re.sub(f"(?<=_)({labels})(?=_|$)", "<Compartment>", name) for name in found} <= documented
+
+
+def test_the_documents_lines_select_features(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", OUTPUTS, re.DOTALL)
-    convert_to_folder(write_sites(tmp_path / "in", 1), tmp_path / "out")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(result)
     found: dict[str, Any] = {}
     exec(code, found)
     assert found["features"] == [f"{label}_AreaShape_Area" for label in ("Cytoplasm", "Cells", "Nuclei")]
@@ -117,7 +161,7 @@ def test_every_flag_of_aws_commands_is_documented(command: str, capsys: pytest.C
     options = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
     own = {flag for flag in flags if not flag.startswith("--no-") and flag not in options}
     assert own
-    assert {flag for flag in own if f"`{flag}" not in AWS and f"{flag} " not in README} <= {"--sign-request"}
+    assert {flag for flag in own if f"`{flag}" not in AWS and f"{flag} " not in AWS} <= {"--sign-request"}
 
 
 def anchors(document: Path) -> set[str]:
