@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cytobatch.cli.app import app, main
+from cytobatch.cli.app import main
+from cytobatch.cli import command_list
 from cytobatch.config.environment import Settings
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.config.variables import PREFIX
@@ -90,7 +91,7 @@ def test_every_preset_is_documented(preset: PresetName) -> None:
 
 
 def test_every_command_is_documented() -> None:
-    commands = {name for name in app if not name.startswith("-")}
+    commands = {command.name for command in command_list.COMMANDS}
     assert commands == set(re.findall(r"^\| `cytobatch (\w+)", COMMANDS, re.MULTILINE))
 
 
