@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cytobatch.cli.app import main
 from cytobatch.cli import command_list
+from cytobatch.cli.app import main
 from cytobatch.config.environment import Settings
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.config.variables import PREFIX
