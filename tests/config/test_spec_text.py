@@ -21,9 +21,9 @@ def jobs(text: str) -> list[PlateJob]:
 PLATE = "plates: [{source: /a, destination: /b, %s}]"
 HOSTILE = {
     "deep JSON": ("[" * 100_000, "nested too deep"),
-    "deep JSON in a mapping": ('{"plates": ' + "[" * 3000 + "]" * 3000 + "}", "nested too deep"),
+    "deep JSON in a mapping": ('{"plates": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deep"),
     "deep YAML": ("plates: " + "[" * 1200, "nested too deep"),
-    "deep JSON in an option": (PLATE % f"compartments: '{'[' * 3000}'", "nested too deep"),
+    "deep JSON in an option": (PLATE % f"compartments: '{'[' * 100_000}'", "nested too deep"),
     "a deep pattern": (PLATE % f"image_columns: '{'(' * 3000}'", "image_columns"),
     "a huge integer in JSON": ('{"version": ' + "9" * 5000 + "}", "too large"),
     "a huge integer in YAML": (PLATE % f"chunk_size: {'9' * 5000}", "too large"),
