@@ -26,7 +26,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN /opt/build/bin/hatchling build -t wheel \
  && /opt/build/bin/python -m pip --python /opt/cytobatch/bin/python install --quiet --no-index --no-compile --no-deps dist/*.whl \
- && python -m compileall -q --invalidation-mode unchecked-hash /opt/cytobatch/lib/python3*/site-packages/cytobatch
+ && python -m compileall -q --invalidation-mode unchecked-hash /opt/cytobatch/lib/python3*/site-packages/cytobatch \
+ && /opt/cytobatch/bin/python -c 'from cytobatch.report.page_template import page_template as compiled; compiled("plate_page"); compiled("batch_page")'
 # What the image holds of Python, as CycloneDX. The program that lists it stays in this stage.
 COPY requirements/audit.lock requirements/
 RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.crt \

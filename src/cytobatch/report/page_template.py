@@ -5,31 +5,33 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from cytobatch.errors import brief
+from cytobatch.report.compiled_templates import CompiledTemplates
 from cytobatch.report.numbers import count, duration, measure, moment, plural, size
 
 _PACKAGE, _TEMPLATES = "cytobatch.report", "templates"
+_OPTIONS: Mapping[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
 
 
 @functools.cache
 def page_template(name: str) -> tuple[Template, Mapping[str, Any]]:
     """Return the template of a page, and its own values: `style`, `script` and the script's `script_hash`.
 
-    A process compiles a template once. The page's policy lets no other script run, and nothing be loaded. Text from
+    A template is compiled once. The page's policy lets no other script run, and nothing be loaded. Text from
     outside is escaped.
     """
     environment = Environment(
         loader=PackageLoader(_PACKAGE, _TEMPLATES),
-        autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        bytecode_cache=CompiledTemplates(Path(__file__).with_name(_TEMPLATES), _OPTIONS),
+        **_OPTIONS,
     )
     environment.filters |= {
         "thousands": count,

@@ -1,6 +1,7 @@
 """Reads back the Parquet files that were written, by column or by row group."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,19 +11,55 @@ from cytobatch.config.options import PARQUET
 from cytobatch.errors import StorageError
 from cytobatch.output.written_file import WrittenFile
 
+_MOST_KEPT_BYTES = 2**22
+"""The largest footer that is kept in memory. There it takes several times as many bytes as in its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    """The footer of a file as it was at one moment."""
+
+    path: Path
+    status: tuple[int, int, int]
+    metadata: pq.FileMetaData
+
+
+class _LastFooter:
+    """The footer that was read last: one of thousands of columns takes as long to read as all that is read by it."""
+
+    def __init__(self) -> None:
+        self._footer: _Footer | None = None
+
+    def of(self, path: Path) -> pq.FileMetaData:
+        """Return a file's footer. Raises pyarrow.ArrowException, OSError."""
+        found = path.stat()
+        status, last = (found.st_ino, found.st_size, found.st_mtime_ns), self._footer
+        if last is not None and (last.path, last.status) == (path, status):
+            return last.metadata
+        metadata = pq.read_metadata(path)
+        self._footer = _Footer(path, status, metadata) if metadata.serialized_size <= _MOST_KEPT_BYTES else None
+        return metadata
+
+
+_last_footer = _LastFooter()
+
 
 def read_columns(paths: Sequence[Path], names: Sequence[str]) -> pa.Table:
     """Return some columns of files of one schema, in the order of `names`, with the files' rows one after the other."""
-    return pa.concat_tables(pq.ParquetFile(path).read(columns=list(names)).select(list(names)) for path in paths)
+    return pa.concat_tables(_opened(path).read(columns=list(names)).select(list(names)) for path in paths)
 
 
 def read_encoded(paths: Sequence[Path], names: Sequence[str]) -> pa.RecordBatch:
     """Return some columns as dictionaries, each one array, with the files' rows one after the other."""
-    files = (pq.ParquetFile(path, read_dictionary=list(names)) for path in paths)
+    files = (_opened(path, read_dictionary=list(names)) for path in paths)
     table = pa.concat_tables(file.read(columns=list(names)).select(list(names)) for file in files)
     # Only text is read as dictionaries.
     encoded = [column.dictionary_encode().unify_dictionaries().combine_chunks() for column in table.columns]
     return pa.record_batch(encoded, names=list(names))
+
+
+def _opened(path: Path, read_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    return pq.ParquetFile(path, metadata=_last_footer.of(path), read_dictionary=list(read_dictionary))
 
 
 def read_bytes(content: bytes) -> pa.Table:
@@ -50,12 +87,13 @@ def read_schema(path: Path) -> pa.Schema:
 def check_footer(written: WrittenFile) -> None:
     """Read the footer of a finished Parquet file by Arrow, and compare its rows and columns. Other files pass.
 
-    Raises StorageError if it cannot be read, or has others: the footers of large profiles are not Arrow's work.
+    A footer that Arrow has read since the file was written last is not read again. Raises StorageError if it cannot be
+    read, or has others: the footers of large profiles are not Arrow's work.
     """
     if written.path.suffix != PARQUET:
         return
     try:
-        metadata = pq.read_metadata(written.path)
+        metadata = _last_footer.of(written.path)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(written, f"its footer cannot be read: {error}") from error
     # A footer counts the leaves of nested columns, and its schema takes longer to read.
