@@ -1,22 +1,15 @@
-"""Bytes that came, against the MD5 that a store gives: S3 as an ETag, other stores as a property of the object.
-
-The ETag of an object of S3 is its MD5, but for one that was uploaded in parts (it ends in their number), or is
-encrypted by KMS or with the owner's key. https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
-"""
+"""Bytes that came, against the MD5 that a store gives: S3 as an ETag, other stores as a property of the object."""
 
 import base64
 import functools
 import hashlib
 import io
-import re
 from pathlib import Path
 
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.errors import StorageError
-
-_MD5 = re.compile("[0-9a-f]{32}")
-_OWN_KEY = "SSECustomerAlgorithm"
+from cytobatch.storage.etags import looks_like_md5, may_be_md5
 
 
 def check_content(root: S3Path, key: str, etag: str | None, content: Path | bytes) -> None:
@@ -24,9 +17,10 @@ def check_content(root: S3Path, key: str, etag: str | None, content: Path | byte
 
     Raises StorageError for other bytes, and the errors of the client.
     """
-    if etag is None or not _MD5.fullmatch(etag) or (own := _digest(content).hex()) == etag:
+    if etag is None or not looks_like_md5(etag) or (own := _digest(content).hex()) == etag:
         return
-    if not _is_encrypted(root, key):
+    # One request finds out whether the ETag is another digest.
+    if may_be_md5(root.client.client.head_object(Bucket=root.bucket, Key=key, **root.client.boto3_dl_extra_args)):
         raise _other_bytes(f"s3://{root.bucket}/{key}", own, etag)
 
 
@@ -52,9 +46,3 @@ def _digest(content: Path | bytes) -> bytes:
     new = functools.partial(hashlib.md5, usedforsecurity=False)
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
         return hashlib.file_digest(stream, new).digest()
-
-
-def _is_encrypted(root: S3Path, key: str) -> bool:
-    """Ask whether an object is encrypted in a way that makes its ETag another digest."""
-    answer = root.client.client.head_object(Bucket=root.bucket, Key=key, **root.client.boto3_dl_extra_args)
-    return _OWN_KEY in answer or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")

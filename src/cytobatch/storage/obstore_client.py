@@ -19,6 +19,7 @@ from obstore.exceptions import BaseError, InvalidPathError
 from obstore.store import S3Store
 
 from cytobatch.planning.inventory import SourceFile
+from cytobatch.storage.etags import unquoted
 from cytobatch.storage.time_limits import TimeLimits, in_time
 
 if TYPE_CHECKING:
@@ -96,13 +97,13 @@ class ObstoreClient:
 
 
 def _source_file(entry: "ObjectMeta", prefix: str) -> SourceFile:
-    path, etag = entry["path"][len(prefix) :].lstrip("/"), (entry["e_tag"] or "").strip('"')
-    return SourceFile(path, entry["size"], etag or None, entry["last_modified"].timestamp())
+    path = entry["path"][len(prefix) :].lstrip("/")
+    return SourceFile(path, entry["size"], unquoted(entry["e_tag"]), entry["last_modified"].timestamp())
 
 
 def _is_version(answered: str | None, etag: str | None) -> bool:
     """Whether a response is of the version with an ETag, as far as both are known."""
-    return not answered or not etag or answered.strip('"') == etag
+    return not answered or not etag or unquoted(answered) == etag
 
 
 def _is_altered(key: str) -> bool:

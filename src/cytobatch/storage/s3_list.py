@@ -10,6 +10,7 @@ from cloudpathlib import S3Path
 
 from cytobatch.errors import LayoutError
 from cytobatch.planning.inventory import SourceFile
+from cytobatch.storage.etags import unquoted
 from cytobatch.storage.obstore_client import ObstoreClient
 from cytobatch.storage.s3_read import folder_key
 
@@ -107,7 +108,7 @@ def _source_file(entry: Any, below: str, folder: str) -> SourceFile:
     An entry of the folder's own key has the path `/`.
     """
     key, path = entry["Key"], below.lstrip("/") or ("/" if entry["Key"].endswith("/") else "")
-    etag = entry.get("ETag", "").strip('"') or None
+    etag = unquoted(entry.get("ETag"))
     own_key = None if key == f"{folder}{path}" else key
     return SourceFile(path, entry["Size"], etag, entry["LastModified"].timestamp(), own_key)
 

@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from cytobatch.errors import SourceChangedError
 from cytobatch.planning.inventory import SourceFile
+from cytobatch.storage.etags import unquoted
 from cytobatch.storage.obstore_client import ObstoreClient, Span
 from cytobatch.storage.time_limits import RetryBudget, TimeLimits
 
@@ -177,7 +178,7 @@ def _length(response: Any) -> int:
 
 
 def _etag(response: Any) -> str | None:
-    return response.get("ETag", "").strip('"') or None
+    return unquoted(response.get("ETag"))
 
 
 def _span(version: SourceFile, begin: int, end: int) -> Span | None:

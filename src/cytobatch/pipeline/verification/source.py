@@ -8,6 +8,7 @@ from pathlib import Path
 from cytobatch.pipeline.verification.check import OWN_NUMBER, SourceCheck
 from cytobatch.pipeline.verification.derive import ExportTables, Plan, ProfileRow, RowKey, row_differences
 from cytobatch.pipeline.verification.exports import IMAGE_TABLES, Export, Files, by_number, exports_of
+from cytobatch.pipeline.verification.likeliest_origins import LikeliestOrigins
 from cytobatch.pipeline.verification.links import Links, sourced_columns
 from cytobatch.pipeline.verification.model import Derived, Difference, DifferenceKind
 from cytobatch.pipeline.verification.profile import drawn, key_columns, repeated, rows_at
@@ -169,23 +170,17 @@ class _Derivation:
     def _compared(self, exports: Iterable[Export], rows: Sequence[ProfileRow]) -> Iterator[Difference]:
         """Yield the differences of rows, each looked for in some exports; those of its likeliest origin."""
         images = {self._keys.of(row).image for row in rows}
-        best: dict[int, list[Difference]] = {}
+        origins = LikeliestOrigins(self._check.output)
         for export in exports:
             tables = self._read(export, images)
             for row in rows:
                 key = self._keys.of(row)
                 for base in tables.base_rows(self._plan.links.base, key):
-                    found = list(row_differences(row, base, key, tables, self._plan))
-                    if row.position not in best or len(found) < len(best[row.position]):
-                        best[row.position] = found
-        for row in rows:
-            if row.position in best:
-                yield from best[row.position]
-            elif self._plan.links.base in self._unread:
-                self._skipped += 1
-            else:
-                what = "no object of the source has the keys of the row"
-                yield Difference(DifferenceKind.MISSING, self._check.output, what, row.position)
+                    origins.add(row, list(row_differences(row, base, key, tables, self._plan)))
+        if self._plan.links.base in self._unread:
+            origins.add_unread(rows)
+        self._skipped += origins.skipped()
+        return origins.differences(rows)
 
     def _read(self, export: Export, images: set[ImageKey]) -> ExportTables:
         tables: dict[str, SourceTable] = {}

@@ -12,6 +12,7 @@ from cytobatch.pipeline.verification.arrays import read_arrays
 from cytobatch.pipeline.verification.check import OWN_NUMBER, SourceCheck
 from cytobatch.pipeline.verification.derive import ProfileRow, value_difference
 from cytobatch.pipeline.verification.exports import OBJECTS, Export, Files, by_number, exports_of
+from cytobatch.pipeline.verification.likeliest_origins import LikeliestOrigins
 from cytobatch.pipeline.verification.links import sourced_columns
 from cytobatch.pipeline.verification.location import is_same_place, places
 from cytobatch.pipeline.verification.model import Derived, Difference, DifferenceKind
@@ -199,33 +200,25 @@ class _WholeRows:
         for row in rows:
             for export in self._origins.candidates(row):
                 groups[export.path].append(row)
-        best: dict[int, list[Difference]] = {}
-        unread: set[int] = set()
+        origins = LikeliestOrigins(self._check.output)
         for path, group in groups.items():
             table = self._table(exports[path])
             if table is None:
-                unread |= {row.position for row in group}
-                continue
-            for position, found in self._of_export(group, exports[path], table):
-                best[position] = min(best.get(position, found), found, key=len)
-        for row in rows:
-            if row.position in best:
-                yield from best[row.position]
-            elif row.position in unread:
-                self._skipped += 1
+                origins.add_unread(group)
             else:
-                what = "no object of the source has the keys of the row"
-                yield Difference(DifferenceKind.MISSING, self._check.output, what, row.position)
+                self._add_export(origins, group, exports[path], table)
+        self._skipped += origins.skipped()
+        return origins.differences(rows)
 
-    def _of_export(
-        self, rows: Sequence[ProfileRow], export: Export, table: WholeTable
-    ) -> Iterator[tuple[int, list[Difference]]]:
-        """Yield the position of each row, and its differences from each row of the export that it may come from."""
+    def _add_export(
+        self, origins: LikeliestOrigins, rows: Sequence[ProfileRow], export: Export, table: WholeTable
+    ) -> None:
+        """Add the differences of rows from each row of an export that they may come from."""
         find = self._origins.rows_of(table, export)
         for row in rows:
             for source in find(row):
                 found = [*self._origins.differences(row, export), *self._differences(row, source, table)]
-                yield row.position, found
+                origins.add(row, found)
 
     def _table(self, export: Export) -> WholeTable | None:
         try:

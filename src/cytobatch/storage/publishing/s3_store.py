@@ -15,8 +15,9 @@ from cloudpathlib import S3Path
 from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import ABSENT, CHANGED, HIDDEN, error_code, storage_errors
+from cytobatch.storage.etags import unquoted
 from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
-from cytobatch.storage.publishing.uploads import Uploads, abort, complete, etag_in, unquoted
+from cytobatch.storage.publishing.uploads import Uploads, abort, complete, etag_in
 from cytobatch.storage.s3_read import read_with_etag
 
 _NOT_BUILT = frozenset({"NotImplemented", "501"})
@@ -211,7 +212,7 @@ def _condition(expected: Snapshot) -> dict[str, str]:
 def etag_of(path: S3Path) -> str | None:
     """Return the ETag of an object, or None if there is none, or none that the role may see. Raises ClientError."""
     try:
-        return unquoted(path.client.client.head_object(Bucket=path.bucket, Key=path.key)["ETag"])
+        return unquoted(path.client.client.head_object(Bucket=path.bucket, Key=path.key).get("ETag"))
     except ClientError as error:
         if error_code(error) in ABSENT | HIDDEN:
             return None

@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 
 import base64
 import hashlib
-import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from cloudpathlib import S3Path
 from cytobatch.errors import StorageError
 from cytobatch.report.journal import PreparedFile, UploadedPart
 from cytobatch.storage.access import HIDDEN, error_code, storage_errors
+from cytobatch.storage.etags import looks_like_md5, may_be_md5, unquoted
 from cytobatch.storage.publishing.store import PendingFile, overtaken
 from cytobatch.storage.time_limits import STORE_THREADS
 
@@ -32,7 +32,6 @@ _MOST_PARTS = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 _THREADS = 8
 _SECONDS_TO_END = 3.0
-_MD5 = re.compile(r"[0-9a-f]{32}")
 NO_UPLOAD = "NoSuchUpload"
 
 
@@ -164,9 +163,8 @@ def _upload_part(upload: _Upload, number: int, content: bytes) -> UploadedPart:
         Bucket=path.bucket, Key=path.key, UploadId=upload.id, PartNumber=number, Body=content, **checksum
     )
     etag, stored = etag_in(answer, str(path)), answer.get("ChecksumCRC32")
-    # The ETag of a part is its MD5, unless a key of KMS or of the customer encrypts it.
-    encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer
-    is_md5 = _MD5.fullmatch(etag) and not encrypted
+    # Some stores repeat the CRC-32 of a request and do not compare it. The ETag is of what they have stored.
+    is_md5 = looks_like_md5(etag) and may_be_md5(answer)
     if (is_md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != etag) or stored not in (None, crc32):
         raise _damaged(str(path), f"part {number} has arrived with other bytes")
     return UploadedPart(etag=etag, crc32=stored if checksum else None)
@@ -192,7 +190,7 @@ def _listed(upload: _Upload) -> Iterator[tuple[int, int, str]]:
     pages = upload.path.client.client.get_paginator("list_parts")
     for page in pages.paginate(Bucket=upload.path.bucket, Key=upload.path.key, UploadId=upload.id):
         for part in page.get("Parts", ()):
-            yield int(part["PartNumber"]), int(part["Size"]), unquoted(part["ETag"])
+            yield int(part["PartNumber"]), int(part["Size"]), etag_in(part, str(upload.path))
 
 
 def complete(path: S3Path, file: PreparedFile) -> dict[str, Any]:
@@ -228,13 +226,13 @@ def _object_of(path: S3Path, file: PreparedFile) -> dict[str, Any] | None:
         return None
     if int(answer["ContentLength"]) != file.bytes:
         return None
-    found = (unquoted(answer.get("ETag", "")), str(answer.get("ChecksumCRC32", "")))
+    found = (unquoted(answer.get("ETag")), str(answer.get("ChecksumCRC32", "")))
     return dict(answer) if found[0] == _etag_of(file) or found[1] == _checksum_of(file) else None
 
 
 def _etag_of(file: PreparedFile) -> str | None:
     """Return the ETag of an object of parts: the MD5 of the MD5s of its parts, and their number."""
-    if not all(_MD5.fullmatch(part.etag) for part in file.parts):
+    if not all(looks_like_md5(part.etag) for part in file.parts):
         return None
     digest = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in file.parts), usedforsecurity=False)
     return f"{digest.hexdigest()}-{len(file.parts)}"
@@ -259,15 +257,10 @@ def abort(path: S3Path, upload: str) -> None:
                 raise
 
 
-def unquoted(etag: object) -> str:
-    """Return an ETag without its quotes."""
-    return str(etag).strip('"')
-
-
 def etag_in(answer: Mapping[str, Any], where: str) -> str:
     """Return the ETag in a response. Raises StorageError if it has none, because the request did not do its work."""
-    etag = unquoted(answer.get("ETag", ""))
-    if not etag:
+    etag = unquoted(answer.get("ETag"))
+    if etag is None:
         raise _damaged(where, "the store's response has no ETag")
     return etag
 
