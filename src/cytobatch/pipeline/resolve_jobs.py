@@ -17,8 +17,9 @@ from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.uris import is_remote
 from cytobatch.errors import ConfigurationError, JobSpecError
 from cytobatch.report.lines import shortened
-from cytobatch.storage.access import Access, read_text
+from cytobatch.storage.access import Access
 from cytobatch.storage.source import list_folders
+from cytobatch.storage.spec_file import read_spec
 
 _SPEC = "job spec"
 _PLATES_SHOWN = 10
@@ -112,7 +113,7 @@ def load_spec(document: str | Mapping[str, Any], settings: Settings, options: Pl
         return spec_of(path_as_text(document), _SPEC)
     if _is_json(document):
         return parse_spec(document, _SPEC)
-    return parse_spec(read_text(document, explicit_access(settings, options)), document)
+    return parse_spec(read_spec(document, explicit_access(settings, options)), document)
 
 
 def path_as_text(value: Any) -> Any:

@@ -44,7 +44,7 @@ from cytobatch.errors import (
 from cytobatch.storage.boto_session import bound_requests, make_session
 from cytobatch.storage.credentials import StoreCredentials, find_credentials
 from cytobatch.storage.md5 import check_content
-from cytobatch.storage.s3_read import CHANGED_REMEDY, read_with_etag
+from cytobatch.storage.s3_read import CHANGED_REMEDY, FileTooLargeError, read_with_etag
 from cytobatch.storage.time_limits import TimeLimits
 
 _ATTEMPTS = 5
@@ -295,26 +295,34 @@ def open_path(uri: str, access: Access, cache: Path | None = None, clients: Clie
         return Path(uri).expanduser()
 
 
-def read_content(path: Path | CloudPath, *, check_md5: bool = False) -> bytes:
+def read_content(path: Path | CloudPath, *, check_md5: bool = False, most: int | None = None) -> bytes:
     """Return the bytes of a small file, for S3 compared with its ETag if asked.
 
-    Raises FileNotFoundError, and for S3 a ClientError, if it does not exist; StorageError for other bytes.
+    Raises FileNotFoundError, and for S3 a ClientError, if it does not exist; StorageError for other bytes;
+    FileTooLargeError if it has more than `most` bytes.
     """
     if isinstance(path, S3Path):
         # cloudpathlib would send seven requests in place of one, and keep the object in a cache.
-        content, etag = read_with_etag(path, path.key)
+        content, etag = read_with_etag(path, path.key, most=most)
         if check_md5:
             check_content(path, path.key, etag, content)
         return content
     if isinstance(path, CloudPath) and not path.exists():
         raise FileNotFoundError(str(path))
-    return bytes(path.read_bytes())
+    if isinstance(path, CloudPath) and most is not None and path.stat().st_size > most:
+        raise FileTooLargeError(most)
+    with path.open("rb") as stream:
+        # The size of a device or a pipe is not known before it is read.
+        content = bytes(stream.read(-1 if most is None else most + 1))
+    if most is not None and len(content) > most:
+        raise FileTooLargeError(most)
+    return content
 
 
-def read_text(uri: str, access: Access) -> str:
-    """Return the text of one small file. Raises StorageError."""
+def read_text(uri: str, access: Access, most: int | None = None) -> str:
+    """Return the text of one small file. Raises StorageError, and FileTooLargeError beyond `most` bytes."""
     with storage_errors(uri):
-        content = read_content(open_path(uri, access), check_md5=access.check_md5)
+        content = read_content(open_path(uri, access), check_md5=access.check_md5, most=most)
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:

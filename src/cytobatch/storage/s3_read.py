@@ -68,10 +68,16 @@ def read_object(root: S3Path, key: str, span: Span | None = None, etag: str | No
 
 
 def read_with_etag(
-    root: S3Path, key: str, span: Span | None = None, etag: str | None = None
+    root: S3Path, key: str, span: Span | None = None, etag: str | None = None, most: int | None = None
 ) -> tuple[bytes, str | None]:
-    """Return what `read_object` returns, and the ETag of the version that was read."""
+    """Return what `read_object` returns, and the ETag of the version that was read.
+
+    Raises FileTooLargeError, before the content comes, if it has more than `most` bytes.
+    """
     content, response = io.BytesIO(), _get(root, key, span, etag)
+    if most is not None and _length(response) > most:
+        response["Body"].close()
+        raise FileTooLargeError(most)
     version = SourceFile("", _length(response), _etag(response) or etag)
     _copy_rest(_Wanted(root, key, version, version.size), content, RetryBudget(time_limits(root)), response)
     return content.getvalue(), version.etag
@@ -91,6 +97,10 @@ def folder_key(root: S3Path) -> str:
 def object_key(root: S3Path, file: SourceFile) -> str:
     """Return the key of an object as it was listed. Joining paths would drop empty segments."""
     return file.key if file.key is not None else f"{folder_key(root)}{file.path}"
+
+
+class FileTooLargeError(Exception):
+    """A file has more bytes than may be read of it. The argument is their number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from cytobatch.config.expand import plate_jobs
 from cytobatch.config.job_spec import parse_spec
 from cytobatch.config.options import PlateOptions, own_name, without_marker
 from cytobatch.errors import CytobatchError, ExitCode, JobSpecError, ServiceError
-from cytobatch.storage.access import Access, read_text
+from cytobatch.storage.access import Access
+from cytobatch.storage.spec_file import read_spec
 
 _LINES = 6
 _ERROR = "error: "
@@ -176,7 +177,7 @@ def _plates(job: Job, access: Access) -> list[str]:
     if job.spec is None:
         return [own_name(without_marker(job.source))] if job.source else []
     try:
-        spec = parse_spec(read_text(job.spec, access), job.spec)
+        spec = parse_spec(read_spec(job.spec, access), job.spec)
         jobs = plate_jobs(spec, PlateOptions(), None, job.spec, lambda _, __: [])
     except CytobatchError:
         return []
