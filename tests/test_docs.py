@@ -118,7 +118,8 @@ def test_every_part_of_a_report_is_documented() -> None:
         NonFiniteValues,
         PlateWell,
     )
-    for name in {name for model in models for name in model.model_fields} - {"first_exports"}:
+    fields = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    for name in fields - {"first_exports"}:
         assert f"`{name}`" in REPORT, name
     for outcome in Outcome:
         assert f"| `{outcome.value}` |" in REPORT

@@ -1,8 +1,28 @@
-"""cytobatch: a plate of single-cell measurements in, one joined and verified Parquet profile out.
+"""A plate of single-cell measurements in, one joined and verified Parquet profile out.
 
-The public API is what `__all__` names. Importing the package imports none of it: each name is imported at its first use
-(PEP 562), so that the command line and a user's program start without Arrow, DuckDB and the clients of object stores.
+    import cytobatch
+
+    report = cytobatch.convert("plate", "profiles/BR00117035", well_profiles="median")
+    report                                   # a notebook shows the verdict and a plate map
+    report.cells("Cells_AreaShape_*")        # columns of the profile, as an Arrow table
+    report.wells()                           # a row for each well
+    report.failed, report.warnings           # what is not in the profile, and what to know about it
+
+Functions:
+
+    convert(source, destination, ...)        convert one plate; returns a PlateResult
+    plan(source, destination, ...)           describe what convert would do; returns a PlanDescription
+    open_result(path, ...)                   open the result of an earlier run; returns a PlateResult
+
+`help(cytobatch.convert)` has the arguments, `help(cytobatch.PlateResult)` what can be done with a result. Every option
+of `cytobatch run` is a keyword. Sources and destinations are local paths, or in buckets: s3://, gs:// or az://.
+
+Every error is a CytobatchError with `what`, `where`, `why` and `remedy`: ConfigurationError for options, InputDataError
+for the source, StorageError for files and buckets, and the classes below these.
 """
+
+# The public API is what `__all__` names. Importing the package imports none of it: each name is imported at its first
+# use (PEP 562), so that the command line and a user's program start without Arrow, DuckDB and clients of object stores.
 
 __version__ = "0.1.0"
 
@@ -21,6 +41,7 @@ __all__ = [
     "LayoutError",
     "PlanDescription",
     "PlateProgress",
+    "PlateResult",
     "PlateStep",
     "RunReport",
     "ServiceError",
@@ -33,6 +54,7 @@ __all__ = [
     "WorkerVersionError",
     "__version__",
     "convert",
+    "open_result",
     "plan",
 ]
 
@@ -60,8 +82,9 @@ if TYPE_CHECKING:
         WorkerLostError,
         WorkerVersionError,
     )
-    from cytobatch.pipeline.api import convert, plan
+    from cytobatch.pipeline.api import convert, open_result, plan
     from cytobatch.pipeline.describe import PlanDescription
+    from cytobatch.pipeline.plate_result import PlateResult
     from cytobatch.pipeline.progress import PlateProgress
     from cytobatch.pipeline.steps import PlateStep, StepStarted
     from cytobatch.report.model import RunReport
@@ -69,10 +92,12 @@ else:
     _MODULES = {
         "PlanDescription": "cytobatch.pipeline.describe",
         "PlateProgress": "cytobatch.pipeline.progress",
+        "PlateResult": "cytobatch.pipeline.plate_result",
         "PlateStep": "cytobatch.pipeline.steps",
         "RunReport": "cytobatch.report.model",
         "StepStarted": "cytobatch.pipeline.steps",
         "convert": "cytobatch.pipeline.api",
+        "open_result": "cytobatch.pipeline.api",
         "plan": "cytobatch.pipeline.api",
     }
 

@@ -31,7 +31,7 @@ PLATE_OF_WELLS = SyntheticPlate(wells=5, sites=2, cells=12, features=20)
 
 def by_well(report: RunReport) -> dict[str, dict[str, Any]]:
     keys = ("sites", "empty_sites", "failed_sites", "cells", "lost_cells")
-    return {well.well: {key: getattr(well, key) for key in keys} for well in report.wells}
+    return {well.well: {key: getattr(well, key) for key in keys} for well in report.plate_wells}
 
 
 @pytest.mark.parametrize("write", [write_plate, write_whole_plate], ids=["site-folders", "one-folder"])
@@ -42,13 +42,13 @@ def test_counts_and_medians_are_those_of_the_profile(write: Any, tmp_path: Path)
     assert report.report_features == [name for name in cells.columns if "_AreaShape_" in name]
     assert len(report.report_features) == 3 * 8
     groups = cells.groupby("Metadata_Well")
-    assert [well.well for well in report.wells] == [f"A0{n}" for n in range(1, 6)]
-    assert [(well.row, well.column) for well in report.wells] == [(1, n) for n in range(1, 6)]
-    assert [well.cells for well in report.wells] == groups.size().to_list()
+    assert [well.well for well in report.plate_wells] == [f"A0{n}" for n in range(1, 6)]
+    assert [(well.row, well.column) for well in report.plate_wells] == [(1, n) for n in range(1, 6)]
+    assert [well.cells for well in report.plate_wells] == groups.size().to_list()
     medians = groups[report.report_features].median().to_numpy()
-    assert np.allclose([well.medians for well in report.wells], medians, rtol=1e-5)
+    assert np.allclose([well.medians for well in report.plate_wells], medians, rtol=1e-5)
     # The last site has no cells.
-    assert [(well.sites, well.empty_sites) for well in report.wells] == [(2, 0)] * 4 + [(2, 1)]
+    assert [(well.sites, well.empty_sites) for well in report.plate_wells] == [(2, 0)] * 4 + [(2, 1)]
     assert report.counts.features == 3 * 20
 
 
@@ -71,8 +71,8 @@ def test_failed_sites_and_their_cells_are_those_of_their_wells(tmp_path: Path) -
         "C03": {"sites": 1, "empty_sites": 1, "failed_sites": 0, "cells": 0, "lost_cells": 0},
         "D04": {**none, "failed_sites": 1, "lost_cells": None},
     }
-    assert report.wells[0].failed_exports == ["s2"]
-    assert report.wells[1].medians == [None] * len(report.report_features)
+    assert report.plate_wells[0].failed_exports == ["s2"]
+    assert report.plate_wells[1].medians == [None] * len(report.report_features)
 
 
 def test_a_platemap_names_controls_and_contents(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_platemap_names_controls_and_contents(tmp_path: Path) -> None:
     (tmp_path / "map.csv").write_text("\n".join(["well_position,compound_name,control_type", *rows]))
     _, report = convert(tmp_path / "in", tmp_path, platemap=str(tmp_path / "map.csv"))
     expected = [("negcon", "DMSO"), (None, "aspirin"), ("poscon", None), (None, "caffeine"), (None, None)]
-    assert [(well.role, well.content) for well in report.wells] == expected
+    assert [(well.role, well.content) for well in report.plate_wells] == expected
 
 
 def test_a_vehicle_is_a_control_where_no_column_names_controls() -> None:
@@ -102,9 +102,9 @@ def test_features_that_no_option_names_are_areas_and_intensities(tmp_path: Path)
 def test_plates_of_other_programs_have_wells_and_features(kind: str, tmp_path: Path) -> None:
     source = write_incarta_plate(tmp_path / "in") if kind == "rows" else write_npz_plate(tmp_path / "in")
     table, report = convert(source, tmp_path)
-    assert sum(well.cells for well in report.wells) == table.num_rows
+    assert sum(well.cells for well in report.plate_wells) == table.num_rows
     assert report.report_features
-    assert all(None not in well.medians for well in report.wells)
+    assert all(None not in well.medians for well in report.plate_wells)
 
 
 def test_features_that_are_named_are_reported_and_others_warned_of(tmp_path: Path) -> None:
@@ -123,26 +123,26 @@ def test_a_feature_without_a_finite_value_has_no_median(tmp_path: Path) -> None:
     tables["Cells"] = tables["Cells"].append_column("AreaShape_FormFactor", pa.array([float("nan")] * 3))
     _, report = convert(write_site(tmp_path / "in", tables), tmp_path, report_features=("Cells_*",))
     assert report.report_features == ["Cells_AreaShape_Area", "Cells_AreaShape_FormFactor"]
-    assert report.wells[0].medians == [2.0, None]
+    assert report.plate_wells[0].medians == [2.0, None]
 
 
 @pytest.mark.parametrize("options", [{"join": False}, {"concat": False}, {"drop_null": True}, {"sort_output": False}])
 def test_wells_of_other_outputs(options: dict[str, Any], tmp_path: Path) -> None:
     write_plate(PLATE_OF_WELLS, tmp_path / "in")
     _, report = convert_to_folder(tmp_path / "in", tmp_path / "out", **options)
-    assert sum(well.cells for well in report.wells) == (report.counts.rows if options != {"join": False} else 0)
+    assert sum(well.cells for well in report.plate_wells) == (report.counts.rows if options != {"join": False} else 0)
 
 
 def test_text_types_of_the_job_do_not_change_wells(tmp_path: Path) -> None:
     write_plate(PLATE_OF_WELLS, tmp_path / "in")
     _, plain = convert(tmp_path / "in", tmp_path / "a")
     _, cast = convert(tmp_path / "in", tmp_path / "b", data_type_cast_map={"string": "large_string"})
-    assert plain.wells == cast.wells
+    assert plain.plate_wells == cast.plate_wells
 
 
 def test_wells_without_a_name_of_a_well_have_no_position(tmp_path: Path) -> None:
     _, report = convert(write_site(tmp_path / "in", site_tables(well="blank")), tmp_path)
-    assert [(well.well, well.row, well.column, well.cells) for well in report.wells] == [("blank", None, None, 3)]
+    assert [(well.well, well.row, well.column, well.cells) for well in report.plate_wells] == [("blank", None, None, 3)]
 
 
 def test_features_of_unknown_names_are_the_first_ones() -> None:

@@ -293,12 +293,14 @@ def test_a_plate_that_is_up_to_date_is_skipped(tmp_path: Path) -> None:
     assert steps == ["plan"]
 
 
-def test_prefect_is_not_imported(plate: Path, tmp_path: Path) -> None:
+def test_prefect_and_pandas_are_not_imported(plate: Path, tmp_path: Path) -> None:
     run_python(
         """
         import sys, cytobatch
-        cytobatch.convert(*sys.argv[1:])
-        assert not [name for name in sys.modules if name.split(".")[0] in ("prefect", "cyclopts", "rich", "uvicorn")]
+        report = cytobatch.convert(*sys.argv[1:])
+        assert report.cells("Metadata_Well", wells="A01").num_rows and report.wells().num_rows
+        others = ("prefect", "cyclopts", "rich", "uvicorn", "pandas")
+        assert not [name for name in sys.modules if name.split(".")[0] in others]
         """,
         plate,
         tmp_path / "out",

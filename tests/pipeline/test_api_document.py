@@ -28,7 +28,7 @@ def test_every_example_runs(
     assert "source is missing or empty no-such-folder" in printed
     assert "plate: publish" in printed
     assert "plate: 100%, 18 of 18 exports, 424 rows" in printed
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
 
 
 def test_every_public_name_is_documented() -> None:

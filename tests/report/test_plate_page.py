@@ -69,8 +69,8 @@ def test_losses_are_named_with_what_to_do() -> None:
 
 def test_a_plate_without_cells_in_most_wells_is_not_usable() -> None:
     report = plate_report(96)
-    wells = [well.model_copy(update={"cells": 0}) if well.row != 1 else well for well in report.wells]
-    assert page_of(report.model_copy(update={"wells": wells})).all("h2")[0].words == "Not usable as it is"
+    wells = [well.model_copy(update={"cells": 0}) if well.row != 1 else well for well in report.plate_wells]
+    assert page_of(report.model_copy(update={"plate_wells": wells})).all("h2")[0].words == "Not usable as it is"
 
 
 @pytest.mark.parametrize("size", [96, 384, 1536])
@@ -79,15 +79,15 @@ def test_the_maps_have_every_well_once_and_marks_for_those_that_differ(size: int
     report = plate_report(size, **defects)
     cells, feature = maps_of(page_of(report))
     for one in (cells, feature):
-        assert len(one.all("rect")) == len(report.wells)
+        assert len(one.all("rect")) == len(report.plate_wells)
     kinds = [path.attributes["class"] for path in cells.all("path")]
     assert kinds.count("x") == len(defects["failed"])
     assert kinds.count("z") == len(defects["empty"])
     assert kinds.count("p") == len(defects.get("part", ()))
     assert kinds.count("gone") == ("missing" in defects)
-    assert len(cells.all("circle")) == sum(well.role is not None for well in report.wells)
+    assert len(cells.all("circle")) == sum(well.role is not None for well in report.plate_wells)
     coloured = [rect.attributes["class"] != "n" for rect in cells.all("rect")]
-    assert coloured == [well.cells > 0 for well in report.wells]
+    assert coloured == [well.cells > 0 for well in report.plate_wells]
 
 
 def test_figures_are_those_of_the_report() -> None:
@@ -102,8 +102,8 @@ def test_figures_are_those_of_the_report() -> None:
 
 def test_lost_cells_that_nothing_counts_are_no_number() -> None:
     report = plate_report(96, failed={"C07"})
-    wells = [well.model_copy(update={"lost_cells": None}) if well.failed_sites else well for well in report.wells]
-    figures = page_of(report.model_copy(update={"wells": wells})).all("dl")[0]
+    wells = [well.model_copy(update={"lost_cells": None}) if well.failed_sites else well for well in report.plate_wells]
+    figures = page_of(report.model_copy(update={"plate_wells": wells})).all("dl")[0]
     assert [item.all("dd")[0].words for item in figures.inside][-1] == "unknown 4 failed exports"
 
 
@@ -119,10 +119,10 @@ def test_every_table_of_the_source_has_its_files_by_outcome() -> None:
 
 def hostile_report() -> RunReport:
     report = plate_report(96, plate=HOSTILE, failed={"C07"})
-    wells = [well.model_copy(update={"content": HOSTILE, "role": "</script>"}) for well in report.wells]
+    wells = [well.model_copy(update={"content": HOSTILE, "role": "</script>"}) for well in report.plate_wells]
     wells.append(PlateWell(plate=HOSTILE, well="</script><b>", sites=1, cells=3, medians=[1.0] * 7))
     ledger = [entry.model_copy(update={"reason": HOSTILE, "path": HOSTILE}) for entry in report.ledger]
-    update = {"wells": wells, "ledger": ledger, "source": HOSTILE, "report_features": [HOSTILE] * 7}
+    update = {"plate_wells": wells, "ledger": ledger, "source": HOSTILE, "report_features": [HOSTILE] * 7}
     return report.model_copy(update=update)
 
 
@@ -146,7 +146,9 @@ def test_nothing_is_requested_and_no_other_script_may_run() -> None:
 
 
 def test_a_report_of_an_earlier_version_has_a_page_without_maps() -> None:
-    report = plate_report(96).model_copy(update={"wells": [], "report_features": [], "seconds": {}, "outputs": []})
+    report = plate_report(96).model_copy(
+        update={"plate_wells": [], "report_features": [], "seconds": {}, "outputs": []}
+    )
     page = page_of(report)
     assert "The wells of this profile are not known" in page.words
     assert not maps_of(page)
@@ -162,7 +164,7 @@ def test_long_lists_are_cut_and_counted() -> None:
 
 def test_several_plates_have_maps_of_their_own() -> None:
     one, other = plate_report(96, plate="P1"), plate_report(384, plate="P2")
-    page = page_of(one.model_copy(update={"wells": [*one.wells, *other.wells]}))
+    page = page_of(one.model_copy(update={"plate_wells": [*one.plate_wells, *other.plate_wells]}))
     assert [len(element.all("rect")) for element in maps_of(page)] == [96, 96, 384, 384]
     assert data_of(page)["name"][0] == "P1 A01"
 

@@ -73,9 +73,9 @@ def test_the_readings_and_the_table_are_the_reports_values(opened: Open, tmp_pat
     texts = "(row) => [...row.cells].map((cell) => cell.innerText)"
     rows = page.value(f"[...document.querySelectorAll('#all-wells tbody tr')].map({texts})")
     assert [row[:4] for row in rows] == [
-        [well.well, f"{well.cells:,}", str(well.sites), str(well.failed_sites)] for well in report.wells
+        [well.well, f"{well.cells:,}", str(well.sites), str(well.failed_sites)] for well in report.plate_wells
     ]
-    for row, well in zip(rows, report.wells, strict=True):
+    for row, well in zip(rows, report.plate_wells, strict=True):
         shown = row[-1].replace(",", "")
         assert shown == DASH if well.medians[0] is None else float(shown) == float(f"{well.medians[0]:.4g}")
 
@@ -98,7 +98,7 @@ def test_another_feature_colours_the_map_by_its_values(opened: Open, tmp_path: P
     assert [a == "n" for a in first] == [a == "n" for a in again]
     assert max(near) <= 1
     assert sum(near) <= len(near) // 50
-    values = [(well.medians[3], one) for well, one in zip(report.wells, other, strict=True) if well.medians[3]]
+    values = [(well.medians[3], one) for well, one in zip(report.plate_wells, other, strict=True) if well.medians[3]]
     levels = [int(one[1:]) for _, one in sorted(values)]
     assert levels == sorted(levels)
     assert (levels[0], levels[-1]) == (0, 31)
@@ -116,7 +116,7 @@ def test_the_keyboard_reaches_every_well(opened: Open, tmp_path: Path) -> None:
     page.press("ArrowRight", "ArrowRight")
     assert page.value(READING).startswith("A04"), "a position without images is skipped"
     page.press("ArrowDown", "ArrowLeft")
-    b03 = next(well for well in report.wells if well.well == "B03")
+    b03 = next(well for well in report.plate_wells if well.well == "B03")
     assert page.value(READING).startswith(f"B03 {b03.content} cells {b03.cells:,} ")
     page.press("End", "ArrowDown", "ArrowRight")
     assert page.value(READING).startswith("H12")
@@ -128,7 +128,7 @@ def test_the_keyboard_reaches_every_well(opened: Open, tmp_path: Path) -> None:
             seen.add(page.value("document.querySelector('#reading b').innerText"))
             page.press("ArrowRight" if row % 2 == 0 else "ArrowLeft")
         page.press("ArrowDown")
-    assert seen == {well.well for well in report.wells}
+    assert seen == {well.well for well in report.plate_wells}
 
 
 def test_a_pointer_reads_a_well(opened: Open, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_pointer_reads_a_well(opened: Open, tmp_path: Path) -> None:
         " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
     )
     page.send("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
-    assert page.value(READING).startswith(f"{report.wells[30].well} ")
+    assert page.value(READING).startswith(f"{report.plate_wells[30].well} ")
 
 
 def test_a_printed_page_has_its_tables_open(opened: Open, tmp_path: Path) -> None:

@@ -1,21 +1,24 @@
-"""The public API of the package: convert or plan one plate from Python. `cytobatch/__init__.py` forwards to it.
+"""The public API of the package: convert or plan one plate from Python, and open its result.
+
+`cytobatch/__init__.py` forwards to it.
 
 It runs the pipeline in the caller's process, without Prefect. It prints nothing, and restores the state of the process
 that a run changes (`process_state`).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from cytobatch.config.job_spec import nearest
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import JobSpecError
+from cytobatch.pipeline.api_options import AccessOptions, ConvertOptions
 from cytobatch.pipeline.describe import PlanDescription, describe_job
 from cytobatch.pipeline.plate import run_plate
+from cytobatch.pipeline.plate_result import PlateResult, result_at, result_of_job
 from cytobatch.pipeline.process_state import arrow_threads_restored, pandas_not_imported
 from cytobatch.pipeline.progress import PlateListener, announcing, progress_of
-from cytobatch.pipeline.resolve_jobs import PathLike, only_job, parse_options, resolve_jobs
-from cytobatch.report.model import RunReport
+from cytobatch.pipeline.resolve_jobs import PathLike, access_options, only_job, parse_options, resolve_jobs
 
 _ORIGIN = "keyword arguments"
 _OTHER_KEYWORDS = ("job_spec", "array_index", "progress")
@@ -41,9 +44,9 @@ def convert(
     job_spec: str | PathLike | Mapping[str, Any] | None = None,
     array_index: int | None = None,
     progress: PlateListener | None = None,
-    **options: Any,
-) -> RunReport:
-    """Convert one plate into a Parquet profile and return its run report.
+    **options: Unpack[ConvertOptions],
+) -> PlateResult:
+    """Convert one plate into a Parquet profile and return its result.
 
     Parameters
     ----------
@@ -65,9 +68,9 @@ def convert(
 
     Returns
     -------
-    RunReport
-        The report that is published beside the profile; that of the earlier run if the profile is up to date, unless
-        `skip_done=False`.
+    PlateResult
+        The report that is published beside the profile, and the way to its tables: `cells()` and `wells()`. It is that
+        of the earlier run if the profile is up to date, unless `skip_done=False`. A notebook shows it with a plate map.
 
     Raises
     ------
@@ -82,12 +85,19 @@ def convert(
     -----
     Several conversions may run at once, in threads of one process. They share Arrow's thread pools, which have the
     sizes of the conversion that started last until all have ended.
+
+    Examples
+    --------
+    >>> report = cytobatch.convert("plate", "profiles/BR00117035", well_profiles="median", memory="3GiB")
+    >>> report.cells("Cells_AreaShape_*", wells="A01").to_pandas()
     """
     job = _one_job({"source": source, "destination": destination, **options}, job_spec, array_index)
     with arrow_threads_restored():
         if progress is None:
-            return run_plate(job)
-        return run_plate(job, announcing(job.label, progress), on_work=progress_of(job.label, progress))
+            report = run_plate(job)
+        else:
+            report = run_plate(job, announcing(job.label, progress), on_work=progress_of(job.label, progress))
+    return result_of_job(report, job)
 
 
 def plan(
@@ -96,7 +106,7 @@ def plan(
     *,
     job_spec: str | PathLike | Mapping[str, Any] | None = None,
     array_index: int | None = None,
-    **options: Any,
+    **options: Unpack[ConvertOptions],
 ) -> PlanDescription:
     """Describe what `convert` would do, without converting.
 
@@ -111,6 +121,41 @@ def plan(
     job = _one_job({"source": source, "destination": destination, **options}, job_spec, array_index)
     with arrow_threads_restored(), pandas_not_imported():
         return describe_job(job)
+
+
+def open_result(path: str | PathLike, **options: Unpack[AccessOptions]) -> PlateResult:
+    """Open the result of an earlier run.
+
+    Parameters
+    ----------
+    path : str or path
+        The folder, its `run-report.json`, or the Parquet file beside it, local or in a bucket. A result may have been
+        moved or copied as a whole.
+    **options
+        Options of access, as `convert` takes them: `profile`, `endpoint_url`, `no_sign_request`, `requester_pays`,
+        `store_timeout` and `scratch_dir`. A keyword wins over the environment variable `CYTOBATCH_<NAME>`.
+
+    Returns
+    -------
+    PlateResult
+        The report, and the way to its tables.
+
+    Raises
+    ------
+    ConfigurationError
+        If an option or a variable is not valid.
+    InputDataError
+        If the report cannot be read as one, or its run has not finished.
+    StorageError
+        If there is no report, or it cannot be reached.
+
+    Examples
+    --------
+    >>> report = cytobatch.open_result("s3://bucket/profiles/BR00117035", profile="lab")
+    >>> report.wells("Metadata_*").to_pandas()
+    """
+    _check_access(options)
+    return result_at(str(path), access_options(options, _ORIGIN))
 
 
 def _one_job(
@@ -146,6 +191,19 @@ def _check_names(keywords: Mapping[str, Any]) -> None:
                 f"unknown option {name!r}",
                 where=_ORIGIN,
                 why="no option has that name",
+                remedy=nearest(name, known) or f"known options: {', '.join(known)}",
+            )
+
+
+def _check_access(keywords: Mapping[str, Any]) -> None:
+    """Raises JobSpecError for a keyword that is no option of access, with the nearest name."""
+    known = tuple(AccessOptions.__annotations__)
+    for name in keywords:
+        if name not in known:
+            raise JobSpecError(
+                f"unknown option {name!r}",
+                where=_ORIGIN,
+                why="no option of access has that name",
                 remedy=nearest(name, known) or f"known options: {', '.join(known)}",
             )
 

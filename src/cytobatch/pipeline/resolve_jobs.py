@@ -107,6 +107,12 @@ def parse_options(values: Mapping[str, Any], origin: str) -> PlateOptions:
         raise spec_error(error, origin) from error
 
 
+def access_options(given: Mapping[str, Any], origin: str) -> PlateOptions:
+    """Return options of access that are given directly, over those of the environment. Raises JobSpecError."""
+    options = parse_options({name: value for name, value in given.items() if value is not None}, origin)
+    return PlateOptions(**(read_settings().explicit() | options.explicit()))
+
+
 def load_spec(document: str | Mapping[str, Any], settings: Settings, options: PlateOptions) -> JobSpec:
     """Return a job spec from a path, a URI, JSON text or a mapping. Raises JobSpecError and StorageError."""
     if not isinstance(document, str):

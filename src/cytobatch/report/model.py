@@ -1,10 +1,11 @@
 """The run report as data: every input of a plate, every count, every difference. It is written as JSON."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from cytobatch.report.wells import PlateWell
 
@@ -36,7 +37,7 @@ class Outcome(StrEnum):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
 
 class LedgerEntry(_Model):
@@ -164,10 +165,24 @@ class RunLimits(_Model):
     memory_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class FailedExport:
+    """An export that failed and is not in the output, with its first defect.
+
+    `path` is the file that has the defect, or that is missing; `table` is its table, None for a file that is none.
+    """
+
+    export: str
+    table: str | None
+    path: str
+    reason: str
+
+
 class RunReport(_Model):
     """The report of one plate's conversion. It is written last: the outputs that it names are complete.
 
-    `digest` is the checksum of all that decides the outputs: see `inputs_digest`.
+    `digest` is the checksum of all that decides the outputs: see `inputs_digest`. `plate_wells` are the `wells` of the
+    JSON: as a name in Python that is the table of them, of a `PlateResult`.
     """
 
     format_version: int = FORMAT_VERSION
@@ -199,8 +214,16 @@ class RunReport(_Model):
     annotations: list[AnnotationFile] = []
     page: str | None = None
     report_features: list[str] = []
-    wells: list[PlateWell] = []
+    plate_wells: list[PlateWell] = Field([], alias="wells")
     ledger: list[LedgerEntry]
+
+    @property
+    def failed(self) -> list[FailedExport]:
+        """The exports that failed, each once, in the order of the ledger, with the reasons."""
+        entries = [entry for entry in self.ledger if entry.outcome is Outcome.FAILED and entry.export is not None]
+        first = {entry.export: entry for entry in reversed(entries)}
+        found = [first[name] for name in dict.fromkeys(entry.export for entry in entries)]
+        return [FailedExport(one.export or "", one.table, one.path, one.reason or "") for one in found]
 
     def to_json(self) -> str:
         """Return the report as JSON text, indented for people."""

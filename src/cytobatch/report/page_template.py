@@ -23,9 +23,20 @@ _OPTIONS: Mapping[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_
 def page_template(name: str) -> tuple[Template, Mapping[str, Any]]:
     """Return the template of a page, and its own values: `style`, `script` and the script's `script_hash`.
 
-    A template is compiled once. The page's policy lets no other script run, and nothing be loaded. Text from
-    outside is escaped.
+    A process compiles a template once. The page's policy lets no other script run, and nothing be loaded.
     """
+    script = _packaged(f"{name}.js")
+    own = {
+        "style": Markup(_packaged("page.css") + "\n" + _packaged(f"{name}.css")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    return fragment_template(name), own
+
+
+@functools.cache
+def fragment_template(name: str) -> Template:
+    """Return the template of a page, or of a part of another program's page. Text from outside is escaped."""
     environment = Environment(
         loader=PackageLoader(_PACKAGE, _TEMPLATES),
         undefined=StrictUndefined,
@@ -41,13 +52,7 @@ def page_template(name: str) -> tuple[Template, Mapping[str, Any]]:
         "measure": measure,
         "plural": plural,
     }
-    script = _packaged(f"{name}.js")
-    own = {
-        "style": Markup(_packaged("page.css") + "\n" + _packaged(f"{name}.css")),
-        "script": Markup(script),
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    }
-    return environment.get_template(f"{name}.html.j2"), own
+    return environment.get_template(f"{name}.html.j2")
 
 
 def _shown(value: object) -> object:

@@ -36,7 +36,7 @@ def page_data(report: RunReport, wells: PlateWells, grids: Sequence[PlateGrid]) 
 
 def medians(report: RunReport, number: int) -> list[float | None]:
     """Return the medians of a report's feature by well; None for wells that a stranger's report gives none."""
-    return [well.medians[number] if number < len(well.medians) else None for well in report.wells]
+    return [well.medians[number] if number < len(well.medians) else None for well in report.plate_wells]
 
 
 def _feature(report: RunReport, number: int) -> dict[str, Any]:

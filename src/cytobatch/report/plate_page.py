@@ -60,11 +60,11 @@ def plate_page(report: RunReport) -> str:
     template, own = page_template("plate_page")
     wells = PlateWells.of(report)
     cells = ColourRange.of(wells.cells)
-    values = medians(report, 0) if report.report_features else [None] * len(report.wells)
+    values = medians(report, 0) if report.report_features else [None] * len(report.plate_wells)
     feature = ColourRange.of(values)
     grids = plate_grids(wells, cells, values, feature)
     shown = grids[:_MOST_PLATES]
-    distribution = distribution_of(report.wells, grids)
+    distribution = distribution_of(report.plate_wells, grids)
     return template.render(
         **own,
         report=report,
@@ -74,15 +74,15 @@ def plate_page(report: RunReport) -> str:
         figures=list(_figures(report, wells)),
         wells=wells,
         grids=shown,
-        states={wells.state(well).value for well in report.wells},
+        states={wells.state(well).value for well in report.plate_wells},
         more_grids=len(grids) - len(shown),
-        unplaced=[wells.name(well) for well in report.wells if well.row is None],
+        unplaced=[wells.name(well) for well in report.plate_wells if well.row is None],
         pitch=PITCH,
         top=TOP,
         colours=colour_scale(LEVELS),
         cells_range=cells,
         feature_range=feature,
-        roles=list(dict.fromkeys(well.role for well in report.wells if well.role)),
+        roles=list(dict.fromkeys(well.role for well in report.plate_wells if well.role)),
         data=Markup(page_data(report, wells, shown)),
         distribution=distribution,
         chart=(WIDTH, HEIGHT, LEFT, RIGHT),
@@ -110,9 +110,9 @@ def _name(path: str) -> str:
 
 def _figures(report: RunReport, wells: PlateWells) -> Iterator[Figure]:
     counts = report.counts
-    known = bool(report.wells)
+    known = bool(report.plate_wells)
     yield Figure("Cells", count(counts.rows), f"{count(wells.median)} a well (median)" if known else "profile rows")
-    of = f"of {count(len(report.wells))} with images" if known else ""
+    of = f"of {count(len(report.plate_wells))} with images" if known else ""
     yield Figure("Wells with cells", count(wells.with_cells if known else counts.wells), of)
     failed = plural(counts.failed_exports, "export") + " failed" if counts.failed_exports else ""
     usual = f"{count(wells.usual_sites)} a well" if known else ""

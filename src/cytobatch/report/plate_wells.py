@@ -65,7 +65,7 @@ class PlateWells:
     def of(cls, report: RunReport) -> "PlateWells":
         """Return the wells of a report."""
         failed = [entry for entry in report.ledger if entry.outcome is Outcome.FAILED and entry.export]
-        return cls(report.wells, {str(entry.export): entry for entry in reversed(failed)})
+        return cls(report.plate_wells, {str(entry.export): entry for entry in reversed(failed)})
 
     @cached_property
     def plates(self) -> list[str | None]:

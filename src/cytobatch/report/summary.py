@@ -123,7 +123,7 @@ def summarise(report: RunReport) -> RunSummary:
 
 def _summary(report: RunReport) -> RunSummary:
     counts = report.counts
-    cells = [well.cells for well in report.wells if well.sites]
+    cells = [well.cells for well in report.plate_wells if well.sites]
     objects: Counter[str] = Counter()
     for name, count in counts.objects.items():
         objects[table_label(name)] += count
@@ -159,7 +159,7 @@ def _summary(report: RunReport) -> RunSummary:
         plate_names=tuple(report.plates),
         page=report.page,
         median_cells=statistics.median(cells) if cells else None,
-        small_map=small_map(report.wells),
+        small_map=small_map(report.plate_wells),
     )
 
 

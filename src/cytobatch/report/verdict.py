@@ -112,11 +112,13 @@ def _short(item: WellToLookAt) -> str:
 
 def lost_share(report: RunReport) -> tuple[str, str]:
     """Return the share of cells that are lost, and a note: those of failed exports, and rows dropped for nulls."""
-    counts = report.counts
-    known = sum(well.lost_cells or 0 for well in report.wells)
+    counts, wells = report.counts, report.plate_wells
+    known = sum(well.lost_cells or 0 for well in wells)
     lost = known + counts.rows_dropped_as_null
-    placed = {path for well in report.wells for path in well.failed_exports}
-    is_complete = all(well.lost_cells is not None for well in report.wells) and len(placed) >= counts.failed_exports
+    placed = {path for well in report.plate_wells for path in well.failed_exports}
+    is_complete = (
+        all(well.lost_cells is not None for well in report.plate_wells) and len(placed) >= counts.failed_exports
+    )
     if not counts.failed_exports and not lost:
         return "0 %", "of those in the source"
     note = f"{plural(lost, 'cell')} of failed exports" if known else plural(counts.failed_exports, "failed export")

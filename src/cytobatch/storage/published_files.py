@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
-from cloudpathlib import CloudPath
+from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.config.options import PARQUET
 from cytobatch.config.uris import is_remote
 from cytobatch.errors import AbsentFileError, InputDataError
 from cytobatch.storage.access import Access, open_path, read_content, storage_errors
 from cytobatch.storage.destination import REPORT, fetch, report_beside
+from cytobatch.storage.ranged_object import RangedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,20 @@ class PublishedFiles:
         for below in files or ("",):
             self._fetch(path / below if below else path, self.scratch / name / below)
         return self.scratch / name
+
+    def open_file(self, name: str) -> Path | BinaryIO:
+        """Return an output that is one file for reading: a local path, or a file whose reads are requests to S3.
+
+        Files of other stores are fetched. Raises InputDataError as `local` does, and StorageError.
+        """
+        self._check_inside(name)
+        path = self.report.parent / name
+        if isinstance(path, S3Path):
+            return cast(BinaryIO, RangedObject(path))
+        local = self.local(name)
+        with storage_errors(str(path)):
+            local.stat()
+        return local
 
     def _check_inside(self, name: str) -> None:
         path = PurePosixPath(name)

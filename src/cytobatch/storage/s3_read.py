@@ -83,6 +83,34 @@ def read_with_etag(
     return content.getvalue(), version.etag
 
 
+def object_version(root: S3Path, key: str) -> SourceFile:
+    """Return size and ETag of an object as it is now, with an empty path. Raises ClientError and BotoCoreError."""
+    facts = root.client.client.head_object(Bucket=root.bucket, Key=key, **root.client.boto3_dl_extra_args)
+    return SourceFile("", _length(facts), _etag(facts))
+
+
+def read_span(root: S3Path, key: str, version: SourceFile, span: Span) -> bytes:
+    """Return the bytes of one span of a version of an object; fewer if the object ends before.
+
+    Raises what `read_object` raises.
+    """
+    content = _SpanOfObject(span[0])
+    wanted = _Wanted(root, key, version, min(span[1], version.size))
+    _copy_rest(wanted, content, RetryBudget(time_limits(root), span[0]))
+    return content.getvalue()
+
+
+class _SpanOfObject(io.BytesIO):
+    """The bytes of an object from an offset on. Positions are those in the object."""
+
+    def __init__(self, begin: int) -> None:
+        super().__init__()
+        self._begin = begin
+
+    def tell(self) -> int:
+        return self._begin + super().tell()
+
+
 def time_limits(root: S3Path) -> TimeLimits:
     """Return the time limits of a path's store, which its client has."""
     return TimeLimits(root.client.client.meta.config.read_timeout)

@@ -6,6 +6,7 @@ profiles know these columns. `auto` has no names of its own: it takes those of t
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class FormatName(StrEnum):
@@ -54,6 +55,18 @@ class PresetName(StrEnum):
     IN_CARTA = "in-carta"
     DEEPPROFILER = "deepprofiler"
 
+
+PresetText = Literal[
+    "auto",
+    "cellprofiler_csv",
+    "cellprofiler_sqlite",
+    "cellprofiler_sqlite_pycytominer",
+    "cellprofiler_sqlite_cpg0016_jump",
+    "cell-health-cellprofiler-to-cytominer-database",
+    "in-carta",
+    "deepprofiler",
+]
+"""The values of `PresetName` as text, for editors that complete it."""
 
 _USUAL_COMPARTMENTS = ("cells", "nuclei", "cytoplasm")
 _USUAL_METADATA = ("image",)

@@ -1,10 +1,12 @@
 """Reads back the Parquet files that were written, by column or by row group."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cytobatch.config.options import PARQUET
@@ -74,9 +76,36 @@ def read_row_groups(path: Path) -> Iterator[pa.Table]:
         yield file.read_row_group(number)
 
 
-def open_file(path: Path) -> pq.ParquetFile:
-    """Open a file, to read its footer and some row groups. Raises pyarrow.ArrowException, OSError."""
-    return pq.ParquetFile(path)
+def open_file(source: Path | BinaryIO) -> pq.ParquetFile:
+    """Open a file, to read its footer and some row groups. Raises pyarrow.ArrowException, OSError.
+
+    Of a file whose reads are requests, neighbouring columns are read at once.
+    """
+    return pq.ParquetFile(source, pre_buffer=not isinstance(source, Path))
+
+
+def read_rows(file: pq.ParquetFile, names: Sequence[str], key: str = "", values: Collection[str] = ()) -> pa.Table:
+    """Return some columns of a file, in the order of `names`; with a key, of the rows that have one of the values.
+
+    Other columns of a row group without such rows are not read.
+    """
+    if not key:
+        return _columns(file, range(file.num_row_groups), names)
+    wanted = pa.array(sorted(values), pa.string())
+    rest = [name for name in names if name != key]
+    tables = []
+    for number in range(file.num_row_groups):
+        keys = _columns(file, [number], [key])
+        mask = pc.is_in(keys[key].cast(pa.string()), value_set=wanted)
+        if pc.any(mask).as_py():
+            table = _columns(file, [number], rest).append_column(keys.schema.field(key), keys[key])
+            tables.append(table.select(list(names)).filter(mask))
+    return pa.concat_tables(tables) if tables else _columns(file, [], names)
+
+
+def _columns(file: pq.ParquetFile, groups: Sequence[int], names: Sequence[str]) -> pa.Table:
+    # Arrow reads `x.y` with `x`, too.
+    return file.read_row_groups(list(groups), columns=list(names)).select(list(names))
 
 
 def read_schema(path: Path) -> pa.Schema:
