@@ -55,13 +55,16 @@ def test_plan_of_a_sqlite_file_counts_its_rows(tmp_path: Path, capsys: Capture) 
     assert "sqlite, preset cell-health" in out
 
 
-def test_plan_of_a_bucket_lists_it(
+def test_plan_of_a_bucket_shows_tables_rows_and_joins_of_a_few_exports(
     upload: Callable[[Path, str], str], tmp_path: Path, capsys: Capture, bucket: str
 ) -> None:
-    uri = upload(write_sites(tmp_path / "in", 2), "in")
+    uri = upload(write_sites(tmp_path / "in", 8, 4), "in")
     code, out, _ = answer(capsys, "plan", "--source", uri, "--destination", f"s3://{bucket}/out")
     assert code == 0
-    assert "8 to read" in out
+    assert "32 to read" in out
+    assert re.search(r"^looked at     3 of 8 exports, \d.* fetched$", out, re.MULTILINE)
+    assert "cells: 4 columns, about 32 rows" in out
+    assert "join          one row for each object of cytoplasm" in out
 
 
 def test_validate_takes_spec_environment_and_flags_together(

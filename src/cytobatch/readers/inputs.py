@@ -9,7 +9,15 @@ BEGINNING = 128 * 2**10
 
 
 class Inputs(Protocol):
-    """Files by their path at the source. Several threads may use it at once."""
+    """Files by their path at the source. Several threads may use it at once.
+
+    `fetched` are the bytes that were fetched of files that are not released; 0 if they are on this disk.
+    """
+
+    @property
+    def fetched(self) -> int:
+        """The bytes that were fetched."""
+        ...
 
     def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
         """Start to fetch the beginning of each path in this order, or the whole file if the path is in `wholes`."""

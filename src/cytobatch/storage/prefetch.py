@@ -59,6 +59,11 @@ class LocalFiles:
         """Do nothing: no thread waits for a file."""
         yield
 
+    @property
+    def fetched(self) -> int:
+        """No bytes: the files are where they were."""
+        return 0
+
     def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
         """Do nothing."""
 
@@ -142,6 +147,12 @@ class FetchedFiles:
         except BaseException:
             self._end()
             raise
+
+    @property
+    def fetched(self) -> int:
+        """The bytes of files that were fetched and not released."""
+        with self._changed:
+            return sum(self._sizes.values())
 
     def prepare(self, paths: Iterable[str], wholes: Collection[str]) -> None:
         """Start to fetch the whole of the paths in `wholes` and the beginnings of the others, side by side."""

@@ -9,8 +9,10 @@ from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import ResourceLimits, resource_limits
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.pipeline.describe import PlanDescription
+from cytobatch.pipeline.sample import SourceSample
 from cytobatch.pipeline.scratch_estimate import scratch_need
 from cytobatch.report.model import Outcome
+from cytobatch.report.numbers import count, plural
 from cytobatch.survey.model import Survey
 
 _EXPORTS_SHOWN = 10
@@ -37,11 +39,21 @@ def _plan_lines(description: PlanDescription) -> Iterator[tuple[str, str]]:
     yield "scratch", _scratch(plan, limits)
     if plan.compartments:
         yield "compartments", ", ".join(plan.compartments)
+    if description.sample:
+        yield "looked at", sample_line(description.sample)
     if survey:
         yield from _survey_lines(description, survey)
     for output in description.outputs:
         yield "output", output
     yield "report", description.report
+
+
+def sample_line(sample: SourceSample) -> str:
+    """Return what was looked at of a plate in a bucket."""
+    if not sample.exports:
+        return f"none of {plural(sample.of, 'export')}: {sample.reason}"
+    looked = f"{count(sample.exports)} of {plural(sample.of, 'export')}, {decimal(sample.fetched)} fetched"
+    return f"{looked}; they cannot be surveyed: {sample.reason}" if sample.reason else looked
 
 
 def _scratch(plan: ConversionPlan, limits: ResourceLimits) -> str:
@@ -58,8 +70,9 @@ def _exports(plan: ConversionPlan) -> str:
 
 
 def _survey_lines(description: PlanDescription, survey: Survey) -> Iterator[tuple[str, str]]:
+    about = "about " if description.sample and not description.sample.is_whole else ""
     for name, columns in survey.schemas.items():
-        rows = f", {description.rows[name]} rows" if name in description.rows else ""
+        rows = f", {about}{description.rows[name]} rows" if name in description.rows else ""
         yield "table", f"{name}: {len(columns.schema)} columns{rows}"
     for line in survey.join.describe() if survey.join else []:
         yield "join", line
