@@ -12,6 +12,7 @@ Functions:
 
     convert(source, destination, ...)        convert one plate; returns a PlateResult
     plan(source, destination, ...)           describe what convert would do; returns a PlanDescription
+    inspect(path, ...)                       find out what lies at a path: a source, a result, a Parquet file
     open_result(path, ...)                   open the result of an earlier run; returns a PlateResult
 
 `help(cytobatch.convert)` has the arguments, `help(cytobatch.PlateResult)` what can be done with a result. Every option
@@ -54,6 +55,7 @@ __all__ = [
     "WorkerVersionError",
     "__version__",
     "convert",
+    "inspect",
     "open_result",
     "plan",
 ]
@@ -82,7 +84,7 @@ if TYPE_CHECKING:
         WorkerLostError,
         WorkerVersionError,
     )
-    from cytobatch.pipeline.api import convert, open_result, plan
+    from cytobatch.pipeline.api import convert, inspect, open_result, plan
     from cytobatch.pipeline.describe import PlanDescription
     from cytobatch.pipeline.plate_result import PlateResult
     from cytobatch.pipeline.progress import PlateProgress
@@ -97,6 +99,7 @@ else:
         "RunReport": "cytobatch.report.model",
         "StepStarted": "cytobatch.pipeline.steps",
         "convert": "cytobatch.pipeline.api",
+        "inspect": "cytobatch.pipeline.api",
         "open_result": "cytobatch.pipeline.api",
         "plan": "cytobatch.pipeline.api",
     }

@@ -57,6 +57,13 @@ COMMANDS = (
     ),
     Command(
         CommandGroup.PLATE,
+        "cytobatch.cli.commands:inspect",
+        "Show what lies at a path: a source, a result or a Parquet file, its tables and columns, and a few rows.",
+        "PATH [OPTIONS]",
+        ("cytobatch inspect plate", "cytobatch inspect profiles", "cytobatch inspect s3://my-screen/BR1 --profile lab"),
+    ),
+    Command(
+        CommandGroup.PLATE,
         "cytobatch.cli.commands:plan",
         "Show what `run` would do with a plate, without doing it.",
         "SOURCE [DESTINATION] [OPTIONS]",

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from cytobatch.cli.flags import (
     DebugFlag,
     DeploymentFlag,
+    InspectFlags,
     RunFlags,
     ServeFlags,
     SpecFlags,
@@ -29,6 +30,7 @@ from cytobatch.errors import ExitCode
 
 _NO_OPTIONS, _NO_SPEC, _RUN = PlateOptions(), SpecFlags(), RunFlags()
 _SUBMIT, _STATUS, _SERVE, _VERIFY = SubmitFlags(), StatusFlags(), ServeFlags(), VerifyFlags()
+_INSPECT = InspectFlags()
 
 Source = Annotated[str | None, position("source")]
 Destination = Annotated[str | None, position("destination")]
@@ -37,6 +39,7 @@ RunFlag = Annotated[RunFlags, Parameter(name="*")]
 SubmitFlag = Annotated[SubmitFlags, Parameter(name="*")]
 ServeFlag = Annotated[ServeFlags, Parameter(name="*")]
 StatusFlag = Annotated[StatusFlags, Parameter(name="*")]
+InspectFlag = Annotated[InspectFlags, Parameter(name="*")]
 VerifyFlag = Annotated[VerifyFlags, Parameter(name="*")]
 
 
@@ -132,6 +135,18 @@ def collect(
     with gc_frozen():
         from cytobatch.cli import collect_command
     return collect_command.collect(to, with_positions(options, source, destination), spec)
+
+
+def inspect(
+    path: Annotated[str, Parameter(help="A folder or file, local or in a bucket.")],
+    /,
+    *,
+    flags: InspectFlag = _INSPECT,
+) -> int:
+    """Show what lies at a path: a source, a result or a Parquet file, its tables and columns, and a few rows."""
+    with gc_frozen():
+        from cytobatch.cli import inspect_command
+    return inspect_command.inspect(path, flags)
 
 
 def verify(

@@ -89,6 +89,20 @@ class VerifyFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InspectFlags:
+    """The flags of `inspect` beside the path."""
+
+    rows: Annotated[int, Parameter(help="How many rows are shown; 0 for none.", validator=validators.Number(gte=0))] = 5
+    json: Annotated[bool, Parameter(negative=(), help="Print what is found as JSON.")] = False
+    profile: Annotated[str | None, Parameter(help="AWS profile.")] = None
+    endpoint_url: Annotated[str | None, Parameter(help="S3 API other than AWS's.")] = None
+    no_sign_request: Annotated[bool, Parameter(negative=(), help="Read a public bucket without credentials.")] = False
+    requester_pays: Annotated[bool, Parameter(negative=(), help="Agree to pay for reading the bucket.")] = False
+    scratch_dir: Annotated[Path | None, Parameter(help="Where fetched files lie.")] = None
+    debug: DebugFlag = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusFlags:
     """The flags of `status` beside the deployment."""
 

@@ -14,6 +14,8 @@ from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import JobSpecError
 from cytobatch.pipeline.api_options import AccessOptions, ConvertOptions
 from cytobatch.pipeline.describe import PlanDescription, describe_job
+from cytobatch.pipeline.inspection.inspect import inspect_path
+from cytobatch.pipeline.inspection.model import Inspection
 from cytobatch.pipeline.plate import run_plate
 from cytobatch.pipeline.plate_result import PlateResult, result_at, result_of_job
 from cytobatch.pipeline.process_state import arrow_threads_restored, pandas_not_imported
@@ -157,6 +159,45 @@ def open_result(path: str | PathLike, **options: Unpack[AccessOptions]) -> Plate
     """
     _check_access(options)
     return result_at(str(path), access_options(options, _ORIGIN))
+
+
+def inspect(path: str | PathLike, *, rows: int = 5, **options: Unpack[AccessOptions]) -> Inspection:
+    """Find out what lies at a path: a source, a result, or a single Parquet file. Nothing is written.
+
+    Of a source in a bucket up to three exports are read, as `plan` does; of a result its report, its list of columns
+    and a few columns of the first rows.
+
+    Parameters
+    ----------
+    path : str or path
+        A folder or file, local or in a bucket.
+    rows : int, optional
+        How many rows the sample has; 0 reads none.
+    **options
+        Options of access, as `open_result` takes them.
+
+    Returns
+    -------
+    InspectedSource, InspectedResult or InspectedParquet
+        `kind` tells them apart. `to_json()` returns JSON text.
+
+    Raises
+    ------
+    ConfigurationError
+        If an option or a variable is not valid.
+    InputDataError
+        If it is none of these, or cannot be read as one.
+    StorageError
+        If it cannot be reached.
+
+    Examples
+    --------
+    >>> found = cytobatch.inspect("plate")
+    >>> [(table.name, table.rows, table.columns.features) for table in found.tables]
+    """
+    _check_access(options)
+    with arrow_threads_restored():
+        return inspect_path(str(path), access_options(options, _ORIGIN), rows)
 
 
 def _one_job(

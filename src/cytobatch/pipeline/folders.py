@@ -41,6 +41,15 @@ def folders_for(job: PlateJob) -> Iterator[Folders]:
         yield folders
 
 
+@contextmanager
+def folder_for_reading(parent: Path | None) -> Iterator[Path]:
+    """Make a folder for fetched files of a result, and remove it at the end. Raises StorageError."""
+    with ExitStack() as stack:
+        with storage_errors(f"scratch folder {parent or 'of the system'}"):
+            folder = _temporary_folder(parent, stack)
+        yield folder
+
+
 def _temporary_folder(parent: Path | None, stack: ExitStack) -> Path:
     """Make a temporary folder in a parent folder, which is made if absent; the stack removes the temporary one.
 

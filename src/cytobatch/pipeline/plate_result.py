@@ -1,6 +1,5 @@
 """The result of a plate for a person at Python's prompt or in a notebook: the report, and the tables beside it."""
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ import pyarrow as pa
 from pydantic import PrivateAttr
 
 from cytobatch.config.options import PlateJob, PlateOptions
+from cytobatch.pipeline.folders import folder_for_reading
 from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.published_result import PublishedResult
 from cytobatch.pipeline.result_tables import counted_wells, profile_rows, well_profile_rows
@@ -133,12 +133,8 @@ class PlateResult(RunReport):
 
     @contextmanager
     def _opened(self) -> Iterator[PublishedResult]:
-        parent = self._scratch if self._scratch is not None and self._scratch.is_dir() else None
-        with (
-            pandas_not_imported(),
-            tempfile.TemporaryDirectory(prefix="cytobatch-result-", dir=parent) as scratch,
-        ):
-            yield PublishedResult.of(self, self._location, self._access, Path(scratch))
+        with pandas_not_imported(), folder_for_reading(self._scratch) as scratch:
+            yield PublishedResult.of(self, self._location, self._access, scratch)
 
     def __eq__(self, other: object) -> bool:
         """Return whether another result or report has the same content."""
@@ -172,8 +168,8 @@ def result_at(path: str, options: PlateOptions) -> PlateResult:
         no_sign_request=job.no_sign_request,
         extra_args=Access.for_options(options).extra_args,
     )
-    with tempfile.TemporaryDirectory(prefix="cytobatch-result-", dir=job.scratch_dir) as scratch:
-        result = PublishedResult.open(path, access, Path(scratch))
+    with folder_for_reading(job.scratch_dir) as scratch:
+        result = PublishedResult.open(path, access, scratch)
     return PlateResult.of(result.report, result.location, access, job.scratch_dir)
 
 

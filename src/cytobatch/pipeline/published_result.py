@@ -66,6 +66,15 @@ class PublishedResult:
         return self._parquet(PROFILES) if self.report.options.get("well_profiles") else None
 
     @property
+    def column_list(self) -> str | None:
+        """The name of the list of the joined profile's columns, or None without a profile."""
+        if self.profile is None:
+            return None
+        stem = self.profile.removesuffix(PARQUET)
+        beside = stem.removesuffix(SINGLE_CELLS) if not self.report.destination.endswith(PARQUET) else f"{stem}."
+        return next((name for name in self.outputs if name == f"{beside}{COLUMN_LIST}"), None)
+
+    @property
     def _is_joined(self) -> bool:
         options = self.report.options
         return bool(options.get("join", True) and options.get("concat", True))

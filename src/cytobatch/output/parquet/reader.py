@@ -103,6 +103,13 @@ def read_rows(file: pq.ParquetFile, names: Sequence[str], key: str = "", values:
     return pa.concat_tables(tables) if tables else _columns(file, [], names)
 
 
+def first_rows(file: pq.ParquetFile, names: Sequence[str], rows: int) -> pa.Table:
+    """Return some columns of the first rows of a file. Of later row groups nothing is read."""
+    batch = next(file.iter_batches(batch_size=rows, columns=list(names)), None)
+    found = file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
+    return found.select(list(names))
+
+
 def _columns(file: pq.ParquetFile, groups: Sequence[int], names: Sequence[str]) -> pa.Table:
     # Arrow reads `x.y` with `x`, too.
     return file.read_row_groups(list(groups), columns=list(names)).select(list(names))

@@ -1,0 +1,1 @@
+"""What lies at a path: a source, a result, or a single Parquet file."""
