@@ -13,6 +13,7 @@ from cytobatch.synthetic import (
     SyntheticPlate,
     feature_names,
     write_plate,
+    write_platemap,
     write_whole_plate,
 )
 from tests.support.plates import convert
@@ -35,7 +36,7 @@ def test_another_seed_makes_another_plate() -> None:
 
 def test_csv_and_sqlite_of_one_plate_give_the_same_measurements(tmp_path: Path) -> None:
     tables: list[pa.Table] = []
-    for kind in PlateFormat:
+    for kind in (PlateFormat.CSV, PlateFormat.SQLITE):
         write_plate(PLATE, tmp_path / kind, kind)
         table, report = convert(tmp_path / kind, tmp_path / f"out-{kind}", column_names="cytotable")
         assert table.num_rows == PLATE.cell_count()
@@ -47,6 +48,18 @@ def test_csv_and_sqlite_of_one_plate_give_the_same_measurements(tmp_path: Path) 
     keys = ["Metadata_Well", "Metadata_Site", "Cells_Number_Object_Number"]
     one, two = (table.sort_by([(key, "ascending") for key in keys]).select(features) for table in tables)
     assert one.equals(two)
+
+
+@pytest.mark.parametrize("kind", [PlateFormat.IN_CARTA, PlateFormat.DEEPPROFILER])
+def test_plates_of_other_programs_have_the_same_cells(kind: PlateFormat, tmp_path: Path) -> None:
+    write_plate(PLATE, tmp_path / "in", kind)
+    write_platemap(PLATE, tmp_path / "platemap.txt")
+    table, report = convert(tmp_path / "in", tmp_path / "out", platemap=str(tmp_path / "platemap.txt"))
+    assert report.preset == kind.value
+    assert table.num_rows == PLATE.cell_count()
+    assert set(table["Metadata_Well"].to_pylist()) == {"A01", "A02"}
+    assert set(table["Metadata_control_type"].to_pylist()) == {"negcon", "poscon"}
+    assert len([name for name in table.column_names if not name.startswith("Metadata_")]) >= PLATE.features
 
 
 def test_a_whole_plate_has_all_sites_rows_in_one_folder_in_any_order(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Synthetic plates in the form of CellProfiler's output: for a first try, for tests and for benchmarks.
+"""Synthetic plates in the forms of CellProfiler, IN Carta and DeepProfiler: for a first try, tests and benchmarks.
 
 The same arguments give the same bytes. As on AWS, each site is an analysis of its own, so that the number of its only
 image is 1. As with real cells, each site has a nucleus without a cell, and one site may be empty.
@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -33,15 +34,30 @@ _SHAPES = (
 _INTENSITIES = ("IntegratedIntensity", "MeanIntensity", "MaxIntensity", "StdIntensity", "MassDisplacement")
 _TEXTURES = ("Contrast", "Correlation", "Entropy", "Variance", "InverseDifferenceMoment", "SumAverage", "Gabor")
 _PARENTS = {"Cells": ("Nuclei",), "Cytoplasm": ("Cells", "Nuclei"), "Nuclei": ()}
+_INCARTA = (
+    ("Nuclei", "Area"),
+    ("Nuclei", "Intensity"),
+    ("Cells", "Area"),
+    ("Cells", "Form Factor"),
+    ("Cells", "Intensity"),
+)
+_ROLES, _WELLS_A_ROLE = {0: "negcon", 1: "poscon"}, 6
+"""The wells of each six that are controls."""
 _ROWS = "ABCDEFGHIJKLMNOP"
 _COLUMNS = 24
 
 
 class PlateFormat(StrEnum):
-    """The storage of a plate: site folders of CSV files, or one SQLite file in the form of cytominer-database."""
+    """The form of a plate's files."""
 
     CSV = "csv"
+    """Site folders of CSV files, as CellProfiler's ExportToSpreadsheet."""
     SQLITE = "sqlite"
+    """One SQLite file, as cytominer-database."""
+    IN_CARTA = "in-carta"
+    """One CSV file of whole rows, as IN Carta."""
+    DEEPPROFILER = "deepprofiler"
+    """An NPZ file for each site, as DeepProfiler."""
 
 
 class ImageNumbers(StrEnum):
@@ -187,8 +203,8 @@ def _features_at(scale: int) -> Iterator[str]:
 def write_plate(plate: SyntheticPlate, folder: Path, kind: PlateFormat = PlateFormat.CSV) -> None:
     """Write a plate into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    if kind is PlateFormat.SQLITE:
-        _write_sqlite(plate, folder / f"{plate.name}.sqlite")
+    if kind is not PlateFormat.CSV:
+        _WRITERS[kind](plate, folder)
         return
     for site in plate.site_list():
         site_folder = folder / site.folder
@@ -197,6 +213,17 @@ def write_plate(plate: SyntheticPlate, folder: Path, kind: PlateFormat = PlateFo
         for name in COMPARTMENTS:
             write_csv(site.compartment(name), site_folder / f"{name}.csv")
         (site_folder / "Experiment.csv").write_text("Key,Value\nCellProfiler_Version,4.2.4\n", encoding="utf-8")
+
+
+def write_platemap(plate: SyntheticPlate, path: Path) -> None:
+    """Write the plate's platemap: tab-separated, with a compound, its concentration and controls for each well."""
+    wells = dict.fromkeys(site.well for site in plate.site_list())
+    rows = ["\t".join(("well_position", "compound", "concentration_um", "control_type"))]
+    for number, well in enumerate(wells):
+        role = _ROLES.get(number % _WELLS_A_ROLE, "")
+        compound = "DMSO" if role == "negcon" else f"compound-{number // _WELLS_A_ROLE if role else number:03d}"
+        rows.append("\t".join((well, compound, "0" if role == "negcon" else "10", role)))
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def write_whole_plate(plate: SyntheticPlate, folder: Path, order: RowOrder = RowOrder.BY_IMAGE) -> None:
@@ -217,7 +244,8 @@ def write_csv(table: pa.Table, path: Path) -> None:
     pacsv.write_csv(table, path, pacsv.WriteOptions(quoting_style="none", quoting_header="none"))
 
 
-def _write_sqlite(plate: SyntheticPlate, path: Path) -> None:
+def _write_sqlite(plate: SyntheticPlate, folder: Path) -> None:
+    path = folder / f"{plate.name}.sqlite"
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
@@ -227,6 +255,44 @@ def _write_sqlite(plate: SyntheticPlate, path: Path) -> None:
             for name in COMPARTMENTS:
                 insert(connection, name, _as_in_database(name, site.compartment(name), site))
         connection.commit()
+
+
+def _write_incarta(plate: SyntheticPlate, folder: Path) -> None:
+    measures = [
+        f"{target} {measure} wv{number}" for number in range(1, plate.features + 1) for target, measure in _INCARTA
+    ]
+    tables: list[pa.Table] = []
+    for site in plate.site_list():
+        cells = site.compartment("Cells")
+        row, column = site.well[0], int(site.well[1:])
+        location = {"Row": row, "Column": column, "FOV": site.number, "WELL LABEL": f"{row} - {column}", "Z": 1, "T": 1}
+        columns = {"OBJECT ID": cells["ObjectNumber"]}
+        columns |= {name: pa.repeat(pa.scalar(value), cells.num_rows) for name, value in location.items()}
+        features = zip(measures, feature_names(plate.features), strict=False)
+        columns |= {measure: cells[feature] for measure, feature in features}
+        tables.append(pa.table({**columns, "Plate ID": pa.repeat(pa.scalar(plate.name), cells.num_rows)}))
+    write_csv(pa.concat_tables(tables), folder / f"{plate.name}.csv")
+
+
+def _write_deepprofiler(plate: SyntheticPlate, folder: Path) -> None:
+    for site in plate.site_list():
+        cells = site.compartment("Cells").select(feature_names(plate.features))
+        path = folder / plate.name / f"{site.well}_{site.number}.npz"
+        path.parent.mkdir(exist_ok=True)
+        metadata = {"Metadata_Plate": plate.name, "Metadata_Well": site.well, "Metadata_Site": site.number}
+        np.savez_compressed(
+            path,
+            features=np.column_stack([column.to_numpy() for column in cells.columns]).astype(np.float32),
+            locations=np.arange(2.0 * cells.num_rows).reshape(-1, 2),
+            metadata=np.array(metadata, dtype=object),
+        )
+
+
+_WRITERS = {
+    PlateFormat.SQLITE: _write_sqlite,
+    PlateFormat.IN_CARTA: _write_incarta,
+    PlateFormat.DEEPPROFILER: _write_deepprofiler,
+}
 
 
 def _as_in_database(label: str, table: pa.Table, site: SyntheticSite) -> pa.Table:

@@ -172,7 +172,7 @@ ERRORS: list[tuple[Callable[[Path], Path], dict[str, Any], ExitCode, list[str]]]
         write_one := lambda folder: write_sites(folder, 1),
         {"preset": "celprofiler_csv"},
         ExitCode.CONFIGURATION,
-        ["unknown preset 'celprofiler_csv'", "did you mean 'cellprofiler_csv'"],
+        ["bad value for --preset", "'celprofiler_csv'", "did you mean 'cellprofiler_csv'"],
     ),
     (lambda folder: folder / "nowhere", {}, ExitCode.INPUT_DATA, ["source is missing or empty", "nowhere"]),
     (source_of_two_kinds, {}, ExitCode.INPUT_DATA, ["ambiguous layout", "p.sqlite", "preset"]),
@@ -186,7 +186,12 @@ ERRORS: list[tuple[Callable[[Path], Path], dict[str, Any], ExitCode, list[str]]]
         ExitCode.CONFIGURATION,
         ["joins may not use the function read_text()"],
     ),
-    (write_one, {"data-type-cast-map": '{"float": "flot"}'}, ExitCode.CONFIGURATION, ["data_type_cast_map", "'flot'"]),
+    (
+        write_one,
+        {"data-type-cast-map": '{"float": "flot"}'},
+        ExitCode.CONFIGURATION,
+        ["--data-type-cast-map", "'flot'"],
+    ),
     (write_one, {"destination": "s3://no-such-bucket-at-all/x"}, ExitCode.ACCESS, ["s3://no-such-bucket-at-all/x"]),
     (write_one, {"source": "s3://no-such-bucket-at-all/x"}, ExitCode.ACCESS, ["s3://no-such-bucket-at-all/x"]),
 ]

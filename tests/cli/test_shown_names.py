@@ -45,7 +45,7 @@ def test_a_name_is_shown_as_text(words: list[str], name: str, tmp_path: Path, ca
     shown = printed.out + printed.err
     kinds = {unicodedata.category(character) for character in shown.replace("\n", "")}
     assert not kinds & {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    assert not [line for line in shown.splitlines() if line.startswith("error: b")]
+    assert not [line for line in shown.splitlines() if line.startswith("error: b") and "bad value" not in line]
     if name.isprintable() and words != ["{name}"] and not {"--joins", "--{name}"} & set(words):
         assert name in shown
     elif words[0] in ("validate", "plan"):

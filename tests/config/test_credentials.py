@@ -22,7 +22,7 @@ def test_a_block_is_known_by_type_and_name(name: str) -> None:
     "name", ["lab", "aws-credentials/", "aws-credentials/Lab", "secret/lab", "aws-credentials/a/b"]
 )
 def test_any_other_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="names are aws-credentials/<name> and minio-credentials/<name>"):
+    with pytest.raises(ValueError, match="give aws-credentials/<name> or minio-credentials/<name>"):
         job(destination_credentials=name)
 
 

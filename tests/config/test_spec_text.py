@@ -53,7 +53,7 @@ HOSTILE = {
     ),
     "200,000 plates in YAML": ("plates:\n" + "- {source: /a, destination: /b}\n" * 200_000, "4000000 characters"),
     "a key of 5 MB": (json.dumps({"plates": [{"x" * 5_000_000: 1}]}), "no such option"),
-    "a preset of 5 MB": (json.dumps({"plates": [{"preset": "x" * 5_000_000}]}), "no preset has that name"),
+    "a preset of 5 MB": (json.dumps({"plates": [{"preset": "x" * 5_000_000}]}), "is none of its values"),
     "a path of 5 MB": (json.dumps({"plates": [{"source": "{x}" * 2_000_000, "destination": "/b"}]}), "names {x}"),
 }
 

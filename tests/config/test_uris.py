@@ -1,5 +1,6 @@
 """Locations: local paths and three kinds of stores, and no passwords in them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from cytobatch.config.options import PlateOptions
 from cytobatch.config.uris import bucket_of, check_location, is_within
 from cytobatch.errors import JobSpecError
-from cytobatch.pipeline.resolve_jobs import parse_options
+from cytobatch.pipeline.resolve_jobs import parse_options, resolve_jobs
 
 PATHS = ("source", "destination", "platemap", "load_data")
 FOLDERS = ("cache_dir", "scratch_dir")
@@ -37,12 +38,39 @@ WITH_SECRETS = [
 
 
 @pytest.mark.parametrize(
-    "location", ["/data/x", "x", "~/x", "s3://b/a@b?c=d", "gs://b/x", "az://c/x", "/a b/#?&", "a:b"]
+    "location", ["/data/x", "x", "./~/x", "s3://b/a@b?c=d", "gs://b/x", "az://c/x", "/a b/#?&", "a:b"]
 )
 def test_local_paths_and_stores_may_be_given(location: str) -> None:
     assert check_location(location) == location
     for name in PATHS:
         assert getattr(parse_options({name: location}, "test"), name) == location
+
+
+def test_the_home_folder_is_put_in_place_of_its_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CYTOBATCH_SOURCE", "~/in")
+    spec = {"plates": [{"destination": "~/{plate}", "plate": "P1", "platemap": "s3://b/~/x", "scratch_dir": "~"}]}
+    (job,) = resolve_jobs(PlateOptions(), spec, "test")
+    assert (job.source, job.destination, job.platemap) == (f"{tmp_path}/in", f"{tmp_path}/P1", "s3://b/~/x")
+    assert job.scratch_dir == tmp_path
+    with pytest.raises(JobSpecError, match="give the whole path"):
+        parse_options({"source": "~nobody-of-this-name/x"}, "test")
+
+
+@pytest.mark.parametrize(
+    ("location", "remedy"),
+    [
+        ("s3:/bucket/x", "write s3://bucket/x"),
+        ("gs:bucket/x", "write gs://bucket/x"),
+        ("C:\\data\\x y", "in WSL write /mnt/c/data/x y"),
+        ("d:/data/x", "in WSL write /mnt/d/data/x"),
+        ("http://host/x", "s3://, gs://, az://"),
+    ],
+)
+def test_what_was_meant_for_a_location_is_refused_with_the_right_one(location: str, remedy: str) -> None:
+    with pytest.raises(JobSpecError) as caught:
+        parse_options({"source": location}, "test")
+    assert remedy in caught.value.remedy
 
 
 @pytest.mark.parametrize("location", [*ELSEWHERE, *WITH_SECRETS])

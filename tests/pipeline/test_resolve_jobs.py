@@ -50,7 +50,7 @@ def test_an_empty_mapping_is_a_spec_without_plates(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CYTOBATCH_JOB_SPEC", '{"plates": [{"source": "/in", "destination": "/out"}]}')
     assert len(resolve_jobs(PlateOptions(), None, "command line")) == 1
     assert len(resolve_jobs(PlateOptions(), "", "command line")) == 1
-    with pytest.raises(JobSpecError, match="bad value for 'plates'"):
+    with pytest.raises(JobSpecError, match="no 'plates' given"):
         resolve_jobs(PlateOptions(), {}, "command line")
     with pytest.raises(JobSpecError):
         load_spec({"plates": []}, read_settings(), PlateOptions())

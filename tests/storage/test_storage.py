@@ -147,7 +147,7 @@ def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch, s3_ur
     with pytest.raises(StorageError) as caught:
         Source(job("s3://bucket/p", endpoint_url=s3_url), tmp_path).inventory()
     assert caught.value.what == "no credentials"
-    assert "NO_SIGN_REQUEST" in caught.value.remedy
+    assert "--no-sign-request" in caught.value.remedy
 
 
 def test_a_public_bucket_needs_no_credentials(

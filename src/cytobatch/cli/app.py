@@ -39,8 +39,8 @@ def make_app(page: HelpPage) -> App:
         help_formatter=page,
         group_arguments=ARGUMENTS,
         group_parameters=OPTIONS,
-        # cyclopts shows the names of enum members as choices, but flags take their values. It has a flag --empty-…
-        # for every list, which says what the absence of a flag says.
+        # cyclopts shows the names of enum members as choices, but flags take their values. Its flags --empty-… for
+        # lists are left out: without a flag a list is empty.
         default_parameter=Parameter(show_choices=False, negative_iterable=()),
         help="Turns a plate of single-cell measurements into one joined, verified Parquet profile.",
         help_epilogue=_EPILOGUE,
@@ -92,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show_error(error, debug=debug)
         return error.exit_code
     except cyclopts.CycloptsError as error:
-        _show_usage_error(error, debug=debug)
+        from cytobatch.cli.usage_errors import usage_error
+
+        show_error(usage_error(error), debug=debug)
         return ExitCode.CONFIGURATION
     except Exception as error:  # noqa: BLE001  the last handler: it shows the error and ends the program
         defect = InternalError(
@@ -106,19 +108,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         err.print("interrupted")
         return ExitCode.INTERRUPTED
-
-
-def _show_usage_error(error: cyclopts.CycloptsError, *, debug: bool) -> None:
-    """Show the error of an unknown flag, or of a bad value of a flag."""
-    from pydantic import ValidationError
-
-    from cytobatch.config.job_spec import spec_error
-
-    cause = error.__cause__
-    if isinstance(cause, ValidationError):
-        show_error(spec_error(cause, "command line"), debug=debug)
-    else:
-        err.print(f"error: {' '.join(str(error).split())}", style="red")
 
 
 def drop_blank_flags(words: Sequence[str]) -> list[str]:

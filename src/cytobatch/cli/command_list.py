@@ -52,7 +52,8 @@ COMMANDS = (
         "FOLDER [OPTIONS]",
         (
             "cytobatch example plate",
-            "cytobatch example plate --kind sqlite --wells 24",
+            "cytobatch example plate --platemap platemap.txt --wells 24",
+            "cytobatch example plate --kind sqlite",
         ),
     ),
     Command(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cytobatch.cli.flags import RunFlags, SpecFlags
+from cytobatch.config.option_errors import flag_of
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import JobSpecError
 from cytobatch.pipeline import resolve_jobs as resolve
@@ -16,7 +17,7 @@ def resolve_jobs(options: PlateOptions, spec: SpecFlags) -> list[PlateJob]:
     given = _as_text(options.explicit())
     if isinstance(spec, RunFlags) and spec.force:
         given = _forced(given)
-    return resolve.resolve_jobs(resolve.parse_options(given, _ORIGIN), spec.job_spec, _ORIGIN)
+    return resolve.resolve_jobs(resolve.parse_options(given, _ORIGIN, flag_of), spec.job_spec, _ORIGIN)
 
 
 def _forced(given: Mapping[str, Any]) -> dict[str, Any]:

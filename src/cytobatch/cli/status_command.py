@@ -7,6 +7,7 @@ from cytobatch.cli.console import err, out
 from cytobatch.cli.flags import StatusFlags
 from cytobatch.cli.printing import status as show
 from cytobatch.config.environment import read_settings
+from cytobatch.config.option_errors import flag_of
 from cytobatch.errors import ExitCode, JobSpecError
 from cytobatch.pipeline.resolve_jobs import explicit_access, parse_options
 
@@ -23,7 +24,7 @@ def status(jobs: tuple[str, ...], deployment: str | None, flags: StatusFlags) ->
             remedy="give the ids that `cytobatch submit` printed",
         )
     named = {"profile": flags.profile, "credentials": flags.credentials, "endpoint_url": flags.endpoint_url}
-    access = explicit_access(read_settings(), parse_options(named, "command line"))
+    access = explicit_access(read_settings(), parse_options(named, "command line", flag_of))
     target = read_deployment(deployment, access)
     service = BatchService(target.region, access)
     if out.is_terminal and not flags.once:

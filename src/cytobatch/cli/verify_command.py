@@ -4,6 +4,7 @@ import sys
 
 from cytobatch.cli.console import out
 from cytobatch.cli.flags import VerifyFlags
+from cytobatch.config.option_errors import flag_of
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import ExitCode
 from cytobatch.pipeline.resolve_jobs import parse_options
@@ -24,7 +25,7 @@ def verify(result: str, flags: VerifyFlags) -> int:
         "no_sign_request": flags.no_sign_request,
         "scratch_dir": flags.scratch_dir,
     }
-    job = PlateJob(**parse_options(given, "command line").explicit())
+    job = PlateJob(**parse_options(given, "command line", flag_of).explicit())
     cells = None if flags.cells == "all" else int(flags.cells)
     found = verified(VerifyRequest(job, flags.source is not None, cells, flags.seed))
     if flags.json:

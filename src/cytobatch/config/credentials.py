@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from cytobatch.config.bad_values import BadValueError, OptionConflictError
+
 BLOCK_TYPES = ("aws-credentials", "minio-credentials")
 """The slugs of the types of Prefect's blocks that hold credentials of an S3 API."""
 _BLOCK = re.compile(rf"({'|'.join(BLOCK_TYPES)})/[a-z0-9-]+")
@@ -12,9 +14,9 @@ _BLOCK = re.compile(rf"({'|'.join(BLOCK_TYPES)})/[a-z0-9-]+")
 
 def _checked_block(text: str) -> str:
     if not _BLOCK.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is no name of a Prefect block with credentials; names are {BLOCK_TYPES[0]}/<name> and "
-            f"{BLOCK_TYPES[1]}/<name>, in lowercase letters, digits and dashes"
+        raise BadValueError(
+            f"{text!r} is no name of a Prefect block with credentials",
+            f"give {BLOCK_TYPES[0]}/<name> or {BLOCK_TYPES[1]}/<name>, in lowercase letters, digits and dashes",
         )
     return text
 
@@ -26,4 +28,4 @@ BlockName = Annotated[str, AfterValidator(_checked_block)]
 def check_credentials(profile: str | None, credentials: str | None, option: str = "credentials") -> None:
     """Raise ValueError if a profile and a block are given for one store, because each is a whole identity."""
     if profile is not None and credentials is not None:
-        raise ValueError(f"{option}: the AWS profile {profile!r} is given, too; drop one of the two")
+        raise OptionConflictError(option, f"the AWS profile {profile!r} is given, too", "drop one of the two")

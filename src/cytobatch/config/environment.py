@@ -5,12 +5,14 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cytobatch.config.job_spec import nearest, spec_error
+from cytobatch.config.option_errors import nearest, option_error
 from cytobatch.config.option_groups import COMMON, OptionGroup
 from cytobatch.config.option_types import StoreLocations
 from cytobatch.config.options import PlateOptions
 from cytobatch.config.variables import PREFIX, variables_with
 from cytobatch.errors import JobSpecError
+
+_AWS_BATCH = "AWS_BATCH_"
 
 
 class Settings(PlateOptions, BaseSettings):
@@ -36,7 +38,7 @@ class Settings(PlateOptions, BaseSettings):
 class BatchSettings(BaseSettings):
     """The variables that AWS Batch sets in a job's container."""
 
-    model_config = SettingsConfigDict(env_prefix="AWS_BATCH_", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_AWS_BATCH, env_ignore_empty=True, extra="ignore", frozen=True)
 
     job_id: str | None = None
     job_array_index: int | None = Field(None, ge=0)
@@ -50,21 +52,26 @@ class PrefectSettings(BaseSettings):
     api_url: str | None = None
 
 
+def variable_of(option: str) -> str:
+    """Return the environment variable of an option."""
+    return f"{PREFIX}{option.upper()}"
+
+
 def read_settings() -> Settings:
     """Return the settings. Raises JobSpecError for a bad value, and for a `CYTOBATCH_` variable without an option."""
-    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    known = {variable_of(name) for name in Settings.model_fields}
     for variable in variables_with(PREFIX):
         if variable.upper() not in known:
             raise JobSpecError(
                 f"unknown environment variable {variable}",
                 where="environment",
                 why="no option has that name",
-                remedy=nearest(variable.upper(), known) or "see `cytobatch run --help` for the options",
+                remedy=nearest(variable.upper(), known) or "remove it; `cytobatch run --help-all` lists the options",
             )
     try:
         return Settings()
     except ValidationError as error:
-        raise spec_error(error, f"environment ({PREFIX}*)") from error
+        raise option_error(error, "environment", name_of=variable_of, fields=Settings.model_fields) from error
 
 
 def read_batch_settings() -> BatchSettings:
@@ -72,7 +79,12 @@ def read_batch_settings() -> BatchSettings:
     try:
         return BatchSettings()
     except ValidationError as error:
-        raise spec_error(error, "environment (AWS_BATCH_*)") from error
+        raise option_error(
+            error,
+            "environment",
+            name_of=lambda name: f"{_AWS_BATCH}{name.upper()}",
+            fields=BatchSettings.model_fields,
+        ) from error
 
 
 def prefect_server_is_given() -> bool:

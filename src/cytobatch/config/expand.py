@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from cytobatch.config.gallery import networks_folder, plate_folders
-from cytobatch.config.job_spec import JobSpec, spec_error
+from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.natural_order import natural_key
+from cytobatch.config.option_errors import option_error
 from cytobatch.config.options import PlateJob, PlateOptions, own_name, without_marker
 from cytobatch.config.uris import is_remote
 from cytobatch.errors import JobSpecError, LayoutError, SourceNotFoundError
@@ -21,6 +22,8 @@ Folders = Callable[[PlateOptions, str], list[str]]
 
 _PLATE = "{plate}"
 _TEMPLATES = ("source", "destination", "platemap", "load_data")
+_SPECS = (".yaml", ".yml", ".json")
+_JOB_SPEC = "if this source is a job spec, give it with --job-spec; otherwise give a destination, too"
 _PATTERN = re.compile(r"[*?]")
 
 
@@ -87,7 +90,9 @@ def _merged(layers: Iterable[Mapping[str, Any]], where: str) -> dict[str, Any]:
                 f"no {name} given",
                 where=where,
                 why="a plate needs a source and a destination",
-                remedy=f"set CYTOBATCH_{name.upper()}, --{name}, or {name!r} in the job spec",
+                remedy=_JOB_SPEC
+                if merged.get("source", "").endswith(_SPECS)
+                else f"give SOURCE and DESTINATION, set CYTOBATCH_{name.upper()}, or write {name!r} in the job spec",
             )
     return merged
 
@@ -155,7 +160,7 @@ def _checked(options: Mapping[str, Any], where: str) -> PlateJob:
     try:
         return PlateJob.model_validate(dict(options))
     except ValidationError as error:
-        raise spec_error(error, where) from error
+        raise option_error(error, where) from error
 
 
 def _with_own_name(merged: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,12 +1,11 @@
-"""The job spec as its author wrote it, and the error messages for an invalid one."""
+"""The job spec as its author wrote it."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sized
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cytobatch.config.option_errors import nearest, option_error
 from cytobatch.config.options import PlateJob, PlateOptions
-from cytobatch.config.presets.catalog import PresetName
 from cytobatch.config.spec_text import parse_document
 from cytobatch.errors import JobSpecError
 
@@ -53,42 +52,6 @@ def resolved_spec(jobs: Iterable[PlateJob]) -> JobSpec:
     return JobSpec(resolved=True, plates=tuple(PlateOptions.model_validate(plate) for plate in plates))
 
 
-_LONGEST_NAME = 100
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'x'?` with the known name nearest to a wrong one, or an empty text."""
-    close = difflib.get_close_matches(name[:_LONGEST_NAME], list(known), n=1, cutoff=0.6)
-    return f"did you mean {str(close[0])!r}?" if close else ""
-
-
-def spec_error(error: ValidationError, where: str) -> JobSpecError:
-    """Return the first error of a spec, an environment or a set of flags as one message."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    name = str(first["loc"][-1]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        known = JobSpec.model_fields if len(first["loc"]) == 1 else PlateOptions.model_fields
-        return JobSpecError(
-            f"unknown key {path!r}",
-            where=where,
-            why="no such option",
-            remedy=nearest(name, known) or f"known keys: {', '.join(known)}",
-        )
-    if name == "preset":
-        return JobSpecError(
-            f"unknown preset {first['input']!r}",
-            where=where,
-            why="no preset has that name",
-            remedy=nearest(str(first["input"]), PresetName) or f"presets: {', '.join(PresetName)}",
-        )
-    message = str(first.get("ctx", {}).get("error", first["msg"]))
-    option, _, why = (path, "", message) if path else message.partition(": ")
-    return JobSpecError(
-        f"bad value for {option!r}", where=where, why=why, remedy="see `cytobatch schema` for what it takes"
-    )
-
-
 def parse_spec(text: str, where: str) -> JobSpec:
     """Parse a job spec from JSON or YAML text. Raises JobSpecError with the defect and `where` the text came from."""
     document = parse_document(text, where)
@@ -105,7 +68,8 @@ def parse_spec(text: str, where: str) -> JobSpec:
 
 def _may_be_key(key: object) -> bool:
     """Return whether a key is one of a spec, or a misspelt one."""
-    return key in JobSpec.model_fields or bool(nearest(str(key), JobSpec.model_fields))
+    is_key = key in JobSpec.model_fields or key in PlateOptions.model_fields
+    return is_key or bool(nearest(str(key), JobSpec.model_fields))
 
 
 def spec_of(document: object, where: str) -> JobSpec:
@@ -121,4 +85,4 @@ def spec_of(document: object, where: str) -> JobSpec:
     try:
         return JobSpec.model_validate(document)
     except ValidationError as error:
-        raise spec_error(error, where) from error
+        raise option_error(error, where, fields=JobSpec.model_fields) from error

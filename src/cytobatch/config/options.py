@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
+from cytobatch.config.bad_values import OptionConflictError
 from cytobatch.config.credentials import BlockName, check_credentials
 from cytobatch.config.option_groups import COMMON, OptionGroup
 from cytobatch.config.option_types import (
@@ -71,7 +72,7 @@ _RUNTIME_ONLY_OPTIONS = (
     "split_size",
 )
 """The options that do not decide the bytes of the outputs: of access, folders, resources, reports and records."""
-_MARKER = "/_SUCCESS"
+_MARKER, _DROP_ONE = "/_SUCCESS", "drop one of the two"
 _FILES = frozenset[str]().union(*SUFFIXES.values())
 
 
@@ -317,27 +318,36 @@ class PlateJob(PlateOptions):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        if self.single_file and not (self.join and self.concat):
-            raise ValueError(
-                "destination: a single .parquet file holds one joined profile; with join or concat off, name a folder"
-            )
-        if self.single_file and self.generations:
-            raise ValueError("generations: they are folders, and the destination is one file; name a folder")
+        self._check_outputs()
+        self._check_joins()
         if self.batch is not None and self.plate is None:
-            raise ValueError("batch: a batch finds a plate by its name, but no plate is named")
-        if self.joins is not None and not self.join:
-            raise ValueError("joins: SQL is given, but join is off; drop one of the two")
-        if self.children not in (None, Children.FIRST) and (self.joins is not None or not self.join):
-            why = "SQL is given in joins" if self.join else "join is off"
-            raise ValueError(f"children: it is about the joins that cytobatch finds, but {why}; drop one of the two")
-        if not self.join and (self.well_profiles or self.anndata):
-            wanted = "well_profiles" if self.well_profiles else "anndata"
-            raise ValueError(f"{wanted}: it is made from the joined profile, but join is off; drop one of the two")
-        if self.anndata_precision and not self.anndata:
-            raise ValueError("anndata_precision: it is the type of AnnData's X, but anndata is not given")
+            raise OptionConflictError("batch", "a batch finds a plate by its name, and none is given", "give a plate")
         if self.cache_mode is CacheMode.PERSISTENT and self.cache_dir is None:
-            raise ValueError("cache_mode: persistent needs a cache_dir to persist in")
+            raise OptionConflictError(
+                "cache_mode", "persistent keeps fetched files in cache_dir, which is not given", "name a cache_dir"
+            )
         check_orchestrator(self.orchestrator, self.task_runner, self.blocks)
         check_credentials(self.profile, self.credentials)
         check_credentials(self.destination_profile, self.destination_credentials, "destination_credentials")
         return self
+
+    def _check_outputs(self) -> None:
+        if self.single_file and not (self.join and self.concat):
+            why = f"a .parquet file holds one joined profile, but {'concat' if self.join else 'join'} is off"
+            raise OptionConflictError("destination", why, "name a folder, or drop one of the two")
+        if self.single_file and self.generations:
+            why = "they are folders, and the destination is one file"
+            raise OptionConflictError("generations", why, "name a folder as the destination")
+        if not self.join and (self.well_profiles or self.anndata):
+            wanted = "well_profiles" if self.well_profiles else "anndata"
+            raise OptionConflictError(wanted, "it is made from the joined profile, but join is off", _DROP_ONE)
+        if self.anndata_precision and not self.anndata:
+            why = "it is the type of AnnData's X, but anndata is not given"
+            raise OptionConflictError("anndata_precision", why, "give anndata, too: h5ad, zarr or both")
+
+    def _check_joins(self) -> None:
+        if self.joins is not None and not self.join:
+            raise OptionConflictError("joins", "SQL is given, but join is off", _DROP_ONE)
+        if self.children not in (None, Children.FIRST) and (self.joins is not None or not self.join):
+            why = "SQL is given in joins" if self.join else "join is off"
+            raise OptionConflictError("children", f"it is about the joins that cytobatch finds, but {why}", _DROP_ONE)

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from cytobatch.config.bad_values import BadValueError
 from cytobatch.errors import ConfigurationError
 
 _MOST_AT_ONCE = 256
-_FORMS = "sequential, threads:N, processes:N, dask, dask:N and dask:tcp://host:port"
+FORMS = "one of sequential, threads:N, processes:N, dask, dask:N and dask:tcp://host:port"
+"""The text forms of task runners."""
 _SCHEMES = ("tcp", "tls")
 
 
@@ -57,11 +59,11 @@ class TaskRunner:
         name, colon, rest = text.strip().partition(":")
         kind = next((kind for kind in RunnerKind if kind == name.lower()), None)
         if kind is None or (colon and not rest):
-            raise ValueError(f"{text!r} is no task runner; they are {_FORMS}")
+            raise BadValueError(f"{text!r} is no task runner", f"give {FORMS}")
         if kind is RunnerKind.DASK and "://" in rest:
             return cls(kind, None, _checked_address(rest))
         if (kind in _COUNTED and not rest) or (kind is RunnerKind.SEQUENTIAL and rest):
-            raise ValueError(f"{text!r} has {'a' if rest else 'no'} number; task runners are {_FORMS}")
+            raise BadValueError(f"{text!r} has {'a' if rest else 'no'} number", f"give {FORMS}")
         return cls(kind, _checked_count(rest) if rest else None)
 
     def __str__(self) -> str:
@@ -115,13 +117,18 @@ def _checked_address(text: str) -> str:
     except ValueError:
         is_complete = False
     if not is_complete or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(f"{text!r} is no address of a Dask scheduler, such as tcp://host:8786 or tls://host:8786")
+        raise BadValueError(
+            f"{text!r} is no address of a Dask scheduler",
+            "give one such as dask:tcp://host:8786 or dask:tls://host:8786",
+        )
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _checked_count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= _MOST_AT_ONCE:
-        raise ValueError(f"{text!r} is no number of plates at once, from 1 to {_MOST_AT_ONCE}")
+        raise BadValueError(
+            f"{text!r} is no number of plates at once", f"give one from 1 to {_MOST_AT_ONCE}, as in processes:4"
+        )
     return int(text)
 
 

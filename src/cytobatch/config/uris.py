@@ -1,11 +1,17 @@
 """Local paths and URIs of object stores."""
 
+import re
+from pathlib import Path
+
+from cytobatch.config.bad_values import BadValueError
 from cytobatch.errors import without_secrets
 
 SCHEMES = ("s3", "gs", "az")
 """The object stores that are read and written. HTTP is not among them: who names a URL would choose the requests."""
 _STORES = tuple(f"{scheme}://" for scheme in SCHEMES)
 _APIS = ("https://", "http://")
+_FEW_SLASHES = re.compile(rf"({'|'.join(SCHEMES)}):/?(?!/)(.+)", re.IGNORECASE)
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def is_remote(uri: str) -> bool:
@@ -29,6 +35,20 @@ def has_dot_segments(path: str) -> bool:
     return not {".", ".."}.isdisjoint(path.split("/"))
 
 
+def expand_home(path: str) -> str:
+    """Return a path with `~` and `~user` at its beginning replaced by the home folder; a URI as it is.
+
+    Shells replace it at the beginning of a word only, so not in `--source=~/plate`, variables and specs. Raises
+    ValueError if the user has no home folder.
+    """
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise BadValueError(f"{path!r} is in no home folder that is known", "give the whole path") from error
+
+
 def check_store(uri: str) -> str:
     """Return the URI of a bucket or a folder in one. Raises ValueError for anything else."""
     if not is_remote(uri):
@@ -39,16 +59,28 @@ def check_store(uri: str) -> str:
 
 
 def check_location(uri: str) -> str:
-    """Return a local path, or a URI of an object store. Raises ValueError for others, and for one with a password."""
+    """Return a local path, with the home folder for `~`, or a URI of an object store.
+
+    Raises ValueError for other URIs, for what was meant for a URI or a path of Windows, and for one with a password.
+    """
     _check_secrets(uri)
     if "\0" in uri:
         raise ValueError("no path has null characters")
     if is_remote(uri) and not uri.startswith(_STORES):
-        raise ValueError(
-            f"nothing here reads or writes {uri.partition('://')[0]}://; name a local path, or one that begins with "
-            f"{', '.join(_STORES)}"
+        raise BadValueError(
+            f"nothing here reads or writes {uri.partition('://')[0]}://",
+            f"name a local path, or one that begins with {', '.join(_STORES)}",
         )
-    return uri
+    if match := _FEW_SLASHES.match(uri):
+        raise BadValueError(
+            f"{uri!r} is no URI, because two slashes follow {match[1]}:", f"write {match[1].lower()}://{match[2]}"
+        )
+    if _WINDOWS.match(uri):
+        raise BadValueError(
+            f"{uri!r} is a path of Windows, and cytobatch runs on Linux and macOS",
+            f"in WSL write {_in_wsl(uri)}, in a container the path of the mounted folder",
+        )
+    return expand_home(uri)
 
 
 def check_api(url: str) -> str:
@@ -60,10 +92,15 @@ def check_api(url: str) -> str:
 
 
 def check_folder(folder: object) -> object:
-    """Return a local folder. Raises ValueError for a URI."""
+    """Return a local folder, with the home folder for `~`. Raises ValueError for a URI."""
     if isinstance(folder, str) and is_remote(folder):
         raise ValueError("it is a folder of this machine, not a URI")
-    return folder
+    return expand_home(folder) if isinstance(folder, str) else folder
+
+
+def _in_wsl(path: str) -> str:
+    """Return a path of Windows as the Windows Subsystem for Linux has it: `/mnt/c/data` for `C:\\data`."""
+    return f"/mnt/{path[0].lower()}/{path[3:]}".replace("\\", "/")
 
 
 def _check_secrets(uri: str) -> None:

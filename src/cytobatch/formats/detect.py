@@ -15,6 +15,7 @@ from cytobatch.formats.registry import source_formats
 from cytobatch.formats.unknown_sets import check_known_sets
 from cytobatch.planning.inventory import Inventory, SourceFile
 
+_REPORT = "run-report.json"
 _FILES_SHOWN = 5
 
 Claims = Sequence[tuple[SourceFormat[Any], Sequence[SourceFile]]]
@@ -91,6 +92,13 @@ def _only_claim(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Se
             remedy="name the preset of the one to convert, or point the source at it alone",
         )
     files = listing.inventory.files
+    if any(file.path.endswith(_REPORT) for file in files):
+        raise LayoutError(
+            "the source is a result of cytobatch",
+            where=root,
+            why=f"it has a {_REPORT}, and no measurements",
+            remedy="give the folder of the measurements first and the result second: cytobatch run SOURCE DESTINATION",
+        )
     shown = ", ".join(file.path for file in files[:_FILES_SHOWN]) or "each of them is hidden, or no file"
     raise LayoutError(
         f"nothing here fits preset {job.preset.value!r}",

@@ -9,7 +9,7 @@ that a run changes (`process_state`).
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from cytobatch.config.job_spec import nearest
+from cytobatch.config.option_errors import nearest
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.errors import JobSpecError
 from cytobatch.pipeline.api_options import AccessOptions, ConvertOptions

@@ -8,11 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
+from cytobatch.config.bad_values import OptionConflictError
 from cytobatch.config.credentials import check_credentials
 from cytobatch.config.environment import Settings, read_batch_settings, read_settings
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.foreign_spec import ForeignSpec
-from cytobatch.config.job_spec import JobSpec, parse_spec, spec_error, spec_of
+from cytobatch.config.job_spec import JobSpec, parse_spec, spec_of
+from cytobatch.config.option_errors import NameOf, option_error
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.uris import is_remote
 from cytobatch.errors import ConfigurationError, JobSpecError
@@ -99,12 +101,15 @@ def only_job(jobs: Sequence[PlateJob], where: str, remedy: str) -> PlateJob:
     )
 
 
-def parse_options(values: Mapping[str, Any], origin: str) -> PlateOptions:
-    """Return options from values or their text forms. Raises JobSpecError for a value that is not valid."""
+def parse_options(values: Mapping[str, Any], origin: str, name_of: NameOf = repr) -> PlateOptions:
+    """Return options from values or their text forms.
+
+    Raises JobSpecError for a value that is not valid, with the option as `name_of` writes it.
+    """
     try:
         return PlateOptions(**{name: path_as_text(value) for name, value in values.items()})
     except ValidationError as error:
-        raise spec_error(error, origin) from error
+        raise option_error(error, origin, name_of=name_of) from error
 
 
 def access_options(given: Mapping[str, Any], origin: str) -> PlateOptions:
@@ -144,12 +149,12 @@ def explicit_access(settings: Settings, options: PlateOptions) -> Access:
     profile, credentials = explicit.get("profile"), explicit.get("credentials")
     try:
         check_credentials(profile, credentials)
-    except ValueError as error:
+    except OptionConflictError as error:
         raise JobSpecError(
             "bad value for 'credentials'",
             where="command line and environment",
-            why=str(error),
-            remedy="drop one of the two",
+            why=error.why,
+            remedy=error.remedy,
         ) from error
     return Access(profile, credentials, explicit.get("endpoint_url"))
 

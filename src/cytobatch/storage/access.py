@@ -5,8 +5,9 @@ by text.
 """
 
 import contextlib
+import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -180,8 +181,8 @@ _MEANINGS = (
         (NoCredentialsError, PartialCredentialsError, ProfileNotFound),
         AccessError,
         "no credentials",
-        "give the job a role, AWS credentials or a profile that there is; for a public source set "
-        "CYTOBATCH_NO_SIGN_REQUEST=1",
+        "give the job a role, AWS credentials, or a profile that exists (--profile); for a public source give "
+        "--no-sign-request",
     ),
     _Meaning(
         (EndpointConnectionError,), StorageError, "store does not answer", "check the endpoint URL and the network"
@@ -190,7 +191,7 @@ _MEANINGS = (
         (ConnectTimeoutError, ReadTimeoutError, TimeoutError),
         StorageError,
         "store does not answer in time",
-        "try again; for a slow network set CYTOBATCH_STORE_TIMEOUT",
+        "run it again; for a slow network give --store-timeout more seconds",
     ),
     _Meaning((FileNotFoundError,), AbsentFileError, "no such file", "check the path"),
     _Meaning(
@@ -200,12 +201,30 @@ _MEANINGS = (
         "check the path",
     ),
     _Meaning((PermissionError,), AccessError, "no permission", "check the owner and mode of the path"),
-    _Meaning((Exception,), StorageError, "store failed", "try again"),
+    _Meaning((Exception,), StorageError, "store failed", "check the path and the store, then run it again"),
 )
 """The first that fits holds."""
+_FULL = (
+    StorageError,
+    "the disk is full",
+    "free space on it; for intermediate files give --scratch-dir another disk, for results name another destination",
+)
+_DISK_ERRORS: Mapping[int, tuple[type[StorageError], str, str]] = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: (
+        AccessError,
+        "the file system can only be read",
+        "name a folder that can be written; for intermediate files give --scratch-dir another disk",
+    ),
+}
+"""Errors of disks by the number that the system gives them."""
 
 
 def _other_error(error: Exception, where: str) -> StorageError:
+    if isinstance(error, OSError) and error.errno is not None and error.errno in _DISK_ERRORS:
+        kind, what, remedy = _DISK_ERRORS[error.errno]
+        return kind(what, where=where, why=str(error), remedy=remedy)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.errors))
     return meaning.kind(meaning.what, where=where, why=str(error) or type(error).__name__, remedy=meaning.remedy)
 
@@ -218,7 +237,7 @@ def error_code(error: ClientError) -> str:
 def _client_error(error: ClientError, where: str) -> StorageError:
     code = error_code(error)
     message = str(error.response.get("Error", {}).get("Message", "")) or code
-    kind, what, remedy = StorageError, "store refused", "try again"
+    kind, what, remedy = StorageError, "store refused", "run it again; if it fails again, look up the code in S3's list"
     if code in DENIED:
         kind, what = AccessError, "no permission"
         remedy = "grant the job's role s3:ListBucket and s3:GetObject on the source, s3:PutObject on the destination"

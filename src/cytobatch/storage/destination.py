@@ -10,7 +10,7 @@ from uuid import uuid4
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.config.options import SINGLE_CELLS, PlateJob
-from cytobatch.errors import StorageError
+from cytobatch.errors import AccessError
 from cytobatch.output.written_file import WrittenFile
 from cytobatch.report.journal import Journal
 from cytobatch.report.model import RunReport, StoredFile
@@ -171,11 +171,11 @@ def _check_s3(target: S3Path) -> None:
 def _check_local(folder: Path) -> None:
     existing = first_existing(folder)
     if not existing.is_dir():
-        raise StorageError(
+        raise AccessError(
             "destination is not a folder",
             where=str(folder),
             why=f"{existing} is a file",
-            remedy="name a folder, or a file that ends in .parquet",
+            remedy="name a folder, or a new file that ends in .parquet",
         )
     # A file without a fixed name, because several runs may check one folder at once.
     with tempfile.TemporaryFile(dir=existing):

@@ -1,5 +1,6 @@
 """Listings of local folders: links to folders elsewhere are followed, and a folder that cannot be read is an error."""
 
+import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from cytobatch.planning.inventory import SourceFile
 
 _LOST_FOUND = "lost+found"
+_SIMILAR = 0.6
 
 
 def list_local_files(root: Path) -> Iterator[Path]:
@@ -27,6 +29,19 @@ def list_local_files(root: Path) -> Iterator[Path]:
 def is_dangling(path: Path) -> bool:
     """Return True for a link whose target does not exist."""
     return path.is_symlink() and not path.exists()
+
+
+def why_no_files(path: Path) -> tuple[str, str]:
+    """Return why a path has no files, and what to do: the name that is meant, where one is similar."""
+    if path.is_dir():
+        return "the folder is empty", "name the folder that has the measurements"
+    missing = path.absolute()
+    while not missing.parent.is_dir() and missing != missing.parent:
+        missing = missing.parent
+    names = [child.name for child in missing.parent.iterdir()]
+    close = difflib.get_close_matches(missing.name, names, n=1, cutoff=_SIMILAR)
+    why = f"there is no {missing.name!r} in {missing.parent}"
+    return why, f"did you mean {missing.with_name(close[0])}?" if close else "check the path"
 
 
 def why_changed(path: Path, listed: SourceFile, inode: int | None) -> str:

@@ -15,13 +15,18 @@ from cytobatch.errors import SourceNotFoundError
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.storage.access import Access, Clients, open_path, storage_errors
 from cytobatch.storage.kept_objects import KeptObjects
-from cytobatch.storage.local_list import is_dangling, list_local_files
+from cytobatch.storage.local_list import is_dangling, list_local_files, why_no_files
 from cytobatch.storage.md5 import check_other_store
 from cytobatch.storage.obstore_client import ObstoreClient
 from cytobatch.storage.prefetch import Fetch, FetchedFiles, LocalFiles, close_nothing
 from cytobatch.storage.s3_cache import S3Cache
 from cytobatch.storage.s3_list import list_common_prefixes, list_folder, list_objects
 from cytobatch.storage.s3_read import changed, object_key, read_object
+
+_NO_OBJECT = (
+    "no object in the bucket has a name that begins with it",
+    "check the name, its upper and lower case, and that the upload has finished",
+)
 
 
 def list_folders(uri: str, access: Access) -> list[str]:
@@ -59,12 +64,8 @@ class Source:
         with storage_errors(self._uri):
             files = self._list()
         if not files:
-            raise SourceNotFoundError(
-                "source is missing or empty",
-                where=self._uri,
-                why="no file is there",
-                remedy="check CYTOBATCH_SOURCE and that the upload has finished",
-            )
+            why, remedy = _NO_OBJECT if isinstance(self._root, CloudPath) else why_no_files(self._root)
+            raise SourceNotFoundError("source is missing or empty", where=self._uri, why=why, remedy=remedy)
         if len(files) == 1 and not files[0].path:
             self._root, self._is_file = self._root.parent, True
             name = self._uri.rstrip("/").rsplit("/", 1)[-1]
