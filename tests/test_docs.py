@@ -30,9 +30,9 @@ from cytobatch.report.model import (
     ValueRepair,
 )
 from cytobatch.report.wells import PlateWell
+from tests.support.documents import DOCUMENTS, ROOT
 from tests.support.plates import convert_to_folder, write_sites
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 OPTIONS = (ROOT / "docs" / "options.md").read_text()
 SOURCES = (ROOT / "docs" / "sources.md").read_text()
@@ -44,18 +44,6 @@ OUTPUTS = (ROOT / "docs" / "outputs.md").read_text()
 AWS = (ROOT / "docs" / "aws.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 PACKAGE = ROOT / "src" / "cytobatch"
-DOCUMENTS = sorted(
-    path
-    for folder in (
-        ROOT,
-        ROOT / "docs",
-        ROOT / "docs" / "decisions",
-        ROOT / "benchmarks",
-        ROOT / "terraform",
-        ROOT / "workflows",
-    )
-    for path in folder.glob("*.md")
-)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 MOST_LINES_OF_THE_README = 120
 FENCED_CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
