@@ -7,7 +7,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader
 
 from cytobatch.report.compiled_templates import CompiledTemplates
-from cytobatch.report.page_template import page_template
+from cytobatch.report.page_template import fragment_template, page_template
 
 
 @pytest.fixture(autouse=True)
@@ -71,12 +71,17 @@ def test_a_template_is_rendered_where_no_bytecode_can_be_written(folder: Path, m
     assert not (folder / "__pycache__").exists()
 
 
+def forget_templates() -> None:
+    page_template.cache_clear()
+    fragment_template.cache_clear()
+
+
 @pytest.mark.parametrize("name", ["plate_page", "batch_page"])
 def test_pages_have_their_bytecode_where_python_keeps_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
-    page_template.cache_clear()
+    forget_templates()
     page_template(name)
-    page_template.cache_clear()
+    forget_templates()
     assert len(list(tmp_path.rglob(f"{name}.*.pyc"))) == 1

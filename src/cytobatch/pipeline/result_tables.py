@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import pyarrow as pa
 
-from cytobatch.config.job_spec import nearest
+from cytobatch.config.option_errors import nearest
 from cytobatch.config.wells import normalise_well
 from cytobatch.conversion.well_profile import OBJECT_COUNT, SITE_COUNT
 from cytobatch.errors import ConfigurationError, InputDataError, StorageError
