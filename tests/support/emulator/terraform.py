@@ -23,6 +23,8 @@ _MIRRORS = (
     Path("/usr/local/share/terraform/plugins"),
     Path("/usr/share/terraform/plugins"),
 )
+# Where administrators and images put one, before the whole disk, which takes seconds to search.
+_SEARCHED = ("/opt", "/usr/local", "/srv", str(Path.home()), "/")
 _SERVICES = (
     "batch",
     "cloudwatch",
@@ -139,7 +141,7 @@ def provider_mirror() -> Path | None:
     if find is None:
         return None
     pattern = ["-path", f"*/{_PROVIDER}", "-not", "-path", "*/.terraform/*"]
-    command = [find, "/", "-xdev", "-type", "d", *pattern, "-print", "-quit"]
+    command = [find, *_SEARCHED, "-xdev", "-type", "d", *pattern, "-print", "-quit"]
     folder = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return Path(folder.removesuffix(f"/{_PROVIDER}")) if folder else None
 
