@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-# The number of workers that run tests: auto is one for each CPU, 0 runs all tests in one process, in which --pdb works.
+# The number of workers that run tests: auto is one more than there are CPUs, 0 runs all tests in one process, in which
+# --pdb works.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 

@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.support.resources",
     "tests.support.recorder",
     "tests.support.selection",
+    "tests.support.workers",
     "tests.support.emulator.fixtures",
     "tests.support.emulator.lab",
 ]

@@ -1,4 +1,4 @@
-"""The suite's own plugins: requests to the controller, shared resources, the record of calls."""
+"""The suite's own plugins: requests to the controller, shared resources, the record of calls, the number of workers."""
 
 import os
 import subprocess
@@ -15,6 +15,7 @@ import pytest
 from tests.support.controller import LocalController, RemoteController
 from tests.support.recorder import Operation, Record
 from tests.support.shared import Resources, Starter
+from tests.support.workers import pytest_xdist_auto_num_workers
 
 LIST, GET = ("s3", "ListObjectsV2"), ("s3", "GetObject")
 
@@ -129,3 +130,17 @@ def test_tests_of_one_group_run_in_one_worker(tmp_path: Path) -> None:
     subprocess.run([*command, "test_group.py"], cwd=tmp_path, env=environment, check=True, capture_output=True)
     workers = log.read_text().split()
     assert (len(workers), len(set(workers))) == (12, 1)
+
+
+@pytest.mark.parametrize(("variable", "workers"), [(None, 5), ("", 5), ("4", 4)])
+def test_a_worker_more_than_cpus_runs_tests_unless_the_variable_has_their_number(
+    variable: str | None, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", variable)
+    wrapper = pytest_xdist_auto_num_workers()
+    next(wrapper)
+    with pytest.raises(StopIteration) as stopped:
+        wrapper.send(4)
+    assert stopped.value.value == workers
