@@ -59,6 +59,8 @@ def _environment() -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_EC2_METADATA_DISABLED": "true",
+        # Go looks for garbage less often, which takes a quarter of the CPU time of a command away.
+        "GOGC": "400",
     }
 
 
