@@ -197,7 +197,8 @@ def test_every_copy_is_named_and_no_other_site(
 def test_the_warning_is_on_the_terminal(tmp_path: Path) -> None:
     source = write_sites(tmp_path / "in", 1)
     shutil.copytree(source / "P1-A01-1", source / "P1-A01-1 copy")
-    done = run_program("run", "--source", str(source), "--destination", str(tmp_path / "out"), folder=tmp_path)
+    flags = ["--source", str(source), "--destination", str(tmp_path / "out"), "--orchestrator", "none"]
+    done = run_program("run", *flags, folder=tmp_path)
     assert "'P1-A01-1' and 'P1-A01-1 copy'" in " ".join((done.stdout + done.stderr).split())
 
 

@@ -186,7 +186,7 @@ def test_the_program_ends_with_0_and_names_the_pyarrow(source: Path, tmp_path: P
         "from cytobatch.__main__ import main\n"
         "main()\n"
     )
-    flags = ["run", "--source", str(source), "--destination", str(tmp_path / "out")]
+    flags = ["run", "--source", str(source), "--destination", str(tmp_path / "out"), "--orchestrator", "none"]
     done = subprocess.run(
         [sys.executable, "-c", program, *flags], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
