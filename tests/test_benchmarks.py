@@ -21,6 +21,7 @@ from cytobatch.synthetic import (
     write_plate,
     write_whole_plate,
 )
+from reference import compare
 
 pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -157,9 +158,18 @@ def valid_profile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Ta
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_guard_finds_damage(damage: str, valid_profile: tuple[Path, pa.Table], tmp_path: Path) -> None:
+def test_the_guard_finds_damage(
+    damage: str, valid_profile: tuple[Path, pa.Table], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plate, table = valid_profile
     pq.write_table(DAMAGES[damage](table), tmp_path / "damaged.parquet")
+    assert compare(plate, tmp_path / "damaged.parquet") == 1
+    assert capsys.readouterr().out
+
+
+def test_the_guard_ends_with_1_if_it_finds_damage(valid_profile: tuple[Path, pa.Table], tmp_path: Path) -> None:
+    plate, table = valid_profile
+    pq.write_table(table.slice(1), tmp_path / "damaged.parquet")
     done = run_script("reference", plate, tmp_path / "damaged.parquet")
     assert done.returncode == 1, done.stdout
     assert done.stdout
