@@ -201,11 +201,12 @@ def check(case: Case, folder: Path, source: str | None = None) -> None:
 
 
 def assert_verified(source: Path, report: RunReport) -> None:
-    """Assert that every row is that of the second reader, if its rows are joined from compartments."""
-    if report.joins[:1] and report.joins[0].startswith("one row for each object of "):
-        job = PlateJob(source=str(source), destination=report.destination)
-        found = verify(VerifyRequest(job, with_source=True, cells=None))
-        assert not found.differences, [str(each) for each in found.differences[:5]]
+    """Assert that every row is that of the second reader, if it can derive the rows again: SQL it does not run."""
+    if report.options.get("joins") is not None:
+        return
+    job = PlateJob(source=str(source), destination=report.destination)
+    found = verify(VerifyRequest(job, with_source=True, cells=None))
+    assert not found.differences, [str(each) for each in found.differences[:5]]
 
 
 def _filled(value: Any, folder: Path) -> Any:

@@ -301,8 +301,7 @@ def _assert_right(kind: str, source: Path, table: pa.Table, report: RunReport) -
         _assert_npz(source, table, report)
     elif kind == "IN Carta":
         _assert_incarta(source, table, report)
-    else:
-        assert_verified(source, report)
+    assert_verified(source, report)
 
 
 def _assert_npz(source: Path, table: pa.Table, report: RunReport) -> None:

@@ -64,3 +64,18 @@ def test_a_column_is_found_by_its_name_with_blanks(tmp_path: Path) -> None:
     path.write_text("ImageNumber,ObjectNumber, Area \n1,1,7\n")
     (row,) = read_table(path, "cells", [(None, 1)]).rows[None, 1]
     assert row.get(" Area ") == "7"
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("ImageNumber,\tMetadata_Well,Metadata_Site", ["\tMetadata_Well", "Metadata_Site"]),
+        ("ImageNumber, Metadata_Well, Metadata_Site", ["Metadata_Well", "Metadata_Site"]),
+    ],
+)
+def test_blanks_around_one_name_belong_to_it(header: str, names: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "Image.csv"
+    path.write_text(f"{header}\n1,A1,2\n")
+    (row,) = read_table(path, "image", [(None, 1)]).rows[None, 1]
+    assert [row.get(name) for name in names] == ["A1", "2"]
+    assert row.get("Metadata_Well") == ("A1" if "Metadata_Well" in names else None)

@@ -43,8 +43,7 @@ class Row:
 
     def get(self, column: str) -> Raw:
         """Return the value of a column; None if the table has no such column, or the row ends before it."""
-        # Names in a header have no blanks around them here, and may have them in a run.
-        position = self.positions.get(column, self.positions.get(column.strip()))
+        position = self.positions.get(column)
         return None if position is None or position >= len(self.values) else self.values[position]
 
 
@@ -129,7 +128,7 @@ def read_rows(path: Path) -> WholeTable:
     try:
         with field_limit_for(text):
             rows, notation = _csv_rows(text)
-            header = [name.strip() for name in next(rows)]
+            header = _names(next(rows))
             positions = {name: position for position, name in reversed(list(enumerate(header)))}
             present = [Row(positions, values) for values in rows if any(value.strip() for value in values)]
     except (csv.Error, StopIteration, EOFError, zlib.error) as error:
@@ -174,16 +173,22 @@ def _text(path: Path) -> str:
         return content.decode("latin-1")
 
 
+def _names(header: Sequence[str]) -> list[str]:
+    """Return the names in a header. Blanks around one belong to it, unless all separators have a blank behind them."""
+    separated = all(name.startswith(" ") for name in header[1:])
+    return [name.strip() if separated else name for name in header]
+
+
 def _columns(rows: Iterator[list[str]], table: str) -> tuple[Mapping[str, int], Sequence[int]]:
     """Return the position of each column of a table, and those of which one has a value in each of its rows.
 
     A file of all objects has the tables' names in a row above. What it has about images, and the numbers of objects,
     are those of all its tables.
     """
-    header = [name.strip() for name in next(rows)]
+    header = _names(next(rows))
     if IMAGE_NUMBER in header:
         return {name: position for position, name in reversed(list(enumerate(header)))}, range(len(header))
-    names = [name.strip() for name in next(rows)]
+    names = _names(next(rows))
     both = list(enumerate(zip((name.lower() for name in header), names, strict=False)))
     own = {name: position for position, (owner, name) in both if owner == table.lower()}
     shared = {name: n for n, (owner, name) in reversed(both) if owner == "image" or name == OBJECT_NUMBER}
