@@ -1,5 +1,7 @@
 """The folder of a plate's parts at the destination: hidden, removed, and refused where it is not shared."""
 
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ import pytest
 
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import AbsentFileError, StorageError
+from cytobatch.storage import part_folder as module
 from cytobatch.storage.part_folder import PartFolder
 
 
-def part_folder(destination: str) -> PartFolder:
-    return PartFolder(PlateJob(source="in", destination=destination), "run")
+def part_folder(destination: str, run: str = "run") -> PartFolder:
+    return PartFolder(PlateJob(source="in", destination=destination), run)
 
 
 def part(folder: Path) -> Path:
@@ -78,6 +81,49 @@ def test_parts_in_a_bucket(tmp_path: Path, s3: Any, bucket: str) -> None:
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     with pytest.raises(StorageError):
         parts.fetch("1.parquet", tmp_path / "work")
+
+
+@pytest.mark.parametrize("target", ["out", "out/plate.parquet"])
+def test_parts_of_killed_runs_on_a_disk_are_removed_and_those_of_live_ones_are_not(target: str, tmp_path: Path) -> None:
+    destination = str(tmp_path / target)
+    (tmp_path / "work").mkdir()
+    killed, alive, own = (part_folder(destination, run) for run in ("killed", "alive", "own"))
+    with killed.used():
+        killed.put("1.part", part(tmp_path / "work"))
+    with alive.used(), own.used():
+        alive.put("1.part", part(tmp_path / "work"))
+        own.remove_dead()
+        own.close()
+        assert alive.read("1.part")
+        with pytest.raises(AbsentFileError):
+            killed.read("1.part")
+        alive.close()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["out", "out/plate.parquet"])
+def test_parts_of_killed_runs_in_a_bucket_are_removed_once_they_are_old(
+    target: str, tmp_path: Path, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folder(run: str) -> PartFolder:
+        return part_folder(f"s3://{bucket}/{target}", run)
+
+    def runs() -> list[str]:
+        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", ())
+        return [one["Key"].partition("parts-")[2].partition("/")[0] for one in listed if "parts-" in one["Key"]]
+
+    s3.put_object(Bucket=bucket, Key="out/.parts-of-something-else", Body=b"")
+    folder("killed").put("1.part", part(tmp_path))
+    own = folder("own")
+    own.remove_dead()
+    assert "killed" in runs()
+    monkeypatch.setattr(module, "_DEAD_AFTER", timedelta(seconds=1))
+    time.sleep(2.1)  # the store counts whole seconds
+    own = folder("own")
+    folder("alive").put("1.part", part(tmp_path))
+    own.put("1.part", part(tmp_path))
+    own.remove_dead()
+    assert sorted(runs()) == ["alive", "of-something-else", "own"]
 
 
 def test_a_store_that_cannot_take_parts_is_found_before(tmp_path: Path, bucket: str) -> None:

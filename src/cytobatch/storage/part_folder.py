@@ -4,18 +4,27 @@ They lie in a folder of the run beside the outputs. Its name begins with a dot, 
 files leaves it out.
 """
 
+import glob
 import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from botocore.exceptions import ClientError
 from cloudpathlib import CloudPath, S3Path
 
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import AbsentFileError, StorageError
-from cytobatch.storage.access import Access, open_path, read_content, storage_errors
+from cytobatch.storage.access import HIDDEN, Access, error_code, open_path, read_content, storage_errors
 from cytobatch.storage.destination import fetch, put
+from cytobatch.storage.locks import marked_as_used, remove_unused
 from cytobatch.storage.publishing.disk_store import first_existing, remove_empty
 
 _PROBE = "probe"
+_DEAD_AFTER = timedelta(minutes=15)
+"""A run puts a part, and all machines together some, every few minutes."""
 
 
 class PartFolder:
@@ -23,8 +32,10 @@ class PartFolder:
 
     def __init__(self, job: PlateJob, run: str) -> None:
         target = open_path(job.destination, Access.to_destination(job))
-        name = f".{target.stem}.parts-{run}" if job.single_file else f".parts-{run}"
-        self._folder = target.parent / name if job.single_file else target / name
+        parent = target.parent if job.single_file else target
+        self._prefix = f".{target.stem}.parts-" if job.single_file else ".parts-"
+        self._folder = parent / f"{self._prefix}{run}"
+        self._opened = datetime.now(UTC)
         self._existing = first_existing(self._folder.parent) if isinstance(self._folder, Path) else None
 
     def fault(self, scratch: Path) -> str | None:
@@ -76,6 +87,34 @@ class PartFolder:
             else:
                 path.unlink(missing_ok=True)
 
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Show other runs on this disk, as long as the context lasts, that the run of the folder is alive."""
+        if not isinstance(self._folder, Path):
+            yield
+            return
+        with ExitStack() as stack:
+            with storage_errors(str(self._folder)):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(marked_as_used(self._folder))
+            yield
+
+    def remove_dead(self) -> None:
+        """Remove the folders of parts that runs of this plate have left which were killed. Raises StorageError.
+
+        On a disk a lock shows that a run is alive. In a bucket a folder is dead if nothing was put into it since this
+        one was opened, and for some time. A role that may not list the bucket removes nothing.
+        """
+        with storage_errors(str(self._folder)):
+            if isinstance(self._folder, Path):
+                remove_unused(self._folder.parent, f"{glob.escape(self._prefix)}*")
+            elif isinstance(self._folder, S3Path):
+                try:
+                    _remove_dead(self._folder, self._prefix, min(self._opened, datetime.now(UTC) - _DEAD_AFTER))
+                except ClientError as error:
+                    if error_code(error) not in HIDDEN:
+                        raise
+
     def close(self) -> None:
         """Remove the local folder with all that is in it, and the folders above it that were made for it."""
         if isinstance(self._folder, Path) and self._existing is not None:
@@ -95,3 +134,19 @@ class PartFolder:
                 why="another worker has put it into a folder of this path, perhaps on its own machine",
                 remedy="name a destination that all workers share, or set CYTOBATCH_SPLIT=never",
             )
+
+
+def _remove_dead(own: S3Path, prefix: str, before: datetime) -> None:
+    """Remove the objects of other folders beside an own one whose newest object is older. Raises ClientError."""
+    client, above = own.client.client, own.key.rpartition("/")[0]
+    start = f"{above}/{prefix}" if above else prefix
+    folders: dict[str, list[tuple[str, datetime]]] = defaultdict(list)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=own.bucket, Prefix=start):
+        for entry in page.get("Contents", ()):
+            run, _, below = entry["Key"].removeprefix(start).partition("/")
+            if below:
+                folders[f"{start}{run}"].append((entry["Key"], entry["LastModified"]))
+    for folder, objects in folders.items():
+        if folder != own.key and max(modified for _, modified in objects) < before:
+            for key, _ in objects:
+                client.delete_object(Bucket=own.bucket, Key=key)

@@ -138,7 +138,7 @@ def dask_splitter(work: PlateWork, job: PlateJob, on_step: StepListener) -> Spli
             return
         # A plate that begins again on another worker has the same token, and the same names of parts.
         token = f"{work.run}/{hashlib.sha256(job.destination.encode()).hexdigest()}"
-        with _Parts(work, folder, scratch, on_step, job.label, token) as parts:
+        with folder.used(), _Parts(work, folder, scratch, on_step, job.label, token) as parts:
             yield parts.convert
 
     return split
@@ -187,6 +187,8 @@ class _Parts:
         # An error of the plate says more than one of what is left of it.
         with suppress(StorageError) if error is not None else nullcontext():
             self._end_round()
+            if error is None:
+                self.folder.remove_dead()
             self.folder.close()
 
     def convert(self, plate: PlateInParts) -> Iterator[ConvertedPart]:
