@@ -73,7 +73,7 @@ test-fast: venv  ## run the tests that take neither seconds nor servers, in less
 test-long: venv  ## run the generated tests with ten times as many examples, and random ones; and tests that take long
 	$(PYTEST) -m "hypothesis or long" --hypothesis-profile=long
 
-torture: venv  ## 300 kills in the midst of publishing, 200 races of two runs, 20,000 damaged plates and tables
+torture: venv  ## 300 kills of runs, 200 races of two runs, 20,000 damaged plates and tables
 	$(PYTEST) -m torture
 
 test-downstream: .venv-downstream/installed  ## run the programs that read profiles: scanpy, CytoDataFrame, pycytominer

@@ -1,4 +1,4 @@
-"""Runs that are killed at any line of the code that publishes, and runs that meet: nothing half-done is left.
+"""Runs that are killed at any line of the code that publishes, or at any moment, and runs that meet.
 
 After each kill the destination has the old result whole, the new one whole, or a journal. A rerun ends with the new
 result, byte for byte, and nothing beside it.
@@ -20,14 +20,17 @@ from cytobatch.errors import ExitCode
 from cytobatch.report.journal import parse_journal
 from cytobatch.report.model import RunReport, UnreadableReportError, parse_report
 from cytobatch.storage.destination import Destination
-from tests.support.kills import Ending, barrier_of, converted, finished, lines_of, started
+from tests.support.kills import Ending, Moment, barrier_of, converted, finished, lines_of, seconds_of, started
 from tests.support.plates import write_sites
 
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _REPORT = "run-report.json"
 _REPORTS = (_REPORT, "report.html")
 """The report and its page have the times of their run."""
-_SHORT, _LONG = 3, 75
+_SHORT, _LONG = (3, 1), (60, 15)
+"""Kills at lines and at moments, for each of four scenes."""
+_LIFE = 1.1
+"""Up to which part of a run's life it is killed: on a busy machine one takes longer than the one that was timed."""
 _FEW_RACES, _MANY_RACES = 2, 100
 
 amounts = pytest.mark.parametrize("kills", [_SHORT, pytest.param(_LONG, marks=[pytest.mark.long, pytest.mark.torture])])
@@ -134,23 +137,31 @@ def published(job: PlateJob, text: bytes | None) -> RunReport | None:
     return report
 
 
+def endings_of(kills: tuple[int, int], chosen: random.Random, lines: int, seconds: float) -> list[Ending | Moment]:
+    """Choose some lines, and some moments of a run's whole life."""
+    at_lines, at_moments = kills
+    return [
+        *(Ending(chosen.randint(1, lines), chosen.choice(_SIGNALS)) for _ in range(at_lines)),
+        *(Moment(chosen.uniform(0, _LIFE * seconds), chosen.choice(_SIGNALS)) for _ in range(at_moments)),
+    ]
+
+
 @pytest.mark.slow
 @amounts
 @pytest.mark.parametrize("is_replacing", [False, True])
-def test_a_run_killed_while_it_publishes_leaves_a_result_or_a_journal(
-    kills: int, is_replacing: bool, scene: Scene
-) -> None:
+def test_a_killed_run_leaves_a_result_or_a_journal(kills: tuple[int, int], is_replacing: bool, scene: Scene) -> None:
     """Holds for both results whole, and for nothing, where nothing was."""
     chosen = random.Random(f"{kills} {is_replacing}")
     assert converted(scene.old) == ExitCode.OK
     old = scene.outputs()
     lines = lines_of(scene.new)
     new = scene.outputs()
-    for _ in range(kills):
+    scene.clear()
+    seconds = seconds_of(scene.new)
+    for ending in endings_of(kills, chosen, lines, seconds):
         scene.clear()
         if is_replacing:
             assert converted(scene.old) == ExitCode.OK
-        ending = Ending(chosen.randint(1, lines), chosen.choice(_SIGNALS))
         code = converted(scene.new, ending)
         assert code in {-ending.signal, ExitCode.OK, ExitCode.TERMINATED, ExitCode.INTERRUPTED}, ending
         check_between(scene, code, old if is_replacing else {}, new)

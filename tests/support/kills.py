@@ -1,7 +1,7 @@
-"""Conversions in processes of their own that end at a chosen line of the code that publishes.
+"""Conversions in processes of their own that end at a chosen line of the code that publishes, or at any moment.
 
 A process is forked from one that has imported the package, so that hundreds of them take minutes. What ends it is a
-real signal, sent by itself when it reaches the line.
+real signal, sent by itself when it reaches the line, or from outside.
 """
 
 import io
@@ -11,7 +11,9 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -37,9 +39,36 @@ class Ending:
     signal: signal.Signals
 
 
-def converted(job: PlateJob, ending: Ending | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a process ends: so many seconds after its conversion has begun, and by which signal."""
+
+    seconds: float
+    signal: signal.Signals
+
+
+def converted(job: PlateJob, ending: Ending | Moment | None = None) -> int:
     """Convert a plate in a process of its own, and return its exit code; a negative one is a signal."""
-    return finished(started(job, ending))
+    if not isinstance(ending, Moment):
+        return finished(started(job, ending))
+    barrier = barrier_of(2)
+    process = started(job, barrier=barrier)
+    barrier.wait(_SECONDS)
+    time.sleep(ending.seconds)
+    # The conversion may have ended before.
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, ending.signal)
+    return finished(process)
+
+
+def seconds_of(job: PlateJob) -> float:
+    """Convert a plate, and return how long that takes from the moment on from which moments are counted."""
+    barrier = barrier_of(2)
+    process = started(job, barrier=barrier)
+    barrier.wait(_SECONDS)
+    begin = time.monotonic()
+    assert finished(process) == ExitCode.OK
+    return time.monotonic() - begin
 
 
 def started(job: PlateJob, ending: Ending | None = None, barrier: Any = None) -> Any:
@@ -77,6 +106,21 @@ def lines_of(job: PlateJob) -> int:
 def _convert(
     environment: dict[str, str], job: dict[str, Any], ending: Ending | None, count: str | None, barrier: Any
 ) -> NoReturn:
+    code: int
+    try:
+        code = _code_of(environment, job, ending, count, barrier)
+    except KeyboardInterrupt:
+        # The signal came after the conversion.
+        code = ExitCode.INTERRUPTED
+    except SystemExit as error:
+        code = int(str(error.code))
+    # Threads of a run that was ended may wait for a store.
+    os._exit(code)
+
+
+def _code_of(
+    environment: dict[str, str], job: dict[str, Any], ending: Ending | None, count: str | None, barrier: Any
+) -> int:
     os.environ.update(environment)
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -100,8 +144,7 @@ def _convert(
         sys.settrace(None)
     if count is not None:
         Path(count).write_text(str(counter.reached), encoding="utf-8")
-    # Threads of a run that was ended may wait for a store.
-    os._exit(code)
+    return code
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
