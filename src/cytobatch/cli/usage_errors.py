@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cytobatch.cli.command_list import COMMANDS
 from cytobatch.cli.help_page import HELP_ALL, HELP_FLAGS
+from cytobatch.config.expected_values import expected_value
 from cytobatch.config.option_errors import flag_of, nearest, option_error
 from cytobatch.config.options import PlateOptions
 from cytobatch.config.uris import is_remote
@@ -101,9 +102,10 @@ def _bad_value(error: Any) -> JobSpecError:
     token = getattr(error, "token", None) or error.argument.tokens[0]
     choices, kinds = list(_choices(error)), _kinds(error.argument.hint)
     forms = [form for kind, form in _FORMS.items() if kind in kinds]
+    option = PlateOptions.model_fields.get(error.argument.field_info.name)
     expected = " or ".join([*forms, *([f"one of {', '.join(choices)}"] if choices else [])])
     reason = getattr(error, "exception_message", "") or "it cannot be read as such"
-    remedy = f"{nearest(token.value, choices)} give {expected or 'another value'}".strip()
+    remedy = f"{nearest(token.value, choices)} give {expected_value(option) if option else expected}".strip()
     return _error(error, f"bad value for {token.keyword or error.argument.name}", f"{token.value!r}: {reason}", remedy)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 
 from cytobatch.config.natural_order import natural_key
+from cytobatch.config.presets.catalog import PresetName
 from cytobatch.conversion.key_join import UnmatchedObjects
 from cytobatch.conversion.nonfinite import NonFinite
 from cytobatch.conversion.object_flow import ObjectFlow
@@ -167,8 +168,14 @@ class RunLedger:
             f"{failed} of {len(self._paths)} export(s) failed",
             where=self._job.source,
             why=self.failures(),
-            remedy=f"mend or remove them, or allow them with max_failed_exports (now {self._job.max_failed_exports})",
+            remedy=self._remedy(failed),
         )
+
+    def _remedy(self, failed: int) -> str:
+        if failed == len(self._paths) and self._job.preset is not PresetName.AUTO:
+            return f"mend them, or leave out the preset {self._job.preset.value!r}: auto detects the format"
+        allowed = self._job.max_failed_exports
+        return f"mend or remove them, or allow them with max_failed_exports (--max-failed-exports), now {allowed}"
 
     def check_not_empty(self, inputs: Sized) -> None:
         """Raise InputDataError if there is no input to convert, however many exports the job allows to fail."""

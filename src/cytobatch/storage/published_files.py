@@ -32,8 +32,16 @@ class PublishedFiles:
 
     def read_report(self) -> bytes:
         """Return the bytes of the report. Raises AbsentFileError, StorageError."""
-        with storage_errors(str(self.report)):
-            return read_content(self.report)
+        try:
+            with storage_errors(str(self.report)):
+                return read_content(self.report)
+        except AbsentFileError as error:
+            raise AbsentFileError(
+                "no result of cytobatch",
+                where=str(self.report.parent),
+                why=f"there is no {self.report.name}, which every result has",
+                remedy="name the folder or the .parquet file that a run wrote, not the source",
+            ) from error
 
     def local(self, name: str, files: Sequence[str] = ()) -> Path:
         """Return a local file with the content of an output, or a folder with `files` of one that is a folder.

@@ -10,7 +10,8 @@ ReadText = Callable[[str], str]
 
 BARCODES = "barcode_platemap.csv"
 _MAPS = "platemap"
-_SUFFIXES = (".txt", ".tsv", ".csv", ".parquet")
+_SUFFIXES = (".txt", ".tsv", ".csv", ".parquet", ".xlsx", ".xls", ".ods")
+"""The suffixes of tables. Those of spreadsheets are refused where they are read."""
 _LOAD_DATA = tuple(
     f"{stem}{suffix}" for stem in ("load_data", "load_data_with_illum") for suffix in (".csv", ".csv.gz", ".parquet")
 )

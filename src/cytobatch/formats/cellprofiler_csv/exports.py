@@ -161,7 +161,7 @@ def plan_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping
             f"no table for compartment(s) {', '.join(absent)}",
             where=job.source,
             why=f"none of {len(exports)} export(s) has one; found: {', '.join(sorted(present)) or 'none'}",
-            remedy="name the compartments that are there with 'compartments', or use preset 'auto'",
+            remedy="name those that are there with 'compartments', separated by commas, or use preset 'auto'",
         )
     if job.metadata and not tables & set(preset.metadata):
         raise LayoutError(
