@@ -1,5 +1,7 @@
 """The class, and so the exit code, of each error of the clients of stores."""
 
+from pathlib import Path
+
 import pytest
 import s3transfer.exceptions
 import urllib3.exceptions
@@ -21,6 +23,7 @@ from cytobatch.errors import (
     AccessError,
     ConfigurationError,
     CytobatchError,
+    ExitCode,
     SourceChangedError,
     StorageError,
     WorkerVersionError,
@@ -88,3 +91,11 @@ def test_what_a_retry_may_heal_decides_the_exit_code_of_several_plates() -> None
     assert max((denied, failed, version), key=gravity) is failed
     assert max((denied, version), key=gravity) is denied
     assert max((CytobatchError("defect"), failed), key=gravity).exit_code == 70
+
+
+def test_a_full_disk_asks_for_another_one() -> None:
+    # The device that is always full.
+    with pytest.raises(StorageError, match="the disk is full: scratch") as caught, storage_errors("scratch"):
+        Path("/dev/full").write_bytes(b"x")
+    assert "give --scratch-dir another disk" in caught.value.remedy
+    assert caught.value.exit_code is ExitCode.STORAGE

@@ -77,7 +77,7 @@ class VerifyFlags:
     source: Annotated[str | None, Parameter(help="The source; rows are derived from it again, and compared.")] = None
     cells: Annotated[
         Literal["all"] | Annotated[int, validators.Number(gte=1)],
-        Parameter(help="How many rows are derived again, drawn from up to 32 exports; or all."),
+        Parameter(metavar="N|all", help="How many rows are derived again, drawn from up to 32 exports; or all."),
     ] = 1000
     seed: Annotated[int, Parameter(help="Another number draws other rows.")] = 0
     json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False

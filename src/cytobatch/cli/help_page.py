@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 HELP_FLAGS, HELP_ALL = ("--help", "-h"), "--help-all"
+_METAVARS = {"STR": "TEXT", "INT": "N", "FLOAT": "N", "CHOICE": "NAME"}
+"""The forms of values for people, in place of the types' names."""
 _TITLES = frozenset(group.name for group in GROUPS.values())
 _COMMON = frozenset(
     f"--{name.replace('_', '-')}" for name in PlateOptions.model_fields if is_common(PlateOptions, name)
@@ -46,8 +48,11 @@ class HelpPage:
 
     def _shown(self, entry: "HelpEntry") -> "HelpEntry":
         # That a flag is off unless it is given goes without saying.
-        shown = entry.copy(default=None) if entry.default == "False" else entry
-        return shown if self.all_options else shown.copy(description=_first_sentence(entry.description))
+        default = None if entry.default == "False" else entry.default
+        shown = entry.copy(default=default, metavar=_METAVARS.get(entry.metavar or "", entry.metavar))
+        if self.all_options:
+            return shown
+        return shown.copy(negative_names=(), description=_first_sentence(entry.description))
 
     def render_usage(self, console: "Console", options: "ConsoleOptions", usage: Any) -> None:
         """Print the line of usage."""

@@ -96,12 +96,12 @@ class PlateOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     source: Annotated[PathOrUri | None, OptionGroup.PLATE, COMMON] = Field(None, min_length=1)
-    """Where the measurements are: a folder or file, local, s3://, gs:// or az://; `{plate}` and `{batch}` are their
-    names. With a batch: a workspace laid out as the Cell Painting Gallery's. The marker _SUCCESS stands for its
-    folder."""
+    """Where the measurements are: a folder or file on a disk, or s3://, gs:// or az://. `{plate}` and `{batch}` in it
+    stand for their names. With a batch it is a workspace laid out as the Cell Painting Gallery's. The marker _SUCCESS
+    stands for its folder."""
     destination: Annotated[PathOrUri | None, OptionGroup.PLATE, COMMON] = Field(None, min_length=1)
-    """Where the profile goes: a folder, or one file that ends in .parquet, local or in a bucket; `{plate}` as above, or
-    the source's own name."""
+    """Where the profile goes: a folder, or one file that ends in .parquet, on a disk or in a bucket. `{plate}` and
+    `{batch}` in it stand for their names; a plate without a name has that of its source."""
     plate: Annotated[str | None, OptionGroup.PLATE, COMMON] = Field(None, min_length=1)
     """The plate's name, for runs and reports, and for Metadata_Plate where the source does not know it. A pattern such
     as * stands for every plate that is there: folders at `{plate}` in the source, or of the batch."""
@@ -112,9 +112,9 @@ class PlateOptions(BaseModel):
     site: Annotated[str | None, OptionGroup.PLATE] = Field(None, min_length=1)
     """The site, for Metadata_Site where the source does not know it."""
     preset: Annotated[PresetName | None, OptionGroup.FORMAT, COMMON] = None
-    """How the source is laid out and named: auto, cellprofiler_csv, cellprofiler_sqlite,
-    cellprofiler_sqlite_pycytominer, cellprofiler_sqlite_cpg0016_jump,
-    cell-health-cellprofiler-to-cytominer-database, in-carta or deepprofiler; auto, the default, finds out."""
+    """The format of the source and the names of its columns; auto, the default, detects the format. The others are
+    cellprofiler_csv, cellprofiler_sqlite, cellprofiler_sqlite_pycytominer, cellprofiler_sqlite_cpg0016_jump,
+    cell-health-cellprofiler-to-cytominer-database, in-carta and deepprofiler."""
     compartments: Annotated[Names | None, OptionGroup.FORMAT] = None
     """The compartment tables to take, such as cells,cytoplasm,nuclei."""
     metadata: Annotated[Names | None, OptionGroup.FORMAT] = None
@@ -139,7 +139,7 @@ class PlateOptions(BaseModel):
     text. Text that is no number becomes null and is counted."""
     platemap: Annotated[PathOrUri | None, OptionGroup.JOINS, COMMON] = Field(None, min_length=1)
     """A platemap to join by well: a text file with well_position, or the batch's folder with barcode_platemap.csv and
-    platemap/; `{plate}` and `{batch}` as above."""
+    platemap/. `{plate}` and `{batch}` in it stand for their names."""
     load_data: Annotated[PathOrUri | None, OptionGroup.JOINS] = Field(None, min_length=1)
     """A LoadData CSV to join by plate, well and site, or the folder that has it (load_data.csv, load_data.parquet, …);
     `{plate}` and `{batch}` as above."""
@@ -179,7 +179,7 @@ class PlateOptions(BaseModel):
     """Bytes at the source of a range of a large plate, such as 1GiB; no row group has rows of two ranges. By default
     256 MiB, and up to 1 GiB for plates beyond 16 GiB: about what makes one row group; with chunk_size no ranges."""
     max_failed_exports: Annotated[int | None, OptionGroup.LOSSES, COMMON] = Field(None, ge=0)
-    """How many exports may fail before the job does."""
+    """How many exports (outputs of the analysis, such as site folders) may fail before the plate does; 0 by default."""
     skip_done: Annotated[bool | None, OptionGroup.LOSSES] = None
     """Leave a plate alone whose published report has these inputs and options, and whose files are still those of the
     report. By default true; --force is its opposite."""
