@@ -23,7 +23,7 @@ def example(
     *,
     kind: Annotated[
         PlateFormat,
-        Parameter(metavar="KIND", help=f"The program whose files are made: {', '.join(PlateFormat)}."),
+        Parameter(metavar="KIND", help=f"The form of the files: {', '.join(PlateFormat)}."),
     ] = PlateFormat.CSV,
     platemap: Annotated[
         str | None, Parameter(metavar="FILE", help="Also write a platemap with compounds and controls: a new file.")

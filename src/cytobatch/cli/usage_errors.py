@@ -68,6 +68,8 @@ def _unknown_command(error: Any) -> JobSpecError:
     word = str(error.unused_tokens[0])
     known = [command.name for command in COMMANDS]
     remedy = nearest(word, known) or f"commands are {', '.join(known)}"
+    if word == "help":
+        remedy = "write cytobatch --help, or cytobatch run --help"
     if word.startswith("-") or is_remote(word) or "/" in word or Path(word).exists():
         remedy = "name the command first: cytobatch run SOURCE DESTINATION"
     return _error(error, f"unknown command {word!r}", "the first word is the command", remedy)

@@ -30,7 +30,10 @@ def write_profile(run: ConversionRun) -> None:
     plan = run.survey.join
     if plan is None:
         raise InputDataError(
-            "no compartments to join", where=run.job.source, why="no valid export has any", remedy="see the failures"
+            "no compartments to join",
+            where=run.job.source,
+            why="no valid export has any",
+            remedy="repair the exports that failed",
         )
     # The first files are fetched while the columns are computed.
     outputs = run.outputs if run.convert_parts is None else []

@@ -44,6 +44,7 @@ from cytobatch.errors import (
 )
 from cytobatch.storage.boto_session import bound_requests, make_session
 from cytobatch.storage.credentials import StoreCredentials, find_credentials
+from cytobatch.storage.local_list import why_absent
 from cytobatch.storage.md5 import check_content
 from cytobatch.storage.s3_read import CHANGED_REMEDY, FileTooLargeError, read_with_etag
 from cytobatch.storage.time_limits import TimeLimits
@@ -225,6 +226,9 @@ def _other_error(error: Exception, where: str) -> StorageError:
     if isinstance(error, OSError) and error.errno is not None and error.errno in _DISK_ERRORS:
         kind, what, remedy = _DISK_ERRORS[error.errno]
         return kind(what, where=where, why=str(error), remedy=remedy)
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
+        why, remedy = why_absent(Path(error.filename))
+        return AbsentFileError("no such file", where=where, why=why, remedy=remedy)
     meaning = next(meaning for meaning in _MEANINGS if isinstance(error, meaning.errors))
     return meaning.kind(meaning.what, where=where, why=str(error) or type(error).__name__, remedy=meaning.remedy)
 

@@ -3,12 +3,16 @@
 import difflib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from cytobatch.planning.inventory import SourceFile
 
 _LOST_FOUND = "lost+found"
-_SIMILAR = 0.6
+_SIMILAR = 0.55
+_MOST_NAMES = 1000
+"""The most names of a folder that are compared with a wrong one."""
 
 
 def list_local_files(root: Path) -> Iterator[Path]:
@@ -32,15 +36,22 @@ def is_dangling(path: Path) -> bool:
 
 
 def why_no_files(path: Path) -> tuple[str, str]:
-    """Return why a path has no files, and what to do: the name that is meant, where one is similar."""
+    """Return why a folder has no files, or what of a path does not exist, and what to do."""
     if path.is_dir():
         return "the folder is empty", "name the folder that has the measurements"
+    return why_absent(path)
+
+
+def why_absent(path: Path) -> tuple[str, str]:
+    """Return what of a path does not exist, and what to do: the name that is meant, where one is similar."""
     missing = path.absolute()
     while not missing.parent.is_dir() and missing != missing.parent:
         missing = missing.parent
-    names = [child.name for child in missing.parent.iterdir()]
+    why, names = f"there is no {missing.name!r} in {missing.parent}", list[str]()
+    # Whoever may not list the folder gets no suggestion.
+    with suppress(OSError):
+        names = [child.name for child in islice(missing.parent.iterdir(), _MOST_NAMES)]
     close = difflib.get_close_matches(missing.name, names, n=1, cutoff=_SIMILAR)
-    why = f"there is no {missing.name!r} in {missing.parent}"
     return why, f"did you mean {missing.with_name(close[0])}?" if close else "check the path"
 
 
