@@ -76,8 +76,8 @@ test-long: venv  ## run the generated tests with ten times as many examples, and
 torture: venv  ## 300 kills of runs, 200 races of two runs, 20,000 damaged plates and tables
 	$(PYTEST) -m torture
 
-test-downstream: .venv-downstream/installed  ## run the programs that read profiles: scanpy, CytoDataFrame, pycytominer
-	.venv-downstream/bin/python -m pytest -n 0 -rA tests/conversion/test_downstream.py tests/conversion/test_pycytominer.py
+test-downstream: .venv-downstream/installed  ## run the programs that read profiles: scanpy, CytoDataFrame, pycytominer, a notebook
+	.venv-downstream/bin/python -m pytest -n 0 -rA tests/conversion/test_downstream.py tests/conversion/test_pycytominer.py tests/pipeline/test_notebook.py
 
 test-workflows: venv .venv-workflows/installed  ## run the wrappers for Snakemake and Galaxy
 	$(BIN)/python -m pytest -n 0 -rA tests/workflows

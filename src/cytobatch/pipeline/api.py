@@ -2,12 +2,13 @@
 
 `cytobatch/__init__.py` forwards to it.
 
-It runs the pipeline in the caller's process, without Prefect. It prints nothing, and restores the state of the process
-that a run changes (`process_state`).
+It runs the pipeline in the caller's process, without Prefect. It prints nothing but the bar that a caller asks for, and
+restores the state of the process that a run changes (`process_state`).
 """
 
 from collections.abc import Mapping
-from typing import Any, Unpack
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, Unpack
 
 from cytobatch.config.option_errors import nearest
 from cytobatch.config.options import PlateJob, PlateOptions
@@ -45,7 +46,7 @@ def convert(
     *,
     job_spec: str | PathLike | Mapping[str, Any] | None = None,
     array_index: int | None = None,
-    progress: PlateListener | None = None,
+    progress: PlateListener | bool | None = None,
     **options: Unpack[ConvertOptions],
 ) -> PlateResult:
     """Convert one plate into a Parquet profile and return its result.
@@ -60,9 +61,10 @@ def convert(
         A job spec: its path or URI, its JSON text, or the document itself.
     array_index : int, optional
         The position of one plate among those of the job spec or of a pattern, from 0.
-    progress : callable, optional
-        Called in this thread with a `StepStarted` when a step starts, and during `convert` a few times a second at most
-        with a `PlateProgress`. An exception that it raises ends the conversion.
+    progress : bool or callable, optional
+        True shows a bar, in a notebook or on standard error. A callable is called in this thread with a `StepStarted`
+        when a step starts, and during `convert` a few times a second at most with a `PlateProgress`. An exception that
+        it raises ends the conversion.
     **options
         Every option of `cytobatch run`, with underscores: `well_profiles="median"`, `memory="3GiB"`, `join=False`. A
         value is of the option's type, or the text that a flag takes. A keyword wins over the environment variable
@@ -95,10 +97,11 @@ def convert(
     """
     job = _one_job({"source": source, "destination": destination, **options}, job_spec, array_index)
     with arrow_threads_restored():
-        if progress is None:
+        if not progress:
             report = run_plate(job)
         else:
-            report = run_plate(job, announcing(job.label, progress), on_work=progress_of(job.label, progress))
+            with _listener(job.label, progress) as listener:
+                report = run_plate(job, announcing(job.label, listener), on_work=progress_of(job.label, listener))
     return result_of_job(report, job)
 
 
@@ -214,6 +217,14 @@ def _one_job(
         where="job spec" if spec is not None else f"{_ORIGIN} and environment",
         remedy=f"pick one by its position, array_index=0 to {len(jobs) - 1}, or by plate= in place of a pattern",
     )
+
+
+def _listener(plate: str, progress: PlateListener | Literal[True]) -> AbstractContextManager[PlateListener]:
+    if progress is not True:
+        return nullcontext(progress)
+    from cytobatch.pipeline.progress_bar import shown_progress
+
+    return shown_progress(plate)
 
 
 def _check_names(keywords: Mapping[str, Any]) -> None:
