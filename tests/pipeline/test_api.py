@@ -1,5 +1,6 @@
 """The public API: `import cytobatch`."""
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_every_public_name_is_listed_and_there() -> None:
     assert set(cytobatch.__all__) <= set(dir(cytobatch))
     for name in cytobatch.__all__:
         assert getattr(cytobatch, name)
+
+
+def test_the_help_of_the_package_begins_with_its_functions() -> None:
+    """`help(cytobatch)` shows the docstring first; classes follow with all that they inherit."""
+    assert cytobatch.__doc__
+    functions = [name for name in cytobatch.__all__ if name.islower() and not name.startswith("_")]
+    assert [name for name in functions if f"\n    {name}(" not in cytobatch.__doc__] == []
+    for name in functions:
+        documented = inspect.getdoc(getattr(cytobatch, name)) or ""
+        assert [part for part in ("Parameters", "Returns", "Raises") if f"\n{part}\n---" not in documented] == []
 
 
 def test_every_class_of_error_is_public() -> None:

@@ -116,13 +116,23 @@ def plan(
     """Describe what `convert` would do, without converting.
 
     Files of a local source are surveyed. A source in a bucket is listed, and up to three of its exports are surveyed,
-    of which about a megabyte is fetched and 64 MiB at most. The parameters and errors are those of `convert`.
+    of which about a megabyte is fetched and 64 MiB at most.
+
+    Parameters
+    ----------
+    source, destination, job_spec, array_index, **options
+        Those of `convert`.
 
     Returns
     -------
     PlanDescription
         The plan, the survey and rows by table, and the paths of outputs and report. `sample` has what was looked at of
         a source in a bucket.
+
+    Raises
+    ------
+    ConfigurationError, InputDataError, StorageError
+        For the reasons of `convert`.
     """
     job = _one_job({"source": source, "destination": destination, **options}, job_spec, array_index)
     with arrow_threads_restored(), pandas_not_imported():
