@@ -9,10 +9,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from cloudpathlib import S3Path
+from cloudpathlib.local import LocalGSClient
 
 import cytobatch
+from cytobatch.pipeline.inspection import published
+from cytobatch.pipeline.inspection.published import inspect_result
+from cytobatch.pipeline.published_result import PublishedResult
+from cytobatch.pipeline.result_tables import profile_rows
 from cytobatch.report.model import FailedExport, RunReport
 from cytobatch.storage.access import Access, open_path
+from cytobatch.storage.published_files import PublishedFiles
 from cytobatch.storage.ranged_object import RangedObject
 from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 from tests.support.plates import site_tables, write_site, write_sites
@@ -214,6 +220,21 @@ def test_an_object_that_is_replaced_while_it_is_read_is_an_error(s3: Any, bucket
     s3.put_object(Bucket=bucket, Key="x", Body=b"abcdefghij")
     with pytest.raises(cytobatch.SourceChangedError):
         file.read(4)
+
+
+def test_of_another_store_a_whole_file_is_fetched(
+    result: cytobatch.PlateResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By cloudpathlib's own implementation of a store on a disk."""
+    folder = LocalGSClient(local_storage_dir=tmp_path / "store").CloudPath("gs://bucket/out")
+    for output in (*(output.path for output in result.outputs), result.report):
+        (folder / Path(output).name).upload_from(output)
+    stored = PublishedResult(PublishedFiles(folder / "run-report.json", tmp_path / "fetched"), result)
+    assert profile_rows(stored, AREAS, "A02").equals(result.cells(AREAS, wells="A02"))
+    assert [path.name for path in (tmp_path / "fetched").iterdir()] == ["single_cells.parquet"]
+    assert inspect_result(stored, 2).sample
+    monkeypatch.setattr(published, "_MOST_FETCHED", 1000)
+    assert inspect_result(stored, 2).sample is None
 
 
 # What is shown

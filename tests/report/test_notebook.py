@@ -1,17 +1,25 @@
 """What a notebook shows of a result: small, without scripts, with every well, and hostile names as text."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from cytobatch.report.model import ReportWarning, RunReport
 from cytobatch.report.notebook import result_html, result_line
 from tests.support.batches import HOSTILE
+from tests.support.browser import Page, needs_browser
 from tests.support.html import Element, parsed_text
 from tests.support.plate_reports import plate_report
 from tests.support.screenshots import DEFECTS
 
 _START = re.compile("M")
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">
+<title>Notebook</title></head>
+<body><main><h1>Notebook</h1>{}</main></body></html>
+"""
 
 
 def shown(report: RunReport) -> Element:
@@ -88,3 +96,16 @@ def test_a_report_without_wells_has_no_map_and_one_of_two_plates_the_first(wells
     assert len(whole.all("svg")) == wells
     assert ("the first of 2 plates" in whole.words) == wells
     assert f"{one.counts.rows:,} cells in" in result_line(one.model_copy(update={"plate_wells": both}))
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_is_readable_in_a_light_and_a_dark_page(dark: bool, opened: Callable[..., Page], tmp_path: Path) -> None:
+    path = tmp_path / "notebook.html"
+    path.write_text(_PAGE.format(result_html(plate_report(384, **DEFECTS))), encoding="utf-8")
+    page = opened(path, width=720, dark=dark)
+    assert page.requests == [path.as_uri()]
+    assert page.violations() == []
+    assert page.messages == []
+    assert page.value("document.documentElement.scrollWidth <= innerWidth")

@@ -1,7 +1,8 @@
 """The tables of a published result as Arrow tables: columns and rows of the profile, and the wells."""
 
 import fnmatch
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -99,13 +100,19 @@ def _read(
     result: PublishedResult, name: str, columns: str | Iterable[str] | None, wells: Collection[str] | None
 ) -> pa.Table:
     where = result.outputs[name].path
+    with errors_of_outputs(where), open_file(result.files.open_file(name)) as file:
+        found = selected(file.schema_arrow.names, columns, where)
+        if wells is None:
+            return read_rows(file, found)
+        selected(file.schema_arrow.names, WELL, where)
+        return read_rows(file, found, WELL, wells)
+
+
+@contextmanager
+def errors_of_outputs(where: str) -> Iterator[None]:
+    """Turn errors of a Parquet file into a StorageError."""
     try:
-        with open_file(result.files.open_file(name)) as file:
-            found = selected(file.schema_arrow.names, columns, where)
-            if wells is None:
-                return read_rows(file, found)
-            selected(file.schema_arrow.names, WELL, where)
-            return read_rows(file, found, WELL, wells)
+        yield
     except (OSError, pa.ArrowException) as error:
         raise StorageError(
             "output cannot be read",

@@ -64,6 +64,11 @@ class PublishedFiles:
             self._fetch(path / below if below else path, self.scratch / name / below)
         return self.scratch / name
 
+    @property
+    def reads_parts(self) -> bool:
+        """Whether a file can be read in parts; of other stores than S3 a whole file is fetched."""
+        return isinstance(self.report, Path | S3Path)
+
     def open_file(self, name: str) -> Path | BinaryIO:
         """Return an output that is one file for reading: a local path, or a file whose reads are requests to S3.
 

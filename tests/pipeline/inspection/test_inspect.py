@@ -156,6 +156,29 @@ def test_a_result_that_is_one_file_is_inspected_in_a_bucket(
     assert cytobatch.inspect(f"s3://{bucket}/out/P1.parquet").kind == "parquet"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "what"),
+    [
+        ("single_cells.parquet", b"PAR1PAR1", cytobatch.StorageError, "output cannot be read"),
+        ("single_cells.parquet", None, cytobatch.AbsentFileError, "no such file"),
+        ("columns.json", b'{"columns": [1]}', cytobatch.InputDataError, "list of columns is not readable"),
+        ("columns.json", b"[", cytobatch.InputDataError, "list of columns is not readable"),
+        ("columns.json", None, cytobatch.AbsentFileError, "no such file"),
+    ],
+)
+def test_a_result_that_is_not_whole_is_an_error(
+    name: str, content: bytes | None, kind: type[cytobatch.CytobatchError], what: str, tmp_path: Path
+) -> None:
+    cytobatch.convert(write_sites(tmp_path / "in", 1), tmp_path / "out")
+    path = tmp_path / "out" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(kind) as caught:
+        cytobatch.inspect(tmp_path / "out")
+    assert caught.value.what == what
+
+
 # Parquet files
 
 

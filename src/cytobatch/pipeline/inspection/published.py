@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
 
 from cytobatch.errors import InputDataError
 from cytobatch.output.column_list import ColumnRole, OutputColumn
@@ -21,6 +20,7 @@ from cytobatch.pipeline.inspection.model import (
     as_texts,
 )
 from cytobatch.pipeline.published_result import PublishedResult
+from cytobatch.pipeline.result_tables import errors_of_outputs
 from cytobatch.planning.columns import PLATE, SITE, WELL
 from cytobatch.report.distribution import distribution_of
 from cytobatch.report.lines import warning_line
@@ -28,10 +28,12 @@ from cytobatch.report.plate_grid import ColourRange, plate_grids
 from cytobatch.report.plate_wells import PlateWells
 from cytobatch.report.text_map import text_map
 from cytobatch.report.verdict import verdict_on
+from cytobatch.storage.access import storage_errors
 
 _SHOWN = 6
+_MOST_FETCHED = 64 * 2**20
+"""The largest profile that is fetched whole for its first rows, from a store that has no reads of parts."""
 _OWN_KEYS = "cytobatch."
-_COLUMNS = TypeAdapter(list[OutputColumn])
 
 
 def inspect_result(result: PublishedResult, rows: int) -> InspectedResult:
@@ -104,9 +106,11 @@ def _listed_columns(result: PublishedResult) -> Sequence[OutputColumn]:
     if name is None:
         return ()
     path = result.files.local(name)
+    with storage_errors(f"{result.location}, {name}"):
+        content = path.read_bytes()
     try:
-        return [_column(each) for each in json.loads(path.read_bytes())["columns"]]
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        return [_column(each) for each in json.loads(content)["columns"]]
+    except (ValueError, KeyError, TypeError) as error:
         raise InputDataError(
             "list of columns is not readable",
             where=f"{result.location}, {name}",
@@ -123,10 +127,14 @@ def _column(entry: dict[str, Any]) -> OutputColumn:
 def _sample_of_profile(result: PublishedResult, columns: Sequence[OutputColumn], rows: int) -> SampleRows | None:
     if result.profile is None:
         return None
+    if not result.files.reads_parts and result.outputs[result.profile].bytes > _MOST_FETCHED:
+        return None
     known = {column.name for column in columns}
     keys = [name for name in (PLATE, WELL, SITE) if name in known]
     features = [column.name for column in columns if column.role is ColumnRole.FEATURE]
     names = [*keys, *features[: _SHOWN - len(keys)]]
-    with open_file(result.files.open_file(result.profile)) as file:
-        found = first_rows(file, names or file.schema_arrow.names[:_SHOWN], rows).to_pylist()
+    where = result.outputs[result.profile].path
+    with errors_of_outputs(where), open_file(result.files.open_file(result.profile)) as file:
+        names = names or file.schema_arrow.names[:_SHOWN]
+        found = first_rows(file, names, rows).to_pylist()
     return SampleRows(table=result.profile, columns=names, rows=as_texts(found))
