@@ -232,6 +232,18 @@ def test_what_is_none_of_these_is_refused(
     assert caught.value.remedy
 
 
+def test_a_folder_of_results_is_named_as_one(upload: Upload, bucket: str, tmp_path: Path) -> None:
+    source = write_sites(tmp_path / "in", 1)
+    for name in ("P1", "P10", "P2"):
+        cytobatch.convert(source, tmp_path / "out" / name)
+    upload(tmp_path / "out", "out")
+    for folder in (tmp_path / "out", f"s3://{bucket}/out/"):
+        with pytest.raises(cytobatch.InputDataError, match="a folder of results") as caught:
+            cytobatch.inspect(folder)
+        assert "P1, P2, P10" in caught.value.why
+        assert "cytobatch collect" in caught.value.remedy
+
+
 def test_fetched_files_are_removed(upload: Upload, bucket: str, tmp_path: Path) -> None:
     source = upload(write_sites(tmp_path / "in", 1), "in")
     cytobatch.convert(source, f"s3://{bucket}/out")

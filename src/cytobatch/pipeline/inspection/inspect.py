@@ -4,16 +4,20 @@ from pathlib import Path
 
 from cytobatch.config.options import PARQUET, PlateJob, PlateOptions
 from cytobatch.config.uris import is_remote
-from cytobatch.errors import AbsentFileError, SourceNotFoundError
+from cytobatch.errors import AbsentFileError, InputDataError, SourceNotFoundError
 from cytobatch.pipeline.folders import folder_for_reading
 from cytobatch.pipeline.inspection.model import InspectedSource, Inspection
 from cytobatch.pipeline.inspection.published import inspect_parquet, inspect_result
 from cytobatch.pipeline.inspection.source import inspect_source
 from cytobatch.pipeline.process_state import pandas_not_imported
 from cytobatch.pipeline.published_result import PublishedResult
+from cytobatch.report.lines import shortened
 from cytobatch.storage.access import Access
 from cytobatch.storage.destination import REPORT
 from cytobatch.storage.published_files import PublishedFiles
+from cytobatch.storage.source import list_folders
+
+_FOLDERS_SHOWN = 5
 
 
 def inspect_path(path: str, options: PlateOptions, rows: int) -> Inspection:
@@ -43,7 +47,21 @@ def inspect_path(path: str, options: PlateOptions, rows: int) -> Inspection:
         if path.endswith(PARQUET):
             files = PublishedFiles.open(path, access, scratch)
             return inspect_parquet(path, files.open_file(path.rpartition("/")[2]), rows)
+        _check_no_batch(path, access, scratch)
     return _inspected_source(path, options, rows)
+
+
+def _check_no_batch(path: str, access: Access, scratch: Path) -> None:
+    """Check that the folders in a folder are no results. Raises InputDataError, which names them."""
+    folders = list_folders(path, access)
+    if not folders or _result_at(f"{path.rstrip('/')}/{folders[0]}", access, scratch) is None:
+        return
+    raise InputDataError(
+        "not a result, but a folder of results",
+        where=path,
+        why=f"its folders are {shortened(folders, _FOLDERS_SHOWN)}, and the first has a report",
+        remedy="inspect one of them, or gather all into a page with `cytobatch collect`",
+    )
 
 
 def _inspected_source(path: str, options: PlateOptions, rows: int) -> InspectedSource:
