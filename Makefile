@@ -16,7 +16,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cytobatch/__init__
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 CREATED = $(shell git log -1 --format=%cI 2>/dev/null)
 
-.PHONY: help venv demo test test-fast test-long torture test-downstream test-workflows check audit format options dist image image-test smoke-aws lock screenshots bench bench-peers clean
+.PHONY: help venv demo test test-fast test-long torture test-downstream test-workflows check audit format options docs dist image image-test smoke-aws lock screenshots bench bench-peers clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,12 @@ venv: .venv/installed  ## make .venv with the command `cytobatch` in it
 .venv-audit/installed: requirements/audit.lock
 	$(PYTHON) -m venv --clear .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.lock
+	@touch $@
+
+# mkdocs builds the documentation site.
+.venv-docs/installed: requirements/docs.lock
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.lock
 	@touch $@
 
 # Snakemake and Galaxy's library run and check what is in workflows/.
@@ -98,6 +104,10 @@ format: venv  ## format the code
 options: venv  ## write the table of docs/options.md from the models
 	$(BIN)/python .ci/options_page.py
 
+docs: .venv-docs/installed  ## build the documentation site into site/, with its links checked
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "$(CURDIR)/site/index.html"
+
 dist: venv  ## build the wheel and the source distribution into dist/
 	rm -rf dist
 	$(BIN)/hatchling build -d dist
@@ -145,6 +155,7 @@ lock:  ## resolve the locks again (needs uv)
 	$(UV_COMPILE) requirements/checkov.in -o requirements/checkov.lock
 	$(UV_COMPILE) requirements/audit.in -o requirements/audit.lock
 	$(UV_COMPILE) requirements/workflows.in -o requirements/workflows.lock
+	$(UV_COMPILE) requirements/docs.in -o requirements/docs.lock
 
 clean:  ## remove the results of the targets above
-	rm -rf .venv .venv-audit .venv-checkov .venv-downstream .venv-workflows benchmarks/.peers demo screenshots dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-checkov .venv-docs .venv-downstream .venv-workflows benchmarks/.peers demo screenshots site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

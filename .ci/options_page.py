@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the table of options in docs/options.md from the models: `options_page.py`, or `make options`.
+"""Writes the tables of options in docs/options.md from the models: `options_page.py`, or `make options`.
 
 The lines between the two marks of the page are made here, the others are written by hand.
 """
 
+import html
 import re
 import types
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pydantic import ByteSize
 from pydantic_core import PydanticUndefined
 
 from cytobatch.config.environment import Settings
+from cytobatch.config.option_groups import options_by_group
 from cytobatch.config.options import PlateJob
 from cytobatch.config.variables import PREFIX
 
@@ -27,9 +29,12 @@ _SIZES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
 def options_table() -> str:
-    """Return the table of all options, in the order of the model."""
-    rows = [_row(name) for name in Settings.model_fields]
-    return "\n".join(["| option | values | default | meaning |", "|---|---|---|---|", *rows])
+    """Return a table of the options of each group, in the order in which help lists them."""
+    lines = []
+    for group, names in options_by_group(Settings).items():
+        lines += [f"## {group.value}", "", "| option | values | default | meaning |", "|---|---|---|---|"]
+        lines += [*(_row(name) for name in names), ""]
+    return "\n".join(lines[:-1])
 
 
 def page_with(table: str, page: str) -> str:
@@ -48,14 +53,16 @@ def _row(name: str) -> str:
 
 def _marked(text: str) -> str:
     """Return a help text with its code marked as code, and safe in a cell of a table."""
-    return _WORD.sub(lambda match: _marked_word(match[0]), text).replace("|", r"\|")
+    return _WORD.sub(lambda match: _marked_word(match[0]), text)
 
 
 def _marked_word(word: str) -> str:
     bare = word.lstrip("(").rstrip(".,;:)")
     if word.startswith("`") or not _IS_CODE.search(bare):
         return word
-    return word.replace(bare, f"`{bare}`", 1)
+    # GitHub and the site differ in how a bar is escaped within backticks.
+    code = f"<code>{html.escape(bare).replace('|', '&#124;')}</code>" if "|" in bare else f"`{bare}`"
+    return word.replace(bare, code, 1)
 
 
 def _default(name: str) -> str:
