@@ -7,7 +7,9 @@ one to another file of the project leads to the repository.
 import ast
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -38,6 +40,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, page in OTHERS.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
     files.append(File.generated(config, "reference.md", content=_reference()))
+    listed = set(_listed(config.nav))
+    further = [file.src_uri for file in files.documentation_pages() if not _is_listed(file.src_uri, listed)]
+    config.nav += [{"More": sorted(further)}] if further else []
     return files
 
 
@@ -53,6 +58,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{config.repo_url}/blob/main/{target}" if (ROOT / target).exists() else match[1]
 
     return _MERMAID.sub(_table_of_graph, _LINK.sub(rewritten, markdown))
+
+
+def _listed(nav: Any) -> Iterator[str]:
+    """Yield the pages that a part of the navigation lists."""
+    if isinstance(nav, str):
+        yield nav
+    for part in nav if isinstance(nav, list) else nav.values() if isinstance(nav, dict) else ():
+        yield from _listed(part)
+
+
+def _is_listed(page: str, listed: set[str]) -> bool:
+    return page in listed or (page.startswith("decisions/0") and "decisions/README.md" in listed)
 
 
 def _table_of_graph(block: re.Match[str]) -> str:

@@ -30,6 +30,7 @@ from cytobatch.report.model import (
     ValueRepair,
 )
 from cytobatch.report.wells import PlateWell
+from cytobatch.synthetic import PlateFormat, SyntheticPlate, write_plate
 from tests.support.documents import DOCUMENTS, ROOT
 from tests.support.plates import convert_to_folder, write_sites
 
@@ -51,6 +52,12 @@ FENCED_CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= MOST_LINES_OF_THE_README
+
+
+def test_pictures_are_small() -> None:
+    pictures = list((ROOT / "docs" / "images").iterdir())
+    assert pictures
+    assert [path.name for path in pictures if path.stat().st_size > 150_000] == []
 
 
 def test_the_table_of_options_is_that_of_the_models() -> None:
@@ -86,7 +93,7 @@ def test_every_command_is_documented() -> None:
 @pytest.mark.parametrize("document", [README, ERRORS], ids=["README", "errors"])
 def test_every_exit_code_is_documented(document: str) -> None:
     rows = re.findall(r"^\| ([\d, ]+) \|", document, re.MULTILINE)
-    assert [int(code) for row in rows for code in row.split(", ")] == sorted(ExitCode)
+    assert sorted(int(code) for row in rows for code in row.split(", ")) == sorted(ExitCode)
 
 
 def test_every_part_of_a_report_is_documented() -> None:
@@ -120,14 +127,16 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of a plate of one site, in the folder `out`."""
     folder = tmp_path_factory.mktemp("documents")
     convert_to_folder(write_sites(folder / "in", 1), folder / "out", well_profiles="median", add_tablenumber=True)
+    write_plate(SyntheticPlate(wells=1, sites=2, features=3), folder / "database", PlateFormat.SQLITE)
+    convert_to_folder(folder / "database", folder / "of_database")
     return folder
 
 
-@pytest.mark.parametrize("name", ["columns.json", "profiles.columns.json"])
+@pytest.mark.parametrize("name", ["out/columns.json", "out/profiles.columns.json", "of_database/columns.json"])
 def test_every_metadata_column_is_in_the_dictionary(name: str, result: Path) -> None:
-    columns = json.loads((result / "out" / name).read_text())["columns"]
+    columns = json.loads((result / name).read_text())["columns"]
     found = {column["name"] for column in columns if column["role"] == "metadata"}
-    labels = "|".join(sorted({column["compartment"] for column in columns if column["compartment"]}))
+    labels = "|".join(sorted({column["compartment"] for column in columns if column["compartment"]} - {"Image"}))
     documented = set(re.findall(r"`(Metadata_[^`]*)`", COLUMNS))
     assert {re.sub(f"(?<=_)({labels})(?=_|$)", "<Compartment>", name) for name in found} <= documented
 

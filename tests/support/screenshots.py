@@ -20,6 +20,9 @@ DEFECTS = {
     "empty": {"H12"},
     "missing": {"A24", "B24", "P01"},
 }
+README = "plate_page"
+"""The picture in the README: docs/images/plate_page.png is this one with 96 colours."""
+_README_SIZE = {"width": 1000, "height": 1152}
 _WINDOWS = {"light": (1280, False), "dark": (1280, True), "narrow": (390, False)}
 
 
@@ -42,6 +45,11 @@ def main(folder: Path) -> None:
                 picture = folder / f"{name}-{window}.png"
                 Page(browser, path.as_uri(), width=width, height=900, dark=dark).screenshot(picture)
                 print(picture)
+        picture = folder / f"{README}.png"
+        Page(browser, (Path(scratch) / "plate-384-with-losses.html").as_uri(), **_README_SIZE, dark=False).screenshot(
+            picture, whole=False
+        )
+        print(picture)
 
 
 if __name__ == "__main__":
