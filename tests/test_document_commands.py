@@ -19,11 +19,12 @@ from tests.support.documents import DOCUMENTS, ROOT, blocks_of, commands_of, has
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-RUN = tuple(DOCS / f"{name}.md" for name in ("tutorial", "recipes", "collate"))
+RUN = tuple(DOCS / f"{name}.md" for name in ("tutorial", "recipes", "collate", "inspect"))
 TESTED_ELSEWHERE = {
     "api.md": "tests/pipeline/test_api_document.py",
     "formats.md": "tests/formats/test_foreign_format.py",
     "reliability.md": "tests/test_document_commands.py",
+    "notebook.md": "tests/test_document_commands.py",
     "outputs.md": "tests/test_docs.py",
     "verification.md": "tests/cli/test_verify_command.py",
 }
@@ -35,7 +36,7 @@ NOT_RUN = {
     "contributing.md": "the suite itself",
 }
 """Documents whose commands need what the suite does not have, or starts in its own way."""
-BUCKETS = ("my-screen", "my-profiles", "cellpainting-gallery")
+BUCKETS = ("my-screen", "my-profiles", "cellpainting-gallery", "bucket")
 PLATES = ("BR00117035", "BR00117036")
 BATCH = "2021_04_26_Batch1"
 PLATEMAP = "well_position\tcompound\nA01\tDMSO\nA02\tX\n"
@@ -51,11 +52,24 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def profile(plates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The result of the first plate."""
+    folder = tmp_path_factory.mktemp("profiles") / PLATES[0]
+    cytobatch.convert(plates / PLATES[0], folder)
+    return folder
+
+
 @pytest.fixture
-def buckets(s3: Any, plates: Path) -> None:
-    """The buckets that documents name, with the plates that they take from them."""
+def buckets(s3: Any, plates: Path, profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The buckets that documents name, with what they take from them, and the credentials that they name."""
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[lab]\naws_access_key_id = test\naws_secret_access_key = test\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
     for bucket in BUCKETS:
         s3.create_bucket(Bucket=bucket)
+    for path in profile.iterdir():
+        s3.upload_file(str(path), "bucket", f"profiles/{profile.name}/{path.name}")
     for path in (path for path in plates.rglob("*") if path.is_file()):
         name = path.relative_to(plates).as_posix()
         for bucket, prefix in (("my-screen", ""), ("my-screen", "analysis/")):
@@ -71,23 +85,30 @@ def buckets(s3: Any, plates: Path) -> None:
 
 
 @pytest.fixture
-def reader(tmp_path: Path, plates: Path) -> Path:
-    """The folder of a reader who has cloned and installed the project, and has what the documents name."""
-    put_plates(plates, tmp_path)
-    shutil.copy(ROOT / "Makefile", tmp_path)
+def reader(tmp_path: Path) -> Path:
+    """The folder of a reader who has cloned and installed the project."""
+    folder = tmp_path / "cytobatch"
     for name in ("pyproject.toml", "requirements/dev.lock", ".venv/packages", ".venv/installed"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path = folder / name
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.touch()
+    shutil.copy(ROOT / "Makefile", folder)
     # `make demo` finds an environment that is up to date, and makes none.
-    (tmp_path / ".venv/bin").symlink_to(Path(sys.executable).parent)
-    return tmp_path
+    (folder / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    return folder
 
 
 def put_plates(plates: Path, folder: Path) -> None:
     shutil.copytree(plates, folder / "plates")
     shutil.copytree(plates / PLATES[0], folder / "workspace/analysis" / BATCH / PLATES[0])
     (folder / "platemap.txt").write_text(PLATEMAP)
+
+
+def put_profile(plates: Path, profile: Path, folder: Path) -> None:
+    """Put the first plate, its result and its profile where documents have them."""
+    shutil.copytree(plates / PLATES[0], folder / "plate")
+    shutil.copytree(profile, folder / "profiles" / profile.name)
+    shutil.copy(profile / "single_cells.parquet", folder)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -99,18 +120,32 @@ def environment(folder: Path) -> dict[str, str]:
 @pytest.mark.xdist_group("documents")
 @pytest.mark.parametrize("document", RUN, ids=lambda path: path.stem)
 @pytest.mark.usefixtures("aws", "buckets")
-def test_the_commands_run_in_order(document: Path, reader: Path) -> None:
-    if document.stem == "tutorial":
-        # It begins with nothing, and makes its plates itself.
-        shutil.rmtree(reader / "plates")
+def test_the_commands_run_in_order(document: Path, reader: Path, plates: Path, profile: Path) -> None:
+    if document.stem != "tutorial":  # It begins with nothing.
+        put_plates(plates, reader)
+    if document.stem == "inspect":
+        put_profile(plates, profile, reader)
     run_blocks(document, reader, environment(reader))
 
 
 @pytest.mark.xdist_group("documents")
 @pytest.mark.usefixtures("aws", "buckets")
-def test_the_commands_of_the_readme_run_in_order(reader: Path) -> None:
+def test_the_commands_of_the_readme_run_in_order(reader: Path, plates: Path) -> None:
+    put_plates(plates, reader)
     printed = run_blocks(README, reader, environment(reader))
     check_demo(printed[0], reader)
+
+
+@pytest.mark.xdist_group("documents")
+@pytest.mark.usefixtures("aws", "buckets")
+def test_the_lines_of_a_notebook_run_in_order(reader: Path, plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(plates / PLATES[0], reader / "plate")
+    monkeypatch.chdir(reader)
+    names: dict[str, Any] = {}
+    for block in blocks_of(DOCS / "notebook.md"):
+        exec(block.text, names)
+    assert names["report"].plate == PLATES[0]
+    assert (reader / "profiles" / PLATES[0] / "run-report.json").is_file()
 
 
 def test_the_lines_of_a_reader_read_the_files_of_one_publication(s3: Any, bucket: str, plates: Path) -> None:
