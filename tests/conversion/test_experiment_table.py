@@ -113,7 +113,7 @@ def test_a_record_that_cannot_be_read_is_a_warning(content: bytes, tmp_path: Pat
     found, report = convert_to_folder(source, tmp_path / "out")
     assert found["single_cells.parquet"].num_rows == 6
     assert set(found["experiment.parquet"]["export"].to_pylist()) == {"P1-A01-2"}
-    assert warnings(report, "1 record(s) of an analysis cannot be read, such as P1-A01-1/Experiment.csv")
+    assert warnings(report, "1 record of an analysis cannot be read, such as P1-A01-1/Experiment.csv")
     found_outcome, reason = outcome(report, "P1-A01-1/Experiment.csv")
     assert found_outcome is Outcome.IGNORED
     assert (reason or "").startswith("a record of an analysis that cannot be read")
@@ -140,9 +140,9 @@ def test_several_versions_and_pipelines_of_one_plate_are_named(tmp_path: Path) -
     _, report = convert(source, tmp_path)
     assert [(one.version, one.exports) for one in report.software] == [("4.0.6", 1), ("4.2.4", 3)]
     (versions,) = warnings(report, "exports were measured by 2 versions of CellProfiler")
-    assert versions.endswith(": 4.2.4 in 3 export(s), such as P1-A01-1; 4.0.6 in 1 export(s), such as P1-A01-2")
+    assert versions.endswith(": 4.2.4 in 3 exports, such as P1-A01-1; 4.0.6 in 1 export, such as P1-A01-2")
     (pipelines,) = warnings(report, "exports were measured by 2 different pipelines")
-    assert "one in 3 export(s), such as P1-A01-1; one in 1 export(s), such as P1-A01-3" in pipelines
+    assert "one in 3 exports, such as P1-A01-1; one in 1 export, such as P1-A01-3" in pipelines
     assert pipelines.endswith("the first difference is 'Diameter:10' and 'Diameter:25'")
 
 
@@ -178,7 +178,7 @@ def test_a_table_that_is_too_long_for_a_record_is_a_warning(tmp_path: Path) -> N
     write_record(path, "Per_Experiment", [("x", "4", "now")] * 10_001)
     found, report = convert_to_folder(path, tmp_path / "out")
     assert list(found) == ["single_cells.parquet"]
-    (warning,) = warnings(report, "1 record(s) of an analysis cannot be read, such as p.sqlite (Per_Experiment)")
+    (warning,) = warnings(report, "1 record of an analysis cannot be read, such as p.sqlite (Per_Experiment)")
     assert warning.endswith("it has more than 10000 rows")
     assert outcome(report, "p.sqlite", "Per_Experiment")[0] is Outcome.IGNORED
 

@@ -92,7 +92,7 @@ def test_objects_and_sites_of_wells_are_counted_and_empty_wells_have_a_warning(t
     names = ["Metadata_Well", "Metadata_Object_Count", "Metadata_Site_Count"]
     assert [tuple(row.values()) for row in profiles.select(names).to_pylist()] == [("A01", 6, 2), ("B02", 3, 2)]
     assert profiles["Cells_AreaShape_Area"].to_pylist() == [152.0, 302.0]
-    assert "1 well(s) have no object and so no well-level profile" in [w.what for w in report.warnings]
+    assert "1 well has no object and so no well-level profile" in [w.what for w in report.warnings]
     assert (report.counts.rows, [out.rows for out in report.outputs if out.rows]) == (9, [9, 2])
 
 

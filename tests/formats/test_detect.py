@@ -88,8 +88,8 @@ def test_the_preset_decides_between_csv_and_sqlite() -> None:
         ([*site("a"), *site("a/b")], {}, "ambiguous layout"),
         (["readme.txt"], {}, "nothing here fits preset 'auto'"),
         (["plate.sqlite"], {"preset": "cellprofiler_csv"}, "nothing here fits preset 'cellprofiler_csv'"),
-        (site("1", "Image", "Cells"), {"preset": "cellprofiler_csv"}, "no table for compartment(s) nuclei, cytoplasm"),
-        (site("1"), {"compartments": ["cells", "ghosts"]}, "no table for compartment(s) ghosts"),
+        (site("1", "Image", "Cells"), {"preset": "cellprofiler_csv"}, "no table for compartments nuclei, cytoplasm"),
+        (site("1"), {"compartments": ["cells", "ghosts"]}, "no table for compartment ghosts"),
         (site("1", "Image"), {}, "no compartment tables"),
     ],
 )

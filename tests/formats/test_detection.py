@@ -112,7 +112,7 @@ def test_an_ambiguous_source_is_an_error_that_names_each_format_with_a_file() ->
 def test_a_source_without_tables_is_an_error_that_names_its_first_files_and_the_tables_of_each_format() -> None:
     error = error_of(*(f"{number}.txt" for number in range(7)))
     assert error.what == "nothing here fits preset 'auto'"
-    assert error.why == "none of 7 file(s) is a known table: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt"
+    assert error.why == "none of 7 files is a known table: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt"
     assert error.remedy.startswith("check source and preset; tables are ")
     assert all(each.examples in error.remedy for each in formats_for(job()))
 

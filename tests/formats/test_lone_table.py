@@ -113,7 +113,7 @@ def test_a_combined_file_needs_its_image_table(tmp_path: Path) -> None:
 
 def test_other_sets_in_the_folder_are_counted(tmp_path: Path) -> None:
     folder = site(site(site(tmp_path / "in", "A_"), "B_"), "C_")
-    with pytest.raises(LayoutError, match=r"the 2 other set\(s\) of tables there are converted with it"):
+    with pytest.raises(LayoutError, match=r"the 2 other sets of tables there are converted with it"):
         convert(folder / "A_Cells.csv", tmp_path)
 
 

@@ -82,7 +82,7 @@ def test_a_link_without_a_target_is_named_and_no_file(tmp_path: Path) -> None:
     assert table.num_rows == 6
     named = {entry.path: entry.reason for entry in report.ledger if entry.outcome is Outcome.IGNORED}
     assert named == dict.fromkeys((f"P1-A01-1/{name}" for name in ("Mito.csv", "loop", "notes.txt")), DANGLING)
-    assert "3 file(s) not read: P1-A01-1/Mito.csv, P1-A01-1/loop, P1-A01-1/notes.txt" in report.warnings[0].what
+    assert "3 files not read: P1-A01-1/Mito.csv, P1-A01-1/loop, P1-A01-1/notes.txt" in report.warnings[0].what
 
 
 def test_a_table_that_is_a_link_without_a_target_is_missing(tmp_path: Path) -> None:

@@ -143,4 +143,4 @@ def test_an_object_with_content_under_the_key_of_a_folder_is_named(
     assert report.counts.rows == 6
     named = {entry.path for entry in report.ledger if entry.reason == MARKER}
     assert named == {"/", "P1-A01-1/", "P1-A01-2/Worms.csv/"}
-    assert "3 file(s) not read: /, P1-A01-1/, P1-A01-2/Worms.csv/" in report.warnings[0].what
+    assert "3 files not read: /, P1-A01-1/, P1-A01-2/Worms.csv/" in report.warnings[0].what

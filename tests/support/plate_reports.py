@@ -151,7 +151,7 @@ def _report(plate: str, wells: list[PlateWell], features: int) -> RunReport:
         ],
         warnings=[
             ReportWarning(what="objects that no object of cells belongs to", table="nuclei", count=767, exports=600),
-            ReportWarning(what="2 well(s) of the platemap without image sets: H12, P24"),
+            ReportWarning(what="2 wells of the platemap without image sets: H12, P24"),
         ],
         schema_differences=[SchemaDifference(export=f"{plate}-A01-1", table="cells", column="Texture_Gabor_ER_3")],
         repairs=[

@@ -42,8 +42,8 @@ def test_a_batchs_platemap_is_joined_by_well_and_no_row_is_lost(tmp_path: Path) 
     assert table["Metadata_mmoles_per_liter"].to_pylist() == [0.5] * 2 + [None] * 4
     assert table["Metadata_plate_map_name"].to_pylist() == ["M1"] * 4 + [None] * 2
     warnings = [warning.what for warning in report.warnings]
-    assert "1 well(s) not in the platemap: B03" in warnings
-    assert "1 well(s) of the platemap without image sets: H12" in warnings
+    assert "1 well not in the platemap: B03" in warnings
+    assert "1 well of the platemap without image sets: H12" in warnings
 
 
 def test_a_platemap_may_be_one_file_separated_by_commas(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_load_data_is_joined_by_plate_well_and_site(tmp_path: Path) -> None:
     assert table["Image_Focus"].to_pylist() == [7.5] * 2 + [None] * 2
     # The image table has the column already, and its values stay.
     assert set(table["Image_FileName_OrigDNA"].to_pylist()) == {"dna.tiff"}
-    assert "1 image set(s) not in the LoadData file, of well(s) B02" in [warning.what for warning in report.warnings]
+    assert "1 image set not in the LoadData file, of well B02" in [warning.what for warning in report.warnings]
 
 
 def test_load_data_without_plates_is_joined_by_well_and_site(tmp_path: Path) -> None:
@@ -219,8 +219,8 @@ def test_values_without_a_column_name_or_a_well_are_left_out_with_a_warning(tmp_
     table, report = convert(plate_of_wells(tmp_path / "in", "A1"), tmp_path, platemap=str(where))
     assert table["Metadata_drug"].to_pylist() == ["x", "x"]
     whats = [warning.what for warning in report.warnings]
-    assert f"1 column(s) without a name in {where} left out" in whats
-    assert f"2 row(s) without well_position in {where} left out" in whats
+    assert f"1 column without a name in {where} left out" in whats
+    assert f"2 rows without well_position in {where} left out" in whats
 
 
 def test_barcodes_of_a_platemap_keep_their_zeros(tmp_path: Path) -> None:

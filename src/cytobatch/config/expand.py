@@ -14,6 +14,7 @@ from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.natural_order import natural_key
 from cytobatch.config.option_errors import option_error
 from cytobatch.config.options import PlateJob, PlateOptions, own_name, without_marker
+from cytobatch.config.plural import plural
 from cytobatch.config.uris import is_remote
 from cytobatch.errors import JobSpecError, LayoutError, SourceNotFoundError
 
@@ -74,7 +75,7 @@ def plate_jobs(
         raise JobSpecError(
             f"no plate has array index {array_index}",
             where=where,
-            why=f"the spec has {len(jobs)} plate(s), from 0",
+            why=f"the spec has {plural(len(jobs), 'plate')}, from 0",
             remedy="submit an array of the spec's size",
         )
     return [jobs[array_index]]

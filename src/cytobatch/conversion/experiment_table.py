@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import pyarrow as pa
 
 from cytobatch.config.options import EXPERIMENT
+from cytobatch.config.plural import plural
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.pipeline_text import first_difference, settings_of
 from cytobatch.formats.experiments import Experiment
@@ -42,7 +43,9 @@ def write_experiments(run: ConversionRun) -> None:
     if defects:
         first = defects[0]
         shown = f"{first.path} ({first.table})" if first.table else first.path
-        run.ledger.warn(f"{len(defects)} record(s) of an analysis cannot be read, such as {shown}: {first.defect}")
+        run.ledger.warn(
+            f"{plural(len(defects), 'record')} of an analysis cannot be read, such as {shown}: {first.defect}"
+        )
     kept = [each for each in experiments if outcomes[each.path, each.table][0] is Outcome.CONVERTED]
     if kept:
         run.ledger.software += software_of(kept)
@@ -133,4 +136,4 @@ def _frequent(groups: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
 
 
 def _exports(paths: Sequence[str]) -> str:
-    return f"{len(paths)} export(s), such as {paths[0]}"
+    return f"{plural(len(paths), 'export')}, such as {paths[0]}"

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cytobatch.config.plural import plural
 from cytobatch.conversion.export_batch import ExportBatch
 from cytobatch.conversion.row_lists import used_rows
 from cytobatch.engine import sql
@@ -216,7 +217,7 @@ class Joiner:
         is_whole = rows > 0 and rows == self._survey.counted.get(export, {}).get(parents)
         may_be_cut_short = self._survey.plan.format.traits.may_be_cut_short and not is_whole
         if row["beyond"] == count and (may_be_cut_short or not rows):
-            reason = f"cut short: it lacks {count} object(s) past its end that {child} names as parents"
+            reason = f"cut short: it lacks {plural(count, 'object')} past its end that {child} names as parents"
             return TableDefect(export, parents, reason)
         return UnmatchedObjects(export, child, f"objects whose parent is not in {parents}", count)
 
@@ -292,7 +293,9 @@ def _sql_tables(keys: Mapping[str, pa.Table], images: pa.Table) -> dict[str, pa.
 
 
 def _repeated_keys(table: str, row: Mapping[str, int], what: str, example: str) -> TableDefect:
-    return TableDefect(row[EXPORT], table, f"repeated {what}: {row['n']} key(s) stand twice, such as {example}")
+    return TableDefect(
+        row[EXPORT], table, f"repeated {what}: {plural(row['n'], 'key stands', 'keys stand')} twice, such as {example}"
+    )
 
 
 def _null_keys(keys: Mapping[str, pa.Table]) -> list[TableDefect]:
@@ -303,7 +306,7 @@ def _null_keys(keys: Mapping[str, pa.Table]) -> list[TableDefect]:
             continue
         rows = table.filter(pc.or_(pc.is_null(table[IMAGE]), pc.is_null(table[OBJECT])))
         for export, count in count_by_export(rows[EXPORT]).items():
-            defects.append(TableDefect(export, name, f"{count} row(s) without image or object number"))
+            defects.append(TableDefect(export, name, f"{plural(count, 'row')} without image or object number"))
     return defects
 
 
@@ -316,7 +319,7 @@ def _null_table_numbers(keys: Mapping[str, pa.Table]) -> list[TableDefect]:
         for export in pc.unique(table.filter(pc.is_valid(table[TABLE]))[EXPORT]).to_pylist()
     }
     return [
-        TableDefect(export, name, f"{count} row(s) without TableNumber")
+        TableDefect(export, name, f"{plural(count, 'row')} without TableNumber")
         for name, table in tables.items()
         for export, count in count_by_export(table.filter(pc.is_null(table[TABLE]))[EXPORT]).items()
         if export in numbered

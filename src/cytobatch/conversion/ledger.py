@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 
 from cytobatch.config.natural_order import natural_key
+from cytobatch.config.plural import count, plural
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.conversion.key_join import UnmatchedObjects
 from cytobatch.conversion.nonfinite import NonFinite
@@ -164,8 +165,10 @@ class RunLedger:
         failed = len(self.failed_exports)
         if failed <= self._job.max_failed_exports:
             return
+        # The run ends here: what it has not read may fail, too.
+        shown = count(failed) if failed == len(self._paths) else f"at least {count(failed)}"
         raise TooManyFailedExportsError(
-            f"{failed} of {len(self._paths)} export(s) failed",
+            f"{shown} of {plural(len(self._paths), 'export')} failed",
             where=self._job.source,
             why=self.failures(),
             remedy=self._remedy(failed),

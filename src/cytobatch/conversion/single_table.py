@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from cytobatch.config.option_types import ColumnNaming
 from cytobatch.config.options import COLUMNS
+from cytobatch.config.plural import plural
 from cytobatch.conversion.column_lists import KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.object_flow import object_flow
@@ -163,9 +164,9 @@ def _check_repeated_objects(export: SurveyedExport, table: pa.Table, object_keys
         return
     number = object_keys[0]
     if blank := table[number].null_count:
-        raise InvalidTableError(f"{blank} row(s) without {number}", where=export.path)
+        raise InvalidTableError(f"{plural(blank, 'row')} without {number}", where=export.path)
     keys = table.select([name for name in object_keys if name in table.column_names])
     repeated = keys.num_rows - keys.group_by(keys.column_names).aggregate([]).num_rows
     if repeated:
-        why = f"{repeated} row(s) have the well, field and number of another"
+        why = f"{plural(repeated, 'row has', 'rows have')} the well, field and number of another"
         raise InvalidTableError("repeated objects", where=export.path, why=why)

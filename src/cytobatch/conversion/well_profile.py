@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from cytobatch.config.option_types import Aggregation
 from cytobatch.config.options import PROFILES
+from cytobatch.config.plural import plural
 from cytobatch.conversion.column_lists import UNKNOWN, KnownColumns
 from cytobatch.conversion.conversion_run import ConversionRun
 from cytobatch.conversion.nonfinite import all_finite
@@ -57,7 +58,7 @@ def write_wells(run: ConversionRun, aggregation: Aggregation, sites: SiteTable |
         [counts.pop(key, 0) for key in text_keys(wells.table, strata).to_pylist()], pa.int64()
     )
     if counts:
-        run.ledger.warn(f"{len(counts)} well(s) have no object and so no well-level profile")
+        run.ledger.warn(f"{plural(len(counts), 'well has', 'wells have')} no object and so no well-level profile")
     for names, values in aggregated(run, aggregation, partial(read_columns, paths), features, wells.of_row):
         columns |= dict(zip(names, values.columns, strict=True))
     if sites is not None:

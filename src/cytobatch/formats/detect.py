@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cytobatch.config.options import PlateJob
+from cytobatch.config.plural import plural
 from cytobatch.config.presets.catalog import PRESETS, FormatName, PresetName
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import NOT_READ, ConversionPlan, FormatPlan, Listing, SourceFormat
@@ -103,7 +104,7 @@ def _only_claim(listing: Listing, claims: Claims) -> tuple[SourceFormat[Any], Se
     raise LayoutError(
         f"nothing here fits preset {job.preset.value!r}",
         where=root,
-        why=f"none of {len(files)} file(s) is a known table: {shown}",
+        why=f"none of {plural(len(files), 'file')} is a known table: {shown}",
         remedy=f"check source and preset; tables are {'; '.join(each.examples for each in formats_for(job))}",
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from cytobatch.config.plural import plural
 from cytobatch.config.presets.catalog import USUAL_TABLES
 from cytobatch.errors import LayoutError
 from cytobatch.formats.csv_names import TableFile, table_files
@@ -40,7 +41,11 @@ def check_lone_table(inventory: Inventory, heads: Mapping[str, bytes], siblings:
     if not beside:
         return
     sets = {each.prefix.lower() for each in usual} - {own.prefix.lower()}
-    more = f"; the {len(sets)} other set(s) of tables there are converted with it" if sets else ""
+    more = (
+        f"; the {plural(len(sets), 'other set of tables there is', 'other sets of tables there are')} converted with it"
+        if sets
+        else ""
+    )
     names = [each.file.path for each in beside]
     shown = f"{', '.join(names[:_SHOWN])}{' and others' if len(names) > _SHOWN else ''}"
     raise LayoutError(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 
+from cytobatch.config.plural import plural
 from cytobatch.errors import LayoutError
 from cytobatch.planning.inventory import Inventory
 
@@ -30,7 +31,7 @@ def check_names(inventory: Inventory, paths: Collection[str]) -> None:
         raise LayoutError(
             "a name that is not UTF-8",
             where=_shown(f"{inventory.root.rstrip('/')}/{odd[0].path}"),
-            why=f"{len(odd)} file(s) to read have such a name, or lie in a folder of such a name",
+            why=f"{plural(len(odd), 'file')} to read, by its own name or that of a folder",
             remedy="rename them",
         )
 

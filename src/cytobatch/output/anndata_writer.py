@@ -17,6 +17,7 @@ from anndata import AnnData
 from anndata.io import write_elem
 
 from cytobatch.config.option_types import AnnDataFormat, AnnDataPrecision
+from cytobatch.config.plural import plural
 from cytobatch.errors import ConfigurationError, InternalError
 from cytobatch.output.row_groups import RowGroup, as_table
 from cytobatch.output.sink import OutputSpec
@@ -146,10 +147,11 @@ class AnnDataWriter:
         if rounded is not values:
             beyond = (np.isinf(rounded) & ~np.isinf(values)).any(axis=0)
             if beyond.any():
+                features = plural(int(beyond.sum()), "feature has", "features have")
                 raise ConfigurationError(
                     f"values of {self._output.features[int(beyond.argmax())]!r} do not fit {self._x.dtype}",
                     where="anndata_precision",
-                    why=f"{int(beyond.sum())} feature(s) have values beyond {np.finfo(self._x.dtype).max:.3g}",
+                    why=f"{features} values beyond {np.finfo(self._x.dtype).max:.3g}",
                     remedy="leave the option out",
                 )
         return rounded

@@ -7,6 +7,7 @@ were read are the rows that were written and the losses that the report names. A
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from cytobatch.config.plural import plural
 from cytobatch.conversion.ledger import RunLedger
 from cytobatch.conversion.object_flow import ObjectFlow
 from cytobatch.errors import InternalError
@@ -39,7 +40,8 @@ def _differences(survey: Survey, ledger: RunLedger) -> Iterator[str]:
     due = rows_due(survey, ledger.flows)
     done = ledger.rows + ledger.rows_dropped
     if due is not None and due != done:
-        yield f"{due} row(s) had to be written, {ledger.rows} were, and {ledger.rows_dropped} were dropped for nulls"
+        dropped = f"{ledger.rows_dropped} were dropped for nulls"
+        yield f"{plural(due, 'row')} had to be written, {ledger.rows} were, and {dropped}"
 
 
 def file_differences(inventory: Inventory, entries: Sequence[LedgerEntry]) -> Iterator[str]:
@@ -89,12 +91,12 @@ def object_differences(
     for flow in flows:
         lost = losses.get((flow.export, flow.table), 0)
         if flow.read != flow.written + lost:
-            counts = f"{flow.read} object(s) read, {flow.written} written, {lost} named as lost or aggregated"
+            counts = f"{plural(flow.read, 'object')} read, {flow.written} written, {lost} named as lost or aggregated"
             yield f"table {flow.shown_name} of {flow.path}: {counts}"
         named[flow.export, flow.path, flow.shown_name] -= flow.read
     for (_, path, table), difference in named.items():
         if difference:
-            yield f"table {table} of {path}: the ledger has {difference:+d} object(s) more than were read"
+            yield f"table {table} of {path}: the ledger has {difference:+,d} objects more than were read"
 
 
 def rows_due(survey: Survey, flows: Iterable[ObjectFlow]) -> int | None:

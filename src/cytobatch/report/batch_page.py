@@ -9,10 +9,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from cytobatch.config.plural import count
 from cytobatch.report.batch_table import BatchTable
 from cytobatch.report.charts import bar_chart, strip_chart
 from cytobatch.report.concerns import Concern, UsualCells, rated_rows
-from cytobatch.report.numbers import count, duration, moment, size
+from cytobatch.report.numbers import duration, moment, size
 from cytobatch.report.page_template import page_template
 from cytobatch.report.plate_page import Figure
 from cytobatch.report.relative_links import relative_link

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from cytobatch.config.plural import count
 from cytobatch.report.concerns import Concern, RatedRow, UsualCells
 from cytobatch.report.distribution import Tick, nice_step
-from cytobatch.report.numbers import count
 from cytobatch.report.summary import PlateRow, RunSummary
 
 WIDTH, HEIGHT = 960.0, 150.0

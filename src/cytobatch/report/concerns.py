@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from cytobatch.report.numbers import count, plural
+from cytobatch.config.plural import count, plural
 from cytobatch.report.summary import PlateRow, PlateState, RunSummary
 
 _DEAD, _LOW = 0.25, 0.5

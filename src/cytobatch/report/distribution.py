@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cytobatch.report.numbers import count, plural
+from cytobatch.config.plural import count, plural
 from cytobatch.report.plate_grid import PlateGrid
 from cytobatch.report.wells import PlateWell
 

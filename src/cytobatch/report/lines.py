@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cytobatch.config.plural import count, plural
 from cytobatch.errors import brief
 from cytobatch.report.model import ReportWarning, RunReport
 
@@ -9,17 +10,17 @@ from cytobatch.report.model import ReportWarning, RunReport
 def counts_line(report: RunReport) -> str:
     """Return the counts of a report."""
     counts = report.counts
-    failed = f", {counts.failed_exports} failed" if counts.failed_exports else ""
+    failed = f", {count(counts.failed_exports)} failed" if counts.failed_exports else ""
     return (
-        f"{counts.rows} rows x {counts.columns} columns, {counts.wells} wells, {counts.sites} sites, "
-        f"from {counts.exports} export(s){failed}"
+        f"{plural(counts.rows, 'row')} x {plural(counts.columns, 'column')}, {plural(counts.wells, 'well')}, "
+        f"{plural(counts.sites, 'site')}, from {plural(counts.exports, 'export')}{failed}"
     )
 
 
 def warning_line(warning: ReportWarning) -> str:
     """Return a warning with the number of objects that it is about, or with the name of its table, fit to be shown."""
     if warning.count:
-        return brief(f"{warning.what}: {warning.count} of {warning.table}")
+        return brief(f"{warning.what}: {count(warning.count)} of {warning.table}")
     named = warning.table is None or warning.table.lower() in warning.what.lower()
     return brief(warning.what if named else f"{warning.table}: {warning.what}")
 

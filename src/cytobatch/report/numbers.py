@@ -4,14 +4,10 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
+from cytobatch.config.plural import plural
 from cytobatch.report.lines import shortened
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
-
-
-def count(value: float) -> str:
-    """Format a count, with commas between thousands."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
 def measure(value: float) -> str:
@@ -50,11 +46,6 @@ def duration(seconds: float) -> str:
 def moment(time: datetime) -> str:
     """Format a point in time, to the minute, in its own time zone: reports have UTC."""
     return f"{time:%Y-%m-%d %H:%M}"
-
-
-def plural(number: float, one: str, many: str | None = None) -> str:
-    """Return a count with its noun: `1 well`, `1,200 wells`."""
-    return f"{count(number)} {one if number == 1 else many or one + 's'}"
 
 
 def named(names: Sequence[str], most: int = 6) -> str:

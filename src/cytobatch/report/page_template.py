@@ -11,9 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from cytobatch.config.plural import count, plural
 from cytobatch.errors import brief
 from cytobatch.report.compiled_templates import CompiledTemplates
-from cytobatch.report.numbers import count, duration, measure, moment, plural, size
+from cytobatch.report.numbers import duration, measure, moment, size
 
 _PACKAGE, _TEMPLATES = "cytobatch.report", "templates"
 _OPTIONS: Mapping[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}

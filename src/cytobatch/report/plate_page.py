@@ -10,11 +10,12 @@ from itertools import accumulate
 from markupsafe import Markup
 
 from cytobatch.config.option_types import MOST_REPORT_FEATURES
+from cytobatch.config.plural import count, plural
 from cytobatch.report.colours import colour_scale
 from cytobatch.report.distribution import HEIGHT, LEFT, RIGHT, WIDTH, distribution_of
 from cytobatch.report.lines import warning_line
 from cytobatch.report.model import OutputFile, RunReport
-from cytobatch.report.numbers import count, plural, share, size
+from cytobatch.report.numbers import share, size
 from cytobatch.report.page_template import page_template
 from cytobatch.report.plate_data import medians, page_data
 from cytobatch.report.plate_grid import LEVELS, PITCH, TOP, ColourRange, plate_grids

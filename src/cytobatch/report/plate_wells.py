@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from cytobatch.config.plural import count, plural
 from cytobatch.errors import brief
 from cytobatch.report.model import LedgerEntry, Outcome, RunReport
-from cytobatch.report.numbers import count, named, plural
+from cytobatch.report.numbers import named
 from cytobatch.report.wells import PlateWell
 
 _SPREADS = 4.0

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cytobatch.config.plural import count, plural
 from cytobatch.report.distribution import Distribution
 from cytobatch.report.model import RunReport
-from cytobatch.report.numbers import count, named, plural, share
+from cytobatch.report.numbers import named, share
 from cytobatch.report.plate_wells import Finding, PlateWells, WellToLookAt, roles_line
 
 _MOST_BAD = 0.5

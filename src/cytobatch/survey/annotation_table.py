@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cytobatch.config.plural import plural
 from cytobatch.errors import AnnotationError
 from cytobatch.readers.csv.field_limit import field_limit_for
 
@@ -60,8 +61,8 @@ def annotation_table(
     columns = dict.fromkeys(name for row in by_key.values() for name in row if name not in key)
     without_key = sum(None in normalise(_key_of(row, key)) and any(row.values()) for row in parsed.rows)
     named = ", ".join(key)
-    warnings = [f"{parsed.unnamed} column(s) without a name in {where} left out"] if parsed.unnamed else []
-    warnings += [f"{without_key} row(s) without {named} in {where} left out"] if without_key else []
+    warnings = [f"{plural(parsed.unnamed, 'column')} without a name in {where} left out"] if parsed.unnamed else []
+    warnings += [f"{plural(without_key, 'row')} without {named} in {where} left out"] if without_key else []
     return AnnotationTable(tuple(columns), by_key, where, tuple(warnings))
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from cytobatch.config.plural import plural
 from cytobatch.formats.base import ConversionPlan, ExportScan, PlateScan
 from cytobatch.formats.hidden_files import DANGLING, MARKER
 from cytobatch.report.model import ReportWarning
@@ -25,7 +26,7 @@ def unread_warnings(plan: ConversionPlan) -> tuple[ReportWarning, ...]:
         if reason in by_reason:
             by_reason[reason].append(file.path)
     return tuple(
-        ReportWarning(what=f"{len(paths)} file(s) not read: {', '.join(paths[:_SHOWN])}: {reason}")
+        ReportWarning(what=f"{plural(len(paths), 'file')} not read: {', '.join(paths[:_SHOWN])}: {reason}")
         for reason, paths in by_reason.items()
         if paths
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from cytobatch.config.plural import plural
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.image_sets import ImageSets
@@ -63,7 +64,8 @@ def column_warnings(raw: pa.Table | None, images: ImageSets, columns: Sequence[s
     warnings = unknown_parts(known, list(dict.fromkeys(columns)))
     converted = phenix_wells(raw) if raw is not None else 0
     if converted:
-        warnings.append(f"{converted} image set(s) have a well by row and column numbers, r02c03, which became B03")
+        sets = plural(converted, "image set has", "image sets have")
+        warnings.append(f"{sets} a well by row and column numbers, r02c03, which became B03")
     return tuple(ReportWarning(what=what) for what in warnings)
 
 
@@ -85,7 +87,7 @@ def _differences(whose: str, pairs: Iterable[tuple[str | None, str | None]]) -> 
     if not differing:
         return []
     shown = "; ".join(
-        f"{given!r}, but the data has {found!r} in {count} of {total} image set(s)"
+        f"{given!r}, but the data has {found!r} in {count:,} of {plural(total, 'image set')}"
         for (given, found), count in list(differing.items())[:_SHOWN]
     )
     more = f"; and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from cytobatch.config.plural import plural
 from cytobatch.errors import LayoutError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.schema import is_number_type
@@ -34,7 +35,7 @@ def check_measurements(plan: ConversionPlan, tables: Mapping[str, TableSchema]) 
             raise LayoutError(
                 f"no measurement of {table.name} is a number",
                 where=plan.job.source,
-                why=f"its {len(lost)} measurement(s), such as {lost[0]}, are {', '.join(types)}",
+                why=f"its {plural(len(lost), 'measurement')}, such as {lost[0]}, have type {', '.join(types)}",
                 remedy=f"correct the tables, declare a type: column_types {lost[0]}=number, or leave {table.name} out "
                 "with 'compartments'",
             )

@@ -14,6 +14,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from cytobatch.config.natural_order import natural_key
+from cytobatch.config.plural import plural
 from cytobatch.config.wells import known_text, normalise_well, site_number, without_decimals
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.planning.columns import METADATA, PLATE, SITE, WELL, ColumnKind, kind_of, under_metadata
@@ -204,8 +205,9 @@ def _with_load_data(survey: Survey, where: str, read: ReadText) -> Survey:
         raise annotation_error("LoadData file of other image sets", path, why, "give the LoadData file of this plate")
     present = {*survey.images.columns, *survey.images.locations.column_names}
     names = {column: name for column in table.columns if (name := _image_name(column)) not in present}
-    wells = _shown({well for _, well, _ in missing}) or "unknown"
-    warnings = [f"{len(missing)} image set(s) not in the LoadData file, of well(s) {wells}"] if missing else []
+    wells = {well for _, well, _ in missing} - {None}
+    named = f"{'well' if len(wells) == 1 else 'wells'} {_shown(wells)}" if wells else "unknown wells"
+    warnings = [f"{plural(len(missing), 'image set')} not in the LoadData file, of {named}"] if missing else []
     return _with_columns(survey, names, rows, [*table.warnings, *warnings], of_wells=())
 
 
@@ -289,7 +291,7 @@ def _merged(name: str, texts: Sequence[str | None], locations: pa.Table) -> tupl
     if differing:
         mine, other = differing[0]
         what = f"{name} is {mine!r} in the platemap, which is taken, and {other!r} in the image table"
-        warnings.append(f"{len(differing)} image set(s) with two values of {name}: {what}")
+        warnings.append(f"{plural(len(differing), 'image set')} with two values of {name}: {what}")
     return merged, warnings
 
 
@@ -320,7 +322,7 @@ def _with_objects(survey: Survey, locations: Sequence[PlateWellSite]) -> Sequenc
 
 def _well_warnings(what: str, wells: Collection[str | None]) -> list[str]:
     names = sorted((well for well in wells if well is not None), key=natural_key)
-    warnings = [f"{len(names)} well(s) {what}: {shortened(names, _SHOWN)}"] if names else []
+    warnings = [f"{plural(len(names), 'well')} {what}: {shortened(names, _SHOWN)}"] if names else []
     return [*warnings, *([f"image sets of an unknown well, {what}"] if None in wells else [])]
 
 

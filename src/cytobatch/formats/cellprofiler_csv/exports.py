@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from cytobatch.config.options import PlateJob
+from cytobatch.config.plural import plural, with_noun
 from cytobatch.config.presets.catalog import PRESETS, Preset, PresetName
 from cytobatch.config.wells import SiteLocation, location_of_folder
 from cytobatch.errors import LayoutError
@@ -158,16 +159,16 @@ def plan_compartments(job: PlateJob, exports: tuple[Export, ...], names: Mapping
     absent = [table for table in preset.compartments if table not in present]
     if absent and (job.preset is not PresetName.AUTO or job.compartments):
         raise LayoutError(
-            f"no table for compartment(s) {', '.join(absent)}",
+            f"no table for {with_noun(absent, 'compartment')}",
             where=job.source,
-            why=f"none of {len(exports)} export(s) has one; found: {', '.join(sorted(present)) or 'none'}",
+            why=f"none of {plural(len(exports), 'export')} has one; found: {', '.join(sorted(present)) or 'none'}",
             remedy="name those that are there with 'compartments', separated by commas, or use preset 'auto'",
         )
     if job.metadata and not tables & set(preset.metadata):
         raise LayoutError(
             f"no table for metadata {', '.join(preset.metadata)}",
             where=job.source,
-            why=f"none of {len(exports)} export(s) has one; found: {', '.join(sorted(tables))}",
+            why=f"none of {plural(len(exports), 'export')} has one; found: {', '.join(sorted(tables))}",
             remedy="name the image tables that are there with 'metadata'",
         )
     if not present:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
+from cytobatch.config.plural import with_noun
 from cytobatch.config.presets.catalog import PRESETS, USUAL_TABLES, Preset, PresetName
 from cytobatch.engine.duckdb import Engine
 from cytobatch.errors import InvalidTableError, LayoutError
@@ -293,9 +294,9 @@ def choose_tables(plan: ConversionPlan, preset: Preset, scans: Sequence[ExportSc
     if present and (absent or not preset.compartments):
         shown = sorted({table.shown_name for scan in scans for table in scan.tables.values()})
         raise LayoutError(
-            f"no table for compartment(s) {', '.join(absent) or 'at all'}",
+            f"no table for {with_noun(absent, 'compartment') if absent else 'compartments at all'}",
             where=plan.job.source,
-            why=f"the SQLite file(s) hold {', '.join(shown)}",
+            why=f"the SQLite files hold {', '.join(shown)}",
             remedy="name the compartments that are there with 'compartments', or use preset 'auto'",
         )
     unusual = _unusual_tables(plan, scans)

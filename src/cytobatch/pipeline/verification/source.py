@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cytobatch.config.plural import plural
 from cytobatch.pipeline.verification.check import OWN_NUMBER, SourceCheck
 from cytobatch.pipeline.verification.derive import ExportTables, Plan, ProfileRow, RowKey, row_differences
 from cytobatch.pipeline.verification.exports import IMAGE_TABLES, Export, Files, by_number, exports_of
@@ -201,9 +202,10 @@ class _Derivation:
         """Return what was not derived, and why."""
         derived = {*self._keys.names, *self._plan.places, *(column.name for column in self._plan.columns)}
         left = [str(c["name"]) for c in self._check.columns if c["name"] not in derived]
-        what = f"{len(left)} column(s) that come from no single column of a table: {shortened(left, _SHOWN)}"
+        come = plural(len(left), "column that comes", "columns that come")
+        what = f"{come} from no single column of a table: {shortened(left, _SHOWN)}"
         columns = [what] if left else []
-        skipped = [f"{self._skipped} row(s) of exports whose base table was not read"] if self._skipped else []
+        skipped = [f"{plural(self._skipped, 'row')} of exports whose base table was not read"] if self._skipped else []
         return [*columns, *skipped, *(f"table {name}: {why}" for name, why in sorted(self._unread.items()))]
 
 

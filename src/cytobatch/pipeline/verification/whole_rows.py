@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from cytobatch.config.plural import plural
 from cytobatch.pipeline.verification.arrays import read_arrays
 from cytobatch.pipeline.verification.check import OWN_NUMBER, SourceCheck
 from cytobatch.pipeline.verification.derive import ProfileRow, value_difference
@@ -238,5 +239,5 @@ class _WholeRows:
                 yield value_difference(self._check.output, row, name, expected[name])
 
     def _not_derived(self) -> list[str]:
-        skipped = [f"{self._skipped} row(s) of files that were not read"] if self._skipped else []
+        skipped = [f"{plural(self._skipped, 'row')} of files that were not read"] if self._skipped else []
         return [*skipped, *(f"file {path}: {why}" for path, why in sorted(self._unread.items()))]

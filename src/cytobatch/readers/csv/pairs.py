@@ -7,6 +7,7 @@ import re
 import zlib
 from pathlib import Path
 
+from cytobatch.config.plural import plural
 from cytobatch.errors import InvalidTableError
 from cytobatch.readers.csv.dialect import beginning_text
 from cytobatch.readers.csv.field_limit import field_limit_for
@@ -27,7 +28,7 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     pairs = []
     for number, row in enumerate(filter(None, rows), start=1):
         if len(row) != len(_HEADER):
-            why = f"row {number} has {len(row)} value(s)"
+            why = f"row {number} has {plural(len(row), 'value')}"
             raise InvalidTableError("not a table of keys and values", where=path.name, why=why)
         if number > 1 or [value.strip().lower() for value in row] != _HEADER:
             pairs.append((row[0], row[1]))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from cytobatch.config.plural import plural
 from cytobatch.errors import FastPathUnavailable
 from cytobatch.planning.columns import HEADERS
 from cytobatch.planning.schema import is_number_type
@@ -42,7 +43,7 @@ class _RaggedRows:
         if self.first is not None:
             actual, expected = self.first.actual_columns, self.first.expected_columns
             what = "cut short" if actual < expected else "ragged row"
-            raise invalid_file(path, what, f"{self.count} row(s) with {actual} of {expected} values")
+            raise invalid_file(path, what, f"{plural(self.count, 'row')} with {actual} of {expected} values")
 
 
 class _BadValueError(Exception):

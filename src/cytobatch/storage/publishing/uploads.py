@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 from cloudpathlib import S3Path
 
+from cytobatch.config.plural import plural
 from cytobatch.errors import StorageError
 from cytobatch.report.journal import PreparedFile, UploadedPart
 from cytobatch.storage.access import HIDDEN, error_code, storage_errors
@@ -183,7 +184,10 @@ def _compare(upload: _Upload, sizes: Sequence[int], parts: Sequence[UploadedPart
             return
         raise
     if listed != expected:
-        raise _damaged(str(upload.path), f"{len(expected)} part(s) were sent, and the bucket lists {len(listed)}")
+        raise _damaged(
+            str(upload.path),
+            f"{plural(len(expected), 'part was', 'parts were')} sent, and the bucket lists {len(listed)}",
+        )
 
 
 def _listed(upload: _Upload) -> Iterator[tuple[int, int, str]]:
