@@ -15,10 +15,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from cytobatch.config.plural import count, plural
 from cytobatch.errors import brief, printable
 from cytobatch.pipeline.progress import PlateEvent, PlateListener, PlateProgress
 from cytobatch.pipeline.steps import PlateStep
-from cytobatch.report.numbers import count, duration, plural
+from cytobatch.report.numbers import duration
 
 _FIRST_ESTIMATE = 0.1
 """The part of a conversion after which the time that is left can be told."""

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from cytobatch.config.plural import count, plural
 from cytobatch.config.uris import is_remote
 from cytobatch.errors import brief
 from cytobatch.report.colours import colour_scale
 from cytobatch.report.distribution import distribution_of
 from cytobatch.report.lines import warning_line
 from cytobatch.report.model import RunReport
-from cytobatch.report.numbers import count, duration, plural
+from cytobatch.report.numbers import duration
 from cytobatch.report.page_template import fragment_template
 from cytobatch.report.plate_grid import LEFT, LEVELS, PITCH, ColourRange, PlateGrid, plate_grids
 from cytobatch.report.plate_wells import PlateWells, WellState

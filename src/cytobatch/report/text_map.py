@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from cytobatch.config.plural import count
 from cytobatch.report.model import RunReport
-from cytobatch.report.numbers import count
 from cytobatch.report.plate_grid import LEVELS, ColourRange, GridWell, PlateGrid, plate_grids
 from cytobatch.report.plate_wells import PlateWells, WellState
 

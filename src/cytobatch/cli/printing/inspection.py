@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from cytobatch.config.options import PlateJob
+from cytobatch.config.plural import count, plural
 from cytobatch.errors import printable
 from cytobatch.pipeline.inspection.model import (
     ColumnCounts,
@@ -17,7 +18,7 @@ from cytobatch.pipeline.inspection.model import (
     SampleRows,
 )
 from cytobatch.report.lines import shortened
-from cytobatch.report.numbers import count, moment, plural
+from cytobatch.report.numbers import moment
 from cytobatch.report.text_map import as_ascii
 
 _LINES_SHOWN = 6

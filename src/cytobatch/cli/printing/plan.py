@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.filesize import decimal
 
+from cytobatch.config.plural import count, plural
 from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import ResourceLimits, resource_limits
 from cytobatch.formats.base import ConversionPlan
@@ -12,7 +13,6 @@ from cytobatch.pipeline.describe import PlanDescription
 from cytobatch.pipeline.sample import SourceSample
 from cytobatch.pipeline.scratch_estimate import scratch_need
 from cytobatch.report.model import Outcome
-from cytobatch.report.numbers import count, plural
 from cytobatch.survey.model import Survey
 
 _EXPORTS_SHOWN = 10
