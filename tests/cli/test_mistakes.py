@@ -248,8 +248,8 @@ VALUES = [
     Mistake(
         "run plate out --compartments 'Cells Nuclei'",
         INPUT,
-        ("no table for compartment(s) cells nuclei",),
-        "none of 2 export(s) has one",
+        ("no table for compartment cells nuclei",),
+        "none of 2 exports has one",
         "separated by commas",
         "run plate out --compartments Cells,Nuclei",
     ),
@@ -357,7 +357,7 @@ LOCATIONS = [
     Mistake(
         "run plate out --preset in-carta",
         INPUT,
-        ("8 of 8 export(s) failed",),
+        ("8 of 8 exports failed",),
         "no OBJECT ID",
         "leave out the preset 'in-carta'",
         "run plate out",
@@ -584,7 +584,7 @@ FURTHER = [
     Mistake(
         "run plate out",
         INPUT,
-        ("1 of 2 export(s) failed: plate",),
+        ("at least 1 of 2 exports failed: plate",),
         "P1-A01-2/Cells.csv",
         "--max-failed-exports",
         "run plate out --max-failed-exports 1",
