@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.controller import LocalController, RemoteController
 from tests.support.recorder import Operation, Record
-from tests.support.shared import Resources, Starter
+from tests.support.shared import Resources, Shared, Starter
 from tests.support.workers import pytest_xdist_auto_num_workers
 
 LIST, GET = ("s3", "ListObjectsV2"), ("s3", "GetObject")
@@ -144,3 +144,13 @@ def test_a_worker_more_than_cpus_runs_tests_unless_the_variable_has_their_number
     with pytest.raises(StopIteration) as stopped:
         wrapper.send(4)
     assert stopped.value.value == workers
+
+
+def test_a_later_resource_begins_with_the_first_use_of_another() -> None:
+    controller, begun = LocalController(), list[str]()
+    controller.register("begin", begun.append)
+    controller.register("get", lambda name: f"the {name}")
+    shared = Shared(controller, {"server"})
+    assert begun == []
+    assert [shared.get("bucket"), shared.get("bucket")] == ["the bucket", "the bucket"]
+    assert begun == ["server"]

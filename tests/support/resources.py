@@ -47,11 +47,13 @@ _STARTERS = {
     "prefect_url": _in_folder(prefect_server),
     "s3_url": _in_folder(s3_server),
 }
+# Prefect's server asks its database several times a second for work.
+_BUSY_WHEN_IDLE = ("prefect_on_postgresql", "prefect_url")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Offer the resources."""
-    share(config, _STARTERS)
+    share(config, _STARTERS, later=_BUSY_WHEN_IDLE)
 
 
 @pytest.fixture(scope="session")

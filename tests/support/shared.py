@@ -2,11 +2,12 @@
 
 Each bears the name of the session fixture that returns it. The controller starts a resource at the first request, keeps
 it, and stops all of them when the workers have ended. Requests begin when tests are collected: a Terraform apply of two
-minutes, mostly of waiting, then runs beside the tests that do not need it.
+minutes, mostly of waiting, then runs beside the tests that do not need it. A server that takes CPU time while it is
+idle begins later, with the first test that uses any resource.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
@@ -59,11 +60,15 @@ class Resources:
 
 RESOURCES = pytest.StashKey[Resources]()
 STARTERS = pytest.StashKey[Mapping[str, Starter]]()
+LATER = pytest.StashKey[set[str]]()
 
 
-def share(config: pytest.Config, starters: Mapping[str, Starter]) -> None:
-    """Offer resources to all processes of a run. To be called once, in each process, when pytest is configured."""
-    config.stash[STARTERS] = starters
+def share(config: pytest.Config, starters: Mapping[str, Starter], later: Collection[str] = ()) -> None:
+    """Offer resources to all processes of a run. To be called once, in each process, when pytest is configured.
+
+    Those of `later` begin with the first test that uses a resource.
+    """
+    config.stash[STARTERS], config.stash[LATER] = starters, set(later)
     controller = config.stash[CONTROLLER]
     if isinstance(controller, LocalController):
         resources = Resources(starters)
@@ -77,8 +82,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    later = session.config.stash[LATER]
+    later &= used
     for name in session.config.stash[STARTERS]:
-        if name in used:
+        if name in used - later:
             session.config.stash[CONTROLLER].request("begin", name)
 
 
@@ -91,14 +98,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 class Shared:
     """The resources of a run, as a fixture reaches them."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+    def __init__(self, controller: Controller, later: set[str]) -> None:
+        self._controller, self._later = controller, later
 
     def get(self, name: str) -> Any:
         """Return a resource's value when it has started. Skips the test if its start was skipped."""
+        while self._later:
+            self._controller.request("begin", self._later.pop())
         return self._controller.request("get", name)
 
 
 @pytest.fixture(scope="session")
-def shared(controller: Controller) -> Shared:
-    return Shared(controller)
+def shared(controller: Controller, pytestconfig: pytest.Config) -> Shared:
+    return Shared(controller, pytestconfig.stash[LATER])
