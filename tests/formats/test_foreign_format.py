@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+# One worker installs the format for all tests.
+pytestmark = pytest.mark.xdist_group("foreign-format")
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 PROJECT = """
 [build-system]

@@ -17,7 +17,8 @@ from tests.support.prefect_api import api
 from tests.support.program import run_program
 from tests.support.subprocesses import run_python
 
-pytestmark = pytest.mark.slow
+# One worker deploys for all tests.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deployments")]
 ROOT = Path(__file__).parents[3]
 DEPLOYMENTS = {one["name"]: one for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
 AUTOMATION = ROOT / "automations" / "silent-runs.yaml"

@@ -19,7 +19,8 @@ from cytobatch.pipeline.plate import run_plate
 from tests.support.plates import write_sites
 from tests.support.program import run_program
 
-pytestmark = pytest.mark.slow
+# One worker makes the plates that most tests share.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("task-runners")]
 
 needs_dask = pytest.mark.skipif(find_spec("prefect_dask") is None, reason="prefect-dask is not installed")
 LOCAL = ["threads:2", "processes:2", pytest.param("dask:2", marks=needs_dask)]
