@@ -758,7 +758,7 @@ def lines_below(path: Path) -> int:
     return sum(bool(line.strip()) for line in path.read_bytes().split(b"\n")[1:])
 
 
-BYTES = settings(max_examples=examples(20))
+BYTES = settings(max_examples=examples(20, 350))
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def test_reading_gives_the_written_values(tmp_path: Path, kind: AnnDataFormat, s
 @pytest.mark.slow
 @both
 @given(data=st.data(), sizes=st.lists(st.integers(0, 40), max_size=6))
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(15, 250), deadline=None)
 def test_row_groups_of_any_size(
     tmp_path_factory: pytest.TempPathFactory, kind: AnnDataFormat, data: st.DataObject, sizes: list[int]
 ) -> None:
@@ -197,7 +197,7 @@ def test_chunks_and_format_of_x_on_disk(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @given(kinds, st.lists(NAMES, unique=True, min_size=1, max_size=8), st.integers(0, 8))
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(30, 600), deadline=None)
 def test_any_column_names(
     tmp_path_factory: pytest.TempPathFactory, kind: AnnDataFormat, names: list[str], count: int
 ) -> None:

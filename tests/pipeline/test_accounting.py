@@ -205,7 +205,7 @@ def assert_accounted(source: Path, rows: pa.Table | None, report: RunReport) -> 
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(40, 600))
 @given(
     kind=st.sampled_from(sorted(PLATES)),
     extras=st.lists(st.sampled_from(sorted(EXTRAS)), max_size=5, unique=True),

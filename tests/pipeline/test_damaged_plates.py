@@ -21,7 +21,7 @@ from cytobatch.readers.npz import read as npz
 from cytobatch.readers.sqlite import read as sqlite
 from tests.support.fuzzing import KINDS, Fuzzer, bounded_time, damage
 
-CONVERSIONS, READINGS = 60, 480
+CONVERSIONS, READINGS = 36, 240
 MANY_CONVERSIONS, MANY_READINGS = 3000, 17_000
 FIRST = int(os.environ.get("FUZZ_SEED", "0"))
 """The first seed: `FUZZ_SEED=7000 make torture` damages other plates."""

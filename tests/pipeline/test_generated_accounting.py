@@ -227,7 +227,7 @@ def assert_all_objects(plate: dict[int, Site], there: Counter[int], rows: pa.Tab
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(25, 400))
 @given(
     kind=st.sampled_from(sorted(WRITERS)),
     plate=st.lists(sites(), min_size=1, max_size=3),

@@ -1,6 +1,6 @@
 """The number of examples of generated tests.
 
-`make test` takes few, the same in each run. `make test-long` takes ten times as many, which are random.
+`make test` takes few, the same in each run. `make test-long` takes ten times as many or more, which are random.
 """
 
 import importlib
@@ -24,9 +24,14 @@ def register_profiles() -> None:
     settings.load_profile("cytobatch")
 
 
-def examples(standard: int) -> int:
-    """Return the number of examples of a test in this run, from its number in a standard run."""
-    return standard * settings().max_examples // _STANDARD
+def examples(standard: int, long: int | None = None) -> int:
+    """Return the number of examples of a test in this run, from its number in a standard run.
+
+    `long` is the number in a long run, by default ten times the standard: a test whose examples take seconds has few
+    in a standard run.
+    """
+    profile = settings().max_examples
+    return long if long and profile > _STANDARD else standard * profile // _STANDARD
 
 
 def import_whole_package() -> None:

@@ -97,7 +97,7 @@ def assert_same(path: Path, workers: Executor, schema: pa.Schema = SCHEMA) -> pa
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(80, 1500), deadline=None)
 @given(
     rows=st.lists(st.tuples(KEYS, ANYTHING, NUMBERS, ANYTHING), max_size=40),
     page=st.sampled_from(PAGE_SIZES),
@@ -335,7 +335,7 @@ def test_a_leaf_that_is_named_twice_is_left_to_sqlite(path: Path, workers: Execu
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150, 3000), deadline=None)
 @given(data=st.data(), page=st.sampled_from((512, 4096)))
 def test_a_damaged_file_is_read_or_left_to_sqlite(
     tmp_path_factory: pytest.TempPathFactory, workers: Executor, data: st.DataObject, page: int
