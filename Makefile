@@ -6,7 +6,8 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 # The number of workers that run tests: auto is one more than there are CPUs, 0 runs all tests in one process, in which
 # --pdb works.
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+# Python keeps what it compiles, whatever the environment says, because tests start hundreds of programs.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS)
 
 # ENGINE is by default the first that answers. BASE is another base image, and BASE_DIGEST (sha256:…) the one of its
 # versions to build on. PLATFORM is that of another machine

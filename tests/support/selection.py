@@ -1,4 +1,4 @@
-"""The order of tests, and those that `make test-fast` leaves out: a plugin.
+"""The order of tests, those that `make test-fast` leaves out, and those that one worker runs: a plugin.
 
 A test is slow if it needs a resource that starts slowly, or bears the mark `slow`. Tests without such a resource run
 first, while the resources start, because a worker that waits for a resource runs no other test.
@@ -20,6 +20,10 @@ _SLOW_RESOURCES = (
 """From the one that starts soonest to the one that starts last."""
 
 
+_BROWSER = "browser"
+"""The fixture of a program that takes seconds to start, and whose tests one worker runs."""
+
+
 def _rank(item: pytest.Item) -> int:
     """Return 0 for a test without a slow resource, else the position of the slowest, from 1."""
     used = getattr(item, "fixturenames", ())
@@ -28,8 +32,10 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests before marks are selected by `-m`, and order all."""
+    """Mark slow tests before marks are selected by `-m`, group those of the browser, and order all."""
     for item in items:
         if _rank(item):
             item.add_marker(pytest.mark.slow)
+        if _BROWSER in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(_BROWSER))
     items.sort(key=_rank)
