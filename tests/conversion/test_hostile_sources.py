@@ -56,6 +56,7 @@ def test_a_view_that_recurses_without_an_end_is_refused(tmp_path: Path, conditio
         convert(tmp_path / "in", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_thousands_of_tables_are_refused(tmp_path: Path) -> None:
     tables = (f"CREATE TABLE T{number} (ImageNumber INTEGER, ObjectNumber INTEGER)" for number in range(1500))
     database(tmp_path / "in" / "plate.sqlite", *tables)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 # One worker installs the format for all tests.
-pytestmark = pytest.mark.xdist_group("foreign-format")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("foreign-format")]
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 PROJECT = """
 [build-system]
@@ -76,7 +76,6 @@ def assert_converted(folder: Path) -> None:
     assert pq.read_schema(folder / "single_cells.parquet").metadata[b"cytobatch.layout"] == b"toy"
 
 
-@pytest.mark.slow
 def test_a_foreign_format_is_planned_and_converted(target: Path, plate: Path, tmp_path: Path) -> None:
     paths = ["--source", str(plate), "--destination", str(tmp_path / "out")]
     planned = run(target, "-m", "cytobatch", "plan", *paths)
@@ -95,7 +94,6 @@ def test_the_api_knows_a_foreign_format(target: Path, plate: Path, tmp_path: Pat
     assert_converted(tmp_path / "out")
 
 
-@pytest.mark.slow
 def test_a_bad_file_of_a_foreign_format_fails_alone(target: Path, plate: Path, tmp_path: Path) -> None:
     (plate / "C03.toy").write_text("Area Shape\n1 x\n")
     (plate / "D04.toy").write_text("")
