@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cytobatch.conversion.key_join import row_numbers
+from cytobatch.errors import InputDataError
+from cytobatch.report.model import Outcome
 from tests.support.examples import examples
 from tests.support.plates import (
     convert,
@@ -157,6 +159,48 @@ def test_a_compartment_without_a_link_to_the_base_is_reported(tmp_path: Path) ->
     table, report = convert(write_site(tmp_path / "in", tables), tmp_path)
     assert not [name for name in table.column_names if name.startswith("Worms")]
     assert any(warning.table == "worms" and "left out" in warning.what for warning in report.warnings)
+
+
+_KEY = st.tuples(st.integers(1, 2), st.integers(1, 3))
+KEYS = st.one_of(*[st.lists(_KEY, min_size=1, unique=True)] * 7, st.lists(_KEY, max_size=5))
+"""Image and object numbers in any order, in one of eight tables perhaps twice."""
+
+
+def keyed(keys: list[tuple[int, int]], **parents: list[int]) -> pa.Table:
+    images, numbers = [key[0] for key in keys], [key[1] for key in keys]
+    columns = {"ImageNumber": images, "ObjectNumber": numbers, **parents}
+    table = pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()})
+    return table.append_column("AreaShape_Area", pa.array([10.0 * image + number for image, number in keys]))
+
+
+@REAL
+@given(data=st.data())
+def test_no_two_rows_have_one_key_whatever_numbers_the_tables_repeat(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Keys are unique without a look at the finished profile: repeated ones fail their export before it is joined."""
+    root = tmp_path_factory.mktemp("plate")
+    rows_of: dict[str, int] = {}
+    repeated: set[str] = set()
+    for site in ("a", "b", "c"):
+        base, cells, nuclei = (data.draw(KEYS) for _ in range(3))
+        parents = {name: [data.draw(st.integers(0, 4)) for _ in base] for name in ("Parent_Cells", "Parent_Nuclei")}
+        images = data.draw(st.sampled_from([*[[1, 2]] * 7, [1, 2, 2]]))
+        image = pa.table({"ImageNumber": images, "Metadata_Well": ["A01"] * len(images)})
+        tables = {"Image": image, "Cytoplasm": keyed(base, **parents), "Cells": keyed(cells), "Nuclei": keyed(nuclei)}
+        write_site(root / "in" / site, tables)
+        rows_of[site] = len(base)
+        if any(len(set(keys)) < len(keys) for keys in (base, cells, nuclei, images)):
+            repeated.add(site)
+    try:
+        table, report = convert(root / "in", root, max_failed_exports=3)
+    except InputDataError:
+        return
+    failed = {entry.export for entry in report.ledger if entry.outcome is Outcome.FAILED}
+    assert repeated <= failed
+    names = ("Metadata_TableNumber", "Metadata_ImageNumber", "Metadata_ObjectNumber")
+    keys = list(zip(*(table[name].to_pylist() for name in names if name in table.column_names), strict=True))
+    assert len(set(keys)) == len(keys) == sum(count for site, count in rows_of.items() if site not in failed)
 
 
 def test_row_numbers() -> None:
