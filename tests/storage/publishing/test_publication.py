@@ -1,10 +1,13 @@
 """One publication on a disk and in a bucket: the old result, the new one, or a journal that the next run completes."""
 
+import base64
+import hashlib
 import json
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from cytobatch.pipeline.skip_done import complete_run
 from cytobatch.report.journal import parse_journal
 from cytobatch.report.model import RunReport, parse_report
 from cytobatch.storage.destination import Destination
+from cytobatch.storage.publishing import uploads
 from cytobatch.storage.publishing.store import OvertakenError, Snapshot
 from proxy import Answer, Asked, proxy
 from tests.support.publishing import publish, start, written
@@ -302,6 +306,50 @@ def test_a_large_file_goes_in_parts(s3: Any, bucket: str, tmp_path: Path) -> Non
     assert s3.get_object(Bucket=bucket, Key="out/empty.parquet")["Body"].read() == b""
     etags = {file.path.rpartition("/")[2]: file.etag for output in report.outputs for file in output.stored}
     assert str(etags["large.parquet"]).endswith("-3")
+
+
+def comparing(one: Asked) -> Answer | None:
+    """Refuse a part whose CRC-32 is that of other bytes, as S3 does."""
+    sent = one.headers.get("x-amz-checksum-crc32")
+    if "partNumber" not in one.query or sent in (None, base64.b64encode(zlib.crc32(one.body).to_bytes(4)).decode()):
+        return None
+    return Answer(400, b"<Error><Code>BadDigest</Code></Error>")
+
+
+@pytest.mark.parametrize("compares", [True, False])
+def test_md5s_of_a_large_file_are_left_out_where_the_store_compares_another_checksum(
+    compares: bool, s3_url: str, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_PROBED_BYTES", 2**20)
+    sizes: list[int] = []
+    plain = hashlib.md5
+
+    def counted(content: bytes = b"", **options: Any) -> Any:
+        sizes.append(len(content))
+        return plain(content, **options)
+
+    monkeypatch.setattr(hashlib, "md5", counted)
+    content = bytes(range(256)) * (12 * 4096)
+    with proxy(s3_url, comparing if compares else lambda _: None) as (address, requests):
+        publish(f"s3://{bucket}/out", tmp_path / "1", {"a": content, "b": content}, destination_endpoint_url=address)
+    for key in ("out/a", "out/b"):
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == content
+    parts = [one for one in requests if one.method == "PUT" and "partNumber" in one.query]
+    assert len(parts) == 5  # two parts of each file, and the probe
+    assert sorted(size for size in sizes if size > 2**20) == ([] if compares else [2**22, 2**22, 2**23, 2**23])
+
+
+def test_a_part_of_a_large_file_that_arrives_with_other_bytes_is_not_published(
+    s3_url: str, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_PROBED_BYTES", 2**20)
+
+    def damaging(one: Asked) -> Answer | None:
+        return comparing(replace(one, body=one.body[1:] + b".") if len(one.body) > 1 else one)
+
+    with proxy(s3_url, damaging) as (address, _), pytest.raises(StorageError, match="BadDigest"):
+        publish(f"s3://{bucket}/out", tmp_path / "1", {"a": bytes(2**21)}, destination_endpoint_url=address)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
 def test_versions_of_a_bucket_are_in_the_report(s3: Any, bucket: str, tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ _MOST_PARTS = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 _THREADS = 8
 _SECONDS_TO_END = 3.0
+_PROBED_BYTES = 64 * 2**20
+"""Above this size, the MD5s of a file take longer than one request that finds out whether they are needed."""
+_PROBE = b"\0"
+_WRONG_DIGEST = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
+"""S3's code, and MinIO's."""
 NO_UPLOAD = "NoSuchUpload"
 
 
@@ -51,6 +56,7 @@ class Uploads:
     threads: int
     _begun: list[_Upload] = field(default_factory=list)
     _sent: list[Future[Any]] = field(default_factory=list)
+    _compares_crc32: bool | None = None
 
     def prepare(self, files: Sequence[tuple[PendingFile, S3Path]]) -> list[PreparedFile]:
         """Upload files without completing them, and compare what the bucket has of each part. Raises StorageError."""
@@ -91,6 +97,7 @@ class Uploads:
     def _prepare(self, file: PendingFile, path: S3Path, pool: ThreadPoolExecutor | None) -> PreparedFile:
         with storage_errors(file.path), _aborted_by_others(file.path):
             upload = self._begin(path)
+            send = partial(_upload_part, upload, with_md5=self._needs_md5(upload, file.local.stat().st_size))
             digest = hashlib.sha256()
             sizes: list[int] = []
             parts: list[UploadedPart] = []
@@ -99,9 +106,9 @@ class Uploads:
                 digest.update(content)
                 sizes.append(len(content))
                 if pool is None:
-                    parts.append(_upload_part(upload, number, content))
+                    parts.append(send(number, content))
                     continue
-                pending.append(self._submit(pool, _upload_part, upload, number, content))
+                pending.append(self._submit(pool, send, number, content))
                 if len(pending) > self.threads:
                     parts.append(pending.popleft().result())
             parts.extend(sent.result() for sent in pending)
@@ -109,6 +116,12 @@ class Uploads:
             return PreparedFile(
                 path=file.path, bytes=sum(sizes), sha256=digest.hexdigest(), upload=upload.id, parts=parts
             )
+
+    def _needs_md5(self, upload: _Upload, size: int) -> bool:
+        """Return whether the parts of an upload must be compared by MD5, because the store does not compare CRC-32s."""
+        if self._compares_crc32 is None and size > _PROBED_BYTES and _with_checksums(upload.path.client.client):
+            self._compares_crc32 = _compares_crc32(upload)
+        return not self._compares_crc32
 
     def _begin(self, path: S3Path) -> _Upload:
         client = path.client.client
@@ -155,17 +168,45 @@ def _parts_of(local: Path) -> Iterator[bytes]:
         yield from iter(partial(stream.read, each), b"")
 
 
-def _upload_part(upload: _Upload, number: int, content: bytes) -> UploadedPart:
-    """Upload a part, and compare the store's checksums with the part's. Raises ClientError, StorageError."""
+def _crc32(content: bytes) -> str:
+    return base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
+
+
+def _compares_crc32(upload: _Upload) -> bool:
+    """Return whether the store refuses a part with the CRC-32 of other bytes. Raises the errors of the client.
+
+    Some stores repeat the CRC-32 of a request and do not compare it. What they keep of the probe is replaced by the
+    first part.
+    """
+    path = upload.path
+    try:
+        path.client.client.upload_part(
+            Bucket=path.bucket,
+            Key=path.key,
+            UploadId=upload.id,
+            PartNumber=1,
+            Body=_PROBE,
+            ChecksumCRC32=_crc32(_PROBE + _PROBE),
+        )
+    except ClientError as error:
+        return error_code(error) in _WRONG_DIGEST
+    return False
+
+
+def _upload_part(upload: _Upload, number: int, content: bytes, *, with_md5: bool) -> UploadedPart:
+    """Upload a part, and compare the store's checksums with the part's. Raises ClientError, StorageError.
+
+    The ETag is of what the store has, but its MD5 takes five times as long as the other checksums: it is compared
+    `with_md5`, or if the store has no CRC-32.
+    """
     path, client = upload.path, upload.path.client.client
-    crc32 = base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
+    crc32 = _crc32(content)
     checksum = {"ChecksumCRC32": crc32} if _with_checksums(client) else {}
     answer = client.upload_part(
         Bucket=path.bucket, Key=path.key, UploadId=upload.id, PartNumber=number, Body=content, **checksum
     )
     etag, stored = etag_in(answer, str(path)), answer.get("ChecksumCRC32")
-    # Some stores repeat the CRC-32 of a request and do not compare it. The ETag is of what they have stored.
-    is_md5 = looks_like_md5(etag) and may_be_md5(answer)
+    is_md5 = (with_md5 or stored is None) and looks_like_md5(etag) and may_be_md5(answer)
     if (is_md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != etag) or stored not in (None, crc32):
         raise _damaged(str(path), f"part {number} has arrived with other bytes")
     return UploadedPart(etag=etag, crc32=stored if checksum else None)
