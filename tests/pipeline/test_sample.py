@@ -1,6 +1,8 @@
 """What a plan shows of a plate in a bucket, from a few of its exports."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +65,37 @@ def test_all_of_a_small_plate_is_surveyed(kind: str, upload: Upload, bucket: str
     assert dict(remote.rows) == dict(local.rows)
 
 
-def test_a_plate_of_one_large_file_is_listed_with_the_reason(
+def test_of_one_large_database_the_declarations_are_read(
     upload: Upload, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write_plate(SyntheticPlate(wells=4, sites=2, features=300), tmp_path / "in", PlateFormat.SQLITE)
+    local = planned(tmp_path / "in", bucket)
     monkeypatch.setattr(sample, "_MOST_BYTES", 1000)
-    write_sqlite(tmp_path / "in" / "p.sqlite", cytominer_tables(site_tables(7), "t"))
+    remote = planned(upload(tmp_path / "in", "in"), bucket)
+    assert remote.sample is not None
+    assert (remote.sample.exports, remote.sample.is_outline, remote.sample.is_whole) == (1, True, False)
+    assert 0 < remote.sample.fetched < local.plan.size / 4
+    assert remote.survey is not None
+    assert local.survey is not None
+    assert remote.survey.join == local.survey.join
+    assert {name: table.schema.names for name, table in remote.survey.schemas.items()} == {
+        name: table.schema.names for name, table in local.survey.schemas.items()
+    }
+    assert dict(remote.rows) == dict(local.rows)
+    assert remote.survey.warnings == ()
+
+
+@pytest.mark.parametrize("kind", ["csv", "wal"])
+def test_a_plate_of_large_files_that_have_no_outline_is_listed_with_the_reason(
+    kind: str, upload: Upload, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "_MOST_BYTES", 100)
+    if kind == "csv":
+        write_sites(tmp_path / "in", 1)
+    else:
+        path = write_sqlite(tmp_path / "in" / "p.sqlite", cytominer_tables(site_tables(7), "t"))
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
     found = planned(upload(tmp_path / "in", "in"), bucket)
     assert found.survey is None
     assert found.sample is not None

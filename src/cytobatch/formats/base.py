@@ -6,6 +6,7 @@ each. The one format that claims files plans the exports, scans their tables, an
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -364,6 +365,13 @@ class SourceFormat(Protocol[TableT_contra]):
 
     def count_rows(self, table: TableT_contra, path: Path) -> int | None:
         """Return the number of rows for a plan: approximate if exact counting is slow, None if unknown."""
+        ...
+
+    def write_outline(self, stream: RawIOBase, path: Path) -> Mapping[str, int] | None:
+        """Write a file with the tables of a large remote file and without rows, for a plan, from a few of its bytes.
+
+        Returns about how many rows each table has, by its name in the file; None if that is not possible.
+        """
         ...
 
 

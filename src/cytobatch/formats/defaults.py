@@ -1,6 +1,7 @@
 """A base class for formats: the functions of the protocol that most formats do not need."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from io import RawIOBase
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -47,4 +48,8 @@ class FormatDefaults(Generic[TableT]):
 
     def count_rows(self, table: TableT, path: Path) -> int | None:
         """Return None, because rows are only counted by reading them."""
+        return None
+
+    def write_outline(self, stream: RawIOBase, path: Path) -> Mapping[str, int] | None:
+        """Return None, because a file is read from its beginning to its end."""
         return None

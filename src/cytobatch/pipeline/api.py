@@ -116,7 +116,7 @@ def plan(
     """Describe what `convert` would do, without converting.
 
     Files of a local source are surveyed. A source in a bucket is listed, and up to three of its exports are surveyed,
-    of which about a megabyte is fetched and 64 MiB at most.
+    of which about a megabyte is fetched and 64 MiB at most; of a large database its declarations are read.
 
     Parameters
     ----------

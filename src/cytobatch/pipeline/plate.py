@@ -36,6 +36,7 @@ from cytobatch.report.model import ReportWarning, RunReport
 from cytobatch.report.plate_page import plate_page
 from cytobatch.storage.access import Clients, storage_errors
 from cytobatch.storage.destination import Destination
+from cytobatch.storage.prefetch import LocalFiles
 from cytobatch.storage.publishing.publication import Publication
 from cytobatch.storage.publishing.store import OvertakenError, Snapshot
 from cytobatch.storage.source import Source
@@ -119,6 +120,13 @@ def open_part_resources(plan: ConversionPlan, folders: Folders) -> Iterator[RunR
         _run_resources(plan.job, inputs, folders) as resources,
         inputs.ended_by_errors(),
     ):
+        yield resources
+
+
+@contextmanager
+def open_local_resources(plan: ConversionPlan, root: Path, folders: Folders) -> Iterator[RunResources]:
+    """Open the same for files of a plan that lie in a folder."""
+    with LocalFiles(root) as inputs, _run_resources(plan.job, inputs, folders) as resources:
         yield resources
 
 

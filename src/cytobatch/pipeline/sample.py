@@ -1,6 +1,6 @@
 """A sample of a plate in a bucket: a few exports, so that its tables are known without fetching the plate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cytobatch.errors import InputDataError
@@ -19,18 +19,20 @@ _MOST_BYTES = 64 * 2**20
 class SourceSample:
     """What was looked at of a plate in a bucket: some of its exports, and the bytes that were fetched.
 
-    `reason` is why no export was looked at, or why these could not be surveyed.
+    `reason` is why no export was looked at, or why these could not be surveyed. With `is_outline` only the declarations
+    of a large file were read, and no row.
     """
 
     exports: int
     of: int
     fetched: int = 0
     reason: str = ""
+    is_outline: bool = False
 
     @property
     def is_whole(self) -> bool:
         """Whether all exports were looked at."""
-        return self.exports == self.of and not self.reason
+        return self.exports == self.of and not self.reason and not self.is_outline
 
 
 def sampled(plan: ConversionPlan) -> ConversionPlan | None:
@@ -50,6 +52,11 @@ def sampled(plan: ConversionPlan) -> ConversionPlan | None:
     exports = tuple(replace(export, index=number) for number, export in enumerate(chosen))
     # The record of the analysis is a file beside each export.
     return replace(plan, exports=exports, job=plan.job.model_copy(update={"experiment": False}))
+
+
+def first_of(plan: ConversionPlan) -> ConversionPlan:
+    """Return the plan of the first export alone."""
+    return replace(plan, exports=plan.exports[:1], job=plan.job.model_copy(update={"experiment": False}))
 
 
 def why_not_sampled(plan: ConversionPlan) -> SourceSample:
@@ -83,6 +90,16 @@ def sampled_rows(surveyed: Survey, inputs: Inputs, of: int) -> dict[str, int]:
             counts = [surveyed.counted.get(index, {}).get(name) for index, _ in tables]
         rows[name] = None if None in counts else sum(count or 0 for count in counts)
     return {name: round(sum_ * of / len(plan.exports)) for name, sum_ in rows.items() if sum_ is not None}
+
+
+def outlined_rows(surveyed: Survey, rows: Mapping[str, int], of: int) -> dict[str, int]:
+    """Return rows by table from those that the outline of one file has, by the tables' names in the file."""
+    found: dict[str, int] = {}
+    for name in surveyed.schemas:
+        names = [export.tables[name].shown_name for export in surveyed.exports if name in export.tables]
+        if all(each in rows for each in names):
+            found[name] = of * sum(rows[each] for each in names)
+    return found
 
 
 def _spread(plan: ConversionPlan) -> Iterator[Export]:

@@ -2,15 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cytobatch.config.uris import is_remote
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.errors import InputDataError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.pipeline.folders import Folders
-from cytobatch.pipeline.plate import open_resources, survey_plate
-from cytobatch.pipeline.sample import SourceSample, sampled, sampled_rows, unreadable_sample, why_not_sampled
+from cytobatch.pipeline.plate import open_local_resources, open_resources, survey_plate
+from cytobatch.pipeline.sample import (
+    SourceSample,
+    first_of,
+    outlined_rows,
+    sampled,
+    sampled_rows,
+    unreadable_sample,
+    why_not_sampled,
+)
 from cytobatch.readers.inputs import Inputs
 from cytobatch.storage.source import Source
 from cytobatch.survey.annotation_files import ReadText
@@ -44,7 +52,7 @@ def open_source(plan: ConversionPlan, source: Source, folders: Folders, read: Re
         return
     part, of = sampled(plan), len(plan.exports)
     if part is None:
-        yield SurveyedSource(None, {}, why_not_sampled(plan))
+        yield _surveyed_outline(plan, source, folders, read)
         return
     with open_resources(part, source, folders) as resources:
         yield _surveyed_sample(part, of, resources, read)
@@ -61,6 +69,26 @@ def _surveyed_sample(part: ConversionPlan, of: int, resources: RunResources, rea
         # A few exports may lack what the others have.
         return SurveyedSource(None, {}, unreadable_sample(part, of, inputs.fetched, error))
     return SurveyedSource(surveyed, rows, SourceSample(len(part.exports), of, inputs.fetched), resources)
+
+
+def _surveyed_outline(plan: ConversionPlan, source: Source, folders: Folders, read: ReadText) -> SurveyedSource:
+    """Survey the tables of the first file without its rows, if its format can be read so."""
+    part, of = first_of(plan), len(plan.exports)
+    file, *companions = part.exports[0].files
+    stream = None if companions else source.open_parts(file)
+    folder = folders.cache / "outline"
+    rows = None if stream is None else plan.format.write_outline(stream, folder / file.path)
+    if stream is None or rows is None:
+        return SurveyedSource(None, {}, why_not_sampled(plan))
+    sample = SourceSample(1, of, stream.fetched, is_outline=True)
+    with open_local_resources(part, folder, folders) as resources:
+        try:
+            surveyed = survey_plate(part, resources, read)
+        except InputDataError as error:
+            # A survey needs more than declarations, as where the job asks for wells.
+            return SurveyedSource(None, {}, unreadable_sample(part, of, stream.fetched, error))
+    # What is odd about a table without rows is not odd about the plate.
+    return SurveyedSource(replace(surveyed, warnings=()), outlined_rows(surveyed, rows, of), sample)
 
 
 def _row_counts(surveyed: Survey, inputs: Inputs) -> dict[str, int]:

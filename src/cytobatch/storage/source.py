@@ -19,6 +19,7 @@ from cytobatch.storage.local_list import is_dangling, list_local_files, why_no_f
 from cytobatch.storage.md5 import check_other_store
 from cytobatch.storage.obstore_client import ObstoreClient
 from cytobatch.storage.prefetch import Fetch, FetchedFiles, LocalFiles, close_nothing
+from cytobatch.storage.ranged_object import RangedObject
 from cytobatch.storage.s3_cache import S3Cache
 from cytobatch.storage.s3_list import list_common_prefixes, list_folder, list_objects
 from cytobatch.storage.s3_read import changed, object_key, read_object
@@ -94,6 +95,12 @@ class Source:
         path = self._root / file.path
         with storage_errors(str(path)), path.open("rb") as stream:
             return bytes(stream.read(size))
+
+    def open_parts(self, file: SourceFile) -> RangedObject | None:
+        """Return a file of a bucket whose reads are requests; None for other stores. Raises StorageError."""
+        if not isinstance(self._root, S3Path):
+            return None
+        return RangedObject(self._root.client.CloudPath(f"s3://{self._root.bucket}/{object_key(self._root, file)}"))
 
     def inputs(self, files: Iterable[SourceFile], room: int) -> LocalFiles | FetchedFiles:
         """Return the files on the local disk, fetched into the cache if the source is remote.

@@ -68,7 +68,8 @@ def _source_lines(found: InspectedSource) -> Iterator[Line]:
 
 
 def _looked_at(found: InspectedSource) -> str:
-    line = f"{count(found.looked_at)} of {plural(found.exports, 'export')}, {decimal(found.fetched)} fetched"
+    what = "the declarations of " if found.declarations_only else ""
+    line = f"{what}{count(found.looked_at)} of {plural(found.exports, 'export')}, {decimal(found.fetched)} fetched"
     return f"{line}: {found.not_surveyed}" if found.not_surveyed else line
 
 

@@ -52,7 +52,8 @@ def sample_line(sample: SourceSample) -> str:
     """Return what was looked at of a plate in a bucket."""
     if not sample.exports:
         return f"none of {plural(sample.of, 'export')}: {sample.reason}"
-    looked = f"{count(sample.exports)} of {plural(sample.of, 'export')}, {decimal(sample.fetched)} fetched"
+    what = "the declarations of " if sample.is_outline else ""
+    looked = f"{what}{count(sample.exports)} of {plural(sample.of, 'export')}, {decimal(sample.fetched)} fetched"
     return f"{looked}; they cannot be surveyed: {sample.reason}" if sample.reason else looked
 
 

@@ -1,8 +1,9 @@
 """The format of SQLite files of CellProfiler's ExportToDatabase and of cytominer-database: one file for each export."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from io import RawIOBase
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -37,6 +38,7 @@ from cytobatch.readers.fallback import ReadStrategy, read_with_fallback
 from cytobatch.readers.indexed_rows import IndexedRows
 from cytobatch.readers.inputs import Inputs
 from cytobatch.readers.numbers import Repair
+from cytobatch.readers.sqlite import outline
 from cytobatch.readers.sqlite import read as sqlite
 from cytobatch.readers.sqlite.native.scan import find_rows, stream_pages
 
@@ -120,6 +122,13 @@ class CellProfilerSqlite(FormatDefaults[DatabaseTable]):
     def count_rows(self, table: DatabaseTable, path: Path) -> int | None:
         """Return the highest rowid: the number of rows if none was ever deleted."""
         return sqlite.approximate_rows(path, table.shown_name, table.schema.names)
+
+    def write_outline(self, stream: RawIOBase, path: Path) -> Mapping[str, int] | None:
+        """Write a database with the declarations alone. Return the highest row ids."""
+        try:
+            return outline.write_outline(stream, path)
+        except FastPathUnavailable:
+            return None
 
 
 def _sqlite_table(table: DatabaseTable, path: Path) -> sqlite.SqliteTable:

@@ -84,7 +84,7 @@ class InspectedSource(_Model):
 
     `plates`, `wells` and `sites` are those that names of folders or image tables have; None if only all files would
     show them. `looked_at` are the exports that were surveyed, and `fetched` the bytes that were fetched for it;
-    `not_surveyed` has the reason if there are no tables.
+    `not_surveyed` has the reason if there are no tables. With `declarations_only` no row was read of a large file.
     """
 
     kind: Literal["source"] = "source"
@@ -101,6 +101,7 @@ class InspectedSource(_Model):
     looked_at: int
     fetched: int
     not_surveyed: str = ""
+    declarations_only: bool = False
     tables: list[InspectedTable]
     joins: list[str]
     invalid: list[str]

@@ -56,6 +56,7 @@ def _inspected(plan: ConversionPlan, found: SurveyedSource, rows: int) -> Inspec
         looked_at=sample.exports if sample else len(plan.exports),
         fetched=sample.fetched if sample else 0,
         not_surveyed=sample.reason if sample else "",
+        declarations_only=bool(sample and sample.is_outline),
         tables=list(_tables(found)),
         joins=survey.join.describe() if survey and survey.join else [],
         invalid=list(_invalid(survey)) if survey else [],

@@ -6,7 +6,7 @@ The format: https://www.sqlite.org/fileformat2.html#b_tree_pages
 """
 
 from dataclasses import dataclass
-from io import FileIO
+from io import RawIOBase
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Records:
 class TableTree:
     """The b-tree of a table in an open file, by its root page."""
 
-    def __init__(self, stream: FileIO, root: int, geometry: Geometry | None = None) -> None:
+    def __init__(self, stream: RawIOBase, root: int, geometry: Geometry | None = None) -> None:
         self._stream = stream
         self.geometry = geometry or Geometry.read(stream)
         self._root = root

@@ -1,7 +1,7 @@
 """Pages of a SQLite file in memory. The format: https://www.sqlite.org/fileformat2.html#the_database_header"""
 
 from dataclasses import dataclass
-from io import FileIO
+from io import RawIOBase
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class Geometry:
     change_counter: bytes
 
     @classmethod
-    def read(cls, stream: FileIO) -> "Geometry":
+    def read(cls, stream: RawIOBase) -> "Geometry":
         """Read the geometry of an open file. Raises FastPathUnavailable if its pages alone are not its content."""
         stream.seek(0)
         header = stream.read(HEADER_BYTES)
@@ -100,7 +100,7 @@ class PageBuffer:
         be read together with the bytes behind it. Reading more pages may move it, as may the thread's next PageBuffer.
     """
 
-    def __init__(self, stream: FileIO, geometry: Geometry, numbers: Int64Array) -> None:
+    def __init__(self, stream: RawIOBase, geometry: Geometry, numbers: Int64Array) -> None:
         self._stream = stream
         self._geometry = geometry
         self._numbers, self._offsets = np.zeros((2, 0), np.int64)
