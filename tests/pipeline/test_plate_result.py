@@ -1,5 +1,6 @@
 """The result of a conversion as Python has it: the tables beside the report, and how it is opened again."""
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,12 @@ def test_a_result_stays_readable_from_another_folder(tmp_path: Path, monkeypatch
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert result.cells(AREAS).equals(again.cells(AREAS))
+
+
+def test_a_result_travels_between_processes(result: cytobatch.PlateResult) -> None:
+    there = pickle.loads(pickle.dumps(result))
+    assert there == result
+    assert there.cells(AREAS).equals(result.cells(AREAS))
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:

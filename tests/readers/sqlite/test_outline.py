@@ -17,6 +17,7 @@ LISTED = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('table', 'vie
 
 def database(path: Path, *statements: str, rows: Iterable[tuple[str, int]] = ()) -> Path:
     with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
         for statement in statements:
             connection.execute(statement)
         for table, count in rows:
