@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from cytobatch.config.uris import is_remote
+from cytobatch.config.uris import has_dot_segments, is_remote
 from cytobatch.conversion.run_resources import RunResources
 from cytobatch.errors import InputDataError
 from cytobatch.formats.base import ConversionPlan
@@ -75,8 +75,9 @@ def _surveyed_outline(plan: ConversionPlan, source: Source, folders: Folders, re
     """Survey the tables of the first file without its rows, if its format can be read so."""
     part, of = first_of(plan), len(plan.exports)
     file, *companions = part.exports[0].files
-    stream = None if companions else source.open_parts(file)
-    folder = folders.cache / "outline"
+    # A stranger's key may lead out of the folder.
+    stream = None if companions or has_dot_segments(file.path) else source.open_parts(file)
+    folder = folders.scratch / "outline"
     rows = None if stream is None else plan.format.write_outline(stream, folder / file.path)
     if stream is None or rows is None:
         return SurveyedSource(None, {}, why_not_sampled(plan))
