@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytobatch import __version__
+from cytobatch.batch.plate_events import EventListener, PlateEvent, PlateNotice
 from cytobatch.batch.plate_work import (
     Placement,
     PlateWork,
-    StepListener,
     convert_work,
     report_of,
     running_plates,
@@ -72,15 +72,15 @@ def work() -> tuple[PlateWork, PlateJob]:
 def test_a_report_comes_back_without_what_may_be_long(tmp_path: Path) -> None:
     job = PlateJob(source=str(write_sites(tmp_path / "in", 2)), destination=str(tmp_path / "out"))
     sent = PlateWork.of(job, "run-1", Placement.THREAD)
-    steps: list[str] = []
+    events: list[PlateEvent] = []
 
-    def convert(job: PlateJob, on_step: StepListener) -> RunReport:
-        on_step(job.label, "begins")
+    def convert(job: PlateJob, on_event: EventListener) -> RunReport:
+        on_event(PlateNotice(job.label, "begins"))
         return run_plate(job)
 
-    report = report_of(convert_work(sent, job, convert, lambda plate, step: steps.append(f"{plate} {step}")))
+    report = report_of(convert_work(sent, job, convert, events.append))
     whole = RunReport.model_validate_json((tmp_path / "out" / "run-report.json").read_text())
-    assert steps == ["in begins"]
+    assert events == [PlateNotice("in", "begins")]
     assert (report.counts, report.outputs, report.warnings) == (whole.counts, whole.outputs, whole.warnings)
     assert len(whole.ledger) == 8
     assert report.ledger == []

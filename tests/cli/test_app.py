@@ -76,7 +76,7 @@ def test_validate_takes_spec_environment_and_flags_together(
         "plates: [{plate: P1, source: /in/1}, {plate: P2, source: /in/2}]\n"
     )
     _, out, _ = answer(capsys, "validate", "--job-spec", spec)
-    assert "valid: 2 plate(s)" in out
+    assert "valid: 2 plates" in out
     assert "P2: /in/2 -> /out/P2 (cellprofiler_csv)" in out
     monkeypatch.setenv("CYTOBATCH_JOB_SPEC", str(spec))
     monkeypatch.setenv("CYTOBATCH_PRESET", "cellprofiler_sqlite")
@@ -84,7 +84,7 @@ def test_validate_takes_spec_environment_and_flags_together(
     assert "(auto)" in answer(capsys, "validate", "--preset", "auto")[1]
     monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "1")
     out = answer(capsys, "validate")[1]
-    assert "valid: 1 plate(s)" in out
+    assert "valid: 1 plate" in out
     assert "P2" in out
 
 

@@ -45,7 +45,7 @@ def test_a_dry_run_shows_the_jobs_and_submits_nothing(s3: Any, bucket: str, plat
     )
     assert code == ExitCode.OK
     assert "cytobatch-P0: 3 plates on fargate_spot" in out
-    assert "1 vCPU(s), 4 GiB memory" in out
+    assert "1 vCPU, 4 GiB memory" in out
     assert "3 plates, about $0.0" in out
     assert "nothing was submitted" in out
     assert objects(s3, bucket) == before
@@ -132,7 +132,7 @@ def test_collect_gathers_what_is_there_and_names_what_is_not(
         run_plate(PlateJob(source=source, destination=f"s3://{bucket}/out/P{number}", plate=f"P{number}"))
     code, out, _ = run_cli(*words, "--to", tmp_path / "overview")
     assert code == ExitCode.OK
-    assert "3 plate(s): 3 done" in out
+    assert "3 plates: 3 done" in out
     assert {path.name for path in (tmp_path / "overview").iterdir()} == {"batch.parquet", "batch.csv", "index.html"}
     s3.delete_object(Bucket=bucket, Key="out/P1/run-report.json")
     code, out, _ = run_cli(*words, "--to", f"s3://{bucket}/overview")

@@ -38,7 +38,7 @@ def test_plates_without_a_report_are_named_and_set_the_exit_code(cytobatch: Run,
     jobs = [converted(tmp_path, "P1"), job_of(tmp_path, "P2"), with_report(tmp_path, "P3", "{}")]
     answer = cytobatch("collect", "--job-spec", spec_of(jobs), "--to", "overview")
     assert answer.returncode == ExitCode.PLATES_FAILED, answer.stderr
-    assert "3 plate(s): 1 done, 1 missing, 1 unreadable" in answer.stdout
+    assert "3 plates: 1 done, 1 missing, 1 unreadable" in answer.stdout
     assert "missing  P2: no report is there" in answer.stdout
     assert "unreadable  P3: it is no run report: format_version: Field required" in answer.stdout
     assert (tmp_path / "overview" / "index.html").is_file()

@@ -93,6 +93,9 @@ def test_settings_have_no_option_that_a_spec_has_not() -> None:
         "job_spec",
         "debug",
         "deployment",
+        "log_format",
+        "quiet",
+        "verbose",
         "spec_locations",
         "trust_spec",
     }

@@ -8,7 +8,7 @@ import ctypes
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Self
@@ -16,14 +16,17 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from cytobatch import __version__
+from cytobatch.batch.plate_events import EventListener
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import CytobatchError, InternalError, WorkerLostError, WorkerVersionError
-from cytobatch.report.model import RunReport, parse_report
+from cytobatch.report.model import Outcome, RunReport, parse_report
 
-StepListener = Callable[[str, str], None]
-"""Is called with the plate and each step as it starts, and with warnings."""
-Converter = Callable[[PlateJob, StepListener], RunReport]
-"""Converts a plate, and calls a function with the plate and each step as it starts."""
+Converter = Callable[[PlateJob, EventListener], RunReport]
+"""Converts a plate, and calls a function with what it announces."""
+
+
+_FAILED_KEPT = 50
+"""Failed tables that a report keeps on its way, of which the first are shown."""
 
 
 class Placement(StrEnum):
@@ -162,8 +165,8 @@ def errors_that_travel(plate: str, stopped: str, why: str) -> Iterator[None]:
         raise unexpected_error(error, plate) from error
 
 
-def convert_work(work: PlateWork, job: PlateJob, convert: Converter, on_step: StepListener) -> str:
-    """Convert a plate and return its run report as JSON, without the ledger and what else may be long.
+def convert_work(work: PlateWork, job: PlateJob, convert: Converter, on_event: EventListener) -> str:
+    """Convert a plate and return its run report as JSON, without most of the ledger and what else may be long.
 
     Raises
     ------
@@ -171,8 +174,14 @@ def convert_work(work: PlateWork, job: PlateJob, convert: Converter, on_step: St
         Any error of the conversion. Other exceptions become an InternalError, because they may not travel.
     """
     with errors_that_travel(job.label, "the plate was stopped", "its run has ended"), stoppable(work.run):
-        report = convert(job, on_step)
-    short: dict[str, list[object]] = {"ledger": [], "schema_differences": [], "repairs": [], "odd_values": []}
+        report = convert(job, on_event)
+    failed = [entry for entry in report.ledger if entry.outcome is Outcome.FAILED]
+    short: dict[str, Sequence[object]] = {
+        "ledger": failed[:_FAILED_KEPT],
+        "schema_differences": [],
+        "repairs": [],
+        "odd_values": [],
+    }
     return report.model_copy(update=short).model_dump_json()
 
 

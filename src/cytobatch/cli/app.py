@@ -13,8 +13,8 @@ from cyclopts import App, Group, Parameter
 from cytobatch import __version__
 from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.cli.command_list import COMMANDS, CommandGroup
-from cytobatch.cli.console import err, show_error
 from cytobatch.cli.help_page import HELP_ALL, HELP_FLAGS, HelpPage
+from cytobatch.cli.log_options import set_log_options
 from cytobatch.cli.option_flags import ARGUMENTS, OPTIONS
 from cytobatch.config.variables import debug_requested
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
@@ -84,17 +84,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page = HelpPage(all_options=HELP_ALL in words)
     words = [HELP_FLAGS[0] if word == HELP_ALL else word for word in words]
     debug = "--debug" in words or debug_requested()
+    set_log_options(words)
     provide_blocks()
     try:
         result = make_app(page)(words, exit_on_error=False, print_error=False, result_action="return_value")
         return int(result or 0)
     except CytobatchError as error:
-        show_error(error, debug=debug)
+        _show_error(error, debug=debug)
         return error.exit_code
     except cyclopts.CycloptsError as error:
         from cytobatch.cli.usage_errors import usage_error
 
-        show_error(usage_error(error), debug=debug)
+        _show_error(usage_error(error), debug=debug)
         return ExitCode.CONFIGURATION
     except Exception as error:  # noqa: BLE001  the last handler: it shows the error and ends the program
         defect = InternalError(
@@ -103,11 +104,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             why=str(error),
             remedy="run again with --debug and report what it prints",
         )
-        show_error(defect.with_traceback(error.__traceback__), debug=debug)
+        _show_error(defect.with_traceback(error.__traceback__), debug=debug)
         return defect.exit_code
     except KeyboardInterrupt:
-        err.print("interrupted")
+        from cytobatch.cli.logs import show_interruption
+
+        show_interruption()
         return ExitCode.INTERRUPTED
+
+
+def _show_error(error: CytobatchError, *, debug: bool) -> None:
+    from cytobatch.cli.logs import show_error
+
+    show_error(error, debug=debug)
 
 
 def drop_blank_flags(words: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from cytobatch.cli.console import out
 from cytobatch.cli.flags import SpecFlags
 from cytobatch.cli.options import resolve_jobs
 from cytobatch.config.options import PlateOptions
+from cytobatch.config.plural import count, plural
 from cytobatch.errors import ExitCode
 from cytobatch.report.summary import PlateState
 from cytobatch.storage.access import Access
@@ -17,13 +18,13 @@ def collect(to: str, options: PlateOptions, spec: SpecFlags) -> int:
     jobs = resolve_jobs(options, spec)
     table = gather(jobs)
     paths = publish(table, to, Access.to_destination(jobs[0]))
-    states = [f"{table.in_state(state)} {state}" for state in PlateState if table.in_state(state)]
-    out.print(f"{len(table.rows)} plate(s): {', '.join(states)}")
+    states = [f"{count(table.in_state(state))} {state}" for state in PlateState if table.in_state(state)]
+    out.print(f"{plural(len(table.rows), 'plate')}: {', '.join(states)}")
     lacking = [row for row in table.rows if row.run is None]
     for row in lacking[:_SHOWN]:
         out.print(f"  {row.state}  {row.plate}: {row.reason}")
     if len(lacking) > _SHOWN:
-        out.print(f"  and {len(lacking) - _SHOWN} more")
+        out.print(f"  and {count(len(lacking) - _SHOWN)} more")
     flagged = [row for row in table.rows if row.run is not None and row.reason]
     for row in flagged[:_SHOWN]:
         out.print(f"  warning  {row.plate}: {row.reason}")

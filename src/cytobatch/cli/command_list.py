@@ -104,8 +104,8 @@ COMMANDS = (
         CommandGroup.SPEC,
         "cytobatch.cli.commands:schema",
         "Print the job spec's JSON Schema.",
-        "",
-        ("cytobatch schema > job-spec.schema.json",),
+        "[OPTIONS]",
+        ("cytobatch schema > job-spec.schema.json", "cytobatch schema --log > log.schema.json"),
     ),
     Command(
         CommandGroup.AWS,

@@ -13,6 +13,7 @@ from cytobatch.cli.flags import (
     DebugFlag,
     DeploymentFlag,
     InspectFlags,
+    LogFlags,
     RunFlags,
     ServeFlags,
     SpecFlags,
@@ -20,6 +21,7 @@ from cytobatch.cli.flags import (
     SubmitFlags,
     VerifyFlags,
 )
+from cytobatch.cli.log_options import check_log_flags
 from cytobatch.cli.option_flags import OF_REPORTS, OF_THE_RUN, OF_THIS_MACHINE, offers, position, without
 from cytobatch.cli.positions import with_positions
 from cytobatch.config.job_spec import JobSpec
@@ -29,13 +31,14 @@ from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.errors import ExitCode
 
 _NO_OPTIONS, _NO_SPEC, _RUN = PlateOptions(), SpecFlags(), RunFlags()
-_SUBMIT, _STATUS, _SERVE, _VERIFY = SubmitFlags(), StatusFlags(), ServeFlags(), VerifyFlags()
+_SUBMIT, _STATUS, _SERVE, _VERIFY, _LOG = SubmitFlags(), StatusFlags(), ServeFlags(), VerifyFlags(), LogFlags()
 _INSPECT = InspectFlags()
 
 Source = Annotated[str | None, position("source")]
 Destination = Annotated[str | None, position("destination")]
 Spec = Annotated[SpecFlags, Parameter(name="*")]
 RunFlag = Annotated[RunFlags, Parameter(name="*")]
+LogFlag = Annotated[LogFlags, Parameter(name="*")]
 SubmitFlag = Annotated[SubmitFlags, Parameter(name="*")]
 ServeFlag = Annotated[ServeFlags, Parameter(name="*")]
 StatusFlag = Annotated[StatusFlags, Parameter(name="*")]
@@ -51,8 +54,10 @@ def run(
     *,
     options: PlateOptions = _NO_OPTIONS,
     spec: RunFlag = _RUN,
+    log: LogFlag = _LOG,
 ) -> int:
     """Convert a plate, or every plate of a job spec."""
+    check_log_flags(quiet=log.quiet, verbose=log.verbose)
     with gc_frozen():
         from cytobatch.cli import run_command
     return run_command.run(with_positions(options, source, destination), spec)
@@ -182,7 +187,12 @@ def prefect(*words: Annotated[str, Parameter(allow_leading_hyphen=True, help="Pr
     return serve_command.run_prefect(words)
 
 
-def schema() -> int:
+def schema(
+    *, log: Annotated[bool, Parameter(negative=(), help="Print that of `run --log-format json` instead.")] = False
+) -> int:
     """Print the job spec's JSON Schema."""
-    sys.stdout.write(json.dumps(JobSpec.model_json_schema(), indent=2, ensure_ascii=False) + "\n")
+    from cytobatch.batch.log_event import LogEvent
+
+    model = LogEvent.model_json_schema(mode="serialization") if log else JobSpec.model_json_schema()
+    sys.stdout.write(json.dumps(model, indent=2, ensure_ascii=False) + "\n")
     return ExitCode.OK

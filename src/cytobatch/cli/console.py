@@ -1,11 +1,10 @@
 """The terminal: results on standard output, everything else on standard error."""
 
-import traceback
 from typing import Any
 
 from rich.console import Console
 
-from cytobatch.errors import CytobatchError, printable, without_secrets
+from cytobatch.errors import printable, without_secrets
 
 
 class Terminal(Console):
@@ -30,10 +29,3 @@ class Terminal(Console):
 
 out = Terminal()
 err = Terminal(stderr=True)
-
-
-def show_error(error: CytobatchError, *, debug: bool, prefix: str = "") -> None:
-    """Print an error as one message, after its traceback if debugging."""
-    if debug:
-        err.print_lines("".join(traceback.format_exception(error)).rstrip())
-    err.print_lines(f"error: {printable(prefix)}{error}", style="red")

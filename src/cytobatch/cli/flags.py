@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter, validators
 
 from cytobatch.batch.aws.deployment import Compute
+from cytobatch.config.log_format import LogFormat
 
 DebugFlag = Annotated[bool, Parameter(help="Show tracebacks and Prefect's log; or CYTOBATCH_DEBUG=1.", negative=())]
 DeploymentFlag = Annotated[
@@ -27,6 +28,21 @@ class SpecFlags:
         Parameter(metavar="SPEC", help="A job spec, for one or many plates: a path, a URI, or the JSON itself."),
     ] = None
     debug: DebugFlag = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFlags:
+    """How much of a run is shown, and how. `main` reads these flags itself, because errors of flags are shown too."""
+
+    log_format: Annotated[
+        LogFormat | None,
+        Parameter(metavar="text|json", help="Write events as text, or each as JSON; or CYTOBATCH_LOG_FORMAT."),
+    ] = None
+    quiet: Annotated[bool, Parameter(negative=(), help="Show errors alone; or CYTOBATCH_QUIET=1.")] = False
+    verbose: Annotated[
+        bool,
+        Parameter(negative=(), help="Show each table's outcome and each step's time, too; or CYTOBATCH_VERBOSE=1."),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,13 +24,10 @@ def run(options: PlateOptions, spec: SpecFlags) -> int:
 
 def convert_all(jobs: Sequence[PlateJob], *, debug: bool) -> int:
     """Convert plates one after the other. If one fails, the others are converted all the same."""
-    results = PlateResults(len(jobs), debug=debug)
-    with prefect_session(debug=debug) as convert:
+    with PlateResults([job.label for job in jobs], debug=debug) as results, prefect_session(debug=debug) as convert:
         for job in jobs:
             try:
-                results.on_end(job, convert(job, results.on_step))
+                results.on_end(job, convert(job, results.on_event))
             except CytobatchError as error:
-                if len(jobs) == 1:
-                    raise
                 results.on_end(job, error)
     return results.finish()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cytobatch.batch.flows.settings import prefect_settings
 from cytobatch.cli.console import err
 from cytobatch.config.environment import prefect_server_is_given
+from cytobatch.config.plural import plural
 from cytobatch.errors import ConfigurationError, ExitCode
 
 
@@ -22,7 +23,7 @@ def serve(name: str, limit: int, *, debug: bool) -> int:
     with prefect_settings(debug=debug):
         from cytobatch.batch.flows.serve import serve_flows
 
-        err.print(f"serving cytobatch-plate/{name}, {limit} run(s) at once; Ctrl-C ends it")
+        err.print(f"serving cytobatch-plate/{name}, {plural(limit, 'run')} at once; Ctrl-C ends it")
         serve_flows(name, limit)
     return ExitCode.OK
 

@@ -6,6 +6,7 @@ from cytobatch.cli.console import out
 from cytobatch.cli.flags import VerifyFlags
 from cytobatch.config.option_errors import flag_of
 from cytobatch.config.options import PlateJob
+from cytobatch.config.plural import count, plural
 from cytobatch.errors import ExitCode
 from cytobatch.pipeline.resolve_jobs import parse_options
 from cytobatch.pipeline.verification.model import Verification
@@ -39,9 +40,13 @@ def _print(found: Verification) -> None:
     for difference in found.differences[:_SHOWN]:
         out.print(f"differs  {difference}")
     if len(found.differences) > _SHOWN:
-        out.print(f"and {len(found.differences) - _SHOWN} more differences; --json has all")
+        out.print(f"and {plural(len(found.differences) - _SHOWN, 'more difference')}; --json has all")
     for text in found.not_derived:
         out.print(f"not derived again: {text}")
-    derived = f", {found.cells} of {found.rows} rows derived again: {found.values} values" if found.cells else ""
-    verdict = f"{len(found.differences)} difference(s)" if found.differences else "no difference"
-    out.print(f"{found.result}: {found.outputs} output(s){derived}; {verdict}")
+    derived = (
+        f", {count(found.cells)} of {plural(found.rows, 'row')} derived again: {plural(found.values, 'value')}"
+        if found.cells
+        else ""
+    )
+    verdict = plural(len(found.differences), "difference") if found.differences else "no difference"
+    out.print(f"{found.result}: {plural(found.outputs, 'output')}{derived}; {verdict}")

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cytobatch.config.log_format import LogFormat
 from cytobatch.config.option_errors import nearest, option_error
 from cytobatch.config.option_groups import COMMON, OptionGroup
 from cytobatch.config.option_types import StoreLocations
@@ -33,6 +34,12 @@ class Settings(PlateOptions, BaseSettings):
     """The Terraform deployment for `submit` and `status`: a path or URI of `terraform output -json`."""
     debug: Annotated[bool, OptionGroup.PROGRAM] = False
     """Show tracebacks."""
+    log_format: Annotated[LogFormat, OptionGroup.PROGRAM] = LogFormat.TEXT
+    """How events are written: text or json."""
+    quiet: Annotated[bool, OptionGroup.PROGRAM] = False
+    """Write errors alone."""
+    verbose: Annotated[bool, OptionGroup.PROGRAM] = False
+    """Write the outcome of each table, and the seconds of each step, too."""
 
 
 class BatchSettings(BaseSettings):

@@ -13,12 +13,22 @@ def variables_with(prefix: str) -> list[str]:
     return sorted(name for name in os.environ if name.upper().startswith(prefix))
 
 
+def is_set(name: str) -> bool:
+    """Return whether the variable of an option is set and not switched off. A value that is no boolean counts as on."""
+    return os.environ.get(f"{PREFIX}{name}", "").strip().lower() not in _OFF
+
+
+def value_of(name: str) -> str | None:
+    """Return the value of the variable of an option; None if it is not set, or blank."""
+    return os.environ.get(f"{PREFIX}{name}", "").strip() or None
+
+
 def debug_requested() -> bool:
     """Return whether CYTOBATCH_DEBUG requests tracebacks; a value that is not a boolean counts as a request.
 
     Errors are shown by this, and the error may be that the settings are invalid.
     """
-    return os.environ.get(f"{PREFIX}DEBUG", "").strip().lower() not in _OFF
+    return is_set("DEBUG")
 
 
 @contextmanager

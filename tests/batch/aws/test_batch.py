@@ -100,7 +100,7 @@ def test_five_plates_are_converted_by_five_children_and_a_bad_one_fails_alone(
     monkeypatch.setenv("CYTOBATCH_TRUST_SPEC", "true")
     code, out, err = run_cli("collect", "--job-spec", submitted_spec(out, batch, job), "--to", tmp_path / "overview")
     assert code == ExitCode.PLATES_FAILED, err
-    assert "5 plate(s): 4 done, 1 missing" in out
+    assert "5 plates: 4 done, 1 missing" in out
     code, out, _ = run_cli(*words, "--skip-done", "--dry-run", "--keep-going")
     assert "4 of 5 plates are done already" in out
     assert "1 plate, about" in out

@@ -36,6 +36,6 @@ def test_a_job_that_failed_counts_before_the_report_of_an_earlier_run() -> None:
 def test_the_line_names_the_first_plates_that_are_not_done() -> None:
     bad = [PlateOutcome(f"P{number}", PlateEnd.FAILED, "r", 3, "why") for number in range(7)]
     good = [PlateOutcome("P8", PlateEnd.DONE, "r", 0)]
-    assert outcomes_line(good) == "1 plate(s): 1 done"
-    assert outcomes_line([*bad[:1], *good]) == "2 plate(s): 1 failed, 1 done; P0: why"
+    assert outcomes_line(good) == "1 plate: 1 done"
+    assert outcomes_line([*bad[:1], *good]) == "2 plates: 1 failed, 1 done; P0: why"
     assert outcomes_line(bad).endswith("; P4: why; and 2 more")

@@ -75,7 +75,11 @@ class OneFailure:
         return []
 
     def last_lines(self, _group: str, _stream: str, _count: int) -> list[str]:
-        return ["P1: convert", "error: why", "  fix: that"]
+        # A log may be of text or of JSON, and a container may write other lines.
+        return [
+            '{"event":"step_started","level":"info","plate":"P1","message":"convert"}',
+            '{"event":"error","level":"error","message":"why\\n  fix: that"}',
+        ]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cytobatch.batch.flows.bookkeeping import Patience, Record, convert_recorded
+from cytobatch.batch.plate_events import NoticeKind, PlateEvent, PlateNotice
 from cytobatch.config.options import PlateJob
 from cytobatch.pipeline.steps import PlateStep
 from servers import free_port
@@ -76,17 +77,18 @@ def test_a_server_that_does_not_serve_costs_a_warning_and_a_bounded_wait(
 KILLING_RUN = """
 import os, signal, sys
 from cytobatch.cli.plate_results import PlateResults
+from cytobatch.pipeline.steps import StepStarted
 from cytobatch.__main__ import main
 
 pid, fatal = int(sys.argv[1]), sys.argv[2]
-announce = PlateResults.on_step
+announce = PlateResults.on_event
 
-def kill_at_step(results, plate, step):
-    if step == fatal:
+def kill_at_step(results, event):
+    if isinstance(event, StepStarted) and event.step == fatal:
         os.kill(pid, signal.SIGKILL)
-    announce(results, plate, step)
+    announce(results, event)
 
-PlateResults.on_step = kill_at_step
+PlateResults.on_event = kill_at_step
 sys.argv[1:] = sys.argv[3:]
 main()
 """
@@ -152,12 +154,13 @@ def test_a_record_that_cannot_be_opened_is_no_error_of_the_plate(tmp_path: Path)
     def cannot_start_a_thread() -> Record:
         raise RuntimeError("can't start new thread")
 
-    announced: list[str] = []
+    announced: list[PlateEvent] = []
     job = PlateJob(source=str(write_sites(tmp_path / "in", 2)), destination=str(tmp_path / "out"))
-    report = convert_recorded(job, lambda _, text: announced.append(text), cannot_start_a_thread, Patience())
+    report = convert_recorded(job, announced.append, cannot_start_a_thread, Patience())
     assert report.counts.rows == 6
     warning = "Prefect has no record of this run: it does not start (RuntimeError: can't start new thread)"
-    assert [text for text in announced if text not in list(PlateStep)] == [f"warning: {warning}"]
+    notices = [event for event in announced if isinstance(event, PlateNotice)]
+    assert notices == [PlateNotice("in", warning, NoticeKind.WARNING)]
     assert report.warnings[-1].what == warning
 
 

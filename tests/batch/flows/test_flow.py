@@ -48,7 +48,7 @@ def test_a_server_records_flow_and_tasks_by_the_plates_name(
     steps = ("plan", "survey", "convert", "publish", "report")
     assert {task["name"] for task in tasks} == {f"{step} BR77" for step in steps}
     assert {task["task_key"].partition("-")[0] for task in tasks} == set(steps)
-    assert re.fullmatch("6 rows x [0-9]+ columns, 1 wells, 2 sites, from 2 export.s.", runs[0]["state"]["message"])
+    assert re.fullmatch("6 rows x [0-9]+ columns, 1 well, 2 sites, from 2 exports", runs[0]["state"]["message"])
     lines = messages(prefect_url, runs[0]["id"])
     assert runs[0]["state"]["message"] in lines
     assert f"{tmp_path}/out/single_cells.parquet (5" in "\n".join(lines)

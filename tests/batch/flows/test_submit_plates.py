@@ -63,13 +63,13 @@ def test_a_bad_plate_fails_the_run_and_the_others_are_collected(
     spec = {"plates": [{"plate": "*", **paths}]}
     run, log = run_of_server(cytobatch, prefect_url, spec, name="w")
     assert run["state_type"] == "FAILED", log
-    assert run["state"]["message"].startswith("3 plate(s): 1 failed, 2 done; W2: exit code 3 (input data)")
+    assert run["state"]["message"].startswith("3 plates: 1 failed, 2 done; W2: exit code 3 (input data)")
     shown = artifacts(prefect_url, run)
     rows = [(row["plate"], row["state"], row["exit code"]) for row in shown["table"]]
     assert rows == [("W2", "failed", "3"), ("W1", "done", "0"), ("W3", "done", "0")]
     assert shown["table"][1]["report"].endswith("profiles%2Fwave%2FW1%2Frun-report.json>)")
     assert "- **W2**: exit code 3" in shown["markdown"]
-    for text in ("cytobatch-w: 3 plate(s) on fargate_spot", "1 failed", "| error: ", "overview: s3://"):
+    for text in ("cytobatch-w: 3 plates on fargate_spot", "1 failed", "| error: ", "overview: s3://"):
         assert text in log
     tasks = api(prefect_url, "/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
     assert {(task["name"], task["state_type"]) for task in tasks} == {
@@ -93,7 +93,7 @@ def test_plates_that_are_done_are_collected_without_a_job(
     overview = f"{destination}/overview"
     run, log = run_of_server(cytobatch, prefect_url, {"plates": [{**plate, "skip_done": True}]}, overview)
     assert run["state_type"] == "COMPLETED", log
-    assert run["state"]["message"] == "1 plate(s): 1 done before"
+    assert run["state"]["message"] == "1 plate: 1 done before"
     assert "nothing to submit" in log
     shown = artifacts(prefect_url, run)
     assert [(row["plate"], row["state"]) for row in shown["table"]] == [("D1", "done before")]

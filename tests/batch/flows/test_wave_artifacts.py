@@ -34,7 +34,7 @@ def test_objects_of_amazons_s3_have_a_page_in_its_console() -> None:
 
 def test_the_page_has_the_failed_plates_the_overview_and_the_jobs() -> None:
     page = wave_page(wave(GOOD, BAD))
-    assert "2 plate(s): 1 failed, 1 done" in page
+    assert "2 plates: 1 failed, 1 done" in page
     assert "- **P2**: exit code 3 (input data)" in page
     assert "Overview: [index.html](<https://s3.console" in page
     assert "`cytobatch status job-1`" in page

@@ -1,12 +1,10 @@
 """The lines that a run prints about its report."""
 
-import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from cytobatch.cli.printing.report import print_report
+from cytobatch.cli.printing.report import report_lines
 from cytobatch.report.model import ReportWarning, RunReport
 from tests.support.plates import convert, write_sites
 
@@ -18,9 +16,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> RunReport:
 
 
 def printed(report: RunReport, *warnings: ReportWarning) -> list[str]:
-    text = io.StringIO()
-    print_report(Console(file=text, width=300), report.model_copy(update={"warnings": list(warnings)}))
-    return [line.strip() for line in text.getvalue().splitlines()]
+    return [line.strip() for line in report_lines(report.model_copy(update={"warnings": list(warnings)}))]
 
 
 @pytest.mark.parametrize(
@@ -39,8 +35,8 @@ def test_a_warning_names_its_table_once(report: RunReport, warning: ReportWarnin
 def test_warnings_beyond_the_first_are_counted(report: RunReport) -> None:
     lines = printed(report, *(ReportWarning(what=f"fact {number}") for number in range(8)))
     assert [line for line in lines if "fact" in line] == [f"warning  fact {number}" for number in range(5)]
-    assert "and 3 more in the report" in lines
-    assert lines[-3].endswith("(8 warning(s))")
+    assert "and 3 more warnings, in the report" in lines
+    assert lines[-3].endswith("(8 warnings)")
 
 
 def test_the_last_line_is_the_plates_page(report: RunReport) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from cytobatch.batch.aws.client import Job, JobState
 from cytobatch.batch.aws.status import reason_of
+from cytobatch.config.plural import plural
 from cytobatch.report.summary import PlateRow, PlateState
 
 _FAILURES_NAMED = 5
@@ -84,4 +85,4 @@ def outcomes_line(outcomes: Sequence[PlateOutcome]) -> str:
     bad = [outcome for outcome in outcomes if outcome.is_bad]
     named = [f"{one.plate}: {one.reason or one.end}" for one in bad[:_FAILURES_NAMED]]
     more = [f"and {len(bad) - len(named)} more"] if len(bad) > len(named) else []
-    return "; ".join([f"{len(outcomes):,} plate(s): {numbers}", *named, *more])
+    return "; ".join([f"{plural(len(outcomes), 'plate')}: {numbers}", *named, *more])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cytobatch.batch.aws.client import ENDED, BatchService, Job, JobState
+from cytobatch.batch.log_event import ERROR_PREFIX, text_lines
 from cytobatch.config.expand import plate_jobs
 from cytobatch.config.job_spec import parse_spec
 from cytobatch.config.options import PlateOptions, own_name, without_marker
@@ -13,7 +14,6 @@ from cytobatch.storage.access import Access
 from cytobatch.storage.spec_file import read_spec
 
 _LINES = 6
-_ERROR = "error: "
 _MISSES = 5
 """How often in succession AWS Batch may fail to answer while jobs are followed."""
 _SHOWN = 20
@@ -40,7 +40,7 @@ class Failure:
     @property
     def error(self) -> str:
         """The program's own message in one line, empty if the log has none."""
-        first = next((index for index, line in enumerate(self.lines) if line.startswith(_ERROR)), len(self.lines))
+        first = next((index for index, line in enumerate(self.lines) if line.startswith(ERROR_PREFIX)), len(self.lines))
         return " ".join(line.strip() for line in self.lines[first:])
 
 
@@ -161,8 +161,9 @@ def failures(service: BatchService, status: JobStatus, log_group: str, access: A
     failed = [job] if job.size is None else service.children(job.id, JobState.FAILED, _SHOWN) or [job]
     names = _plates(job, access)
     for child in failed[:_SHOWN]:
-        lines = service.last_lines(log_group, child.log_stream, _LINES) if child.log_stream else []
-        yield Failure(child, _plate_of(child, names), reason_of(child), tuple(lines))
+        log = service.last_lines(log_group, child.log_stream, _LINES) if child.log_stream else []
+        lines = tuple(text for line in log for text in text_lines(line))
+        yield Failure(child, _plate_of(child, names), reason_of(child), lines)
 
 
 def _plate_of(child: Job, names: Sequence[str]) -> str:

@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from cytobatch.batch.plate_work import StepListener
+from cytobatch.batch.plate_events import EventListener, NoticeKind, PlateNotice
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import CytobatchError
 from cytobatch.pipeline.plate import run_plate
+from cytobatch.pipeline.progress import announcing, progress_of
 from cytobatch.pipeline.split import Splitter, without_cluster
-from cytobatch.pipeline.steps import PlateStep
+from cytobatch.pipeline.steps import PlateStep, StepStarted
 from cytobatch.report.model import ReportWarning, RunReport
 
 Result = TypeVar("Result")
@@ -27,8 +27,6 @@ _TERMINATION_SECONDS = 2.0
 """The longest wait for a record of a run that a signal ends: AWS Batch kills 30 s after SIGTERM."""
 _SETTLE_SECONDS = 2.0
 """The longest wait before the report for the first answer of a server, or of a port that is closed."""
-WARNING = "warning: "
-"""The beginning of a text for a `StepListener` that is a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,19 +142,24 @@ class Patience:
         return True
 
 
-def convert_unrecorded(job: PlateJob, on_step: StepListener) -> RunReport:
-    """Convert one plate without Prefect. Calls `on_step` with the plate and each step as it starts."""
+def convert_unrecorded(job: PlateJob, on_event: EventListener) -> RunReport:
+    """Convert one plate without Prefect. Calls `on_event` with what the plate announces."""
+    return run_plate(
+        job,
+        announcing(job.label, on_event),
+        split=without_cluster(notifying(job.label, on_event)),
+        on_work=progress_of(job.label, on_event),
+    )
 
-    def run_step(step: PlateStep, function: Callable[[], Result], /) -> Result:
-        on_step(job.label, step.value)
-        return function()
 
-    return run_plate(job, run_step, split=without_cluster(partial(on_step, job.label)))
+def notifying(plate: str, on_event: EventListener) -> Callable[[str], None]:
+    """Return a function that announces a text about a plate."""
+    return lambda text: on_event(PlateNotice(plate, text))
 
 
 def convert_recorded(
     job: PlateJob,
-    on_step: StepListener,
+    on_event: EventListener,
     open_record: Callable[[], Record],
     patience: Patience,
     split: Splitter | None = None,
@@ -169,8 +172,8 @@ def convert_recorded(
     ----------
     job : PlateJob
         The plate.
-    on_step : callable
-        Called with the plate and each step as it starts, and with one warning if the record is incomplete.
+    on_event : callable
+        Called with what the plate announces, and with one warning if the record is incomplete.
     open_record : callable
         Opens the record. An error that it raises is Prefect's.
     patience : Patience
@@ -178,10 +181,10 @@ def convert_recorded(
     split : Splitter, optional
         Gives parts of the plate to other workers; by default there are none.
     """
-    bookkeeper = _Bookkeeper(job, on_step, open_record, patience)
+    bookkeeper = _Bookkeeper(job, on_event, open_record, patience)
     try:
-        splitter = split or without_cluster(partial(on_step, job.label))
-        report = run_plate(job, bookkeeper.run_step, bookkeeper.warnings, splitter)
+        splitter = split or without_cluster(notifying(job.label, on_event))
+        report = run_plate(job, bookkeeper.run_step, bookkeeper.warnings, splitter, progress_of(job.label, on_event))
     except BaseException as error:
         bookkeeper.close(error)
         raise
@@ -193,15 +196,15 @@ class _Bookkeeper:
     """Sends the messages of one plate to its record, and announces a failure of the record once."""
 
     def __init__(
-        self, job: PlateJob, on_step: StepListener, open_record: Callable[[], Record], patience: Patience
+        self, job: PlateJob, on_event: EventListener, open_record: Callable[[], Record], patience: Patience
     ) -> None:
-        self._job, self._on_step, self._open, self._patience = job, on_step, open_record, patience
+        self._job, self._on_event, self._open, self._patience = job, on_event, open_record, patience
         self._record: Record | None = None
         self._unsent: list[Message] = []
 
     def run_step(self, step: PlateStep, function: Callable[[], Result], /) -> Result:
         """Run a step in this thread and send its beginning and end."""
-        self._on_step(self._job.label, step.value)
+        self._on_event(StepStarted(self._job.label, step))
         # After the plan it is known whether the plate is done already.
         if not (self._job.skip_done and step is PlateStep.PLAN):
             self._opened()
@@ -255,4 +258,4 @@ class _Bookkeeper:
     def _announce(self) -> None:
         failure = self._record.failure() if self._record else None
         if failure and self._patience.is_new(failure):
-            self._on_step(self._job.label, f"{WARNING}{failure}")
+            self._on_event(PlateNotice(self._job.label, failure, NoticeKind.WARNING))

@@ -13,7 +13,8 @@ from prefect_dask.task_runners import DaskTaskRunner
 
 from cytobatch.batch.flows.dask_worker import NO_ANSWER, within
 from cytobatch.batch.flows.task_runners import STOP_SECONDS, Crew, stopped
-from cytobatch.batch.plate_work import Placement, StepListener, running_plates, stop_plates
+from cytobatch.batch.plate_events import EventListener, event_of
+from cytobatch.batch.plate_work import Placement, running_plates, stop_plates
 from cytobatch.errors import StorageError, WorkerVersionError
 
 _LOST_SECONDS = 20.0
@@ -41,7 +42,7 @@ class DaskCrew(Crew):
         self._runner = runner
         runner.__enter__()
         self._client: Any = runner.client
-        self._client.subscribe_topic(self.run, self._on_event)
+        self._client.subscribe_topic(self.run, self._on_message)
         self._watch = _Watch(self._client)
         self._watch.start()
 
@@ -54,9 +55,9 @@ class DaskCrew(Crew):
         """How many plates may be submitted at once: enough for workers to begin one without waiting for the run."""
         return _SUBMITTED_FOR_A_THREAD * max(1, self._watch.threads)
 
-    def _on_event(self, event: Any) -> None:
-        _, (plate, step) = event
-        self.on_step(plate, step)
+    def _on_message(self, message: Any) -> None:
+        _, values = message
+        self.on_event(event_of(values))
 
     def lost(self) -> str:
         """Return for how long the cluster has had no worker, if that is too long."""
@@ -108,8 +109,8 @@ class LocalDask(DaskCrew):
 
     placement = Placement.DASK
 
-    def __init__(self, run: str, at_once: int, on_step: StepListener, folder: Path) -> None:
-        super().__init__(run, at_once, on_step)
+    def __init__(self, run: str, at_once: int, on_event: EventListener, folder: Path) -> None:
+        super().__init__(run, at_once, on_event)
         self._folder = folder
 
     @property
@@ -145,8 +146,8 @@ class ForeignDask(DaskCrew):
 
     placement = Placement.FOREIGN_DASK
 
-    def __init__(self, run: str, address: str, on_step: StepListener) -> None:
-        super().__init__(run, 0, on_step)
+    def __init__(self, run: str, address: str, on_event: EventListener) -> None:
+        super().__init__(run, 0, on_event)
         self._address = address
 
     @property

@@ -21,10 +21,10 @@ from distributed import CancelledError, KilledWorker, get_client, secede
 
 from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.batch.flows.dask_worker import listener, name, within, within_limits
+from cytobatch.batch.plate_events import EventListener, PlateNotice
 from cytobatch.batch.plate_work import (
     Placement,
     PlateWork,
-    StepListener,
     errors_that_travel,
     running_plates,
     stop_plates,
@@ -91,7 +91,7 @@ def convert_part_on_worker(order: PartOrder) -> LedgerPart:
         provide_blocks()
     job = work.plate_job()
     own = within_limits(job) if work.placement is Placement.FOREIGN_DASK else job
-    listener(work.run)(job.label, f"part {order.number + 1} starts on {name()}")
+    listener(work.run)(PlateNotice(job.label, f"part {order.number + 1} starts on {name()}"))
     guard = errors_that_travel(job.label, "a part was stopped", "its plate or run has ended")
     with guard, stoppable(order.token):
         folder = PartFolder(own, work.run)
@@ -123,7 +123,7 @@ def read_plate(content: bytes, sha256: str, label: str) -> PlateInParts:
     return plate
 
 
-def dask_splitter(work: PlateWork, job: PlateJob, on_step: StepListener) -> Splitter:
+def dask_splitter(work: PlateWork, job: PlateJob, on_event: EventListener) -> Splitter:
     """Return the splitter of a plate whose task runs in this thread of a worker."""
 
     @contextmanager
@@ -133,12 +133,12 @@ def dask_splitter(work: PlateWork, job: PlateJob, on_step: StepListener) -> Spli
             return
         folder = PartFolder(job, work.run)
         if reason := why_not_split(survey) or folder.fault(scratch):
-            on_step(job.label, one_machine_notice(reason))
+            on_event(PlateNotice(job.label, one_machine_notice(reason)))
             yield None
             return
         # A plate that begins again on another worker has the same token, and the same names of parts.
         token = f"{work.run}/{hashlib.sha256(job.destination.encode()).hexdigest()}"
-        with folder.used(), _Parts(work, folder, scratch, on_step, job.label, token) as parts:
+        with folder.used(), _Parts(work, folder, scratch, on_event, job.label, token) as parts:
             yield parts.convert
 
     return split
@@ -164,7 +164,7 @@ class _Parts:
     work: PlateWork
     folder: PartFolder
     scratch: Path
-    on_step: StepListener
+    on_event: EventListener
     label: str
     token: str
     rounds: int = 0
@@ -204,9 +204,10 @@ class _Parts:
             spliced += time.monotonic() - fetched
             path.unlink()
         seconds = time.monotonic() - began
-        self.on_step(
-            self.label, f"{plate.count} parts took {seconds:.1f} s, of which {spliced:.1f} s to put them together"
-        )
+        self._say(f"{plate.count} parts took {seconds:.1f} s, of which {spliced:.1f} s to put them together")
+
+    def _say(self, text: str) -> None:
+        self.on_event(PlateNotice(self.label, text))
 
     def _begin_round(self, plate: PlateInParts) -> None:
         content = pickle.dumps(without_transfer_arguments(plate))
@@ -215,7 +216,7 @@ class _Parts:
         self.folder.put(_PLATE, local)
         self.rounds += 1
         text, sha256 = self.work.model_dump_json(), hashlib.sha256(content).hexdigest()
-        self.on_step(self.label, f"is converted in {plate.count} parts")
+        self._say(f"is converted in {plate.count} parts")
         for number in range(plate.count):
             # No suffix of Parquet, so that no reader of a folder tree takes parts for profiles.
             file = f"{self.rounds}-{number:04}.part"
@@ -245,7 +246,7 @@ class _Parts:
                 raise
             part.attempts += 1
             part.future = self._submitted(part.order)
-            self.on_step(self.label, f"part {part.order.number + 1} is tried again, because of: {error.what}")
+            self._say(f"part {part.order.number + 1} is tried again, because of: {error.what}")
         except _LOST as error:
             lost = f"the worker of part {part.order.number + 1}"
             raise worker_lost(self.label, str(error) or type(error).__name__, lost) from error

@@ -10,10 +10,12 @@ from typing import Any
 from distributed import get_worker
 from distributed.utils import sync
 
-from cytobatch.batch.plate_work import StepListener
+from cytobatch.batch.plate_events import EventListener, SparseProgress, values_of
 from cytobatch.config.options import LEAST_MEMORY, PlateJob
 from cytobatch.engine.resources import ResourceLimits, machine_limits
 
+_PROGRESS_SECONDS = 2.0
+"""Every message goes through the one scheduler."""
 _PART_OF_DASKS_MEMORY = 0.75
 """Dask pauses a worker at 80% of its limit, and ends it at 95%."""
 NO_ANSWER = (OSError, RuntimeError, ValueError)
@@ -25,10 +27,10 @@ def name() -> str:
     return f"{socket.gethostname()} ({get_worker().address})"
 
 
-def listener(topic: str) -> StepListener:
-    """Return a listener that sends steps to the topic of the run."""
+def listener(topic: str) -> EventListener:
+    """Return a listener that sends what a plate announces to the topic of the run, progress every few seconds."""
     worker = get_worker()
-    return lambda plate, step: worker.log_event(topic, [plate, str(step)])
+    return SparseProgress(lambda event: worker.log_event(topic, values_of(event)), _PROGRESS_SECONDS)
 
 
 def within_limits(job: PlateJob) -> PlateJob:

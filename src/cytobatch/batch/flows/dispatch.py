@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from cytobatch.batch.flows.preparation import PreparedRun, prepared_run
 from cytobatch.batch.flows.task_runners import Crew, PlateFuture, PlateTask, Processes, Threads
-from cytobatch.batch.plate_work import PlateWork, StepListener, report_of, unexpected_error, worker_lost
+from cytobatch.batch.plate_events import EventListener, PlateNotice
+from cytobatch.batch.plate_work import PlateWork, report_of, unexpected_error, worker_lost
 from cytobatch.config.options import PlateJob
 from cytobatch.config.task_runner import RunnerKind, TaskRunner
 from cytobatch.errors import ConfigurationError, CytobatchError, WorkerVersionError
@@ -23,7 +24,7 @@ _POLL_SECONDS = 0.05
 
 
 def convert_by(
-    task: PlateTask, runner: TaskRunner, jobs: Sequence[PlateJob], on_step: StepListener, on_end: OutcomeListener
+    task: PlateTask, runner: TaskRunner, jobs: Sequence[PlateJob], on_event: EventListener, on_end: OutcomeListener
 ) -> None:
     """Convert plates by a task runner other than `sequential`.
 
@@ -35,8 +36,8 @@ def convert_by(
         The task runner.
     jobs
         The plates.
-    on_step
-        Called with a plate and its step, in any thread.
+    on_event
+        Called with what plates announce, in any thread.
     on_end
         Called in this thread with each plate's report or error, as soon as it has ended.
 
@@ -50,23 +51,23 @@ def convert_by(
     run = f"cytobatch-{uuid.uuid4().hex}"
     with prepared_run(runner, jobs) as prepared:
         pieces = deque(_Piece(job, own) for job, own in zip(jobs, prepared.jobs, strict=True))
-        crew = _crew(runner, run, prepared, on_step)
-        on_step("task runner", f"starting {crew.label}")
+        crew = _crew(runner, run, prepared, on_event)
+        on_event(PlateNotice("task runner", f"starting {crew.label}"))
         with crew:
             _Dispatch(crew, task, pieces, on_end).run()
 
 
-def _crew(runner: TaskRunner, run: str, prepared: PreparedRun, on_step: StepListener) -> Crew:
+def _crew(runner: TaskRunner, run: str, prepared: PreparedRun, on_event: EventListener) -> Crew:
     if runner.kind is RunnerKind.THREADS:
-        return Threads(run, prepared.at_once, on_step)
+        return Threads(run, prepared.at_once, on_event)
     if runner.kind is RunnerKind.PROCESSES:
-        return Processes(run, prepared.at_once, on_step)
+        return Processes(run, prepared.at_once, on_event)
     # Dask is an extra.
     from cytobatch.batch.flows.dask_cluster import ForeignDask, LocalDask
 
     if runner.address:
-        return ForeignDask(run, runner.address, on_step)
-    return LocalDask(run, prepared.at_once, on_step, prepared.folder)
+        return ForeignDask(run, runner.address, on_event)
+    return LocalDask(run, prepared.at_once, on_event, prepared.folder)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from cytobatch.batch.flows.bookkeeping import Patience, Record, convert_recorded
 from cytobatch.batch.flows.inside import convert_inside
 from cytobatch.batch.flows.record import PlateRecord
-from cytobatch.batch.plate_work import StepListener
+from cytobatch.batch.plate_events import EventListener
 from cytobatch.config.options import PlateJob
 from cytobatch.pipeline.split import Splitter
 from cytobatch.report.model import RunReport
@@ -28,13 +28,13 @@ def convert_plate(job: PlateJob) -> State:
     return record.follow() if record else convert_inside(job)
 
 
-def convert(job: PlateJob, on_step: StepListener, split: Splitter | None = None) -> RunReport:
+def convert(job: PlateJob, on_event: EventListener, split: Splitter | None = None) -> RunReport:
     """Convert one plate, recorded by a flow run named after it. Returns its report or raises its error.
 
-    Calls `on_step` with the plate and each step as it starts, and with one warning if the record is incomplete. `split`
-    gives parts of it to other workers.
+    Calls `on_event` with what the plate announces, and with one warning if the record is incomplete. `split` gives
+    parts of it to other workers.
     """
-    return convert_recorded(job, on_step, lambda: open_record(job), Patience(), split)
+    return convert_recorded(job, on_event, lambda: open_record(job), Patience(), split)
 
 
 def open_record(job: PlateJob, *, kept: bool = True) -> Record:

@@ -26,13 +26,14 @@ from cytobatch.batch.flows.plate import convert as convert_one
 from cytobatch.batch.flows.preparation import check_task_runner
 from cytobatch.batch.flows.probe import probe
 from cytobatch.batch.flows.reasons import reason_of
-from cytobatch.batch.plate_work import StepListener
+from cytobatch.batch.plate_events import EventListener, PlateEvent, PlateNotice
 from cytobatch.config.environment import prefect_server_is_given, read_batch_settings
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.task_runner import RunnerKind, common_task_runner
 from cytobatch.errors import AccessError, CytobatchError, StorageError, WorkerLostError, brief, gravity
 from cytobatch.pipeline.resolve_jobs import jobs_of_spec
+from cytobatch.pipeline.steps import StepStarted
 from cytobatch.report.model import RunReport
 
 _RETRY_SECONDS = [2.0, 10.0]
@@ -69,7 +70,7 @@ class PlatesRun:
     """A run of many plates in this process: its plates, what listens to it, and how far it is."""
 
     jobs: Sequence[PlateJob]
-    on_step: StepListener
+    on_event: EventListener
     on_end: Callable[[PlateJob, Outcome], None]
     failed: list[CytobatchError] = field(default_factory=list)
     began: bool = False
@@ -89,14 +90,14 @@ class PlatesRun:
                 convert_plate.with_options(retries=0) if is_job else convert_plate,
                 runner,
                 self.jobs,
-                self.on_step,
+                self.on_event,
                 self._end,
             )
         self.ended = True
 
     def _converted(self, job: PlateJob) -> Outcome:
         try:
-            return convert_one(job, self.on_step)
+            return convert_one(job, self.on_event)
         except CytobatchError as error:
             return error
 
@@ -149,7 +150,13 @@ def _logged_run(spec: JobSpec) -> PlatesRun:
         else:
             logger.error("%s: %s", job.shown_label, outcome)
 
-    return PlatesRun(jobs, lambda plate, step: logger.info("%s: %s", brief(plate), step), on_end)
+    def on_event(event: PlateEvent) -> None:
+        if isinstance(event, StepStarted):
+            logger.info("%s: %s", brief(event.plate), event.step.value)
+        elif isinstance(event, PlateNotice):
+            logger.info("%s: %s", brief(event.plate), event.text)
+
+    return PlatesRun(jobs, on_event, on_end)
 
 
 def run_in_flow(run: PlatesRun) -> str | None:

@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from cytobatch.batch.flows.bookkeeping import (
-    WARNING,
     Contained,
     Patience,
     Record,
@@ -16,14 +15,14 @@ from cytobatch.batch.flows.bookkeeping import (
 )
 from cytobatch.batch.flows.settings import prefect_settings
 from cytobatch.batch.flows.start import start_prefect
-from cytobatch.batch.plate_work import StepListener
+from cytobatch.batch.plate_events import EventListener, NoticeKind, PlateNotice
 from cytobatch.config.options import PlateJob
 from cytobatch.config.orchestrator import Orchestrator
 from cytobatch.engine.gc_tuning import gc_frozen
 from cytobatch.report.model import RunReport
 
-PlateConverter = Callable[[PlateJob, StepListener], RunReport]
-"""Converts a plate, and calls a function with the plate and each step as it starts."""
+PlateConverter = Callable[[PlateJob, EventListener], RunReport]
+"""Converts a plate, and calls a function with what it announces."""
 RecordOpener = Callable[[PlateJob], Record]
 
 _STOP_SECONDS = 1.0
@@ -56,13 +55,13 @@ class _Session:
         self._wait = 0.0
         self._warn: Callable[[str], None] = lambda _: None
 
-    def convert(self, job: PlateJob, on_step: StepListener) -> RunReport:
+    def convert(self, job: PlateJob, on_event: EventListener) -> RunReport:
         """Convert a plate."""
         if job.orchestrator is Orchestrator.NONE:
-            return convert_unrecorded(job, on_step)
+            return convert_unrecorded(job, on_event)
         self._wait = job.prefect_wait
-        self._warn = partial(on_step, job.label)
-        return convert_recorded(job, on_step, lambda: self._record(job), self._patience)
+        self._warn = lambda text: on_event(PlateNotice(job.label, text, NoticeKind.WARNING))
+        return convert_recorded(job, on_event, lambda: self._record(job), self._patience)
 
     def _record(self, job: PlateJob) -> Record:
         if self._open is None:
@@ -91,7 +90,7 @@ class _Session:
         sent: list[bool] = []
         self._patience.wait(limit if failed else max(limit, self._wait), lambda rest: sent.append(close_services(rest)))
         if not (failed or all(sent)):
-            self._warn(f"{WARNING}Prefect has no record of some steps: its server took too long for events and logs")
+            self._warn("Prefect has no record of some steps: its server took too long for events and logs")
 
     def close(self) -> None:
         """End Prefect as far as it has started. What that raises concerns no plate."""

@@ -11,6 +11,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from cytobatch.batch.flows.bookkeeping import StepEnded, in_words
+from cytobatch.config.plural import plural
 from cytobatch.errors import CytobatchError, brief
 from cytobatch.report.lines import counts_line, warning_line
 from cytobatch.report.model import RunReport
@@ -78,4 +79,4 @@ def log_outcome(outcome: RunReport | BaseException) -> None:
             logger.info("%s (%d bytes)", brief(output.path), output.bytes)
         for warning in outcome.warnings[:_WARNINGS_LOGGED]:
             logger.warning("%s", warning_line(warning))
-        logger.info("report: %s (%d warning(s))", brief(outcome.report), len(outcome.warnings))
+        logger.info("report: %s (%s)", brief(outcome.report), plural(len(outcome.warnings), "warning"))

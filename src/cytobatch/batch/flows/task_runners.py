@@ -19,7 +19,8 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 from prefect.tasks import Task
 
 from cytobatch.batch.flows import worker_side
-from cytobatch.batch.plate_work import Placement, StepListener, running_plates, stop_plates
+from cytobatch.batch.plate_events import EventListener
+from cytobatch.batch.plate_work import Placement, running_plates, stop_plates
 
 PlateTask = Task[[str, str], str]
 PlateFuture = PrefectWrappedFuture[Any, Any]
@@ -47,8 +48,8 @@ class Crew(ABC):
     breaks: ClassVar[bool] = True
     _runner: AnyTaskRunner
 
-    def __init__(self, run: str, at_once: int, on_step: StepListener) -> None:
-        self.run, self.at_once, self.on_step = run, at_once, on_step
+    def __init__(self, run: str, at_once: int, on_event: EventListener) -> None:
+        self.run, self.at_once, self.on_event = run, at_once, on_event
         self.futures = set[PlateFuture]()
         self._others = set(multiprocessing.active_children())
 
@@ -151,7 +152,7 @@ class Threads(Crew):
 
     def start(self) -> None:
         """Start the workers."""
-        worker_side.listen(self.run, self.on_step)
+        worker_side.listen(self.run, self.on_event)
         self._runner = ThreadPoolTaskRunner[Any](max_workers=self.at_once)
         self._runner.__enter__()
 
@@ -173,24 +174,24 @@ class Processes(Crew):
 
     def start(self) -> None:
         """Start the workers."""
-        self._steps: Any = multiprocessing.get_context("spawn").Queue()
-        self._forwarder = threading.Thread(target=self._forward, args=(self._steps,), daemon=True)
+        self._events: Any = multiprocessing.get_context("spawn").Queue()
+        self._forwarder = threading.Thread(target=self._forward, args=(self._events,), daemon=True)
         self._forwarder.start()
         self._runner = ProcessPoolTaskRunner(
-            max_workers=self.at_once, initializer=worker_side.start_process, initargs=(self.run, self._steps)
+            max_workers=self.at_once, initializer=worker_side.start_process, initargs=(self.run, self._events)
         )
         self._runner.__enter__()
 
-    def _forward(self, steps: Any) -> None:
-        while (step := steps.get()) is not None:
-            self.on_step(*step)
+    def _forward(self, events: Any) -> None:
+        while (event := events.get()) is not None:
+            self.on_event(event)
 
     def end(self) -> None:
         """End the workers when all plates have ended."""
         super().end()
-        self._steps.put(None)
+        self._events.put(None)
         self._forwarder.join(STOP_SECONDS)
-        self._steps.close()
+        self._events.close()
 
     def stop(self) -> None:
         """Stop the processes: SIGTERM lets a plate remove its files, SIGKILL ends what is left."""

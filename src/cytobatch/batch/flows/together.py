@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from cytobatch.batch.flows.preparation import check_task_runner
 from cytobatch.batch.flows.settings import prefect_settings
 from cytobatch.batch.flows.start import start_prefect
-from cytobatch.batch.plate_work import StepListener
+from cytobatch.batch.plate_events import EventListener
 from cytobatch.config.environment import prefect_server_is_given
 from cytobatch.config.options import PlateJob
 from cytobatch.config.task_runner import TaskRunner
@@ -25,7 +25,7 @@ _QUIET = {"PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"}
 def convert_together(
     jobs: Sequence[PlateJob],
     runner: TaskRunner,
-    on_step: StepListener,
+    on_event: EventListener,
     on_end: Callable[[PlateJob, RunReport | CytobatchError], None],
     *,
     debug: bool,
@@ -40,8 +40,8 @@ def convert_together(
         The plates.
     runner
         Their task runner.
-    on_step
-        Called with a plate and its step, in any thread.
+    on_event
+        Called with what plates announce, in any thread.
     on_end
         Called in this thread with each plate's report or error.
     debug
@@ -61,7 +61,7 @@ def convert_together(
 
         seconds = _LEAST_CLOSE_SECONDS
         try:
-            reason = run_in_flow(PlatesRun(jobs, on_step, on_end))
+            reason = run_in_flow(PlatesRun(jobs, on_event, on_end))
             if not reason:
                 seconds = max(job.prefect_wait for job in jobs)
         finally:

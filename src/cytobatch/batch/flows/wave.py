@@ -29,6 +29,7 @@ from cytobatch.config.credentials import BlockName
 from cytobatch.config.environment import read_settings
 from cytobatch.config.job_spec import JobSpec
 from cytobatch.config.options import PlateOptions
+from cytobatch.config.plural import plural
 from cytobatch.pipeline.resolve_jobs import explicit_access, jobs_of_spec
 from cytobatch.storage.access import Access
 
@@ -149,7 +150,7 @@ class Wave:
         logger = get_run_logger()
         invalid = [plate for plate in plates if plate.error]
         done = sum(plate.done for plate in plates)
-        logger.info("%d plate(s): %d done already, %d look invalid", len(plates), done, len(invalid))
+        logger.info("%s: %d done already, %d look invalid", plural(len(plates), "plate"), done, len(invalid))
         for plate in invalid[:_INVALID_LOGGED]:
             logger.warning("invalid: %s: %s", plate.job.label, plate.error)
         return plates
@@ -161,7 +162,7 @@ class Wave:
         logger = get_run_logger()
 
         def log(job: SubmittedJob) -> None:
-            logger.info("submitted %s %s: %d plate(s) on %s", job.id, job.name, job.plates, job.compute)
+            logger.info("submitted %s %s: %s on %s", job.id, job.name, plural(job.plates, "plate"), job.compute)
 
         return _Sent(planned.folder, planned.arrays, submitter.send(planned, log).jobs)
 

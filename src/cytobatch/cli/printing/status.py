@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from cytobatch.batch.aws.client import JobState
 from cytobatch.batch.aws.status import Failure, JobStatus, followed
-from cytobatch.cli.printing.plate_count import plate_count
+from cytobatch.config.plural import plural
 from cytobatch.errors import printable
 
 
@@ -15,7 +15,7 @@ def print_statuses(console: Console, statuses: Iterable[JobStatus]) -> None:
     """Print how many plates of each job are in each state."""
     for status in statuses:
         console.print(
-            f"{status.job.id}  {status.job.name}: {plate_count(status.total)}: {status.in_words}",
+            f"{status.job.id}  {status.job.name}: {plural(status.total, 'plate')}: {status.in_words}",
             highlight=False,
             markup=False,
         )
@@ -36,7 +36,7 @@ def print_failures(console: Console, status: JobStatus, failures: Iterable[Failu
         print_failure(console, failure)
         shown += 1
     if status.failed > shown:
-        console.print(f"and {plate_count(status.failed - shown)} more that failed", style="red", highlight=False)
+        console.print(f"and {plural(status.failed - shown, 'plate')} more that failed", style="red", highlight=False)
 
 
 def follow(console: Console, fetch_status: Callable[[], list[JobStatus]], seconds: float) -> list[JobStatus]:

@@ -11,7 +11,7 @@ from cytobatch.batch.aws.deployment import Deployment
 from cytobatch.batch.aws.preflight import Inspected
 from cytobatch.batch.aws.pricing import Estimate, PriceTable, estimate
 from cytobatch.batch.aws.submit import Submission, SubmittedJob
-from cytobatch.cli.printing.plate_count import plate_count
+from cytobatch.config.plural import count, plural
 from cytobatch.config.variables import PREFIX
 
 _SHOWN = 20
@@ -22,13 +22,13 @@ def print_left_alone(console: Console, plates: Sequence[Inspected]) -> None:
     """Print the plates that are done already, and those that look invalid."""
     done = [plate for plate in plates if plate.done]
     if done:
-        console.print(f"{len(done)} of {len(plates)} plates are done already", highlight=False)
+        console.print(f"{count(len(done))} of {plural(len(plates), 'plate')} done already", highlight=False)
     invalid = [plate for plate in plates if plate.error]
     for plate in invalid[:_SHOWN]:
         for line in f"invalid: {plate.job.shown_label}: {plate.error}".split("\n"):
             console.print(line, style="yellow", markup=False, highlight=False)
     if len(invalid) > _SHOWN:
-        console.print(f"and {len(invalid) - _SHOWN} more")
+        console.print(f"and {count(len(invalid) - _SHOWN)} more")
 
 
 def print_arrays(console: Console, arrays: Sequence[ArrayJob], deployment: Deployment, prices: PriceTable) -> None:
@@ -41,7 +41,7 @@ def print_arrays(console: Console, arrays: Sequence[ArrayJob], deployment: Deplo
         for line in _array_lines(array, gib, expected):
             console.print(line, highlight=False, markup=False)
     console.print(
-        f"{plate_count(plates_in(arrays))}, about ${dollars:,.2f} by {prices.what}; storage and requests apart",
+        f"{plural(plates_in(arrays), 'plate')}, about ${dollars:,.2f} by {prices.what}; storage and requests apart",
         highlight=False,
         markup=False,
     )
@@ -49,9 +49,10 @@ def print_arrays(console: Console, arrays: Sequence[ArrayJob], deployment: Deplo
 
 def _array_lines(array: ArrayJob, gib: int, expected: Estimate) -> Iterator[str]:
     size, scratch = array.size, max(need.scratch_bytes for need in array.plates) / _GIB
-    yield f"{array.name}: {plate_count(len(array.plates))} on {array.compute}"
+    yield f"{array.name}: {plural(len(array.plates), 'plate')} on {array.compute}"
     yield f"  to read  {decimal(sum(need.source_bytes for need in array.plates))}"
-    yield f"  machine  {size.vcpus} vCPU(s), {size.memory_mib // 1024} GiB memory, {scratch:,.1f} of {gib} GiB scratch"
+    machine = f"{plural(size.vcpus, 'vCPU')}, {size.memory_mib // 1024} GiB memory"
+    yield f"  machine  {machine}, {scratch:,.1f} of {gib} GiB scratch"
     yield f"  time     {_duration(expected.longest_seconds)} for the largest plate, {expected.hours:,.1f} hours in all"
 
 
@@ -62,7 +63,9 @@ def _duration(seconds: float) -> str:
 
 def print_job(console: Console, job: SubmittedJob) -> None:
     """Print a job that AWS Batch accepted."""
-    console.print(f"{job.id}  {job.name}: {plate_count(job.plates)} on {job.compute}", highlight=False, markup=False)
+    console.print(
+        f"{job.id}  {job.name}: {plural(job.plates, 'plate')} on {job.compute}", highlight=False, markup=False
+    )
 
 
 def print_submission(console: Console, submission: Submission, folder: str) -> None:
