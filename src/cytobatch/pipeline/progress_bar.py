@@ -19,10 +19,9 @@ from cytobatch.config.plural import count, plural
 from cytobatch.errors import brief, printable
 from cytobatch.pipeline.progress import PlateEvent, PlateListener, PlateProgress
 from cytobatch.pipeline.steps import PlateStep
+from cytobatch.pipeline.time_left import TimeLeft
 from cytobatch.report.numbers import duration
 
-_FIRST_ESTIMATE = 0.1
-"""The part of a conversion after which the time that is left can be told."""
 _AFTER_CONVERT = (PlateStep.PUBLISH, PlateStep.REPORT)
 
 Show = Callable[[str, float, str], None]
@@ -32,9 +31,10 @@ Show = Callable[[str, float, str], None]
 class ProgressBar:
     """Follows the conversion of one plate, and shows how far it is."""
 
-    def __init__(self, plate: str, show: Show) -> None:
-        self._plate, self._show = plate, show
-        self._began = self._step_began = time.monotonic()
+    def __init__(self, plate: str, show: Show, clock: Callable[[], float] = time.monotonic) -> None:
+        self._plate, self._show, self._clock = plate, show, clock
+        self._began = clock()
+        self._left = TimeLeft(clock)
         self._step: PlateStep | None = None
         self._fraction = 0.0
 
@@ -42,23 +42,24 @@ class ProgressBar:
         """Show an event."""
         if isinstance(event, PlateProgress):
             self._fraction = event.fraction
+            self._left.update(event.fraction)
             self._show(self._plate, event.fraction, self._words(event))
             return
-        self._step, self._step_began = event.step, time.monotonic()
+        self._step, self._left = event.step, TimeLeft(self._clock)
         self._fraction = 1.0 if event.step in _AFTER_CONVERT else 0.0
         self._show(self._plate, self._fraction, event.step.value)
 
     def end(self, *, failed: bool) -> None:
         """Show that the conversion has ended."""
-        took = duration(time.monotonic() - self._began)
+        took = duration(self._clock() - self._began)
         words = f"failed in step {self._step or 'start'} after {took}" if failed else f"done in {took}"
         self._show(self._plate, self._fraction if failed else 1.0, words)
 
     def _words(self, event: PlateProgress) -> str:
         exports = f"{count(event.exports_done)} of {plural(event.exports, 'export')}"
         parts = [f"{event.step}: {event.fraction:.0%}", exports, plural(event.rows, "row")]
-        if _FIRST_ESTIMATE <= event.fraction < 1:
-            seconds = (time.monotonic() - self._step_began) * (1 - event.fraction) / event.fraction
+        seconds = self._left.seconds()
+        if seconds is not None:
             parts.append(f"about {duration(seconds)} left")
         return ", ".join(parts)
 
