@@ -26,11 +26,11 @@ TESTED_ELSEWHERE = {
     "reliability.md": "tests/test_document_commands.py",
     "notebook.md": "tests/test_document_commands.py",
     "outputs.md": "tests/test_docs.py",
+    "workflow.md": "tests/test_document_commands.py",
     "verification.md": "tests/cli/test_verify_command.py",
 }
 NOT_RUN = {
     "aws.md": "AWS",
-    "workflow.md": "Prefect server",
     "task-runners.md": "Dask cluster",
     "cytotable.md": "CytoTable",
     "contributing.md": "the suite itself",
@@ -164,6 +164,13 @@ def check_demo(printed: str, folder: Path) -> None:
     address = printed.rsplit(maxsplit=1)[-1].removeprefix("file://")
     assert address.endswith("report.html")
     assert (folder / address).is_file()
+
+
+@pytest.mark.long
+def test_the_commands_for_a_prefect_server_run_in_order(prefect_url: str, tmp_path: Path) -> None:
+    for name in ("prefect.yaml", "automations"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    run_blocks(DOCS / "workflow.md", tmp_path, {**environment(tmp_path), "PREFECT_API_URL": prefect_url})
 
 
 @pytest.mark.long

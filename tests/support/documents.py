@@ -25,6 +25,9 @@ _FENCED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _INDENTED = re.compile(r"(?:\A|(?<=\n\n))(?:(?: {4}| {8})\S.*\n(?:(?: {4}| {8}).*\n)*)", re.MULTILINE)
+_PROGRAMS = frozenset(
+    {"cytobatch", "make", "aws", "terraform", "docker", "prefect", "dask", "cd", "export", "pip", ".venv/bin/pytest"}
+)
 _NOT_RUN = "not run: "
 _END = "end of block"
 _TIMEOUT = 600
@@ -67,9 +70,10 @@ def commands_of(document: Path) -> Iterator[list[str]]:
 
 
 def has_commands(document: Path) -> bool:
-    """Return whether a document has commands or lines of Python; each indented block counts as commands."""
+    """Return whether a document has lines of Python or of a shell, be they indented or fenced."""
     fenced = any(block.language in ("sh", "python") for block in blocks_of(document))
-    return fenced or _INDENTED.search(_FENCED.sub("\n", document.read_text())) is not None
+    indented = "\n".join(match[0] for match in _INDENTED.finditer(_FENCED.sub("\n", document.read_text())))
+    return fenced or any(line.split()[:1] and line.split()[0] in _PROGRAMS for line in indented.splitlines())
 
 
 def run_blocks(document: Path, folder: Path, environment: Mapping[str, str]) -> list[str]:
