@@ -118,7 +118,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.xdist_group("documents")
-@pytest.mark.parametrize("document", RUN, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "document",
+    # The commands of `inspect` are also those of tests/cli/test_inspect_command.py.
+    [pytest.param(path, marks=pytest.mark.long if path.stem == "inspect" else ()) for path in RUN],
+    ids=lambda path: path.stem,
+)
 @pytest.mark.usefixtures("aws", "buckets")
 def test_the_commands_run_in_order(document: Path, reader: Path, plates: Path, profile: Path) -> None:
     if document.stem != "tutorial":  # It begins with nothing.
