@@ -12,6 +12,7 @@ from cytobatch import __version__
 from cytobatch.cli.app import main
 from cytobatch.config.presets.catalog import PresetName
 from cytobatch.errors import ExitCode
+from cytobatch.synthetic import PlateFormat
 from tests.support.plates import cytominer_tables, site_tables, write_sites, write_sqlite
 from tests.support.program import Run
 
@@ -144,6 +145,36 @@ def test_example_makes_a_plate(tmp_path: Path, capsys: Capture) -> None:
     assert code == 0
     assert "of 2 sites" in out
     assert (tmp_path / "p" / "BR00117035-A01-1" / "Cells.csv").exists()
+
+
+@pytest.mark.parametrize("kind", list(PlateFormat))
+def test_an_example_of_each_format_is_known_and_has_its_platemap(
+    kind: PlateFormat, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    small = ("--wells", 2, "--sites", 1, "--features", 10)
+    code, out, _ = answer(capsys, "example", "~/p", "--kind", kind.value, "--platemap", "~/maps/p.txt", *small)
+    assert code == 0
+    assert f"next: cytobatch run {tmp_path}/p profiles --platemap {tmp_path}/maps/p.txt" in out
+    code, out, _ = answer(capsys, "plan", "~/p", "--platemap", "~/maps/p.txt")
+    assert code == 0
+    assert "single_cells.parquet" in out
+    code, _, err = answer(capsys, "example", tmp_path / "q", "--platemap", tmp_path / "maps" / "p.txt")
+    assert code == ExitCode.CONFIGURATION
+    assert "platemap exists" in err
+    assert not (tmp_path / "q").exists()
+
+
+def test_a_plan_needs_no_destination(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_sites(tmp_path / "in", 1)
+    code, out, _ = answer(capsys, "plan", source)
+    assert code == 0
+    assert " DESTINATION/single_cells.parquet\n" in out
+    assert " DESTINATION/run-report.json\n" in out
+    _, out, _ = answer(capsys, "plan", tmp_path / "{plate}", "--plate", "i*")
+    assert " DESTINATION/in/single_cells.parquet\n" in out
+    monkeypatch.setenv("CYTOBATCH_DESTINATION", str(tmp_path / "out"))
+    assert f" {tmp_path}/out/single_cells.parquet\n" in answer(capsys, "plan", source)[1]
 
 
 def test_version(capsys: Capture) -> None:

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,16 @@ from cytobatch.config.options import PlateOptions
 from cytobatch.errors import ExitCode
 
 Capture = pytest.CaptureFixture[str]
+_COMPLETE = """
+. "$1"
+COMP_WORDS=("${@:2}")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+function=$(complete -p cytobatch)
+function=${function#*-F }
+${function%% *}
+echo "${COMPREPLY[@]}"
+"""
+"""Prints how bash completes a command line with the function of a script."""
 EXAMPLES = [line for command in COMMANDS for line in command.examples]
 
 
@@ -126,3 +137,17 @@ def test_the_shell_completes_commands_and_options(
     assert all(command.name in text for command in COMMANDS)
     assert "--max-failed-exports" in text
     assert str(script) in (tmp_path / ".bashrc").read_text()
+    completed = subprocess.run(
+        ["bash", "-c", _COMPLETE, "bash", script, "cytobatch", "run", "--max"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert completed.stdout.split() == ["--max-failed-exports"]
+
+
+def test_no_credentials_of_a_variable_are_taken_back_by_a_flag() -> None:
+    words = ["run", "plate", "out", "--sign-request", "--no-drop-null"]
+    app = make_app(HelpPage(all_options=False))
+    _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+    assert bound.arguments["options"].explicit() == {"no_sign_request": False, "drop_null": False}

@@ -22,6 +22,7 @@ from cytobatch.errors import CytobatchError, ExitCode, InternalError
 _EPILOGUE = """First steps:
   cytobatch example plate          make a small plate
   cytobatch run plate profiles     convert it, and open profiles/report.html
+  cytobatch run --help             the common options; --help-all shows all of them
 
 Every option is an environment variable, too: CYTOBATCH_SOURCE for --source, and so on. \
 A flag wins over the environment, the environment over the job spec, and the job spec over the preset."""
