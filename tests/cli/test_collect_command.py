@@ -42,3 +42,7 @@ def test_plates_without_a_report_are_named_and_set_the_exit_code(cytobatch: Run,
     assert "missing  P2: no report is there" in answer.stdout
     assert "unreadable  P3: it is no run report: format_version: Field required" in answer.stdout
     assert (tmp_path / "overview" / "index.html").is_file()
+    assert answer.stderr == ""
+    answer = cytobatch("collect", "--job-spec", spec_of(jobs[1:]), "--to", "overview")
+    assert answer.returncode == ExitCode.PLATES_FAILED
+    assert "no plate has a report: give the source, destination and plates of the run" in answer.stderr

@@ -92,6 +92,14 @@ WORDS = [
         "run plate out --no-join",
     ),
     Mistake(
+        "run plate out \N{EM DASH}memory 3GiB",
+        CONFIGURATION,
+        ("too many words: '\N{EM DASH}memory' '3GiB'",),
+        "a long dash",
+        "write --memory; usage",
+        "run plate out --memory 3GiB",
+    ),
+    Mistake(
         "run plate",
         CONFIGURATION,
         ("no destination given", "command line"),

@@ -1,7 +1,7 @@
 """`cytobatch collect`: gather run reports, write the batch's table and page, and print a summary."""
 
 from cytobatch.batch.collect import gather, publish
-from cytobatch.cli.console import out
+from cytobatch.cli.console import err, out
 from cytobatch.cli.flags import SpecFlags
 from cytobatch.cli.options import resolve_jobs
 from cytobatch.config.options import PlateOptions
@@ -30,4 +30,6 @@ def collect(to: str, options: PlateOptions, spec: SpecFlags) -> int:
         out.print(f"  warning  {row.plate}: {row.reason}")
     for path in paths:
         out.print(f"  {path}")
+    if len(lacking) == len(table.rows):
+        err.print("no plate has a report: give the source, destination and plates of the run", style="yellow")
     return ExitCode.PLATES_FAILED if lacking else ExitCode.OK

@@ -19,6 +19,7 @@ from cytobatch.errors import JobSpecError
 
 WHERE = "command line"
 _BOOLEANS = frozenset({"true", "false", "yes", "no", "on", "off", "0", "1"})
+_LONG_DASHES = ("\N{EN DASH}", "\N{EM DASH}")
 _QUOTES = "write paths with blanks, and patterns, in quotes"
 _FORMS = {int: "a whole number", float: "a number"}
 _OPTIONS = {flag_of(name) for name in PlateOptions.model_fields}
@@ -80,6 +81,9 @@ def _too_many(error: Any) -> JobSpecError:
     why, remedy = "all positions are taken, and they are values of no option", _QUOTES
     if words[0].lower() in _BOOLEANS:
         why, remedy = "a flag without a value was given before", "write --no-join for `--join false`, or --join=false"
+    elif words[0].startswith(_LONG_DASHES):
+        why = "an option begins with two hyphens, and a program has put a long dash in their place"
+        remedy = f"write --{words[0].lstrip(''.join(_LONG_DASHES))}"
     remedy = f"{remedy}; {_usage(error)}"
     return _error(error, f"too many words: {' '.join(map(repr, words))}", why, remedy)
 
