@@ -548,6 +548,16 @@ FURTHER = [
     Mistake(
         "run --job-spec spec.yaml",
         CONFIGURATION,
+        ("bad value for 'plates.0.plate': spec.yaml",),
+        "24512 is no text",
+        "in a job spec write numbers and dates in quotes",
+        "run --job-spec spec.yaml",
+        files={"spec.yaml": "plates: [{plate: 24512, source: plate, destination: out}]"},
+        mended={"spec.yaml": "plates: [{plate: '24512', source: plate, destination: out}]"},
+    ),
+    Mistake(
+        "run --job-spec spec.yaml",
+        CONFIGURATION,
         ("bad value for 'version': spec.yaml",),
         "2 is too large",
         "from 1 to 1",

@@ -65,6 +65,8 @@ def test_json_is_read_as_well() -> None:
         ("plates: [{source: /a}]", "no destination given", "CYTOBATCH_DESTINATION"),
         ("plates: []", "bad value for 'plates'", "source"),
         ("source: /a\ndestination: /b", "unknown key 'source'", "below 'defaults' or 'plates'"),
+        ("defaults: 3\nplates: [{source: /a, destination: /b}]", "bad value for 'defaults'", "a mapping of options"),
+        ("plates: {source: /a, destination: /b}", "bad value for 'plates'", "source"),
         ("defaults: {source: /a}", "no 'plates' given", "source"),
         ("version: 2\nplates: [{source: /a, destination: /b}]", "bad value for 'version'", "from 1 to 1"),
         ("- a", "job spec is no mapping", "plates"),

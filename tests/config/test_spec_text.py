@@ -30,7 +30,7 @@ HOSTILE = {
     "more rows than there are": (PLATE % f"chunk_size: {'9' * 100}", "chunk_size"),
     "more bytes than there are": (PLATE % f"memory: {'9' * 100}GiB", "memory"),
     "a day that does not exist": (PLATE % "plate: 2021-02-30", "no valid date"),
-    "a day": (PLATE % "plate: 2021-02-28", "valid string"),
+    "a day": (PLATE % "plate: 2021-02-28", "it is no text"),
     "a tag that runs code": (PLATE % "plate: !!python/object/apply:os.system [id]", "tag:yaml.org,2002:python/object"),
     "a tag of another type": (PLATE % "plate: !!bool x", "no valid date or number"),
     "a tag of a time": (PLATE % "plate: !!timestamp x", "no valid date or number"),

@@ -42,7 +42,7 @@ _EXPECTED: tuple[tuple[object, str], ...] = (
     (bool, "true or false"),
     (int, "a whole number"),
     (float, "a number"),
-    (str, "a text"),
+    (str, "a text; in a job spec write numbers and dates in quotes"),
 )
 _MIB, _GIB = 2**20, 2**30
 _ENDLESS = 2**40
@@ -64,7 +64,7 @@ def expected_value(field: FieldInfo) -> str:
     if choices := choices_of(field):
         return f"one of {', '.join(choices)}"
     kinds = list(_kinds(field.annotation))
-    known = next((text for kind, text in _EXPECTED if kind in kinds), "another value")
+    known = next((text for kind, text in _EXPECTED if kind in kinds), "a mapping of options")
     return f"{known}{_limits(field)}".rstrip(",")
 
 

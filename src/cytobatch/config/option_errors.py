@@ -34,6 +34,10 @@ _REASONS = {
     "greater_than_equal": "is too small",
     "greater_than": "is too small",
     "less_than_equal": "is too large",
+    "string_type": "is no text",
+    "tuple_type": "is no list",
+    "dict_type": "is no mapping",
+    "model_type": "is no mapping",
 }
 """What is wrong with a value, by pydantic's type of error."""
 
@@ -104,10 +108,11 @@ def _unknown_key(path: list[str], fields: Mapping[str, FieldInfo], where: str) -
 def _why(first: ErrorDetails, option: str, field: FieldInfo) -> str:
     """Return what is wrong with a value, with the value, unless it may be a secret."""
     value, reason = first["input"], _reason(first)
-    shown = repr(value[:_LONGEST_VALUE]) if isinstance(value, str) else str(value)[:_LONGEST_VALUE]
+    shown = repr(value[:_LONGEST_VALUE]) if isinstance(value, str) else str(value)
+    if option in _SECRET or not isinstance(value, str | int | float):
+        return f"it {reason}" if first["type"] in _REASONS else reason
     if first["type"] not in _REASONS:
-        is_shown = shown in reason or option in _SECRET or not isinstance(value, str | int | float)
-        return reason if is_shown else f"{shown}: {reason}"
+        return reason if shown in reason else f"{shown}: {reason}"
     without_unit = is_size(field) and str(value).strip().isdecimal()
     return f"{shown} {reason}{', and has no unit' if without_unit else ''}"
 

@@ -134,7 +134,7 @@ def _as_mapping(value: object) -> object:
             return _json(text)
         pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
         if not all(equals for _, equals, _ in pairs):
-            raise ValueError(f"{text!r} is neither JSON nor name=value,name=value")
+            raise ValueError("it is neither JSON nor name=value,name=value")
         return {name.strip(): value.strip() for name, _, value in pairs}
     return value
 
