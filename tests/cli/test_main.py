@@ -42,6 +42,10 @@ def test_help_and_version_import_no_heavy_module(arguments: list[str]) -> None:
     assert {name.partition(".")[0] for name in modules} & HEAVY == set()
 
 
+def test_the_version_is_shown_without_the_models_of_options() -> None:
+    assert "pydantic" not in imported("--version")
+
+
 def test_plan_does_not_import_prefect(tmp_path: Path) -> None:
     source = str(write_sites(tmp_path / "in", 1))
     modules = imported("plan", "--source", source, "--destination", str(tmp_path / "out"))

@@ -13,9 +13,9 @@ from cyclopts import App, Group, Parameter
 from cytobatch import __version__
 from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.cli.command_list import COMMANDS, CommandGroup
+from cytobatch.cli.help_groups import ARGUMENTS, OPTIONS
 from cytobatch.cli.help_page import HELP_ALL, HELP_FLAGS, HelpPage
 from cytobatch.cli.log_options import set_log_options
-from cytobatch.cli.option_flags import ARGUMENTS, OPTIONS
 from cytobatch.config.variables import debug_requested
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
 

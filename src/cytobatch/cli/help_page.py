@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cytobatch.cli.command_list import Command
-from cytobatch.cli.option_flags import GROUPS, OPTIONS
-from cytobatch.config.option_groups import is_common
-from cytobatch.config.options import PlateOptions
+from cytobatch.cli.help_groups import OPTIONS
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpEntry, HelpPanel
@@ -15,10 +13,6 @@ if TYPE_CHECKING:
 HELP_FLAGS, HELP_ALL = ("--help", "-h"), "--help-all"
 _METAVARS = {"STR": "TEXT", "INT": "N", "FLOAT": "N", "CHOICE": "NAME"}
 """The forms of values for people, in place of the types' names."""
-_TITLES = frozenset(group.name for group in GROUPS.values())
-_COMMON = frozenset(
-    f"--{name.replace('_', '-')}" for name in PlateOptions.model_fields if is_common(PlateOptions, name)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +31,18 @@ class HelpPage:
         """Print one panel, if this page shows it."""
         from cyclopts.help import DefaultFormatter
 
-        if panel.title in _TITLES and not self.all_options:
+        from cytobatch.cli.option_flags import GROUPS
+
+        if not self.all_options and panel.title in {group.name for group in GROUPS.values()}:
             return
         shown = panel.copy(entries=[self._shown(entry) for entry in panel.entries if self._is_shown(entry, panel)])
         DefaultFormatter()(console, options, shown)
 
     def _is_shown(self, entry: "HelpEntry", panel: "HelpPanel") -> bool:
         """Decide whether an entry is shown here. With all options, a common one is shown in its group alone."""
-        return not (self.all_options and panel.title == OPTIONS.name and _COMMON.intersection(entry.names))
+        from cytobatch.cli.option_flags import common_flags
+
+        return not (self.all_options and panel.title == OPTIONS.name and common_flags().intersection(entry.names))
 
     def _shown(self, entry: "HelpEntry") -> "HelpEntry":
         # That a flag is off unless it is given goes without saying.

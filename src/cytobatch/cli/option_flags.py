@@ -8,7 +8,9 @@ from typing import Annotated, Any, TypeVar, get_args
 from cyclopts import Group, Parameter
 from pydantic import ByteSize, ConfigDict, create_model
 
+from cytobatch.cli.help_groups import ARGUMENTS, OPTIONS
 from cytobatch.config.credentials import BlockName
+from cytobatch.config.option_errors import flag_of
 from cytobatch.config.option_groups import OptionGroup, group_of, is_common
 from cytobatch.config.option_types import (
     Arguments,
@@ -27,8 +29,6 @@ from cytobatch.config.task_runner import TaskRunnerText
 
 Command = TypeVar("Command", bound=Callable[..., int])
 
-ARGUMENTS, OPTIONS = Group("Arguments", sort_key=0), Group("Options", sort_key=1)
-"""The groups of positions, and of the flags that `--help` shows."""
 GROUPS = {group: Group(group.value, sort_key=number) for number, group in enumerate(OptionGroup, 2)}
 """The groups of all options, which `--help-all` shows."""
 
@@ -158,6 +158,11 @@ def _form(annotation: object) -> str | None:
 def _help(name: str) -> str:
     """Return the description of an option in one line. A terminal shows no marks of code."""
     return " ".join(str(PlateOptions.model_fields[name].description).replace("`", "").split())
+
+
+def common_flags() -> frozenset[str]:
+    """Return the flags of the options that `--help` shows."""
+    return frozenset(flag_of(name) for name in PlateOptions.model_fields if is_common(PlateOptions, name))
 
 
 def position(name: str) -> Parameter:
