@@ -96,6 +96,8 @@ OF_REPORTS = frozenset(
         "credentials",
         "endpoint_url",
         "no_sign_request",
+        "requester_pays",
+        "extra_args",
         "store_timeout",
         "destination_profile",
         "destination_credentials",
