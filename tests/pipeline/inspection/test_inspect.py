@@ -218,7 +218,7 @@ def test_a_parquet_file_of_another_program_has_its_schema(rows: int, tmp_path: P
         ("cut.parquet", b"PAR1PAR1", cytobatch.InputDataError, "no Parquet file"),
         ("missing.parquet", None, cytobatch.AbsentFileError, "no such file"),
         ("run-report.json", b"{}", cytobatch.InputDataError, "run report is not readable"),
-        ("x/run-report.json", None, cytobatch.AbsentFileError, "no such file"),
+        ("x/run-report.json", None, cytobatch.AbsentFileError, "no result of cytobatch"),
     ],
 )
 def test_what_is_none_of_these_is_refused(
