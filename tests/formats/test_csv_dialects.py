@@ -11,6 +11,7 @@ from cytobatch.errors import ExitCode, InputDataError
 from cytobatch.formats.csv_suffixes import csv_files, other_copies
 from cytobatch.planning.inventory import Inventory, SourceFile
 from cytobatch.report.model import Outcome, RunReport
+from tests.formats.conftest import ProfileOf
 from tests.support.plates import convert, site_tables, write_combined, write_incarta_plate, write_site
 
 Change = Callable[[Path], None]
@@ -102,6 +103,11 @@ def plate(root: Path, sites: int = 2) -> Path:
     return root
 
 
+def combined(root: Path) -> None:
+    """Write a plate of one combined file."""
+    write_combined(root / "P1-A01-1", site_tables(3, offset=0.25))
+
+
 def rows_of(table: pa.Table) -> list[dict[str, object]]:
     """Return the rows in an order of their own. A TableNumber depends on the bytes of a file."""
     names = [name for name in table.column_names if name != "Metadata_TableNumber"]
@@ -115,8 +121,10 @@ def warnings_of(report: RunReport) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["auto", "cellprofiler_csv"])
 @pytest.mark.parametrize("change", DIALECTS.values(), ids=DIALECTS)
-def test_a_plate_is_the_same_in_every_dialect(tmp_path: Path, change: Change, preset: str) -> None:
-    right, _ = convert(plate(tmp_path / "plain", 2), tmp_path / "right", preset=preset)
+def test_a_plate_is_the_same_in_every_dialect(
+    tmp_path: Path, profile_of: ProfileOf, change: Change, preset: str
+) -> None:
+    right = profile_of("plate", plate, preset=preset)
     source = plate(tmp_path / "in", 2)
     for path in sorted(source.rglob("*.csv")):
         change(path)
@@ -129,8 +137,8 @@ def test_a_plate_is_the_same_in_every_dialect(tmp_path: Path, change: Change, pr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", DIALECTS.values(), ids=DIALECTS)
-def test_one_site_may_have_another_dialect(tmp_path: Path, change: Change) -> None:
-    right, _ = convert(plate(tmp_path / "plain", 2), tmp_path / "right")
+def test_one_site_may_have_another_dialect(tmp_path: Path, profile_of: ProfileOf, change: Change) -> None:
+    right = profile_of("plate", plate)
     source = plate(tmp_path / "in", 2)
     for path in sorted((source / "P1-A01-2").glob("*.csv")):
         change(path)
@@ -139,19 +147,18 @@ def test_one_site_may_have_another_dialect(tmp_path: Path, change: Change) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", DIALECTS.values(), ids=DIALECTS)
-def test_a_combined_file_is_the_same_in_every_dialect(tmp_path: Path, change: Change) -> None:
-    for name in ("plain", "in"):
-        write_combined(tmp_path / name / "P1-A01-1", site_tables(3, offset=0.25))
+def test_a_combined_file_is_the_same_in_every_dialect(tmp_path: Path, profile_of: ProfileOf, change: Change) -> None:
+    right = profile_of("combined", combined)
+    combined(tmp_path / "in")
     for path in sorted((tmp_path / "in").rglob("*.csv")):
         change(path)
-    right, _ = convert(tmp_path / "plain", tmp_path / "right")
     assert rows_of(convert(tmp_path / "in", tmp_path / "out")[0]) == rows_of(right)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [each for name, each in DIALECTS.items() if ".t" not in name.lower()])
-def test_an_in_carta_plate_is_the_same_in_every_dialect(tmp_path: Path, change: Change) -> None:
-    right, _ = convert(write_incarta_plate(tmp_path / "plain"), tmp_path / "right")
+def test_an_in_carta_plate_is_the_same_in_every_dialect(tmp_path: Path, profile_of: ProfileOf, change: Change) -> None:
+    right = profile_of("IN Carta", write_incarta_plate)
     source = write_incarta_plate(tmp_path / "in")
     for path in sorted(source.rglob("*.csv")):
         change(path)
@@ -187,9 +194,9 @@ def test_the_report_names_files_whose_dialect_is_an_assumption(tmp_path: Path) -
     ],
 )
 def test_columns_that_measure_nothing_are_left_out_and_named(
-    tmp_path: Path, change: Change, reported: str, preset: str
+    tmp_path: Path, profile_of: ProfileOf, change: Change, reported: str, preset: str
 ) -> None:
-    right, _ = convert(plate(tmp_path / "plain", 2), tmp_path / "right", preset=preset)
+    right = profile_of("plate", plate, preset=preset)
     source = plate(tmp_path / "in", 2)
     for path in source.rglob("*.csv"):
         change(path)

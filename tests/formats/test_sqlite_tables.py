@@ -1,7 +1,7 @@
 """SQLite files as labs have them: sets of tables, views, columns without declared numbers, the single object table."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cytobatch.config.option_types import SqliteReader
 from cytobatch.errors import InputDataError, LayoutError
 from cytobatch.formats.cellprofiler_sqlite.names import fits_prefix, table_names
 from cytobatch.report.model import Outcome, RunReport
+from tests.formats.conftest import ProfileOf
 from tests.support.examples import examples
 from tests.support.plates import Tables, convert, cytominer_tables, per_tables, site_tables, with_column, write_sqlite
 
@@ -158,14 +159,19 @@ def test_every_prefix_is_found(prefix: str, per: bool) -> None:
 # Views
 
 
+def database_of(tables: Tables) -> Callable[[Path], Path]:
+    """Return a function that writes tables into a database in a folder."""
+    return lambda folder: write_sqlite(folder / "a.sqlite", tables)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", ["Image", "Cells", "Nuclei", "Cytoplasm"])
 @pytest.mark.parametrize("style", ["per", "prefix", "plain"])
-def test_a_view_is_read_like_a_table(name: str, style: str, reader: str, tmp_path: Path) -> None:
+def test_a_view_is_read_like_a_table(name: str, style: str, reader: str, profile_of: ProfileOf, tmp_path: Path) -> None:
     tables = cytominer_tables(site(), 1) if style == "plain" else per_tables(site())
     tables = prefixed(tables, "Run_") if style == "prefix" else tables
-    whole, _ = convert(write_sqlite(tmp_path / "in" / "a.sqlite", tables), tmp_path)
+    whole = profile_of(style, database_of(tables))
     view = next(each for each in tables if each.endswith(name))
     tables["stored_elsewhere"] = tables.pop(view)
     source = write_sqlite(tmp_path / "view" / "a.sqlite", tables)
@@ -246,9 +252,11 @@ def test_measurements_are_numbers_whatever_their_column_is_declared_as(
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("declared", ["TEXT", "BLOB", ""])
-def test_a_file_with_all_columns_declared_alike_is_read(declared: str, reader: str, tmp_path: Path) -> None:
+def test_a_file_with_all_columns_declared_alike_is_read(
+    declared: str, reader: str, profile_of: ProfileOf, tmp_path: Path
+) -> None:
     tables = per_tables(site(0.25))
-    whole, _ = convert(write_sqlite(tmp_path / "in" / "a.sqlite", tables), tmp_path)
+    whole = profile_of("per, with fractions", database_of(tables))
     source = write_sqlite(tmp_path / "other" / "a.sqlite", tables)
     for name, table in tables.items():
         redeclared(source, name, dict.fromkeys(table.column_names, declared))
@@ -345,10 +353,10 @@ def single_object_table(tables: Tables, *, padded: bool) -> Tables:
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("preset", ["auto", "cellprofiler_sqlite"])
 def test_the_single_object_table_gives_the_columns_of_its_compartments(
-    preset: str, padded: bool, reader: str, tmp_path: Path
+    preset: str, padded: bool, reader: str, profile_of: ProfileOf, tmp_path: Path
 ) -> None:
     tables = per_tables(site())
-    whole, _ = convert(write_sqlite(tmp_path / "in" / "a.sqlite", tables), tmp_path, preset=preset)
+    whole = profile_of("per", database_of(tables), preset=preset)
     combined = prefixed(single_object_table(tables, padded=padded), "MyExpt_")
     source = write_sqlite(tmp_path / "one" / "a.sqlite", combined)
     table, report = convert(source, tmp_path, preset=preset, sqlite_reader=reader)
