@@ -202,6 +202,8 @@ def test_a_job_is_retried_if_a_store_fails_and_not_if_a_bucket_is_missing(
         shareIdentifier=deployment["share_identifier"],
         schedulingPriorityOverride=1,
         parameters={"spec": json.dumps(spec)},
+        # As jobs of a lab: Prefect passes the exit code on.
+        containerOverrides={"environment": [{"name": "CYTOBATCH_ORCHESTRATOR", "value": "prefect"}]},
     )["jobId"]
     failed = ended(batch, job)
     assert failed["status"] == "FAILED"

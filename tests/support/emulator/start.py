@@ -16,6 +16,9 @@ from tests.support.emulator.server import REGION, aws_emulator, docker_api, miss
 from tests.support.emulator.terraform import Terraform, copied, point_at
 
 _LOG_TAIL = 4000
+_JOBS = {"CYTOBATCH_ORCHESTRATOR": "none"}
+"""The environment of jobs. Prefect's own server in a container is what the tests of the image, and of retries, run: it
+takes three quarters of a small plate's CPU time."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def emulator_with_engine(folder: Path) -> Iterator[Emulator]:
     missing = missing_modules()
     if missing:
         pytest.skip(missing)
-    with docker_api(folder) as docker_host, aws_emulator(folder, docker_host) as url:
+    with docker_api(folder) as docker_host, aws_emulator(folder, docker_host, _JOBS) as url:
         yield Emulator(url, docker_host, folder / "emulator.log")
 
 
