@@ -2,7 +2,9 @@
 
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -54,11 +56,20 @@ def test_a_row_that_no_slice_uses_is_read_once() -> None:
 
 def plate(path: Path, sites: int = 40) -> Path:
     """Write sites in an order other than that of their TableNumbers, which are checksums in real plates."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content(sites))
+    return path
+
+
+@cache
+def content(sites: int) -> bytes:
+    """Return the database of such a plate."""
     exports = [
         cytominer_tables(site_tables(OBJECTS, image=n, offset=1000.0 * n), f"{n * 7919 % 1009:04}")
         for n in range(1, sites + 1)
     ]
-    return write_sqlite(path, *exports)
+    with TemporaryDirectory() as folder:
+        return write_sqlite(Path(folder) / "p.sqlite", *exports).read_bytes()
 
 
 def both(source: Path, folder: Path, **options: Any) -> tuple[pa.Table, RunReport]:

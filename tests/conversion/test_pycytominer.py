@@ -32,6 +32,8 @@ from tests.support.plates import (
     write_site,
 )
 
+# One worker converts the plates of all layouts.
+pytestmark = pytest.mark.xdist_group("pycytominer")
 NAMES = ColumnNaming.PYCYTOMINER
 
 
