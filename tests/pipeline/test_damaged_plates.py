@@ -90,6 +90,12 @@ def test_damaged_plates_fail_with_a_message_or_are_converted_right(fuzzer: Fuzze
     check_conversions(fuzzer, CONVERSIONS)
 
 
+@pytest.mark.parametrize("seed", [700_421, 800_649, 800_677, 800_758, 801_177])
+def test_plates_that_the_second_reader_once_misjudged_are_right(seed: int, fuzzer: Fuzzer) -> None:
+    """A blank before one name, a repaired key, bytes of Windows in a name and in a key, and a renamed key of NPZ."""
+    assert fuzzer.fault(seed) is None
+
+
 @pytest.mark.slow
 def test_damaged_tables_are_read_or_refused(fuzzer: Fuzzer, engine: Engine) -> None:
     check_readings(fuzzer, engine, READINGS)

@@ -162,15 +162,16 @@ def _table_of_text(text: str, table: str, images: Collection[ImageKey]) -> Sourc
 
 
 def _text(path: Path) -> str:
-    """Return a file's text: in the encoding of its mark, else in UTF-8, else in Latin-1, which any bytes are."""
+    """Return a file's text: in the encoding of its mark, else in UTF-8, in that of Windows, or in Latin-1."""
     content = path.read_bytes()
     if content.startswith(_GZIP_MAGIC):
         content = gzip.decompress(content)
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8")
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+    for each in (encoding, "cp1252"):
+        with suppress(UnicodeDecodeError):
+            return content.decode(each)
+    # Any bytes are Latin-1.
+    return content.decode("latin-1")
 
 
 def _names(header: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from cytobatch.pipeline.verification.location import is_same_place, places
 from cytobatch.pipeline.verification.model import Derived, Difference, DifferenceKind
 from cytobatch.pipeline.verification.profile import drawn, key_columns, repeated, row_count, rows_at
 from cytobatch.pipeline.verification.tables import Row, UnreadableTableError, WholeTable, read_rows, whole_number
-from cytobatch.pipeline.verification.values import Published, Raw, is_same
+from cytobatch.pipeline.verification.values import Published, Raw, Repairs, is_missing, is_same
 
 _KEYS = ("OBJECT ID", "Plate ID", "WELL LABEL", "Row", "Column", "FOV", "Z", "T")
 _ROWS_AT_ONCE = 2_000
@@ -74,8 +74,12 @@ def whole_rows(check: SourceCheck, files: Files) -> Derived | None:
 
 def _key(values: Sequence[Published | Raw]) -> Key:
     """Return keys in one spelling: numbers of a file are text."""
-    plain = ("" if value is None or isinstance(value, bytes) else str(value).strip() for value in values)
+    plain = ("" if isinstance(value, bytes) or _is_absent(value) else str(value).strip() for value in values)
     return tuple(text if (number := whole_number(text)) is None else str(number) for text in plain)
+
+
+def _is_absent(value: Published | Raw) -> bool:
+    return value is None or (isinstance(value, str) and is_missing(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class _ByKeys:
     published: Mapping[str, Sequence[object]]
     by_number: Mapping[object, Sequence[Export]]
     every: Sequence[Export]
+    repairs: Repairs
 
     @classmethod
     def of(cls, check: SourceCheck, exports: Sequence[Export], files: Files) -> "_ByKeys":
@@ -96,7 +101,7 @@ class _ByKeys:
         names = [*keys.values(), *([number] if number else [])]
         published = key_columns(check.profile, names)
         numbered = by_number(exports, files, published[number]) if number else {}
-        return cls(keys, number, published, numbered, exports)
+        return cls(keys, number, published, numbered, exports, check.repairs())
 
     @property
     def columns(self) -> Sequence[str]:
@@ -118,7 +123,7 @@ class _ByKeys:
     def rows_of(self, table: WholeTable, export: Export) -> Callable[[ProfileRow], Sequence[Row]]:  # noqa: ARG002
         found: dict[Key, list[Row]] = defaultdict(list)
         for row in table.rows:
-            found[_key([row.get(name) for name in self.keys])].append(row)
+            found[_key([self.repairs.repaired(OBJECTS, name, row.get(name)) for name in self.keys])].append(row)
         return lambda row: found.get(_key([row.values[name] for name in self.keys.values()]), ())
 
 
