@@ -16,11 +16,11 @@ locals {
         executionRoleArn = aws_iam_role.execution.arn
         jobRoleArn       = aws_iam_role.job.arn
         # EC2 hosts pass no region to their containers, and Fargate sets AWS_REGION, which boto3 does not read.
-        environment = [
+        environment = concat([
           { name = "AWS_DEFAULT_REGION", value = local.region },
           # The only locations that an uploaded spec may name. `cytobatch submit` trusts the spec that it writes itself.
           { name = "CYTOBATCH_SPEC_LOCATIONS", value = join(",", local.spec_locations) },
-        ]
+        ], var.log_format == "text" ? [] : [{ name = "CYTOBATCH_LOG_FORMAT", value = var.log_format }])
         logConfiguration = merge(definition.containerProperties.logConfiguration, {
           options = merge(definition.containerProperties.logConfiguration.options, {
             awslogs-group  = aws_cloudwatch_log_group.jobs.name

@@ -218,6 +218,18 @@ variable "log_retention_days" {
   }
 }
 
+variable "log_format" {
+  description = "How jobs write their logs: text, or json for queries in Logs Insights. An image from before this input knows text alone."
+  type        = string
+  default     = "text"
+  nullable    = false
+
+  validation {
+    condition     = contains(["text", "json"], var.log_format)
+    error_message = "log_format: text or json."
+  }
+}
+
 variable "notification_email" {
   description = "The address that gets messages on failed jobs and on events that could not be delivered. AWS asks the address to confirm. Null makes no subscription."
   type        = string

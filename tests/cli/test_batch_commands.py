@@ -81,7 +81,7 @@ def test_plates_that_are_done_are_left_out(bucket: str, plates: str, run_cli: Ru
         run_plate(PlateJob(source=source, destination=f"s3://{bucket}/out/P{number}", plate=f"P{number}"))
         code, out, _ = run_cli(*words, "--dry-run")
         assert code == ExitCode.OK
-        assert f"{number + 1} of 3 plates are done already" in out
+        assert f"done already: {number + 1} of 3 plates" in out
         assert ("nothing to submit" if number == 2 else f"{2 - number} plate" + ("s" if number == 0 else "")) in out
     assert "3 plates, about" in run_cli(*words, "--dry-run", "--force")[1]
 

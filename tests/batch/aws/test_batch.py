@@ -102,7 +102,7 @@ def test_five_plates_are_converted_by_five_children_and_a_bad_one_fails_alone(
     assert code == ExitCode.PLATES_FAILED, err
     assert "5 plates: 4 done, 1 missing" in out
     code, out, _ = run_cli(*words, "--skip-done", "--dry-run", "--keep-going")
-    assert "4 of 5 plates are done already" in out
+    assert "done already: 4 of 5 plates" in out
     assert "1 plate, about" in out
 
 

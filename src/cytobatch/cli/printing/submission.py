@@ -22,7 +22,7 @@ def print_left_alone(console: Console, plates: Sequence[Inspected]) -> None:
     """Print the plates that are done already, and those that look invalid."""
     done = [plate for plate in plates if plate.done]
     if done:
-        console.print(f"{count(len(done))} of {plural(len(plates), 'plate')} done already", highlight=False)
+        console.print(f"done already: {count(len(done))} of {plural(len(plates), 'plate')}", highlight=False)
     invalid = [plate for plate in plates if plate.error]
     for plate in invalid[:_SHOWN]:
         for line in f"invalid: {plate.job.shown_label}: {plate.error}".split("\n"):
