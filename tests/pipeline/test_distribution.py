@@ -23,12 +23,14 @@ from typing import assert_type
 import cytobatch
 
 
-def show(started: cytobatch.StepStarted) -> None:
-    print(started.plate, started.step.value)
+def show(event: cytobatch.StepStarted | cytobatch.PlateProgress) -> None:
+    print(event.plate, event.step.value)
+    if isinstance(event, cytobatch.PlateProgress):
+        assert_type(event.fraction, float)
 
 
 report = cytobatch.convert("in", Path("out"), well_profiles="median", progress=show)
-assert_type(report, cytobatch.RunReport)
+assert_type(report, cytobatch.PlateResult)
 assert_type(report.counts.rows, int)
 assert_type(cytobatch.plan(job_spec={"plates": []}, array_index=0), cytobatch.PlanDescription)
 try:
@@ -50,7 +52,7 @@ def mypy(script: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
 def test_a_users_script_is_checked_against_the_types_of_the_package(tmp_path: Path) -> None:
     done = mypy(USER_SCRIPT, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert 'Revealed type is "cytobatch.report.model.RunReport"' in done.stdout
+    assert 'Revealed type is "cytobatch.pipeline.plate_result.PlateResult"' in done.stdout
     wrong = mypy("import cytobatch\ncytobatch.convert(progress=3)\ncytobatch.unknown_name\n", tmp_path)
     assert wrong.returncode == 1
     assert '"convert" has incompatible type "int"' in wrong.stdout
