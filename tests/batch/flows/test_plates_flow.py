@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from servers import free_port
 from tests.support.plates import write_sites
 from tests.support.prefect_api import api
 from tests.support.program import run_program
@@ -27,7 +29,7 @@ def listed(url: str, kind: str, **filters: Any) -> list[dict[str, Any]]:
     return list(api(url, f"/{kind}/filter", filters))
 
 
-def parent_of(url: str, out: Path) -> dict[str, Any]:
+def parent_of(url: str, out: Path | str) -> dict[str, Any]:
     """The one flow run of many plates whose parameters name a folder of outputs."""
     runs = listed(url, "flow_runs", flow_runs={"name": {"any_": ["convert plates"]}})
     (run,) = [run for run in runs if str(out) in json.dumps(run["parameters"])]
@@ -79,14 +81,17 @@ def test_a_store_that_fails_is_tried_again_but_not_in_a_job_of_aws_batch(
     variables: dict[str, str], attempts: int, prefect_url: str, tmp_path: Path
 ) -> None:
     write_sites(tmp_path / "P1", 1)
-    (tmp_path / "out").write_text("a file in place of a folder")
-    spec = spec_of(tmp_path, tmp_path / "out", "P1")
+    nowhere = f"s3://{uuid.uuid4().hex}"
+    spec = spec_of(
+        tmp_path, tmp_path, "P1", destination=nowhere, endpoint_url=f"http://127.0.0.1:{free_port()}", store_timeout=1
+    )
     flags = ["run", "--job-spec", spec, "--task-runner", "threads:1"]
-    done = run_program(*flags, folder=tmp_path, env={"PREFECT_API_URL": prefect_url, **variables})
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    done = run_program(*flags, folder=tmp_path, env={"PREFECT_API_URL": prefect_url, **keys, **variables})
     assert done.returncode == 4, done.stderr
     assert done.stderr.count("error: ") == 1
     assert done.stderr.count("P1: is tried again, because of: ") == attempts - 1
-    run = parent_of(prefect_url, tmp_path / "out")
+    run = parent_of(prefect_url, nowhere)
     tasks = listed(prefect_url, "task_runs", flow_runs={"id": {"any_": [run["id"]]}})
     plates = [(task["run_count"], task["state_type"]) for task in tasks if task["name"] == "P1"]
     assert plates == [(attempts, "FAILED")]
