@@ -97,7 +97,7 @@ def test_help_shows_the_common_options_and_help_all_each_option_in_its_group(cap
     short, full = printed(capsys, "run", "--help"), printed(capsys, "run", "--help-all")
     positions = {"--source", "--destination"}
     common = {flag(name) for name in PlateOptions.model_fields if is_common(PlateOptions, name)} - positions
-    assert flags(short) == common | {"--job-spec", "--force", "--debug"}
+    assert flags(short) == common | {"--job-spec", "--force", "--debug", "--quiet", "--verbose", "--log-format"}
     assert flags(full) == {flag(name) for name in PlateOptions.model_fields} - positions | flags(short)
     assert all(
         f" {title} ─" in full
