@@ -127,7 +127,8 @@ def read_numbers(
     counts = Counter[tuple[str, str]]()
     for row, text in enumerate(texts.to_pylist(), start=1):
         number = None if text is None else _number_at(column, text, row, where, otherwise_null=otherwise_null)
-        if number is None or (to_integers and not math.isfinite(number)):
+        # A number that is plain and infinite as a double, such as 1e400, is too large for an integer.
+        if number is None or (to_integers and not math.isfinite(number) and not is_plain(text)):
             value = None
         else:
             value = as_integer(number, text, column, where) if to_integers else number

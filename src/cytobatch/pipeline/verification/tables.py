@@ -236,7 +236,9 @@ def _grouped(
         image = whole_number(row.get(IMAGE_NUMBER))
         if image in wanted:
             number = row.get(TABLE_NUMBER)
-            found[None if number is None else str(number), image].append(row)
+            # The number may be a blob in a database. The profile has text.
+            text = number.decode("utf-8", "replace") if isinstance(number, bytes) else str(number)
+            found[None if number is None else text, image].append(row)
     return SourceTable(columns, dict(found), notation)
 
 
