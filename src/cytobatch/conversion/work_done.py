@@ -5,8 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_READ_SHARE = 0.5
-"""The part of the work on a table that is done when it is read. The rest is to join, assemble and encode its rows."""
+_READ_SHARE = 0.55
+"""The part of the work on a table that is done when it is read. The rest is to join, assemble and encode its rows.
+
+Of plates of one row group reading took 50 to 70% of the time; in larger ones both go on at once.
+"""
 _SECONDS = 0.2
 """The shortest time between two calls of a listener."""
 
