@@ -90,9 +90,9 @@ def test_damaged_plates_fail_with_a_message_or_are_converted_right(fuzzer: Fuzze
     check_conversions(fuzzer, CONVERSIONS)
 
 
-@pytest.mark.parametrize("seed", [700_421, 800_649, 800_677, 800_758, 801_177, 900_583])
+@pytest.mark.parametrize("seed", [700_421, 800_649, 800_677, 800_758, 801_177, 900_583, 901_362])
 def test_plates_that_the_second_reader_once_misjudged_are_right(seed: int, fuzzer: Fuzzer) -> None:
-    """A blank before one name, a repaired key, Windows' bytes in a name and a key, a renamed key of NPZ, a blob key."""
+    """Blanks around a name, repaired keys and sites, bytes of Windows, a renamed key of NPZ, a blob as key."""
     assert fuzzer.fault(seed) is None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from cytobatch.pipeline.verification.exports import IMAGE_TABLES
 from cytobatch.pipeline.verification.links import Link, Links, SourcedColumn
@@ -123,11 +124,21 @@ def row_differences(row: ProfileRow, base: Row, key: RowKey, tables: ExportTable
         published = row.values[column.name]
         if not is_same(published, raw, column.type, tables.notation(column.table)):
             yield value_difference(plan.output, row, column.name, raw)
-    image = next((linked[name] for name in IMAGE_TABLES if linked.get(name) is not None), None)
-    expected = places(image) if image is not None else {}
+    expected = next(
+        (
+            places(partial(_repaired, plan.repairs, name, image))
+            for name in IMAGE_TABLES
+            if (image := linked.get(name)) is not None
+        ),
+        {},
+    )
     for name in plan.places:
         if name in expected and not is_same_place(name, row.values[name], expected[name]):
             yield value_difference(plan.output, row, name, expected[name])
+
+
+def _repaired(repairs: Repairs, table: str, row: Row, column: str) -> Raw:
+    return repairs.repaired(table, column, row.get(column))
 
 
 def value_difference(output: str, row: ProfileRow, column: str, raw: Raw) -> Difference:

@@ -1,10 +1,10 @@
 """The plate, well and site of a row, from the metadata of its image. Spellings of one place are compared as one."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from cytobatch.pipeline.verification.tables import Row, whole_number
-from cytobatch.pipeline.verification.values import Published, is_missing
+from cytobatch.pipeline.verification.tables import whole_number
+from cytobatch.pipeline.verification.values import Published, Raw, is_missing
 
 _SOURCES = {
     "Metadata_Plate": ("Metadata_Plate", "Image_Metadata_Plate", "Plate ID"),
@@ -19,11 +19,10 @@ _SITE = re.compile(r"[A-Za-z_ -]*0*([0-9]+)")
 _LETTERS = 26
 
 
-def places(image: Row) -> Mapping[str, str]:
-    """Return what an image's metadata have about its place, by the profile's column: only what is known."""
-    return {
-        column: found for column, names in _SOURCES.items() if (found := next(_known(image, names), None)) is not None
-    }
+def places(value_of: Callable[[str], Raw]) -> Mapping[str, str]:
+    """Return what an image's metadata, by column, have about its place, by the profile's column: only what is known."""
+    found = {column: next(_known(value_of, names), None) for column, names in _SOURCES.items()}
+    return {column: place for column, place in found.items() if place is not None}
 
 
 def is_same_place(column: str, published: Published, expected: str) -> bool:
@@ -31,9 +30,9 @@ def is_same_place(column: str, published: Published, expected: str) -> bool:
     return published is not None and _plain(column, str(published)) == _plain(column, expected)
 
 
-def _known(image: Row, names: tuple[str, ...]) -> Iterator[str]:
+def _known(value_of: Callable[[str], Raw], names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
-        raw = image.get(name)
+        raw = value_of(name)
         if not isinstance(raw, bytes) and not is_missing(raw):
             yield str(raw).strip()
 

@@ -238,7 +238,7 @@ class _WholeRows:
             raw = self._repairs.repaired(OBJECTS, column.column, source.get(column.column))
             if not is_same(row.values[column.name], raw, column.type, table.notation):
                 yield value_difference(self._check.output, row, column.name, raw)
-        expected = places(source)
+        expected = places(lambda name: self._repairs.repaired(OBJECTS, name, source.get(name)))
         for name in self._places:
             if name in expected and not is_same_place(name, row.values[name], expected[name]):
                 yield value_difference(self._check.output, row, name, expected[name])
