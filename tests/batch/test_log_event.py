@@ -1,12 +1,20 @@
 """Lines of a log in JSON, and what `status` makes of them."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from cytobatch.batch.log_event import EventName, Figures, LogEvent, text_lines
 from cytobatch.config.log_format import LogLevel
 
+# Each worker must collect tests of the same names.
+THEN = datetime(2026, 1, 2, tzinfo=UTC)
 ERROR = LogEvent(
-    level=LogLevel.ERROR, event=EventName.PLATE_FAILED, plate="P1", message="no cells: s3://b/x\n  why: w\n  fix: f"
+    time=THEN,
+    level=LogLevel.ERROR,
+    event=EventName.PLATE_FAILED,
+    plate="P1",
+    message="no cells: s3://b/x\n  why: w\n  fix: f",
 )
 
 
@@ -17,9 +25,9 @@ ERROR = LogEvent(
         ('{"a": 1}', ['{"a": 1}']),
         ("{not JSON", ["{not JSON"]),
         (ERROR.line(), ["error: P1: no cells: s3://b/x", "  why: w", "  fix: f"]),
-        (LogEvent(event=EventName.STEP_STARTED, plate="P1", message="convert").line(), ["P1: convert"]),
+        (LogEvent(time=THEN, event=EventName.STEP_STARTED, plate="P1", message="convert").line(), ["P1: convert"]),
         (
-            LogEvent(level=LogLevel.ERROR, event=EventName.RUN_ENDED, message="1 of 2 plates failed").line(),
+            LogEvent(time=THEN, level=LogLevel.ERROR, event=EventName.RUN_ENDED, message="1 of 2 plates failed").line(),
             ["1 of 2 plates failed"],
         ),
         (
