@@ -114,14 +114,16 @@ def put_profile(plates: Path, profile: Path, folder: Path) -> None:
 def environment(folder: Path) -> dict[str, str]:
     """The environment of a reader with an empty home, whose runs do without Prefect, which takes seconds."""
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": programs, "HOME": str(folder), "CYTOBATCH_ORCHESTRATOR": "none"}
+    # A make below another one prints the folder that it enters.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    return {**inherited, "PATH": programs, "HOME": str(folder), "CYTOBATCH_ORCHESTRATOR": "none"}
 
 
 @pytest.mark.xdist_group("documents")
 @pytest.mark.parametrize(
     "document",
-    # The commands of `inspect` are also those of tests/cli/test_inspect_command.py.
-    [pytest.param(path, marks=pytest.mark.long if path.stem == "inspect" else ()) for path in RUN],
+    # README, which has the recipes that most people need, and the tutorial are in every run of the suite.
+    [pytest.param(path, marks=() if path.stem == "tutorial" else pytest.mark.long) for path in RUN],
     ids=lambda path: path.stem,
 )
 @pytest.mark.usefixtures("aws", "buckets")

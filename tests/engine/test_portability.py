@@ -31,7 +31,11 @@ def modules() -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("system", "memory"), [(WINDOWS, 2**32), (MACOS, None)], ids=["Windows", "macOS"])
+@pytest.mark.parametrize(
+    ("system", "memory"),
+    [(WINDOWS, 2**32), pytest.param(MACOS, None, marks=pytest.mark.long)],
+    ids=["Windows", "macOS"],
+)
 def test_modules_are_imported_and_limits_and_buffers_are_there(system: str, memory: int | None) -> None:
     script = f"""
 import importlib, sys

@@ -68,6 +68,7 @@ def test_the_profile_of_a_mounted_folder_equals_the_one_made_outside(
     assert names_in(scratch) == {"out"}
 
 
+@pytest.mark.long
 def test_the_demo_plate_equals_the_one_made_outside(image: Image, plate: Path, scratch: Path) -> None:
     done = image.run("example", "/scratch/plate", scratch=scratch)
     assert done.returncode == 0, done.stderr

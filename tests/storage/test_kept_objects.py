@@ -1,6 +1,5 @@
 """A persistent cache that several runs share."""
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from cytobatch.readers.inputs import BEGINNING
 from cytobatch.storage.kept_objects import KeptObjects
 from cytobatch.storage.source import Source
 from proxy import gets, proxy
+from tests.support.subprocesses import run_python
 
 URI = "s3://bucket/p/a.csv"
 VERSION = SourceFile("a.csv", 5, "one")
@@ -88,12 +88,17 @@ def test_a_part_of_an_object_is_not_kept(s3: Any, bucket: str, aws: str, tmp_pat
 def test_the_folder_of_a_killed_run_is_removed_and_that_of_a_live_one_is_not(tmp_path: Path) -> None:
     alive = KeptObjects(tmp_path)
     (alive.folder / "a.csv").write_bytes(b"half")
-    pid = os.fork()
-    if not pid:
-        # The child ends as one that is killed does: it removes nothing.
-        (KeptObjects(tmp_path).folder / "b.csv").write_bytes(b"half")
+    # The other run ends as one that is killed does: it removes nothing.
+    run_python(
+        """
+        import os, sys
+        from pathlib import Path
+        from cytobatch.storage.kept_objects import KeptObjects
+        (KeptObjects(Path(sys.argv[1])).folder / "b.csv").write_bytes(b"half")
         os._exit(0)
-    os.waitpid(pid, 0)
+        """,
+        tmp_path,
+    )
     assert len(list(tmp_path.rglob("*.csv"))) == 2
     KeptObjects(tmp_path).close()
     assert [path.name for path in tmp_path.rglob("*.csv")] == ["a.csv"]

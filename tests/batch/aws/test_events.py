@@ -115,6 +115,7 @@ def test_a_job_spec_starts_its_plates(lab: Applied, put: Put, watch: Watch, tmp_
     assert [keys_below(s3, f"{destination}/spec/{name}") for name in ("S1", "S2")] == [WHOLE, WHOLE]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("jobs_image")
 def test_an_event_that_is_delivered_twice_gives_one_result(lab: Applied, put: Put, watch: Watch, sqlite: Path) -> None:
     uploaded = f"{lab.deployment['source_uri']}/twice/T1.sqlite"

@@ -94,7 +94,17 @@ main()
 """
 
 
-@pytest.mark.parametrize("step", list(PlateStep))
+@pytest.mark.parametrize(
+    "step",
+    [
+        PlateStep.PLAN,
+        PlateStep.CONVERT,
+        *(
+            pytest.param(step, marks=pytest.mark.long)
+            for step in (PlateStep.SURVEY, PlateStep.PUBLISH, PlateStep.REPORT)
+        ),
+    ],
+)
 def test_a_server_that_is_killed_at_a_step_costs_a_warning(
     step: PlateStep, prefect_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

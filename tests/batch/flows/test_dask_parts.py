@@ -112,6 +112,7 @@ def test_plates_in_parts_have_the_outputs_and_reports_of_one_machine(cluster: Da
         }
 
 
+@pytest.mark.long
 def test_parts_go_through_a_bucket(
     tmp_path: Path, s3: Any, bucket: str, aws: str, upload: Callable[[Path, str], str]
 ) -> None:

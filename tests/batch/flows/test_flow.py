@@ -170,7 +170,7 @@ def test_an_error_is_one_message_and_debug_shows_the_traceback(
     assert "Traceback" in cytobatch(*flags, "--debug").stderr
 
 
-@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("given", [pytest.param(True, marks=pytest.mark.long), False])
 def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(
     given: bool, tmp_path: Path, prefect_url: str
 ) -> None:
