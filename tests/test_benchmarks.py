@@ -55,7 +55,7 @@ def test_the_floor_writes_the_same_file_as_a_conversion(kind: PlateFormat, tmp_p
 @pytest.mark.parametrize(
     ("cases", "figures"),
     [
-        (("csv40", "size", "workers"), 6),
+        pytest.param(("csv40", "size", "workers"), 6, marks=pytest.mark.long),
         pytest.param(("csv400", "memory", "limit"), 6, marks=pytest.mark.long),
         pytest.param(("sqlite40", "sqlite400"), 5, marks=pytest.mark.long),
         (("plate",), 3),

@@ -129,6 +129,7 @@ def test_runs_follow_each_other_in_one_process_each_with_its_own_server(tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_sigterm_ends_a_second_run_of_one_process_with_a_clean_scratch(tmp_path: Path) -> None:
     write_sites(tmp_path / "P1", 1)
     write_sites(tmp_path / "P2", 400, 20)

@@ -237,6 +237,7 @@ def test_the_figures_of_json_lines_are_those_of_the_report(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_plates_of_processes_as_json(
     tmp_path: Path, cytobatch: Run, schema: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

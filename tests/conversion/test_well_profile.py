@@ -117,7 +117,7 @@ def test_files_for_each_export_make_one_table_of_wells(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("aggregation", ["mean", "median"])
+@pytest.mark.parametrize("aggregation", [pytest.param("mean", marks=pytest.mark.long), "median"])
 def test_runs_of_one_input_give_the_same_bytes(aggregation: str, tmp_path: Path) -> None:
     """Sums of floats depend on their order, and so on threads that add up parts of a well's rows."""
     write_plate(SyntheticPlate(wells=3, sites=9, cells=20, features=60), tmp_path / "in")

@@ -27,7 +27,7 @@ _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _REPORT = "run-report.json"
 _REPORTS = (_REPORT, "report.html")
 """The report and its page have the times of their run."""
-_SHORT, _LONG = (3, 1), (60, 15)
+_SHORT, _LONG = (2, 1), (60, 15)
 """Kills at lines and at moments, for each of four scenes."""
 _LIFE = 1.1
 """Up to which part of a run's life it is killed: on a busy machine one takes longer than the one that was timed."""

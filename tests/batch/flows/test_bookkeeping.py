@@ -58,9 +58,11 @@ def test_a_server_that_is_absent_costs_a_warning(cytobatch: Run, tmp_path: Path)
     ("mode", "warning"),
     [
         ("busy", "no record of this run: .* answered 503 .*PostgreSQL"),
-        ("healthy-busy", "no record of this run: .* did not answer within|answered 503"),
+        pytest.param(
+            "healthy-busy", "no record of this run: .* did not answer within|answered 503", marks=pytest.mark.long
+        ),
         ("silent", "no record of this run: .* did not answer within"),
-        ("healthy-silent", "no record of this run: .* did not answer within"),
+        pytest.param("healthy-silent", "no record of this run: .* did not answer within", marks=pytest.mark.long),
     ],
 )
 def test_a_server_that_does_not_serve_costs_a_warning_and_a_bounded_wait(

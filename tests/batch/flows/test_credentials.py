@@ -131,6 +131,7 @@ def refusal(cytobatch: Run, *words: str, **env: str) -> str:
     return done.stderr
 
 
+@pytest.mark.long
 def test_a_block_that_cannot_be_used_is_one_error(
     s3_url: str, prefect_url: str, cytobatch: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,7 +120,13 @@ def installed_as(version: str, folder: Path) -> dict[str, str]:
     ("prelude", "version", "what", "why"),
     [
         ("", "0.0.9", "has another version of cytobatch", f"it has 0.0.9, and the run {INSTALLED}"),
-        (NO_CYTOBATCH, None, "has no cytobatch", f"it has none, and the run {INSTALLED}"),
+        pytest.param(
+            NO_CYTOBATCH,
+            None,
+            "has no cytobatch",
+            f"it has none, and the run {INSTALLED}",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_worker_of_another_version_is_refused_by_name_before_any_plate(
@@ -139,6 +145,7 @@ def test_a_worker_of_another_version_is_refused_by_name_before_any_plate(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_a_worker_that_joins_later_is_compared_in_the_task(plates: Path, tmp_path: Path) -> None:
     with dask_processes(tmp_path) as cluster, running(cluster, plates, tmp_path / "out", "P1") as process:
         assert process.stderr is not None
@@ -151,6 +158,7 @@ def test_a_worker_that_joins_later_is_compared_in_the_task(plates: Path, tmp_pat
     assert "Traceback" not in errors
 
 
+@pytest.mark.long
 def test_a_scheduler_that_is_not_there_is_an_error_of_storage(plates: Path, tmp_path: Path) -> None:
     flags = ["run", "--job-spec", spec_of(plates, ("P1",), tmp_path / "out"), "--task-runner", "dask:tcp://127.0.0.1:9"]
     done = run_program(*flags, folder=tmp_path)

@@ -83,6 +83,7 @@ def test_a_bad_plate_fails_the_run_and_the_others_are_collected(
     assert keys_below(lab.emulator.client("s3"), folder) == {"batch.parquet", "batch.csv", "index.html"}
 
 
+@pytest.mark.long
 def test_plates_that_are_done_are_collected_without_a_job(
     lab: Applied, put: Put, prefect_url: str, cytobatch: Run, tmp_path: Path
 ) -> None:

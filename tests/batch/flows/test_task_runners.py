@@ -98,7 +98,14 @@ def test_plates_that_are_done_are_left_alone(six: SixPlates) -> None:
     assert digests(six.folder / "out") == six.sequential
 
 
-@pytest.mark.parametrize("runner", LOCAL)
+@pytest.mark.parametrize(
+    "runner",
+    [
+        "threads:2",
+        pytest.param("processes:2", marks=pytest.mark.long),
+        pytest.param("dask:2", marks=[needs_dask, pytest.mark.long]),
+    ],
+)
 def test_an_absent_server_costs_one_warning(runner: str, six: SixPlates, tmp_path: Path) -> None:
     environment = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
     spec = spec_of(six.folder, ("P1", "P3"), tmp_path / "out")
@@ -183,6 +190,7 @@ def check_sigterm(runner: str, moment: str, two_large: Path, tmp_path: Path) -> 
     assert list((tmp_path / "out").rglob("*.cytobatch-part*")) == []
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_loses_no_plate(two_large: Path, tmp_path: Path) -> None:
     spec = spec_of(two_large, ("L1", "L2"), tmp_path / "out")
     (tmp_path / "tmp").mkdir()
