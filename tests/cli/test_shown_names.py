@@ -11,6 +11,8 @@ from cytobatch.cli.app import main
 from cytobatch.errors import REPLACEMENT, ExitCode
 from tests.support.plates import write_sites
 
+pytestmark = pytest.mark.slow
+
 Capture = pytest.CaptureFixture[str]
 
 NAMES = [

@@ -18,6 +18,8 @@ from tests.conftest import Run
 from tests.support.plates import write_sites
 from tests.support.terminal import Frame, Session, on_terminal
 
+pytestmark = pytest.mark.slow
+
 Capture = pytest.CaptureFixture[str]
 
 PROGRESS = re.compile(r" convert .*? (\d+) %")

@@ -26,6 +26,8 @@ from tests.support.plates import (
     write_sites,
 )
 
+pytestmark = pytest.mark.slow
+
 REPORT = ("plate.run-report.json", "plate.report.html")
 
 

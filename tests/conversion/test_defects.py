@@ -19,6 +19,8 @@ from tests.support.plates import (
     write_sqlite,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def failed(report: RunReport) -> list[LedgerEntry]:
     return [entry for entry in report.ledger if entry.outcome is Outcome.FAILED]

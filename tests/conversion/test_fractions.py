@@ -30,6 +30,8 @@ from tests.support.plates import (
     write_sqlite,
 )
 
+pytestmark = pytest.mark.slow
+
 COUNTS = ("Children_Spots_Count", "Neighbors_FirstClosestObjectNumber_5", "Parent_Spots", "Number_Object_Number")
 MEANS = (
     "Mean_Spots_Number_Object_Number",

@@ -17,6 +17,8 @@ from tests.readers.npz.npz_files import npy_data, npy_of, zipped
 from tests.support.hostile_sqlite import shared_chains
 from tests.support.plates import convert, per_tables, site_tables, write_sites, write_sqlite
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 10
 _RECURSIVE = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r)"
 _COLUMNS = "n AS ImageNumber, n AS Nuclei_Number_Object_Number, n AS Nuclei_AreaShape_Area"

@@ -26,6 +26,8 @@ from tests.support.plates import (
     write_sqlite,
 )
 
+pytestmark = pytest.mark.slow
+
 CYTOTABLE_JOIN = """
     SELECT image.Metadata_ImageNumber, COLUMNS('Image_FileName_.*'), cytoplasm.* EXCLUDE (Metadata_ImageNumber),
         cells.* EXCLUDE (Metadata_ImageNumber, Metadata_ObjectNumber),

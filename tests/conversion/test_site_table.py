@@ -30,6 +30,8 @@ from tests.support.plates import (
     write_sqlite,
 )
 
+pytestmark = pytest.mark.slow
+
 STRATA = ["Metadata_Plate", "Metadata_Well"]
 BLUR = "Image_ImageQuality_Blur_DNA"
 

@@ -19,6 +19,8 @@ from tests.formats.conftest import ProfileOf
 from tests.support.examples import examples
 from tests.support.plates import Tables, convert, cytominer_tables, per_tables, site_tables, with_column, write_sqlite
 
+pytestmark = pytest.mark.slow
+
 AREAS = ["Cells_AreaShape_Area", "Cytoplasm_AreaShape_Area", "Nuclei_AreaShape_Area"]
 READERS = [reader.value for reader in SqliteReader]
 PREFIXES = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=8)

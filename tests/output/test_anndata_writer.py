@@ -26,6 +26,7 @@ from cytobatch.output.sink import OutputSpec
 from tests.support.examples import examples
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("error"),
     # anndata asks pandas 3.1 for an option that goes with pandas 4.
     pytest.mark.filterwarnings("ignore:The 'future.infer_string' option"),

@@ -22,6 +22,8 @@ from cytobatch.synthetic import write_csv
 from proxy import Answer, proxy
 from tests.support.plates import site_tables, write_sites
 
+pytestmark = pytest.mark.slow
+
 Upload = Callable[[Path, str], str]
 
 

@@ -33,6 +33,8 @@ from tests.support.plates import (
 )
 from tests.support.program import run_program
 
+pytestmark = pytest.mark.slow
+
 ALIKE, SAME, ROWS = "alike byte for byte", "the same image set", "the same first rows"
 
 

@@ -18,6 +18,8 @@ from cytobatch.report.model import Outcome, RunReport
 from tests.support.examples import examples
 from tests.support.plates import Tables, per_tables, site_tables, write_site, write_sqlite
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[Path, Tables], object]
 
 

@@ -24,6 +24,8 @@ from cytobatch.storage.publishing.store import OvertakenError, Snapshot
 from proxy import Answer, Asked, proxy
 from tests.support.publishing import publish, start, written
 
+pytestmark = pytest.mark.slow
+
 _REPORTS = ("run-report.json", "report.html")
 OLD = {"cells.parquet": b"old cells", "gone.parquet": b"old", "store.zarr/0/a": b"0", "store.zarr/0/b": b"1"}
 NEW = {"cells.parquet": b"new cells", "more.parquet": b"new", "store.zarr/0/a": b"2"}
