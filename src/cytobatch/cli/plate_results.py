@@ -4,13 +4,14 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
 from cytobatch.batch.log_event import EventName, Figures, LogEvent
 from cytobatch.batch.plate_events import NoticeKind, PlateEvent, PlateNotice
 from cytobatch.cli.logs import log, show_error
-from cytobatch.cli.printing.report import failed_exports, report_lines, timing_line
+from cytobatch.cli.printing.report import report_lines, timing_line
 from cytobatch.cli.run_progress import RunProgress
 from cytobatch.config.log_format import LogLevel
 from cytobatch.config.options import PlateJob
@@ -19,7 +20,7 @@ from cytobatch.errors import CytobatchError, ExitCode, gravity
 from cytobatch.pipeline.progress import PlateProgress
 from cytobatch.pipeline.steps import StepStarted
 from cytobatch.report.lines import counts_line
-from cytobatch.report.model import LedgerEntry, RunReport
+from cytobatch.report.model import LedgerEntry, RunReport, first_failures
 
 _FAILED_NAMED = 10
 
@@ -98,7 +99,7 @@ class PlateResults:
 
     def _show_report(self, report: RunReport, name: EventName) -> None:
         log(_report_event(report, name), list(report_lines(report, self.warned)))
-        for entry in failed_exports(report)[:_FAILED_NAMED]:
+        for entry in islice(first_failures(report.ledger).values(), _FAILED_NAMED):
             # A log of text has them in the lines of the report.
             log(_entry_event(report.plate, EventName.EXPORT_FAILED, LogLevel.WARNING, entry, ""), [])
         for entry in report.ledger:

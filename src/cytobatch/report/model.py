@@ -1,6 +1,6 @@
 """The run report as data: every input of a plate, every count, every difference. It is written as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -220,14 +220,21 @@ class RunReport(_Model):
     @property
     def failed(self) -> list[FailedExport]:
         """The exports that failed, each once, in the order of the ledger, with the reasons."""
-        entries = [entry for entry in self.ledger if entry.outcome is Outcome.FAILED and entry.export is not None]
-        first = {entry.export: entry for entry in reversed(entries)}
-        found = [first[name] for name in dict.fromkeys(entry.export for entry in entries)]
-        return [FailedExport(one.export or "", one.table, one.path, one.reason or "") for one in found]
+        first = first_failures(entry for entry in self.ledger if entry.export is not None)
+        return [FailedExport(name, one.table, one.path, one.reason or "") for name, one in first.items()]
 
     def to_json(self) -> str:
         """Return the report as JSON text, indented for people."""
         return self.model_dump_json(indent=2)
+
+
+def first_failures(ledger: Iterable[LedgerEntry]) -> dict[str, LedgerEntry]:
+    """Return the first failed entry of each export by its name, and that of a file of no export by its path."""
+    first: dict[str, LedgerEntry] = {}
+    for entry in ledger:
+        if entry.outcome is Outcome.FAILED:
+            first.setdefault(entry.export or entry.path, entry)
+    return first
 
 
 class _Outputs(BaseModel):

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from cytobatch.config.plural import count, plural
 from cytobatch.errors import brief
-from cytobatch.report.model import LedgerEntry, Outcome, RunReport
+from cytobatch.report.model import LedgerEntry, RunReport, first_failures
 from cytobatch.report.numbers import named
 from cytobatch.report.wells import PlateWell
 
@@ -65,8 +65,7 @@ class PlateWells:
     @classmethod
     def of(cls, report: RunReport) -> "PlateWells":
         """Return the wells of a report."""
-        failed = [entry for entry in report.ledger if entry.outcome is Outcome.FAILED and entry.export]
-        return cls(report.plate_wells, {str(entry.export): entry for entry in reversed(failed)})
+        return cls(report.plate_wells, first_failures(entry for entry in report.ledger if entry.export))
 
     @cached_property
     def plates(self) -> list[str | None]:

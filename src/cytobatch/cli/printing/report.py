@@ -2,11 +2,12 @@
 
 import shlex
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
+from itertools import islice
 
 from cytobatch.config.plural import plural
 from cytobatch.report.lines import counts_line, warning_line
-from cytobatch.report.model import LedgerEntry, Outcome, RunReport
+from cytobatch.report.model import RunReport, first_failures
 from cytobatch.report.numbers import duration, size
 
 _OUTPUTS_SHOWN = 10
@@ -40,20 +41,12 @@ def report_lines(report: RunReport, known: Container[str] = ()) -> Iterator[str]
 
 def _failed_lines(report: RunReport) -> Iterator[str]:
     """Yield the names and reasons of exports that failed and were allowed to."""
-    for entry in failed_exports(report)[:_FAILED_SHOWN]:
+    # A report that has travelled has the first failed entries only.
+    for entry in islice(first_failures(report.ledger).values(), _FAILED_SHOWN):
         yield f"  failed   {entry.path} ({entry.table or 'file'}): {entry.reason}"
     more = report.counts.failed_exports - _FAILED_SHOWN
     if more > 0:
         yield f"  and {plural(more, 'more failed export', 'more failed exports')}, in the report"
-
-
-def failed_exports(report: RunReport) -> Sequence[LedgerEntry]:
-    """Return the first entry of each export that failed. A report that has travelled has the first of them only."""
-    failed = (entry for entry in report.ledger if entry.outcome is Outcome.FAILED)
-    first: dict[str, LedgerEntry] = {}
-    for entry in failed:
-        first.setdefault(entry.export or entry.path, entry)
-    return list(first.values())
 
 
 def timing_line(report: RunReport) -> str:
