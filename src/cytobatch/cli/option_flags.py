@@ -1,15 +1,16 @@
 """The options of a plate as flags of a command: those that it reads, in groups, each with the form of its value."""
 
 from collections.abc import Callable, Collection
-from enum import StrEnum
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args
 
 from cyclopts import Group, Parameter
 from pydantic import ByteSize, ConfigDict, create_model
+from pydantic.fields import FieldInfo
 
 from cytobatch.cli.help_groups import ARGUMENTS, OPTIONS
 from cytobatch.config.credentials import BlockName
+from cytobatch.config.expected_values import choices_of
 from cytobatch.config.option_errors import flag_of
 from cytobatch.config.option_groups import OptionGroup, group_of, is_common
 from cytobatch.config.option_types import (
@@ -143,17 +144,16 @@ def _parameter(name: str) -> Parameter:
     return Parameter(
         help=_help(name),
         group=(OPTIONS, group) if is_common(PlateOptions, name) else group,
-        metavar=_FORMS_BY_NAME.get(name) or _form(PlateOptions.model_fields[name].annotation),
+        metavar=_FORMS_BY_NAME.get(name) or _form(PlateOptions.model_fields[name]),
         negative=_NEGATIVES.get(name),
         show=name not in _POSITIONS,
     )
 
 
-def _form(annotation: object) -> str | None:
-    (kind,) = (part for part in get_args(annotation) if part is not NoneType)
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        choices = "|".join(kind)
+def _form(field: FieldInfo) -> str | None:
+    if choices := "|".join(choices_of(field)):
         return choices if len(choices) <= _WIDEST_CHOICE else "NAME"
+    (kind,) = (part for part in get_args(field.annotation) if part is not NoneType)
     return next((form for own, form in _FORMS if own == kind), None)
 
 

@@ -6,7 +6,7 @@ It runs the pipeline in the caller's process, without Prefect. It prints nothing
 restores the state of the process that a run changes (`process_state`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Unpack
 
@@ -250,12 +250,7 @@ def _check_names(keywords: Mapping[str, Any]) -> None:
                 remedy=remedy,
             )
         if name not in known:
-            raise JobSpecError(
-                f"unknown option {name!r}",
-                where=_ORIGIN,
-                why="no option has that name",
-                remedy=nearest(name, known) or f"known options: {', '.join(known)}",
-            )
+            raise _unknown_option(name, known, "no option has that name")
 
 
 def _check_access(keywords: Mapping[str, Any]) -> None:
@@ -263,12 +258,12 @@ def _check_access(keywords: Mapping[str, Any]) -> None:
     known = tuple(AccessOptions.__annotations__)
     for name in keywords:
         if name not in known:
-            raise JobSpecError(
-                f"unknown option {name!r}",
-                where=_ORIGIN,
-                why="no option of access has that name",
-                remedy=nearest(name, known) or f"known options: {', '.join(known)}",
-            )
+            raise _unknown_option(name, known, "no option of access has that name")
+
+
+def _unknown_option(name: str, known: Sequence[str], why: str) -> JobSpecError:
+    remedy = nearest(name, known) or f"known options: {', '.join(known)}"
+    return JobSpecError(f"unknown option {name!r}", where=_ORIGIN, why=why, remedy=remedy)
 
 
 def _check_index(array_index: int | None) -> None:
