@@ -172,7 +172,7 @@ class PlateOptions(BaseModel):
     sort_output: Annotated[bool | None, OptionGroup.COLUMNS] = None
     """Sort rows by export, image and object; otherwise they keep the base table's order."""
     add_tablenumber: Annotated[bool | None, OptionGroup.COLUMNS] = None
-    """Add Metadata_TableNumber, which tells exports apart; by default where there is more than one export."""
+    """Add Metadata_TableNumber, which identifies the export; by default where there is more than one export."""
     chunk_size: Annotated[int | None, OptionGroup.OUTPUTS] = Field(None, ge=1, le=2**40)
     """Rows in a Parquet row group; by default as many as fill 128 MiB, or more for large plates."""
     range_size: Annotated[ByteSize | None, OptionGroup.OUTPUTS] = Field(None, ge=1)

@@ -90,7 +90,7 @@ class PublishedResult:
 
 
 class _Header(BaseModel):
-    """The part of a report that tells a journal from it."""
+    """The part of a report that distinguishes a journal from it."""
 
     state: str = ReportState.COMPLETE
 
