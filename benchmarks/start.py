@@ -1,6 +1,7 @@
-"""The case of a run's fixed cost: a tiny plate, the whole process, with and without a Prefect server.
+"""The case of a run's fixed cost: a tiny plate, the whole process, with and without Prefect and a server.
 
-Without `PREFECT_API_URL` a run starts its own server; with it, the run reports to that server.
+Without `PREFECT_API_URL` a run answers Prefect from memory; with it, the run reports to that server. Beside the program
+runs the same conversion from Python, with and without an import of Prefect, which is the least that a flow run takes.
 """
 
 import statistics
@@ -24,16 +25,23 @@ def measure_start(session: Session, case: str) -> None:
     """Measure a tiny plate as a whole process, with a Prefect server of its own and with a running one."""
     plate, runs = PlateName.TINY, session.runs(PlateName.TINY)
     source, out = str(session.plate(plate)), str(session.out(plate))
-    command = (sys.executable, "-m", "cytobatch", "run", "--no-skip-done", "--source", source, "--destination", out)
+    command = (sys.executable, "-m", "cytobatch", "run", "--force", "--source", source, "--destination", out)
+    call = f"import cytobatch; cytobatch.convert({source!r}, {out!r}, skip_done=False)"
+    api = Piece("Python", (sys.executable, "-c", call), whole=True)
+    imported = Piece("Python, Prefect imported", (sys.executable, "-c", f"import prefect; {call}"), whole=True)
+    none = Piece("no Prefect", (*command, "--orchestrator", "none"), whole=True)
     with prefect_server(session.scratch) as url:
         alone = Piece("without a server", command, whole=True)
         beside = Piece("with a server", command, (("PREFECT_API_URL", url),), whole=True)
-        without, given = in_turn([alone, beside], runs)
+        without, given, bare, called, both = in_turn([alone, beside, none, api, imported], runs)
         for one in (alone, beside):
             first = statistics.median(_first_row(one, session.scratch) for _ in range(runs))
             session.show.note(f"{case}: {one.label}: {first:.2f} s from the process's start to the first row")
-    session.show.case(case, [Row("no server", without), Row("server running", given)])
-    session.add(at_most(case, "wall without a server over with one", without.over(given).wall, 2.5))
+    rows = [("no server", without), ("server running", given), ("no Prefect", bare), ("Python", called)]
+    session.show.case(case, [Row(label, measured) for label, measured in [*rows, ("Python, Prefect imported", both)]])
+    session.add(at_most(case, "wall without a server over with one", without.over(given).wall, 1.2))
+    session.add(at_most(case, "CPU over Python with Prefect imported", without.over(both).cpu, 1.2))
+    session.add(at_most(case, "CPU with orchestrator none over Python", bare.over(called).cpu, 1.1))
     session.guard(case, plate, session.out(plate))
 
 

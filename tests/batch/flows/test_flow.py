@@ -4,12 +4,10 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -202,90 +200,6 @@ def test_sigterm_ends_a_run_with_its_own_exit_code_and_a_clean_scratch(
         assert run["state_type"] == "CRASHED"
     assert not (tmp_path / "out").exists()
     assert not list((tmp_path / "tmp").iterdir())
-
-
-EPHEMERAL_RUN = """
-import json, sys, urllib.request
-from cytobatch.errors import CytobatchError
-from cytobatch.batch.flows import settings as environment
-from cytobatch.config.expand import plate_jobs
-from cytobatch.config.options import PlateOptions
-
-def listed(kind):
-    url = f"{PREFECT_API_URL.value()}/{kind}/filter"
-    request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})
-    return [(run["name"], run["state_type"]) for run in json.load(urllib.request.urlopen(request, timeout=30))]
-
-def job(name):
-    return plate_jobs(None, PlateOptions(source=name, destination=f"out-{name}"), None, "here", list)[0]
-
-with environment.prefect_settings(debug=False) as ephemeral:
-    from cytobatch.batch.flows import plate, server, services
-    from prefect.settings import PREFECT_API_URL
-    with server.run_ephemeral_server(ephemeral):
-        for name in sys.argv[1:]:
-            try:
-                plate.convert(job(name), lambda *_: None)
-            except CytobatchError:
-                pass
-        assert services.close_services(10)
-        answer = {kind: listed(kind) for kind in ("flow_runs", "task_runs")}
-print(json.dumps(answer))
-"""
-
-
-def test_an_ephemeral_server_has_the_flow_runs_of_its_process_and_no_tasks(tmp_path: Path) -> None:
-    write_sites(tmp_path / "good", 1)
-    done = subprocess.run(
-        [sys.executable, "-c", EPHEMERAL_RUN, "good", "bad"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    found = {kind: dict(runs) for kind, runs in json.loads(done.stdout).items()}
-    assert found["flow_runs"] == {"convert good": "COMPLETED", "convert bad": "FAILED"}
-    # Task runs travel as events, which a server that ends with the run is not sent.
-    assert found["task_runs"] == {}
-
-
-MIGRATED = """
-import asyncio
-from prefect.server.database import provide_database_interface
-asyncio.run(provide_database_interface().create_db())
-"""
-MADE = """
-import sys, pathlib
-from cytobatch.batch.flows.server import make_tables
-make_tables(pathlib.Path(sys.argv[1]))
-"""
-
-
-def columns_and_keys(database: Path) -> dict[str, set[str]]:
-    """The columns of each table, and what must be unique in it."""
-    found = {}
-    with closing(sqlite3.connect(database)) as connection:
-        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            columns = {row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")}
-            indexes = connection.execute(f"PRAGMA index_list('{table}')").fetchall()
-            keys = [
-                [row[2] or "expression" for row in connection.execute(f"PRAGMA index_info('{index[1]}')")]
-                for index in indexes
-                if index[2]
-            ]
-            found[table] = columns | {f"unique {', '.join(key)}" for key in keys}
-    return found
-
-
-# Only another version of Prefect can fail it.
-@pytest.mark.long
-def test_tables_made_from_models_are_those_that_migrations_make(tmp_path: Path) -> None:
-    migrated, made = tmp_path / "migrated.db", tmp_path / "made.db"
-    environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "home"), "DO_NOT_TRACK": "1"}
-    url = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{migrated}"}
-    subprocess.run([sys.executable, "-c", MIGRATED], env=environment | url, check=True)
-    subprocess.run([sys.executable, "-c", MADE, str(made)], env=environment, check=True)
-    theirs, ours = columns_and_keys(migrated), columns_and_keys(made)
-    assert {"flow", "flow_run", "task_run", "flow_run_state", "task_run_state"} <= set(ours) <= set(theirs)
-    # Columns that no model has any more stay behind in tables that were migrated; nothing that a model has may lack.
-    assert all(ours[table] <= theirs[table] for table in ours)
 
 
 def test_a_run_with_its_own_server_touches_no_database_of_the_user(

@@ -1,24 +1,19 @@
-"""A Prefect server for one run, in a thread of this process. The user sets nothing up, and it leaves no files.
+"""A server of Prefect's API for one run, in a thread of this process. The user sets nothing up, and it leaves no files.
 
 Prefect's own temporary server is a second process that imports everything again, migrates a database a hundred times
-(5 s), and shares it among all runs of a machine. This one starts in a fraction of the time and shares nothing.
+(5 s), and shares it among all runs of a machine. This one keeps its records in memory, and shares nothing.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import uvicorn
 from prefect.context import SettingsContext, get_settings_context
 from prefect.events.clients import NullEventsClient
 from prefect.events.worker import EventsWorker
-from prefect.server.api.server import create_app
-from prefect.server.database.dependencies import temporary_database_interface
-from prefect.server.database.orm_models import Base
-from sqlalchemy import create_engine
-from sqlalchemy.schema import CreateIndex, CreateTable
 
+from cytobatch.batch.flows.memory_api import memory_api
 from cytobatch.batch.flows.services import close_services
 from cytobatch.batch.flows.settings import EphemeralServer
 
@@ -28,23 +23,18 @@ _STOP_SECONDS = 10
 @contextmanager
 def run_ephemeral_server(server: EphemeralServer) -> Iterator[None]:
     """Run the server inside the context. Its socket takes connections before the server has started."""
-    make_tables(server.database)
-    # Prefect keeps the interface to the first database of a process, which may be that of an earlier run.
-    with temporary_database_interface():
-        # Not `final`: with the present FastAPI that only collects garbage, which takes as long as making the app.
-        application = create_app(ephemeral=True)
-        web = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="on"))
-        thread = threading.Thread(target=web.run, kwargs={"sockets": [server.listener]}, daemon=True)
-        thread.start()
-        try:
-            # This server has no service that looks for silent runs, and a heartbeat ends up to a second after its run.
-            with _no_heartbeats(), _no_events():
-                yield
-        finally:
-            # The record ends with this server, so that nothing is lost with the events that are left.
-            close_services(0)
-            web.should_exit = True
-            thread.join(_STOP_SECONDS)
+    web = uvicorn.Server(uvicorn.Config(memory_api(), log_level="error", lifespan="off"))
+    thread = threading.Thread(target=web.run, kwargs={"sockets": [server.listener]}, daemon=True)
+    thread.start()
+    try:
+        # This server has no service that looks for silent runs, and a heartbeat ends up to a second after its run.
+        with _no_heartbeats(), _no_events():
+            yield
+    finally:
+        # The record ends with this server, so that nothing is lost with the events that are left.
+        close_services(0)
+        web.should_exit = True
+        thread.join(_STOP_SECONDS)
 
 
 @contextmanager
@@ -64,18 +54,3 @@ def _no_events() -> Iterator[None]:
         yield
     finally:
         EventsWorker.set_client_override(None)
-
-
-def make_tables(database: Path) -> None:
-    """Create the tables of Prefect's present models; migrations take fifty times as long to create the same ones.
-
-    Indexes that are not unique are left out: they only make a large database fast, and some are for PostgreSQL alone.
-    """
-    engine = create_engine(f"sqlite:///{database}")
-    with engine.begin() as connection:
-        for table in Base.metadata.sorted_tables:
-            connection.execute(CreateTable(table))
-            for index in table.indexes:
-                if index.unique:
-                    connection.execute(CreateIndex(index))
-    engine.dispose()

@@ -19,43 +19,26 @@ _NO_CONSOLE_LOG = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
-_SERVICES = (
-    "EVENT_PERSISTER",
-    "TRIGGERS",
-    "SCHEDULER",
-    "LATE_RUNS",
-    "FOREMAN",
-    "CANCELLATION_CLEANUP",
-    "PAUSE_EXPIRATIONS",
-    "REPOSSESSOR",
-    "CLEANUP_RECONCILER",
-    "DB_VACUUM",
-)
-_LEAN_SERVER = {
-    "PREFECT_LOGGING_TO_API_ENABLED": "false",
-    "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",
-    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
-    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
-    "PREFECT_SERVER_UI_ENABLED": "false",
-    **{f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in _SERVICES},
-}
 
 
 @dataclass(frozen=True, slots=True)
 class EphemeralServer:
-    """A Prefect server that lives as long as one run: the socket that it listens on, and its future database file."""
+    """A server that lives as long as one run: the socket that it listens on, and Prefect's home folder meanwhile."""
 
     listener: socket.socket
-    database: Path
+    home: Path
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables that make Prefect use this server, with a home folder of this run's own."""
+        """The variables that make Prefect use this server and this home folder.
+
+        The server keeps no logs, and a token against requests of other sites is for browsers.
+        """
         return {
-            "PREFECT_HOME": str(self.database.parent),
-            # The name makes Prefect use one connection. Plates at once would otherwise lock each other out (503).
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///file:{self.database}?uri=true&name=:memory:",
+            "PREFECT_HOME": str(self.home),
             "PREFECT_API_URL": f"http://127.0.0.1:{self.listener.getsockname()[1]}/api",
+            "PREFECT_LOGGING_TO_API_ENABLED": "false",
+            "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         }
 
 
@@ -77,6 +60,6 @@ def prefect_settings(*, debug: bool) -> Iterator[EphemeralServer | None]:
         tempfile.TemporaryDirectory(prefix="cytobatch-prefect-", ignore_cleanup_errors=True) as home,
         socket.create_server(("127.0.0.1", 0)) as listener,
     ):
-        server = EphemeralServer(listener, Path(home) / "prefect.db")
-        with temporary_variables(server.variables, defaults | _LEAN_SERVER):
+        server = EphemeralServer(listener, Path(home))
+        with temporary_variables(server.variables, defaults):
             yield server
