@@ -53,6 +53,8 @@ class PlateWork(BaseModel):
         Where it is converted.
     job
         The options of the plate that have a value, as JSON values.
+    recorded
+        Whether the plate has a flow run of its own, because a server keeps it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,12 +63,13 @@ class PlateWork(BaseModel):
     run: str
     placement: Placement
     job: dict[str, Any]
+    recorded: bool = True
 
     @classmethod
-    def of(cls, job: PlateJob, run: str, placement: Placement) -> Self:
+    def of(cls, job: PlateJob, run: str, placement: Placement, *, recorded: bool = True) -> Self:
         """Return the work of one plate."""
         options = job.model_dump(mode="json", exclude_unset=True, exclude={"task_runner"})
-        return cls(version=__version__, run=run, placement=placement, job=options)
+        return cls(version=__version__, run=run, placement=placement, job=options, recorded=recorded)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -142,12 +142,12 @@ class Patience:
         return True
 
 
-def convert_unrecorded(job: PlateJob, on_event: EventListener) -> RunReport:
+def convert_unrecorded(job: PlateJob, on_event: EventListener, split: Splitter | None = None) -> RunReport:
     """Convert one plate without Prefect. Calls `on_event` with what the plate announces."""
     return run_plate(
         job,
         announcing(job.label, on_event),
-        split=without_cluster(notifying(job.label, on_event)),
+        split=split or without_cluster(notifying(job.label, on_event)),
         on_work=progress_of(job.label, on_event),
     )
 

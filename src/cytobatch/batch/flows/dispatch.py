@@ -1,5 +1,6 @@
 """Give the plates of a run to its workers, and take each result as it comes."""
 
+import threading
 import time
 import uuid
 from collections import deque
@@ -23,8 +24,24 @@ _MOST_LOSSES = 3
 _POLL_SECONDS = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class RunListener:
+    """What listens to a run.
+
+    Attributes
+    ----------
+    on_event
+        Called with what plates announce, in any thread.
+    on_end
+        Called in the run's thread with each plate's report or error, as soon as it has ended.
+    """
+
+    on_event: EventListener
+    on_end: OutcomeListener
+
+
 def convert_by(
-    task: PlateTask, runner: TaskRunner, jobs: Sequence[PlateJob], on_event: EventListener, on_end: OutcomeListener
+    task: PlateTask, runner: TaskRunner, jobs: Sequence[PlateJob], listener: RunListener, *, recorded: bool
 ) -> None:
     """Convert plates by a task runner other than `sequential`.
 
@@ -36,10 +53,10 @@ def convert_by(
         The task runner.
     jobs
         The plates.
-    on_event
-        Called with what plates announce, in any thread.
-    on_end
-        Called in this thread with each plate's report or error, as soon as it has ended.
+    listener
+        What listens to it.
+    recorded
+        Whether each plate has a flow run of its own inside its task.
 
     Raises
     ------
@@ -51,10 +68,10 @@ def convert_by(
     run = f"cytobatch-{uuid.uuid4().hex}"
     with prepared_run(runner, jobs) as prepared:
         pieces = deque(_Piece(job, own) for job, own in zip(jobs, prepared.jobs, strict=True))
-        crew = _crew(runner, run, prepared, on_event)
-        on_event(PlateNotice("task runner", f"starting {crew.label}"))
+        crew = _crew(runner, run, prepared, listener.on_event)
+        listener.on_event(PlateNotice("task runner", f"starting {crew.label}"))
         with crew:
-            _Dispatch(crew, task, pieces, on_end).run()
+            _Dispatch(crew, task, pieces, listener.on_end, recorded).run()
 
 
 def _crew(runner: TaskRunner, run: str, prepared: PreparedRun, on_event: EventListener) -> Crew:
@@ -91,16 +108,20 @@ class _Dispatch:
     task: PlateTask
     waiting: deque[_Piece]
     on_end: OutcomeListener
+    recorded: bool
     suspects: deque[_Piece] = field(default_factory=deque)
     running: dict[PlateFuture, _Piece] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
+    """Set when a plate has ended."""
 
     def run(self) -> None:
         """Convert all plates."""
         while self.waiting or self.suspects or self.running:
             self._submit()
+            self.ended.clear()
             ended = [future for future in self.running if future.wrapped_future.done()]
             if not ended:
-                time.sleep(_POLL_SECONDS)
+                self.ended.wait(_POLL_SECONDS)
                 self._check()
             is_broken = [self._take(future) for future in ended]
             if any(is_broken):
@@ -113,8 +134,10 @@ class _Dispatch:
             self._submit_one(self.suspects.popleft())
 
     def _submit_one(self, piece: _Piece) -> None:
-        work = PlateWork.of(piece.prepared, self.crew.run, self.crew.placement).model_dump_json()
-        self.running[self.crew.submit(self.task, piece.job.shown_label, work)] = piece
+        work = PlateWork.of(piece.prepared, self.crew.run, self.crew.placement, recorded=self.recorded)
+        future = self.crew.submit(self.task, piece.job.shown_label, work.model_dump_json())
+        self.running[future] = piece
+        future.wrapped_future.add_done_callback(lambda _: self.ended.set())
 
     def _take(self, future: PlateFuture) -> bool:
         """Take a plate's result, and return whether its worker was lost."""

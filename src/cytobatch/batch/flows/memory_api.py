@@ -8,11 +8,10 @@ that the client reads. It refuses no state. Whatever else is asked gets 404.
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from prefect.client.schemas.filters import FlowRunFilterParentTaskRunId
-from prefect.client.schemas.objects import Artifact, Flow, FlowRun, State, TaskRun
+from prefect.client.schemas.objects import Flow, FlowRun, State
 from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus, StateAcceptDetails
 from prefect.states import Pending
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -44,12 +43,9 @@ class _Records:
             _route("POST", "/flows/", self._create_flow),
             _route("GET", "/flows/{id:uuid}", self._read_flow),
             _route("POST", "/flow_runs/", self._create_run),
-            _route("POST", "/flow_runs/filter", self._find_runs),
             _route("GET", "/flow_runs/{id:uuid}", self._read_run),
             _route("PATCH", "/flow_runs/{id:uuid}", self._rename_run),
             _route("POST", "/flow_runs/{id:uuid}/set_state", self._set_state),
-            _route("POST", "/task_runs/", _create_task_run),
-            _route("POST", "/artifacts/", _create_artifact),
         ]
 
     async def _create_flow(self, request: Request) -> Response:
@@ -65,13 +61,6 @@ class _Records:
     async def _create_run(self, request: Request) -> Response:
         run = FlowRun.model_validate(await _given(request))
         return _answer(self._put(run, run.state or Pending()), _CREATED)
-
-    async def _find_runs(self, request: Request) -> Response:
-        """Return the runs inside a task run, if one is named, or all."""
-        asked = (await request.json()).get("flow_runs") or {}
-        parents = FlowRunFilterParentTaskRunId.model_validate(asked.get("parent_task_run_id") or {}).any_
-        runs = [run for run in self._runs.values() if parents is None or run.parent_task_run_id in parents]
-        return Response(_RUNS.dump_json(runs), media_type="application/json")
 
     async def _read_run(self, request: Request) -> Response:
         return _answer(self._run(request))
@@ -106,9 +95,6 @@ class _Records:
         return found
 
 
-_RUNS = TypeAdapter(list[FlowRun])
-
-
 async def _healthy(_request: Request) -> Response:
     return JSONResponse(content=True)
 
@@ -116,16 +102,6 @@ async def _healthy(_request: Request) -> Response:
 async def _no_storage(_request: Request) -> Response:
     """Return that no block stores results. Those of these flows are not stored."""
     return JSONResponse({"default_result_storage_block_id": None})
-
-
-async def _create_task_run(request: Request) -> Response:
-    """Return the task run that stands for a flow run inside another one. Nobody asks for it again."""
-    return _answer(TaskRun.model_validate(await _given(request)), _CREATED)
-
-
-async def _create_artifact(request: Request) -> Response:
-    """Return the artifact. It is not kept, because it would be read after the run."""
-    return _answer(Artifact.model_validate(await _given(request)), _CREATED)
 
 
 def _route(method: str, path: str, handle: Callable[[Request], Awaitable[Response]]) -> Route:

@@ -21,7 +21,7 @@ from prefect.settings import (
 from cytobatch.batch.flows import worker_side
 from cytobatch.batch.flows.bookkeeping import Contained
 from cytobatch.batch.flows.credentials import provide_blocks
-from cytobatch.batch.flows.dispatch import Outcome, convert_by
+from cytobatch.batch.flows.dispatch import Outcome, RunListener, convert_by
 from cytobatch.batch.flows.plate import convert as convert_one
 from cytobatch.batch.flows.preparation import check_task_runner
 from cytobatch.batch.flows.probe import probe
@@ -67,11 +67,15 @@ def convert_plate(plate: str, work: str) -> str:  # noqa: ARG001  the run is nam
 
 @dataclass(slots=True)
 class PlatesRun:
-    """A run of many plates in this process: its plates, what listens to it, and how far it is."""
+    """A run of many plates in this process: its plates, what listens to it, and how far it is.
+
+    `recorded` is whether a server keeps the record of each plate's steps.
+    """
 
     jobs: Sequence[PlateJob]
     on_event: EventListener
     on_end: Callable[[PlateJob, Outcome], None]
+    recorded: bool = True
     failed: list[CytobatchError] = field(default_factory=list)
     began: bool = False
     ended: bool = False
@@ -86,13 +90,9 @@ class PlatesRun:
         else:
             # AWS Batch retries a whole job by its exit code.
             is_job = read_batch_settings().job_id is not None
-            convert_by(
-                convert_plate.with_options(retries=0) if is_job else convert_plate,
-                runner,
-                self.jobs,
-                self.on_event,
-                self._end,
-            )
+            task = convert_plate.with_options(retries=0) if is_job else convert_plate
+            listener = RunListener(self.on_event, self._end)
+            convert_by(task, runner, self.jobs, listener, recorded=self.recorded)
         self.ended = True
 
     def _converted(self, job: PlateJob) -> Outcome:

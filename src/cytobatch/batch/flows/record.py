@@ -71,7 +71,8 @@ class PlateRecord:
     def _record(self) -> None:
         """Record the plate, in this record's thread."""
         with Contained(BaseException) as prefect:
-            probe()
+            if self._kept:
+                probe()
             self._settled.set()
             self._run(self)
         # A signal that ended the plate is raised in the flow, too, and leaves it crashed.

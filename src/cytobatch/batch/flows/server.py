@@ -10,11 +10,9 @@ from contextlib import contextmanager
 
 import uvicorn
 from prefect.context import SettingsContext, get_settings_context
-from prefect.events.clients import NullEventsClient
-from prefect.events.worker import EventsWorker
 
 from cytobatch.batch.flows.memory_api import memory_api
-from cytobatch.batch.flows.services import close_services
+from cytobatch.batch.flows.services import close_services, drop_events, send_events
 from cytobatch.batch.flows.settings import EphemeralServer
 
 _STOP_SECONDS = 10
@@ -48,9 +46,9 @@ def _no_heartbeats() -> Iterator[None]:
 
 @contextmanager
 def _no_events() -> Iterator[None]:
-    """Send no events, such as the states of tasks: a server that ends with the run keeps them for nobody."""
-    EventsWorker.set_client_override(NullEventsClient)
+    """Send no events: a server that ends with the run keeps them for nobody."""
+    drop_events()
     try:
         yield
     finally:
-        EventsWorker.set_client_override(None)
+        send_events()

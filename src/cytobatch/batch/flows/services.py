@@ -12,6 +12,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 
 from prefect._internal.concurrency.threads import get_global_loop
+from prefect.events.clients import NullEventsClient
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 
@@ -19,6 +20,16 @@ _CANCEL_SECONDS = 0.5
 _CANCEL_ROUNDS = 4
 """A cancelled service closes its connection first, which a server that hangs delays: each round ends one wait."""
 _SERVICE = "_QueueServiceBase._run"
+
+
+def drop_events() -> None:
+    """Send no events, such as the states of tasks, from now on: no server keeps them."""
+    EventsWorker.set_client_override(NullEventsClient)
+
+
+def send_events() -> None:
+    """Send events again."""
+    EventsWorker.set_client_override(None)
 
 
 @contextmanager

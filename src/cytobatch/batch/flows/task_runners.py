@@ -10,10 +10,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from prefect.context import SettingsContext, get_settings_context
 from prefect.futures import PrefectWrappedFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
@@ -31,6 +33,24 @@ STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 
 
+class SettingsByValue(SettingsContext):
+    """Prefect's settings, which travel to a process of this machine with its task as they are.
+
+    Prefect's own way, which serves other systems too, writes them as text and reads all settings again for each task:
+    40 ms in this process and 20 in the other, a third of what a small plate takes.
+    """
+
+    @classmethod
+    def of_now(cls) -> Self:
+        """Return the settings of this context."""
+        now = get_settings_context()
+        return cls(profile=now.profile, settings=now.settings)
+
+    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002
+        """Return what the other process makes its settings of."""
+        return {"profile": self.profile, "settings": self.settings}
+
+
 class Crew(ABC):
     """The workers of one run, behind one of Prefect's task runners. A context manager.
 
@@ -40,12 +60,15 @@ class Crew(ABC):
         How many workers the run starts.
     breaks
         Whether one worker that dies takes the plates of all others with it, and the workers must be renewed.
+    same_system
+        Whether the workers are on this machine.
     futures
         The plates that are submitted and whose results are not taken.
     """
 
     placement: ClassVar[Placement]
     breaks: ClassVar[bool] = True
+    same_system: ClassVar[bool] = True
     _runner: AnyTaskRunner
 
     def __init__(self, run: str, at_once: int, on_event: EventListener) -> None:
@@ -85,7 +108,8 @@ class Crew(ABC):
 
     def submit(self, task: PlateTask, plate: str, work: str) -> PlateFuture:
         """Submit a plate."""
-        future: PlateFuture = self._runner.submit(task, {"plate": plate, "work": work})
+        with SettingsByValue.of_now() if self.same_system else nullcontext():
+            future: PlateFuture = self._runner.submit(task, {"plate": plate, "work": work})
         self.futures.add(future)
         return future
 

@@ -54,14 +54,15 @@ def convert_together(
     StorageError
         If the scheduler of a Dask cluster does not answer.
     """
-    check_task_runner(runner, jobs, server_is_given=prefect_server_is_given())
+    server_is_given = prefect_server_is_given()
+    check_task_runner(runner, jobs, server_is_given=server_is_given)
     with _prefect(debug=debug) as close:
         with gc_frozen():
             from cytobatch.batch.flows.plates import PlatesRun, run_in_flow
 
         seconds = _LEAST_CLOSE_SECONDS
         try:
-            reason = run_in_flow(PlatesRun(jobs, on_event, on_end))
+            reason = run_in_flow(PlatesRun(jobs, on_event, on_end, recorded=server_is_given))
             if not reason:
                 seconds = max(job.prefect_wait for job in jobs)
         finally:

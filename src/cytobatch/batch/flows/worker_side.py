@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 from prefect.context import TaskRunContext
 
+from cytobatch.batch.flows.bookkeeping import convert_unrecorded
 from cytobatch.batch.flows.credentials import provide_blocks
 from cytobatch.batch.flows.plate import convert
-from cytobatch.batch.flows.services import close_services
+from cytobatch.batch.flows.services import close_services, drop_events
 from cytobatch.batch.plate_events import EventListener, PlateEvent, PlateNotice, SparseProgress
 from cytobatch.batch.plate_work import Placement, PlateWork, convert_work
 from cytobatch.config.options import PlateJob
@@ -58,8 +59,11 @@ def convert_on_worker(text: str) -> str:
     job, on_event, split = work.plate_job(), _listeners.get(work.run, _ignore), None
     if work.placement in _ON_DASK:
         job, on_event, split = _on_dask(work, job)
+    converter = convert if work.recorded else convert_unrecorded
+    if not work.recorded:
+        drop_events()
     try:
-        return convert_work(work, job, partial(convert, split=split), on_event)
+        return convert_work(work, job, partial(converter, split=split), on_event)
     except StorageError as error:
         if _is_tried_again() and not isinstance(error, AccessError | WorkerLostError):
             on_event(PlateNotice(job.label, f"is tried again, because of: {error.what}"))
