@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -49,17 +50,19 @@ class DiskStore:
         with storage_errors(str(self._folder)):
             staging.mkdir(parents=True, exist_ok=True)
             self._resources.enter_context(marked_as_used(staging))
-        return [self._prepare(file, staging / str(number)) for number, file in enumerate(files)]
+        # The disk writes a file while its checksum is computed.
+        with ThreadPoolExecutor(1) as disk:
+            return [self._prepare(file, staging / str(number), disk) for number, file in enumerate(files)]
 
-    def _prepare(self, file: PendingFile, staged: Path) -> PreparedFile:
+    def _prepare(self, file: PendingFile, staged: Path, disk: Executor) -> PreparedFile:
         with storage_errors(file.path):
             if Path(file.path).is_dir():
                 raise IsADirectoryError(file.path)
             move(file.local, staged)
-            write_through(staged)
-            return PreparedFile(
-                path=file.path, bytes=staged.stat().st_size, sha256=sha256_of(staged), staged=staged.name
-            )
+            written = disk.submit(write_through, staged)
+            size, sha256 = staged.stat().st_size, sha256_of(staged)
+            written.result()
+            return PreparedFile(path=file.path, bytes=size, sha256=sha256, staged=staged.name)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
