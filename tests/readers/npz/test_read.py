@@ -107,6 +107,12 @@ def test_missing_and_infinite_features_stay_as_they_are(tmp_path: Path) -> None:
     assert [str(value) for value in table["DP_1"].to_pylist()] == ["nan", "-inf"]
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_signalling_nan_is_missing_without_a_warning(tmp_path: Path) -> None:
+    features = np.frombuffer(b"\x01\x00\x80\x7f", "<f4").reshape(1, 1)
+    assert [str(value) for value in table_of(saved(tmp_path, {"features": features}))["DP_1"].to_pylist()] == ["nan"]
+
+
 def test_integers_that_a_double_cannot_hold_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, {"features": np.array([[2**53 + 1]])})
     with pytest.raises(InvalidTableError) as caught:

@@ -89,7 +89,9 @@ class Archive:
         is_integer = header.dtype.kind in "iu"
         if matrix.size and is_integer and not -_EXACT_INTEGERS <= matrix.min() <= matrix.max() <= _EXACT_INTEGERS:
             raise invalid_file(self.path, f"{name} are too large", "doubles hold integers up to 2^53 only")
-        return np.require(matrix.T, np.float64, ["C", "A"])
+        # A signalling NaN of another width becomes a quiet one, of which numpy would warn.
+        with np.errstate(invalid="ignore"):
+            return np.require(matrix.T, np.float64, ["C", "A"])
 
     def pickle(self, name: str, largest: int) -> bytes:
         """Return the pickle in an object array. Raises InvalidTableError for other arrays, or over `largest` bytes."""
