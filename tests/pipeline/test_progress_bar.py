@@ -35,8 +35,8 @@ def test_the_bar_is_as_long_as_the_conversion_is_far() -> None:
     assert [fraction for fraction, _ in shown] == [0.0, 0.0, 0.05, 0.5, 1.0, 1.0]
     words = [words for _, words in shown]
     assert words[:2] == ["plan", "convert"]
-    assert words[2].startswith("convert: 5%, 0 of 10 exports, 250 rows")
-    assert re.fullmatch(r"convert: 50%, 5 of 10 exports, 2,500 rows, about \d\.\d s left", words[3])
+    assert words[2].startswith("convert: 5 %, 5 bytes of 100 bytes, 0 of 10 exports, 250 rows")
+    assert re.fullmatch(r"convert: 50 %, 50 bytes of 100 bytes, 5 of 10 exports, 2,500 rows, about \d s left", words[3])
     assert words[4] == "publish"
     assert words[5].startswith("done in ")
 

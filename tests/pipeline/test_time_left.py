@@ -2,7 +2,8 @@
 
 import pytest
 
-from cytobatch.cli.printing.progress import fitted, time_left
+from cytobatch.cli.printing.progress import fitted
+from cytobatch.pipeline.progress_text import time_left
 from cytobatch.pipeline.time_left import TimeLeft
 
 

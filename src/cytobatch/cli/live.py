@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from cytobatch.cli.printing.progress import fitted, plates_parts, progress_parts
+from cytobatch.cli.printing.progress import fitted, plates_parts
 from cytobatch.errors import brief
 from cytobatch.pipeline.progress import PlateProgress
+from cytobatch.pipeline.progress_text import progress_parts
 from cytobatch.pipeline.steps import PlateStep
 from cytobatch.pipeline.time_left import TimeLeft
 from cytobatch.report.numbers import duration

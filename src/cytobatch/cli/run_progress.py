@@ -7,9 +7,10 @@ from cytobatch.batch.log_event import EventName, Figures, LogEvent
 from cytobatch.cli.live import Bars, PlateRow, PlatesRow, is_terminal
 from cytobatch.cli.log_options import log_options
 from cytobatch.cli.logs import event_handler, log
-from cytobatch.cli.printing.progress import plates_parts, progress_parts
+from cytobatch.cli.printing.progress import plates_parts
 from cytobatch.config.log_format import LogFormat, LogLevel
 from cytobatch.pipeline.progress import PlateProgress
+from cytobatch.pipeline.progress_text import progress_parts
 from cytobatch.pipeline.steps import PlateStep, StepStarted
 from cytobatch.pipeline.time_left import TimeLeft
 

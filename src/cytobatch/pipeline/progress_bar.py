@@ -15,9 +15,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from cytobatch.config.plural import count, plural
 from cytobatch.errors import brief, printable
 from cytobatch.pipeline.progress import PlateEvent, PlateListener, PlateProgress
+from cytobatch.pipeline.progress_text import progress_parts
 from cytobatch.pipeline.steps import PlateStep
 from cytobatch.pipeline.time_left import TimeLeft
 from cytobatch.report.numbers import duration
@@ -43,7 +43,8 @@ class ProgressBar:
         if isinstance(event, PlateProgress):
             self._fraction = event.fraction
             self._left.update(event.fraction)
-            self._show(self._plate, event.fraction, self._words(event))
+            words = ", ".join(progress_parts(event, self._left.seconds()))
+            self._show(self._plate, event.fraction, f"{event.step}: {words}")
             return
         self._step, self._left = event.step, TimeLeft(self._clock)
         self._fraction = 1.0 if event.step in _AFTER_CONVERT else 0.0
@@ -54,14 +55,6 @@ class ProgressBar:
         took = duration(self._clock() - self._began)
         words = f"failed in step {self._step or 'start'} after {took}" if failed else f"done in {took}"
         self._show(self._plate, self._fraction if failed else 1.0, words)
-
-    def _words(self, event: PlateProgress) -> str:
-        exports = f"{count(event.exports_done)} of {plural(event.exports, 'export')}"
-        parts = [f"{event.step}: {event.fraction:.0%}", exports, plural(event.rows, "row")]
-        seconds = self._left.seconds()
-        if seconds is not None:
-            parts.append(f"about {duration(seconds)} left")
-        return ", ".join(parts)
 
 
 @contextmanager
