@@ -1,57 +1,23 @@
 """The options of a plate as flags of a command: those that it reads, in groups, each with the form of its value."""
 
 from collections.abc import Callable, Collection
-from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import Group, Parameter
-from pydantic import ByteSize, ConfigDict, create_model
+from pydantic import ConfigDict, create_model
 from pydantic.fields import FieldInfo
 
 from cytobatch.cli.help_groups import ARGUMENTS, OPTIONS
-from cytobatch.config.credentials import BlockName
-from cytobatch.config.expected_values import choices_of
+from cytobatch.config.expected_values import choices_of, short_form
 from cytobatch.config.option_errors import flag_of
 from cytobatch.config.option_groups import OptionGroup, group_of, is_common
-from cytobatch.config.option_types import (
-    Arguments,
-    Casts,
-    ColumnTypes,
-    LocalFolder,
-    Names,
-    PathOrUri,
-    Pattern,
-    ReportFeatures,
-    StoreApi,
-    Stores,
-)
 from cytobatch.config.options import PlateOptions
-from cytobatch.config.task_runner import TaskRunnerText
 
 Command = TypeVar("Command", bound=Callable[..., int])
 
 GROUPS = {group: Group(group.value, sort_key=number) for number, group in enumerate(OptionGroup, 2)}
 """The groups of all options, which `--help-all` shows."""
 
-_FORMS: tuple[tuple[object, str], ...] = (
-    (PathOrUri, "PATH"),
-    (LocalFolder, "FOLDER"),
-    (StoreApi, "URL"),
-    (Names, "NAMES"),
-    (ReportFeatures, "NAMES"),
-    (Stores, "h5ad|zarr"),
-    (ColumnTypes, "COLUMN=TYPE,…"),
-    (Casts, "GROUP=TYPE,…"),
-    (Arguments, "JSON"),
-    (Pattern, "REGEX"),
-    (BlockName, "BLOCK"),
-    (TaskRunnerText, "RUNNER"),
-    (ByteSize, "SIZE"),
-    (int, "N"),
-    (float, "SECONDS"),
-    (str, "NAME"),
-)
-"""The form of a value in the help, by the type of its option."""
 _FORMS_BY_NAME = {"joins": "SQL", "table_prefix": "PREFIX"}
 _WIDEST_CHOICE = 24
 _POSITIONS = ("source", "destination")
@@ -153,8 +119,7 @@ def _parameter(name: str) -> Parameter:
 def _form(field: FieldInfo) -> str | None:
     if choices := "|".join(choices_of(field)):
         return choices if len(choices) <= _WIDEST_CHOICE else "NAME"
-    (kind,) = (part for part in get_args(field.annotation) if part is not NoneType)
-    return next((form for own, form in _FORMS if own == kind), None)
+    return short_form(field)
 
 
 def _help(name: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from enum import StrEnum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
@@ -24,25 +24,52 @@ from cytobatch.config.option_types import (
 )
 from cytobatch.config.task_runner import FORMS, TaskRunnerText
 
-_EXPECTED: tuple[tuple[object, str], ...] = (
-    (PathOrUri, "a local path, or a URI that begins with s3://, gs:// or az://"),
-    (StoreLocations, "buckets or folders in buckets, separated by commas, such as s3://my-profiles,s3://maps/2026"),
-    (LocalFolder, "a folder of this machine"),
-    (StoreApi, "a URL such as https://minio.my-lab.org:9000"),
-    (Names, "names, separated by commas"),
-    (ReportFeatures, "up to 30 names or patterns, separated by commas"),
-    (Stores, "h5ad, zarr, or both as h5ad,zarr"),
-    (ColumnTypes, "a type for each column, as AreaShape_Area=number,Class=text; types are number, integer and text"),
-    (Casts, "an Arrow type for float, integer or string, as float=float32,integer=int32"),
-    (Arguments, 'JSON such as {"ExpectedBucketOwner": "123456789012"}'),
-    (Pattern, "a regular expression such as Image_(FileName|ImageQuality)_.*"),
-    (BlockName, "aws-credentials/NAME or minio-credentials/NAME"),
-    (TaskRunnerText, FORMS),
-    (ByteSize, "a size with its unit, such as 3GiB or 500MB,"),
-    (bool, "true or false"),
-    (int, "a whole number"),
-    (float, "a number"),
-    (str, "a text; in a job spec write numbers and dates in quotes"),
+
+class ValueForm(NamedTuple):
+    """How a value of one type is written.
+
+    Attributes
+    ----------
+    kind
+        The type.
+    short
+        Its form in the help of a flag; None if a flag has no value of it.
+    words
+        What is expected, for a message.
+    """
+
+    kind: object
+    short: str | None
+    words: str
+
+
+_VALUES = (
+    ValueForm(PathOrUri, "PATH", "a local path, or a URI that begins with s3://, gs:// or az://"),
+    ValueForm(
+        StoreLocations,
+        None,
+        "buckets or folders in buckets, separated by commas, such as s3://my-profiles,s3://maps/2026",
+    ),
+    ValueForm(LocalFolder, "FOLDER", "a folder of this machine"),
+    ValueForm(StoreApi, "URL", "a URL such as https://minio.my-lab.org:9000"),
+    ValueForm(Names, "NAMES", "names, separated by commas"),
+    ValueForm(ReportFeatures, "NAMES", "up to 30 names or patterns, separated by commas"),
+    ValueForm(Stores, "h5ad|zarr", "h5ad, zarr, or both as h5ad,zarr"),
+    ValueForm(
+        ColumnTypes,
+        "COLUMN=TYPE,…",
+        "a type for each column, as AreaShape_Area=number,Class=text; types are number, integer and text",
+    ),
+    ValueForm(Casts, "GROUP=TYPE,…", "an Arrow type for float, integer or string, as float=float32,integer=int32"),
+    ValueForm(Arguments, "JSON", 'JSON such as {"ExpectedBucketOwner": "123456789012"}'),
+    ValueForm(Pattern, "REGEX", "a regular expression such as Image_(FileName|ImageQuality)_.*"),
+    ValueForm(BlockName, "BLOCK", "aws-credentials/NAME or minio-credentials/NAME"),
+    ValueForm(TaskRunnerText, "RUNNER", FORMS),
+    ValueForm(ByteSize, "SIZE", "a size with its unit, such as 3GiB or 500MB,"),
+    ValueForm(bool, None, "true or false"),
+    ValueForm(int, "N", "a whole number"),
+    ValueForm(float, "SECONDS", "a number"),
+    ValueForm(str, "NAME", "a text; in a job spec write numbers and dates in quotes"),
 )
 _MIB, _GIB = 2**20, 2**30
 _ENDLESS = 2**40
@@ -63,9 +90,19 @@ def expected_value(field: FieldInfo) -> str:
     """Return what an option takes, such as "a whole number from 1 to 256"."""
     if choices := choices_of(field):
         return f"one of {', '.join(choices)}"
+    value = _value_form(field)
+    return f"{value.words if value else 'a mapping of options'}{_limits(field)}".rstrip(",")
+
+
+def short_form(field: FieldInfo) -> str | None:
+    """Return the form of an option's value in help, such as PATH; None if its flag has no value."""
+    value = _value_form(field)
+    return value.short if value else None
+
+
+def _value_form(field: FieldInfo) -> ValueForm | None:
     kinds = list(_kinds(field.annotation))
-    known = next((text for kind, text in _EXPECTED if kind in kinds), "a mapping of options")
-    return f"{known}{_limits(field)}".rstrip(",")
+    return next((value for value in _VALUES if value.kind in kinds), None)
 
 
 def is_size(field: FieldInfo) -> bool:
