@@ -32,6 +32,8 @@ def test_a_head_has_columns_first_row_and_whether_the_end_is_complete(tmp_path: 
     [
         (b"", "empty file"),
         (b"\n1,2\n", "no header"),
+        (b'ImageNumber,"Area\n1,2\n', "no header"),
+        (b'ImageNumber;"Area\r\n1;2\r\n', "no header"),
         (b"\xff\xfe\x00\xd8,b\n1,2\n", "not UTF-16"),
         (b"\xc2\xb5,\xb5\n1,2\n", "not UTF-8"),
         (b"\x1f\x8b and no more\n", "damaged gzip data"),

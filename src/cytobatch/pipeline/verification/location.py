@@ -16,6 +16,7 @@ PLACES = tuple(_SOURCES)
 _WELL = re.compile(r"([A-Za-z]{1,2})[-_ ]*0*([1-9][0-9]?)")
 _PHENIX = re.compile(r"r0*([1-9][0-9]?)c0*([1-9][0-9]?)(?:f[0-9]+)?", re.IGNORECASE)
 _SITE = re.compile(r"[A-Za-z_ -]*0*([0-9]+)")
+_DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
 _LETTERS = 26
 
 
@@ -38,6 +39,8 @@ def _known(value_of: Callable[[str], Raw], names: tuple[str, ...]) -> Iterator[s
 
 
 def _plain(column: str, text: str) -> str:
+    if _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     number = whole_number(text)
     if number is not None:
         return str(number)

@@ -137,6 +137,9 @@ def parse_header(text: str, delimiter: str = ",") -> tuple[str, ...]:
         names = tuple(split_line(text, delimiter))
     except csv.Error:
         return ()
+    if names and names[-1].endswith("\n"):
+        # A quote that is not closed: the last name goes on in the rows.
+        return ()
     # A name may have blanks around it. Where every name but the first begins with one, the separator is `, `.
     return tuple(name.strip() for name in names) if all(name.startswith(" ") for name in names[1:]) else names
 
@@ -320,5 +323,7 @@ def _columns(path: Path, line: str, dialect: CsvDialect) -> tuple[str, ...]:
     """Return the names in a line of the header. Raises InvalidTableError if it has none."""
     columns = parse_header(line, dialect.delimiter)
     if not any(name.strip() for name in columns):
-        raise invalid_file(path, "no header", "the first line is blank or not CSV")
+        raise invalid_file(
+            path, "no header", "the first line is blank or not CSV, such as one with a quote that is not closed"
+        )
     return columns
