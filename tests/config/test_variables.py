@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from cytobatch.config.variables import temporary_variables, variables_with
+from cytobatch.config.variables import temporary_variables, variables_with, without_proxy
 
 
 def test_temporary_variables_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +29,18 @@ def test_variables_are_found_by_prefix_in_any_case(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("cytobatch_b", "1")
     monkeypatch.setenv("CYTOBATCH_A", "1")
     assert variables_with("CYTOBATCH_") == ["CYTOBATCH_A", "cytobatch_b"]
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "expected"),
+    [
+        ("", "", "127.0.0.1"),
+        ("", "lab.org", "lab.org,127.0.0.1"),
+        ("a.org, b.org", "lab.org", "a.org, b.org,127.0.0.1"),
+        ("*", "", "*"),
+    ],
+)
+def test_a_host_more_goes_to_no_proxy(lower: str, upper: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", lower)
+    monkeypatch.setenv("NO_PROXY", upper)
+    assert without_proxy("127.0.0.1") == expected

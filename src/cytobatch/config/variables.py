@@ -31,6 +31,15 @@ def debug_requested() -> bool:
     return is_set("DEBUG")
 
 
+def without_proxy(host: str) -> str:
+    """Return the value of `no_proxy` with a host more: requests to it go to no proxy that the environment names.
+
+    Where both spellings are set, Python's programs take the one in lowercase.
+    """
+    earlier = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    return earlier if earlier.strip() == "*" else ",".join(filter(None, (earlier, host)))
+
+
 @contextmanager
 def temporary_variables(values: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[None]:
     """Set variables inside the context and restore the earlier ones afterwards.

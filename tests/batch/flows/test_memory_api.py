@@ -127,7 +127,9 @@ def test_it_knows_all_that_a_run_asks(runner: str, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps({"plates": plates}))
     (tmp_path / "watched.py").write_text(WATCHED)
     command = [sys.executable, "watched.py", "run", "--job-spec", "spec.json", "--task-runner", runner]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    # A proxy of the environment, which knows nothing of this machine, is not asked.
+    environment = {**os.environ, "HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     found = json.loads((tmp_path / "answers.json").read_text())
     assert found["code"] == 3, done.stderr
     assert "warning" not in done.stderr

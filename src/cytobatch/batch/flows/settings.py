@@ -10,7 +10,7 @@ from pathlib import Path
 import certifi
 
 from cytobatch.config.environment import prefect_server_is_given
-from cytobatch.config.variables import temporary_variables
+from cytobatch.config.variables import temporary_variables, without_proxy
 
 _QUIET = {
     "DO_NOT_TRACK": "1",
@@ -22,6 +22,7 @@ _NO_CONSOLE_LOG = {
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 _CERTIFICATES = "certificates.pem"
+_HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class EphemeralServer:
         """
         return {
             "PREFECT_HOME": str(self.home),
-            "PREFECT_API_URL": f"http://127.0.0.1:{self.listener.getsockname()[1]}/api",
+            "PREFECT_API_URL": f"http://{_HOST}:{self.listener.getsockname()[1]}/api",
+            "no_proxy": without_proxy(_HOST),
             "PREFECT_LOGGING_TO_API_ENABLED": "false",
             "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
             "PREFECT_API_SSL_CERT_FILE": str(self.home / _CERTIFICATES),
@@ -70,7 +72,7 @@ def prefect_settings(*, debug: bool) -> Iterator[EphemeralServer | None]:
         return
     with (
         tempfile.TemporaryDirectory(prefix="cytobatch-prefect-", ignore_cleanup_errors=True) as home,
-        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_server((_HOST, 0)) as listener,
     ):
         # asyncio sets it for sockets of its own alone. Without it each answer waits 40 ms for the client's ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
