@@ -94,7 +94,7 @@ def test_damaged_plates_fail_with_a_message_or_are_converted_right(part: int, fu
     check_conversions(fuzzer, CONVERSIONS, part)
 
 
-@pytest.mark.parametrize("seed", [1132, 2729, 700_421, 800_649, 800_677, 800_758, 801_177, 900_583, 901_362])
+@pytest.mark.parametrize("seed", [1132, 2729, 31_288, 700_421, 800_649, 800_677, 800_758, 801_177, 900_583, 901_362])
 def test_plates_that_a_reader_once_misjudged_are_right(seed: int, fuzzer: Fuzzer) -> None:
     """Numbers in texts, an open quote, blanks around a name, repaired keys, bytes of Windows, keys of NPZ, blobs."""
     assert fuzzer.fault(seed) is None

@@ -82,6 +82,12 @@ def test_text_with_separators_of_other_dialects_is_read_as_it_is(
     ]
 
 
+def test_a_file_name_that_looks_like_a_number_keeps_its_comma(tmp_path: Path) -> None:
+    path = cells_file(tmp_path, b"FileName_DNA;Metadata_Site;AreaShape_Area\n1,234;1,5;2,25\n")
+    table = csv.read_text(path, read_head(path).shape, ("FileName_DNA", "Metadata_Site"))
+    assert table.to_pylist() == [{"FileName_DNA": "1,234", "Metadata_Site": "1.5"}]
+
+
 def test_a_file_without_rows_is_empty_in_any_dialect(tmp_path: Path) -> None:
     for compressed in (False, True):
         for encoding in ("utf-8", "utf-16"):

@@ -83,9 +83,6 @@ def _is_same_text(published: Published, raw: str | float | None, notation: Notat
         return True
     if notation.keeps_empty and (published == "" or raw == ""):
         return published == raw
-    if notation.decimal != "." and isinstance(raw, str) and published == raw.replace(notation.decimal, "."):
-        # A number in a column of texts, such as a site.
-        return _number(raw, notation.decimal) is not None
     return published == raw or (published in (None, "") and is_missing(raw))
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cytobatch.errors import InvalidTableError
-from cytobatch.planning.columns import HEADERS
+from cytobatch.planning.columns import HEADERS, ColumnKind, kind_of
 from cytobatch.readers.csv.field_limit import field_limit_for
 from cytobatch.readers.numbers import is_number
 
@@ -266,7 +266,8 @@ def with_decimal_points(path: Path, texts: pa.Table, numeric: Collection[str] | 
     texts
         Columns of strings.
     numeric
-        Names of the columns that must hold numbers. If None, those are converted in which every value is a number.
+        Names of the columns that must hold numbers. If None, those are converted in which every value is a number, but
+        for names and paths of files.
 
     Raises
     ------
@@ -274,7 +275,7 @@ def with_decimal_points(path: Path, texts: pa.Table, numeric: Collection[str] | 
         If a column that must hold numbers has decimal points: `1.234` may be a thousand or a fraction.
     """
     for index, name in enumerate(texts.column_names):
-        if name not in numeric if numeric is not None else not _are_numbers(texts[name]):
+        if name not in numeric if numeric is not None else not _are_numbers(name, texts[name]):
             continue
         if numeric is not None and _any(pc.match_substring_regex(texts[name], _POINT_NUMBER)):
             raise _invalid(path, f"decimal points in column {name!r}", "other numbers of the file have decimal commas")
@@ -284,9 +285,12 @@ def with_decimal_points(path: Path, texts: pa.Table, numeric: Collection[str] | 
     return texts
 
 
-def _are_numbers(texts: pa.ChunkedArray) -> bool:
-    """Return True if every text of a column is a whole number, has a decimal comma, or is missing."""
-    if not _any(pc.match_substring_regex(texts, _COMMA_NUMBER)):
+def _are_numbers(name: str, texts: pa.ChunkedArray) -> bool:
+    """Return True if every value of a column is a whole number, has a decimal comma, or is missing.
+
+    A column of names or paths of files has texts, whatever they look like.
+    """
+    if kind_of(name) is ColumnKind.TEXT or not _any(pc.match_substring_regex(texts, _COMMA_NUMBER)):
         return False
     others = pc.unique(texts).filter(pc.invert(pc.match_substring_regex(pc.unique(texts), _COMMA_NUMBER)))
     return all(is_number(text) and "." not in text for text in others.to_pylist() if text)
