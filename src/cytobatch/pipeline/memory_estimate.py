@@ -12,7 +12,7 @@ _PROCESS = 192 * _MIB
 """Python, Arrow, DuckDB and their libraries."""
 _WORK = 96 * _MIB
 """The smallest batches, their keys in DuckDB, and what is read ahead."""
-_PREFECT, _ANNDATA = 160 * _MIB, 128 * _MIB
+_PREFECT, _ANNDATA = 80 * _MIB, 128 * _MIB
 _COPIES_OF_A_ROW_GROUP = 2
 """The tables of a row group's rows, and the pages that they are encoded to."""
 _PER_FILE = 20 * 2**10
