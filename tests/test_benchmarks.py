@@ -61,7 +61,7 @@ def test_the_floor_writes_the_same_file_as_a_conversion(kind: PlateFormat, tmp_p
         (("plate",), 3),
         pytest.param(("tall", "tall-shuffled"), 4, marks=pytest.mark.long),
         pytest.param(("s3",), 5, marks=pytest.mark.long),
-        pytest.param(("start",), 2, marks=pytest.mark.long),
+        pytest.param(("start",), 4, marks=pytest.mark.long),
         pytest.param(("plates64",), 4, marks=pytest.mark.long),
         pytest.param(("split400",), 3, marks=pytest.mark.long),
     ],
