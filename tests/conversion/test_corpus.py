@@ -27,6 +27,9 @@ from tests.support import corpus as c
 from tests.support.examples import examples
 from tests.support.plates import convert
 
+# As in test_damaged_plates: pyarrow prints an error if a ragged row is not UTF-8.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @dataclass(frozen=True)
 class Right:

@@ -109,7 +109,7 @@ SUFFIXES = st.sampled_from(["", ".txt", ".csv", ".tsv", ".csv.gz", ".bak", ".xls
 def another_file(root: Path, data: st.DataObject) -> list[int]:
     folder = data.draw(st.sampled_from([root, *sorted(path for path in root.rglob("*") if path.is_dir())]), "folder")
     path = folder / f"{data.draw(WORDS, 'name')}{data.draw(SUFFIXES, 'suffix')}"
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         path.write_bytes(data.draw(CONTENTS, "content"))
     return []
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from cytobatch.batch.flows import bookkeeping
 from cytobatch.batch.flows.bookkeeping import Patience, Record, convert_recorded
 from cytobatch.batch.plate_events import NoticeKind, PlateEvent, PlateNotice
 from cytobatch.config.options import PlateJob
@@ -130,6 +131,47 @@ def test_each_report_has_a_warning_that_is_printed_once(cytobatch: Run, tmp_path
     reports = [json.loads((tmp_path / "out" / name / "run-report.json").read_text()) for name in ("P1", "P2")]
     named = [[warning["what"] for warning in report["warnings"] if "Prefect" in warning["what"]] for report in reports]
     assert named[0] == named[1] == [warnings(done)[0].partition("warning: ")[2]]
+
+
+@pytest.mark.long
+def test_a_server_that_answers_records_plates_without_end(cytobatch: Run, prefect_url: str, tmp_path: Path) -> None:
+    """Prefect's thread of heartbeats ends up to a second after each run, and no plate waits for it."""
+    names = [f"many{number}" for number in range(10)]
+    plates = [{"source": str(write_sites(tmp_path / name, 2))} for name in names]
+    spec = {"defaults": {"destination": str(tmp_path / "out" / "{plate}"), "prefect_wait": 6}, "plates": plates}
+    done = cytobatch("run", "--job-spec", json.dumps(spec), env={"PREFECT_API_URL": prefect_url})
+    assert done.returncode == 0, done.stderr
+    assert warnings(done) == []
+    named = {"flow_runs": {"name": {"any_": [f"convert {name}" for name in names]}}}
+    runs = api(prefect_url, "/flow_runs/filter", named)
+    assert sorted((run["name"], run["state_type"]) for run in runs) == [
+        (f"convert {name}", "COMPLETED") for name in names
+    ]
+
+
+def test_patience_runs_out_where_nothing_comes_and_not_where_answers_come_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(bookkeeping.time, "monotonic", lambda: now)
+
+    def takes(seconds: float, *, comes: bool) -> Callable[[float], bool]:
+        def wait(most: float) -> bool:
+            nonlocal now
+            given.append(most)
+            now += min(seconds, most)
+            return comes
+
+        return wait
+
+    patience, given = Patience(), list[float]()
+    for _ in range(100):
+        patience.wait(10.0, takes(2.5, comes=True))
+    patience.wait(10.0, takes(5.0, comes=True))
+    assert patience.spent == 2.0
+    patience.wait(10.0, takes(20.0, comes=False))
+    patience.wait(10.0, takes(20.0, comes=False))
+    assert given[-3:] == [10.0, 8.0, 0.0]
 
 
 @pytest.mark.parametrize("mode", ["busy", "silent"])

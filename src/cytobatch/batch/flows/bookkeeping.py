@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 _TERMINATION_SECONDS = 2.0
 """The longest wait for a record of a run that a signal ends: AWS Batch kills 30 s after SIGTERM."""
+_FREE_SECONDS = 3.0
+"""Waits of so long for what comes are not counted: Prefect's client asks a busy server again after two seconds."""
 _SETTLE_SECONDS = 2.0
 """The longest wait before the report for the first answer of a server, or of a port that is closed."""
 
@@ -81,15 +83,18 @@ Message = StepBegan | StepEnded | PlateEnded
 
 
 class Record(Protocol):
-    """Records one plate. Its methods raise nothing, and return at once, but for `settle` and `wait`."""
+    """Records one plate. Its methods raise nothing, and return at once, but for `settle` and `wait`.
+
+    These return whether what they wait for has come.
+    """
 
     def send(self, message: Message) -> None:
         """Take a message. Messages come in the order of the run; `PlateEnded` is the last."""
 
-    def settle(self, seconds: float) -> None:
+    def settle(self, seconds: float) -> bool:
         """Wait until it is known whether the server is up, at most for some seconds."""
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         """Wait until the record is complete or has failed, at most for some seconds. Then it is closed."""
 
     def failure(self) -> str | None:
@@ -105,11 +110,13 @@ class FailedRecord:
     def send(self, message: Message) -> None:
         """Do nothing."""
 
-    def settle(self, seconds: float) -> None:
-        """Do nothing."""
+    def settle(self, seconds: float) -> bool:  # noqa: ARG002
+        """Return True: there is nothing to wait for."""
+        return True
 
-    def wait(self, seconds: float) -> None:
-        """Do nothing."""
+    def wait(self, seconds: float) -> bool:  # noqa: ARG002
+        """Return True: there is nothing to wait for."""
+        return True
 
     def failure(self) -> str | None:
         """Return the reason."""
@@ -123,16 +130,22 @@ def no_record(reason: str) -> Record:
 
 @dataclass(slots=True)
 class Patience:
-    """What the plates of one process share: the seconds that were waited for Prefect, and the warnings made."""
+    """What the plates of one process share: the seconds that were waited for Prefect, and the warnings made.
+
+    A server that answers within `_FREE_SECONDS` costs nothing, so that the limit holds for any number of plates.
+    """
 
     spent: float = 0.0
     announced: set[str] = field(default_factory=set)
 
-    def wait(self, limit: float, waiting: Callable[[float], None]) -> None:
-        """Call a function with the seconds that are left of a limit, and count those that it takes."""
+    def wait(self, limit: float, waiting: Callable[[float], bool]) -> None:
+        """Call a function with the seconds that are left of a limit, and count those that it takes.
+
+        It returns whether what it waits for has come. If so, the first seconds are not counted.
+        """
         start = time.monotonic()
-        waiting(max(0.0, limit - self.spent))
-        self.spent += time.monotonic() - start
+        has_come = waiting(max(0.0, limit - self.spent))
+        self.spent += max(0.0, time.monotonic() - start - (_FREE_SECONDS if has_come else 0.0))
 
     def is_new(self, warning: str) -> bool:
         """Return whether a warning was not made yet, and remember it."""

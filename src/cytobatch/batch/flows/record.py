@@ -5,12 +5,14 @@ for a time that is bounded. The process does not wait for it, because it is a da
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from enum import Enum
 from queue import SimpleQueue
 
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_API_URL
 
@@ -18,10 +20,13 @@ from cytobatch.batch.flows.artifacts import publish_artifacts
 from cytobatch.batch.flows.bookkeeping import Contained, Message, PlateEnded, StepBegan, StepEnded
 from cytobatch.batch.flows.probe import probe
 from cytobatch.batch.flows.reasons import reason_of, reason_of_silence
+from cytobatch.batch.flows.services import end_before_services
 from cytobatch.batch.flows.states import log_outcome, state_of_outcome, state_of_step
 from cytobatch.batch.flows.steps import TASKS
 from cytobatch.errors import brief
 from cytobatch.report.model import RunReport
+
+_POLL_SECONDS = 0.02
 
 
 class _Stage(Enum):
@@ -44,24 +49,38 @@ class PlateRecord:
         self._stage = _Stage.STARTING
         self._reason = ""
         self._outcome: RunReport | BaseException | None = None
+        self._flow_run: FlowRun | None = None
         self._settled, self._ended = threading.Event(), threading.Event()
         self._url = str(PREFECT_API_URL.value())
         # The context has the flow run that this one is a part of, if there is one.
         target = copy_context().run
-        threading.Thread(target=target, args=(self._record,), name=f"record {plate}", daemon=True).start()
+        thread = threading.Thread(target=target, args=(self._record,), name=f"record {plate}", daemon=True)
+        end_before_services(thread)
+        thread.start()
 
     def send(self, message: Message) -> None:
         """Take a message."""
         self._messages.put(message)
 
-    def settle(self, seconds: float) -> None:
+    def settle(self, seconds: float) -> bool:
         """Wait until the server has answered for the first time, or is known not to."""
-        self._settled.wait(seconds)
+        return self._settled.wait(seconds)
 
-    def wait(self, seconds: float) -> None:
-        """Wait for the end of the flow run."""
-        if not self._ended.wait(seconds) and not self._reason:
-            self._reason = reason_of_silence(self._url, seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait until the flow run's last state is recorded, or the record has failed."""
+        end = time.monotonic() + seconds
+        while not (self._ended.is_set() or self._has_last_state()):
+            rest = end - time.monotonic()
+            if rest <= 0:
+                self._reason = self._reason or reason_of_silence(self._url, seconds)
+                return False
+            self._ended.wait(min(rest, _POLL_SECONDS))
+        return True
+
+    def _has_last_state(self) -> bool:
+        """Return whether Prefect's server has the last state. The thread of heartbeats ends up to a second later."""
+        state = self._flow_run.state if self._flow_run else None
+        return state is not None and state.is_final()
 
     def failure(self) -> str | None:
         """Return what is not recorded and why."""
@@ -88,6 +107,9 @@ class PlateRecord:
         The flow's function calls this.
         """
         self._stage = _Stage.FOLLOWING
+        context = FlowRunContext.get()
+        # Prefect sets the state of this object once the server has taken it.
+        self._flow_run = context.flow_run if context else None
         while True:
             match self._messages.get():
                 case StepBegan(step):

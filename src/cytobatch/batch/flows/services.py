@@ -6,10 +6,12 @@ finished program alive.
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from weakref import WeakSet
 
 from prefect._internal.concurrency.threads import get_global_loop
 from prefect.events.clients import NullEventsClient
@@ -20,6 +22,7 @@ _CANCEL_SECONDS = 0.5
 _CANCEL_ROUNDS = 4
 """A cancelled service closes its connection first, which a server that hangs delays: each round ends one wait."""
 _SERVICE = "_QueueServiceBase._run"
+_writers = WeakSet[threading.Thread]()
 
 
 def drop_events() -> None:
@@ -43,9 +46,17 @@ def quiet_handlers() -> Iterator[None]:
         logging.raiseExceptions = earlier
 
 
+def end_before_services(thread: threading.Thread) -> None:
+    """Have `close_services` wait for a thread, because what it logs after that would keep the program."""
+    _writers.add(thread)
+
+
 def close_services(seconds: float) -> bool:
     """Send what is left of events and logs within some seconds, and drop the rest. Returns whether all was handled."""
     end = time.monotonic() + seconds
+    for thread in tuple(_writers):
+        if thread.is_alive():
+            thread.join(max(0.0, end - time.monotonic()))
     waiting: set[Future[bool]] = set()
     for service in (EventsWorker, APILogWorker):
         drained = service.drain_all(timeout=max(0.0, end - time.monotonic()))

@@ -88,7 +88,12 @@ class _Session:
         failed = bool(self._patience.announced)
         limit = self._patience.spent + _STOP_SECONDS
         sent: list[bool] = []
-        self._patience.wait(limit if failed else max(limit, self._wait), lambda rest: sent.append(close_services(rest)))
+
+        def close(rest: float) -> bool:
+            sent.append(close_services(rest))
+            return all(sent)
+
+        self._patience.wait(limit if failed else max(limit, self._wait), close)
         if not (failed or all(sent)):
             self._warn("Prefect has no record of some steps: its server took too long for events and logs")
 
