@@ -23,6 +23,7 @@ _CANCEL_ROUNDS = 4
 """A cancelled service closes its connection first, which a server that hangs delays: each round ends one wait."""
 _SERVICE = "_QueueServiceBase._run"
 _writers = WeakSet[threading.Thread]()
+"""The threads of records, which log until they end."""
 
 
 def drop_events() -> None:
