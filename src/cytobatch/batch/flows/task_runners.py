@@ -46,8 +46,10 @@ class SettingsByValue(SettingsContext):
         now = get_settings_context()
         return cls(profile=now.profile, settings=now.settings)
 
-    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002
-        """Return what the other process makes its settings of."""
+    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:
+        """Return what the other process makes its settings of; as text if they are to be without secrets."""
+        if not include_secrets:
+            return super().serialize(include_secrets)
         return {"profile": self.profile, "settings": self.settings}
 
 
