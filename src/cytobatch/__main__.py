@@ -8,6 +8,7 @@ import time
 from typing import NoReturn
 
 from cytobatch.engine.gc_tuning import freeze_gc_at_exit, gc_frozen
+from cytobatch.engine.signals import forget, remembered
 from cytobatch.errors import ExitCode
 
 _BY_SIGNAL = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
@@ -20,7 +21,10 @@ def main() -> None:
     """Run the command line, and exit with its exit code."""
     # Before all other imports, which take a while: the first process of a container ignores every signal without a
     # handler.
+    forget()
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     with gc_frozen():
         from cytobatch.cli.app import main as run_command_line
     try:
@@ -50,7 +54,11 @@ def _waits_for_store() -> bool:
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
     threading.Thread(target=_end_in_time, daemon=True).start()
-    raise SystemExit(ExitCode.TERMINATED)
+    raise remembered(SystemExit(ExitCode.TERMINATED))
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise remembered(KeyboardInterrupt())
 
 
 def _end_in_time() -> None:

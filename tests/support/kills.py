@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from cytobatch.config.options import PlateJob
+from cytobatch.engine.signals import remembered
 from cytobatch.errors import CytobatchError, ExitCode
 from cytobatch.pipeline.plate import run_plate
 
@@ -123,7 +124,7 @@ def _code_of(
 ) -> int:
     os.environ.update(environment)
     signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     sys.stderr = io.StringIO()
     counter = _Lines(ending)
     if ending is not None or count is not None:
@@ -148,7 +149,11 @@ def _code_of(
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
-    raise SystemExit(int(ExitCode.TERMINATED))
+    raise remembered(SystemExit(int(ExitCode.TERMINATED)))
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise remembered(KeyboardInterrupt())
 
 
 class _Lines:

@@ -17,6 +17,7 @@ from cytobatch.cli.help_groups import ARGUMENTS, OPTIONS
 from cytobatch.cli.help_page import HELP_ALL, HELP_FLAGS, HelpPage
 from cytobatch.cli.log_options import set_log_options
 from cytobatch.config.variables import debug_requested
+from cytobatch.engine.signals import signals_as_raised
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
 
 _EPILOGUE = """First steps:
@@ -88,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_log_options(words)
     provide_blocks()
     try:
-        result = make_app(page)(words, exit_on_error=False, print_error=False, result_action="return_value")
+        with signals_as_raised():
+            result = make_app(page)(words, exit_on_error=False, print_error=False, result_action="return_value")
         return int(result or 0)
     except CytobatchError as error:
         _show_error(error, debug=debug)

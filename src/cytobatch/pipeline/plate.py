@@ -15,6 +15,7 @@ from cytobatch.conversion.work_done import WorkCounter, WorkListener, ignore_wor
 from cytobatch.engine.duckdb import Engine
 from cytobatch.engine.executor import Executor
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
+from cytobatch.engine.signals import signals_as_raised
 from cytobatch.errors import SourceNotFoundError, StorageError
 from cytobatch.formats.base import ConversionPlan
 from cytobatch.formats.detect import files_to_probe, make_plan
@@ -188,6 +189,7 @@ def no_warnings() -> Sequence[ReportWarning]:
     return ()
 
 
+@signals_as_raised()
 def run_plate(
     job: PlateJob,
     runner: StepRunner = run_directly,

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from cytobatch.engine.signals import raise_remembered
+
 Result = TypeVar("Result")
 
 
@@ -63,6 +65,7 @@ class StepTimer:
 
     def run(self, step: PlateStep, function: Callable[[], Result]) -> Result:
         """Run one step and return its result. The seconds are those of the step without its runner."""
+        raise_remembered()
 
         def timed() -> Result:
             start = time.perf_counter()

@@ -19,7 +19,7 @@ from cytobatch.storage.publishing import cloud_store, disk_store, s3_store
 from cytobatch.storage.publishing.disk_store import first_existing, move
 from cytobatch.storage.publishing.publication import Publication, is_inside, journal_in
 from cytobatch.storage.publishing.store import PendingOutput, PublishingStore, Snapshot
-from cytobatch.storage.publishing.uploads import abort
+from cytobatch.storage.publishing.uploads import begin_and_abort
 
 _NO_RUN = "0" * 32
 _DIGITS = 16
@@ -61,7 +61,7 @@ class Destination:
         with storage_errors(self._job.destination):
             report = self._report()
             if isinstance(report, S3Path):
-                _check_s3(report)
+                begin_and_abort(report)
             elif isinstance(self._folder, Path):
                 _check_local(self._folder)
                 if self._job.single_file and Path(str(self._target)).is_dir():
@@ -160,12 +160,6 @@ def report_path(job: PlateJob, target: Path | CloudPath) -> Path | CloudPath:
 def report_beside(file: Path | CloudPath) -> Path | CloudPath:
     """Return the path of the report beside a destination that is one file."""
     return file.with_name(f"{file.stem}.{REPORT}")
-
-
-def _check_s3(target: S3Path) -> None:
-    """Start an upload and abort it, which shows that the bucket exists and may be written, and leaves nothing."""
-    upload = target.client.client.create_multipart_upload(Bucket=target.bucket, Key=target.key)
-    abort(target, upload["UploadId"])
 
 
 def _check_local(folder: Path) -> None:

@@ -15,6 +15,7 @@ from cytobatch.batch.flows.services import close_services, drop_events
 from cytobatch.batch.plate_events import EventListener, PlateEvent, PlateNotice, SparseProgress
 from cytobatch.batch.plate_work import Placement, PlateWork, convert_work
 from cytobatch.config.options import PlateJob
+from cytobatch.engine.signals import remembered
 from cytobatch.errors import AccessError, ExitCode, StorageError, WorkerLostError
 from cytobatch.pipeline.split import Splitter
 
@@ -46,7 +47,7 @@ def start_process(run: str, events: Any) -> None:
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
-    raise SystemExit(ExitCode.TERMINATED)
+    raise remembered(SystemExit(ExitCode.TERMINATED))
 
 
 def convert_on_worker(text: str) -> str:

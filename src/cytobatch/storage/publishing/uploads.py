@@ -302,6 +302,25 @@ def abort(path: S3Path, upload: str) -> None:
                 raise
 
 
+def begin_and_abort(path: S3Path) -> None:
+    """Begin an upload and abort it, which shows that the bucket exists and may be written, and leaves nothing.
+
+    A signal waits for the end of both, for 3 s. Raises ClientError and StorageError.
+    """
+
+    def both() -> None:
+        upload = path.client.client.create_multipart_upload(Bucket=path.bucket, Key=path.key)
+        abort(path, upload["UploadId"])
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix=f"{STORE_THREADS}check")
+    ended = pool.submit(both)
+    try:
+        ended.result()
+    finally:
+        wait([ended], timeout=_SECONDS_TO_END)
+        pool.shutdown(wait=False)
+
+
 def etag_in(answer: Mapping[str, Any], where: str) -> str:
     """Return the ETag in a response. Raises StorageError if it has none, because the request did not do its work."""
     etag = unquoted(answer.get("ETag"))

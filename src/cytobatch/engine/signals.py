@@ -1,0 +1,50 @@
+"""What handlers of signals raise, also where a library makes an error of its own of it.
+
+Handlers run between any two instructions of the main thread. DuckDB, which lets them run during a query, raises a
+RuntimeError whose cause is their exception. pydantic, whose serializers call Python, names it in the text of an error.
+Without this module a run that SIGTERM ends would now and then be an internal error.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_remembered: list[BaseException] = []
+
+
+def remembered(ending: BaseException) -> BaseException:
+    """Return what a handler is about to raise, and remember it: this process ends by it, whatever becomes of it."""
+    _remembered[:] = [ending]
+    return ending
+
+
+def forget() -> None:
+    """Begin anew, in a process that has ended a run by a signal before."""
+    _remembered.clear()
+
+
+def raise_remembered() -> None:
+    """Raise what a handler has raised, if a library has dropped it."""
+    if _remembered:
+        raise _remembered[0]
+
+
+@contextmanager
+def signals_as_raised() -> Iterator[None]:
+    """Raise what a handler has raised in the block, in place of the error that a library has made of it."""
+    try:
+        yield
+    except Exception as error:
+        ending = _ending_of(error)
+        if ending is None:
+            raise
+        raise ending from None
+
+
+def _ending_of(error: BaseException) -> BaseException | None:
+    """Return the exception of a handler: the one that was remembered, or one that led to the error."""
+    if _remembered:
+        return _remembered[0]
+    cause = error.__cause__
+    while cause is not None and isinstance(cause, Exception):
+        cause = cause.__cause__
+    return cause
