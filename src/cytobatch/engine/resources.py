@@ -105,6 +105,14 @@ def resource_limits(job: PlateJob) -> ResourceLimits:
     return limits.with_affordable_workers()
 
 
+def leave_signals_to_python() -> None:
+    """Keep Arrow from handling signals during its operations, for the rest of the process.
+
+    Arrow sends a signal once more after an operation, and now and then SIGINT then ended the process at once.
+    """
+    pa.enable_signal_handlers(False)
+
+
 def configure_arrow_threads(limits: ResourceLimits) -> None:
     """Set the sizes of Arrow's two thread pools, which the whole process shares."""
     pa.set_cpu_count(limits.workers)

@@ -15,6 +15,7 @@ from cytobatch.batch.flows.services import close_services, drop_events
 from cytobatch.batch.plate_events import EventListener, PlateEvent, PlateNotice, SparseProgress
 from cytobatch.batch.plate_work import Placement, PlateWork, convert_work
 from cytobatch.config.options import PlateJob
+from cytobatch.engine.resources import leave_signals_to_python
 from cytobatch.engine.signals import remembered
 from cytobatch.errors import AccessError, ExitCode, StorageError, WorkerLostError
 from cytobatch.pipeline.split import Splitter
@@ -40,6 +41,7 @@ def start_process(run: str, events: Any) -> None:
     """
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_python()
     listen(run, SparseProgress(events.put, _PROGRESS_SECONDS))
     # Prefect waits for its server when the interpreter ends, without a limit.
     logging.raiseExceptions = False
