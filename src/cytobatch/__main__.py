@@ -23,8 +23,6 @@ def main() -> None:
     # handler.
     forget()
     signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
     with gc_frozen():
         from cytobatch.cli.app import main as run_command_line
     try:
@@ -55,10 +53,6 @@ def _waits_for_store() -> bool:
 def _terminate(_signal: int, _frame: object) -> NoReturn:
     threading.Thread(target=_end_in_time, daemon=True).start()
     raise remembered(SystemExit(ExitCode.TERMINATED))
-
-
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    raise remembered(KeyboardInterrupt())
 
 
 def _end_in_time() -> None:

@@ -11,12 +11,14 @@ from cytobatch.config.options import PlateJob, PlateOptions
 from cytobatch.config.task_runner import RunnerKind, common_task_runner
 from cytobatch.config.variables import debug_requested
 from cytobatch.engine.resources import leave_signals_to_python
+from cytobatch.engine.signals import remember_interruptions
 from cytobatch.errors import CytobatchError
 
 
 def run(options: PlateOptions, spec: SpecFlags) -> int:
     """Convert the plate, or every plate of the job spec, and return the exit code."""
     leave_signals_to_python()
+    remember_interruptions()
     jobs, debug = resolve_jobs(options, spec), spec.debug or debug_requested()
     runner = common_task_runner(job.task_runner for job in jobs)
     if runner.kind is not RunnerKind.SEQUENTIAL:

@@ -5,8 +5,11 @@ RuntimeError whose cause is their exception. pydantic, whose serializers call Py
 Without this module a run that SIGTERM ends would now and then be an internal error.
 """
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 _remembered: list[BaseException] = []
 
@@ -15,6 +18,20 @@ def remembered(ending: BaseException) -> BaseException:
     """Return what a handler is about to raise, and remember it: this process ends by it, whatever becomes of it."""
     _remembered[:] = [ending]
     return ending
+
+
+def remember_interruptions() -> None:
+    """Have Ctrl-C raise a KeyboardInterrupt that is remembered, unless SIGINT is ignored or has another handler.
+
+    Only the main thread may set handlers.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise remembered(KeyboardInterrupt())
 
 
 def forget() -> None:
