@@ -8,7 +8,7 @@ import time
 from typing import NoReturn
 
 from cytobatch.engine.gc_tuning import freeze_gc_at_exit, gc_frozen
-from cytobatch.engine.signals import forget, remembered
+from cytobatch.engine.signals import forget, terminate
 from cytobatch.errors import ExitCode
 
 _BY_SIGNAL = (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
@@ -50,9 +50,9 @@ def _waits_for_store() -> bool:
     return any(thread.name.startswith(STORE_THREADS) for thread in threading.enumerate())
 
 
-def _terminate(_signal: int, _frame: object) -> NoReturn:
+def _terminate(number: int, frame: object) -> NoReturn:
     threading.Thread(target=_end_in_time, daemon=True).start()
-    raise remembered(SystemExit(ExitCode.TERMINATED))
+    terminate(number, frame)
 
 
 def _end_in_time() -> None:

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from cytobatch.config.options import PlateJob
-from cytobatch.engine.signals import remembered
+from cytobatch.engine.signals import remember_interruptions, terminate
 from cytobatch.errors import CytobatchError, ExitCode
 from cytobatch.pipeline.plate import run_plate
 
@@ -123,8 +123,9 @@ def _code_of(
     environment: dict[str, str], job: dict[str, Any], ending: Ending | None, count: str | None, barrier: Any
 ) -> int:
     os.environ.update(environment)
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    remember_interruptions()
     sys.stderr = io.StringIO()
     counter = _Lines(ending)
     if ending is not None or count is not None:
@@ -146,14 +147,6 @@ def _code_of(
     if count is not None:
         Path(count).write_text(str(counter.reached), encoding="utf-8")
     return code
-
-
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    raise remembered(SystemExit(int(ExitCode.TERMINATED)))
-
-
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    raise remembered(KeyboardInterrupt())
 
 
 class _Lines:

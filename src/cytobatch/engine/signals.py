@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+_SHELLS_ADD = 128
 _remembered: list[BaseException] = []
 
 
@@ -18,6 +19,11 @@ def remembered(ending: BaseException) -> BaseException:
     """Return what a handler is about to raise, and remember it: this process ends by it, whatever becomes of it."""
     _remembered[:] = [ending]
     return ending
+
+
+def terminate(number: int, _frame: object) -> NoReturn:
+    """Handle a signal such as SIGTERM: end the process with 128 and its number, as shells show it."""
+    raise remembered(SystemExit(_SHELLS_ADD + number))
 
 
 def remember_interruptions() -> None:

@@ -4,7 +4,7 @@ import logging
 import signal
 from functools import partial
 from multiprocessing.util import Finalize
-from typing import Any, NoReturn
+from typing import Any
 
 from prefect.context import TaskRunContext
 
@@ -16,8 +16,8 @@ from cytobatch.batch.plate_events import EventListener, PlateEvent, PlateNotice,
 from cytobatch.batch.plate_work import Placement, PlateWork, convert_work
 from cytobatch.config.options import PlateJob
 from cytobatch.engine.resources import leave_signals_to_python
-from cytobatch.engine.signals import remembered
-from cytobatch.errors import AccessError, ExitCode, StorageError, WorkerLostError
+from cytobatch.engine.signals import terminate
+from cytobatch.errors import AccessError, StorageError, WorkerLostError
 from cytobatch.pipeline.split import Splitter
 
 _CLOSE_SECONDS = 2.0
@@ -39,17 +39,13 @@ def start_process(run: str, events: Any) -> None:
 
     A process of the same group gets SIGINT from the terminal; the main process stops it then.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_signals_to_python()
     listen(run, SparseProgress(events.put, _PROGRESS_SECONDS))
     # Prefect waits for its server when the interpreter ends, without a limit.
     logging.raiseExceptions = False
     Finalize(None, close_services, args=(_CLOSE_SECONDS,), exitpriority=0)
-
-
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    raise remembered(SystemExit(ExitCode.TERMINATED))
 
 
 def convert_on_worker(text: str) -> str:
