@@ -84,11 +84,10 @@ class RetryBudget:
         return True
 
 
-def in_time(call: Callable[[], Result], seconds: float) -> Result:
-    """Return the result of a call, which is made in a thread of its own. Raises its error, or TimeoutError.
+def in_own_thread(call: Callable[[], Result]) -> Future[Result]:
+    """Begin a call of a store in a thread of its own, and return its future result.
 
-    A call that does not return in time is left behind. A signal ends the wait, too: a thread that waits for a socket in
-    a library is not interrupted by one.
+    A signal interrupts the wait for it: a thread that waits for a socket in a library is not interrupted by one.
     """
     future = Future[Result]()
 
@@ -99,6 +98,15 @@ def in_time(call: Callable[[], Result], seconds: float) -> Result:
             future.set_exception(error)
 
     threading.Thread(target=run, name=f"{STORE_THREADS}operation").start()
+    return future
+
+
+def in_time(call: Callable[[], Result], seconds: float) -> Result:
+    """Return the result of a call, which is made in a thread of its own. Raises its error, or TimeoutError.
+
+    A call that does not return in time is left behind.
+    """
+    future = in_own_thread(call)
     try:
         return future.result(seconds)
     except TimeoutError as error:

@@ -24,7 +24,7 @@ from cytobatch.report.journal import PreparedFile, UploadedPart
 from cytobatch.storage.access import HIDDEN, error_code, storage_errors
 from cytobatch.storage.etags import looks_like_md5, may_be_md5, unquoted
 from cytobatch.storage.publishing.store import PendingFile, overtaken
-from cytobatch.storage.time_limits import STORE_THREADS
+from cytobatch.storage.time_limits import STORE_THREADS, in_own_thread
 
 Result = TypeVar("Result")
 
@@ -312,13 +312,11 @@ def begin_and_abort(path: S3Path) -> None:
         upload = path.client.client.create_multipart_upload(Bucket=path.bucket, Key=path.key)
         abort(path, upload["UploadId"])
 
-    pool = ThreadPoolExecutor(1, thread_name_prefix=f"{STORE_THREADS}check")
-    ended = pool.submit(both)
+    ended = in_own_thread(both)
     try:
         ended.result()
     finally:
         wait([ended], timeout=_SECONDS_TO_END)
-        pool.shutdown(wait=False)
 
 
 def etag_in(answer: Mapping[str, Any], where: str) -> str:
