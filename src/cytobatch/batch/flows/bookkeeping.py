@@ -138,14 +138,15 @@ class Patience:
     spent: float = 0.0
     announced: set[str] = field(default_factory=set)
 
-    def wait(self, limit: float, waiting: Callable[[float], bool]) -> None:
+    def wait(self, limit: float, waiting: Callable[[float], bool]) -> bool:
         """Call a function with the seconds that are left of a limit, and count those that it takes.
 
-        It returns whether what it waits for has come. If so, the first seconds are not counted.
+        It returns whether what it waits for has come. If so, the first seconds are not counted. Returns the same.
         """
         start = time.monotonic()
         has_come = waiting(max(0.0, limit - self.spent))
         self.spent += max(0.0, time.monotonic() - start - (_FREE_SECONDS if has_come else 0.0))
+        return has_come
 
     def is_new(self, warning: str) -> bool:
         """Return whether a warning was not made yet, and remember it."""

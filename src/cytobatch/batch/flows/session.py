@@ -87,14 +87,8 @@ class _Session:
         """Send the last events and logs. Warn if they are not sent in time, unless there was a warning before."""
         failed = bool(self._patience.announced)
         limit = self._patience.spent + _STOP_SECONDS
-        sent: list[bool] = []
-
-        def close(rest: float) -> bool:
-            sent.append(close_services(rest))
-            return all(sent)
-
-        self._patience.wait(limit if failed else max(limit, self._wait), close)
-        if not (failed or all(sent)):
+        sent = self._patience.wait(limit if failed else max(limit, self._wait), close_services)
+        if not (failed or sent):
             self._warn("Prefect has no record of some steps: its server took too long for events and logs")
 
     def close(self) -> None:
