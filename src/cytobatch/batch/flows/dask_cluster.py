@@ -144,7 +144,7 @@ class LocalDask(DaskCrew):
 class ForeignDask(DaskCrew):
     """An existing cluster."""
 
-    same_system = False
+    on_this_machine = False
     placement = Placement.FOREIGN_DASK
 
     def __init__(self, run: str, address: str, on_event: EventListener) -> None:

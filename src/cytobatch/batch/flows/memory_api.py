@@ -88,7 +88,7 @@ class _Records:
         return self._runs[run.id]
 
     def _run(self, request: Request) -> FlowRun:
-        """Return the flow run of the path's id. Raises HTTPException with 404 if there is none."""
+        """Return the flow run of the path's id. Raises HTTPException with 404 for an unknown id."""
         found = self._runs.get(request.path_params["id"])
         if found is None:
             raise HTTPException(_NOT_FOUND)

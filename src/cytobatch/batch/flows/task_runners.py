@@ -62,7 +62,7 @@ class Crew(ABC):
         How many workers the run starts.
     breaks
         Whether one worker that dies takes the plates of all others with it, and the workers must be renewed.
-    same_system
+    on_this_machine
         Whether the workers are on this machine.
     futures
         The plates that are submitted and whose results are not taken.
@@ -70,7 +70,7 @@ class Crew(ABC):
 
     placement: ClassVar[Placement]
     breaks: ClassVar[bool] = True
-    same_system: ClassVar[bool] = True
+    on_this_machine: ClassVar[bool] = True
     _runner: AnyTaskRunner
 
     def __init__(self, run: str, at_once: int, on_event: EventListener) -> None:
@@ -110,7 +110,7 @@ class Crew(ABC):
 
     def submit(self, task: PlateTask, plate: str, work: str) -> PlateFuture:
         """Submit a plate."""
-        with SettingsByValue.of_now() if self.same_system else nullcontext():
+        with SettingsByValue.of_now() if self.on_this_machine else nullcontext():
             future: PlateFuture = self._runner.submit(task, {"plate": plate, "work": work})
         self.futures.add(future)
         return future
