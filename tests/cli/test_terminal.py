@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,38 +50,52 @@ def seconds_left(frame: Frame) -> int | None:
 # A terminal
 
 
-def estimates(session: Session) -> list[tuple[int, float, float]]:
-    """Return the estimates from a quarter on, each as percent done, the seconds estimated, and those that it took."""
-    end = next(frame.seconds for frame in session.frames if " rows x " in frame.text)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An estimate, and the seconds that the rest would have taken at the speed until then.
+
+    CPU seconds tell the speed: how fast the machine's other work lets a program go on is in no estimate.
+    """
+
+    percent: int
+    estimated: int
+    expected: float
+
+    @property
+    def good(self) -> bool:
+        """Whether it is right within a factor of two. It is shown in whole seconds."""
+        return self.expected / 2 - 1 <= self.estimated <= 2 * self.expected + 1
+
+
+def estimates(session: Session) -> list[Shown]:
+    """Return the estimates from a quarter on."""
+    start = next(frame for frame in session.frames if " convert " in frame.text)
+    end = next(frame for frame in session.frames if " publish " in frame.text)
     found = []
     for frame in session.frames:
         progress, left = PROGRESS.search(frame.text), seconds_left(frame)
         if progress and left is not None and int(progress[1]) >= 25:
-            found.append((int(progress[1]), float(left), end - frame.seconds))
+            took = frame.seconds - start.seconds
+            speed = (frame.cpu_seconds - start.cpu_seconds) / took
+            found.append(Shown(int(progress[1]), left, (end.cpu_seconds - frame.cpu_seconds) / speed))
     return found
 
 
-@pytest.mark.slow
 def test_a_run_of_400_sites_on_a_terminal(tmp_path: Path) -> None:
     source = tmp_path / "P1"
-    write_plate(SyntheticPlate(wells=100, sites=4, cells=20, features=60), source, PlateFormat.CSV)
+    write_plate(SyntheticPlate(wells=100, sites=4, cells=4, features=300), source, PlateFormat.CSV)
     arguments = ("run", "--source", str(source), "--destination", str(tmp_path / "out"), "--workers", "1", "--force")
-    # A machine with other work may stop the program in the middle; twice in succession is no accident.
-    for _ in range(2):
-        session = on_terminal(*arguments, slower=10)
-        assert session.code == 0, session.text
-        shown = [int(found[1]) for frame in session.frames if (found := PROGRESS.search(frame.text))]
-        assert shown == sorted(shown)
-        assert len(set(shown)) >= 4, shown
-        for words in (" starting ", " plan ", " survey ", " of 400 exports", " MB of 29.4 MB"):
-            assert words in session.text
-        found = estimates(session)
-        assert len(found) >= 3
-        # It is shown in whole seconds.
-        bad = [each for each in found if not each[2] / 2 - 1 <= each[1] <= 2 * each[2] + 1]
-        if not bad:
-            break
-    assert not bad, f"percent, estimate, actual: {bad} of {found}"
+    session = on_terminal(*arguments, slower=8)
+    assert session.code == 0, session.text
+    shown = [int(found[1]) for frame in session.frames if (found := PROGRESS.search(frame.text))]
+    assert shown == sorted(shown)
+    assert len(set(shown)) >= 4, shown
+    for words in (" starting ", " plan ", " survey ", " of 400 exports", " MB of 39.7 MB"):
+        assert words in session.text
+    found = estimates(session)
+    assert len(found) >= 3
+    # Between two steps of a row group an estimate may be late for a moment.
+    assert sum(not each.good for each in found) <= len(found) / 4, found
     last = session.frames[-1].text + session.frames[-2].text
     assert "%" not in last, "the bars are erased"
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psutil
+
 _SLICE = 0.05
 """Seconds for which a program goes on, between two stops."""
 _COLOUR, _CURSOR = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -21,9 +23,13 @@ _COLOUR, _CURSOR = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"\x1b\[[0-9;?]*[A-
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What was written at once, `seconds` after the start of the program. Colours are left out."""
+    """What was written at once, without colours.
+
+    It came `seconds` after the start of the program, which had used `cpu_seconds` by then.
+    """
 
     seconds: float
+    cpu_seconds: float
     text: str
 
 
@@ -54,7 +60,8 @@ def on_terminal(*arguments: str, columns: int = 120, lines: int = 30, slower: in
     frames = list[Frame]()
     with _slowed(process, slower, frames):
         while data := _read(terminal):
-            frames.append(Frame(time.monotonic() - start, _CURSOR.sub("\r", _COLOUR.sub("", data))))
+            text = _CURSOR.sub("\r", _COLOUR.sub("", data))
+            frames.append(Frame(time.monotonic() - start, _cpu_seconds(process), text))
     os.close(terminal)
     return Session(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), tuple(frames))
 
@@ -65,6 +72,11 @@ def _read(terminal: int) -> str:
     except OSError:
         # Linux answers so once the program has ended.
         return ""
+
+
+def _cpu_seconds(process: int) -> float:
+    used = psutil.Process(process).cpu_times()
+    return used.user + used.system
 
 
 @contextmanager
