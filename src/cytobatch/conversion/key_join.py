@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from cytobatch.config.plural import plural
 from cytobatch.conversion.export_batch import ExportBatch
+from cytobatch.conversion.key_proof import are_sound
 from cytobatch.conversion.row_lists import used_rows
 from cytobatch.engine import sql
 from cytobatch.engine.duckdb import Engine, Session
@@ -167,7 +168,8 @@ class Joiner:
         null_defects = _null_keys(keys) + _null_table_numbers(keys)
         keys = {name: _without_null_table_numbers(table) for name, table in keys.items()}
         with self._engine.tables(_sql_tables(keys, images)) as session:
-            check_defects, unmatched = self._check_keys(session, keys)
+            sound = are_sound(keys, self._plan.joins, images, self._image_keys, by_table=self._by_table)
+            check_defects, unmatched = ([], []) if sound else self._check_keys(session, keys)
             defects = null_defects + check_defects + self._truncated_tables(batch, keys)
             rows = None if defects else session.query(self._join_sql)
         failed = pa.array(sorted({defect.export for defect in defects}), pa.int64())
