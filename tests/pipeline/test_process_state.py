@@ -96,6 +96,20 @@ def test_the_pools_have_the_sizes_of_the_conversion_while_it_runs(plate: Path, t
     assert sizes == {workers}
 
 
+@pytest.mark.parametrize(("own", "meanwhile"), [(700, 50_000), (90_000, 90_000), (0, 0)])
+def test_python_looks_for_cycles_less_often_while_a_conversion_runs(
+    own: int, meanwhile: int, plate: Path, tmp_path: Path
+) -> None:
+    before, found = gc.get_threshold(), set[tuple[int, int, int]]()
+    gc.set_threshold(own, *before[1:])
+    try:
+        cytobatch.convert(plate, tmp_path / "out", progress=lambda _: found.add(gc.get_threshold()))
+        assert gc.get_threshold() == (own, *before[1:])
+    finally:
+        gc.set_threshold(*before)
+    assert found == {(meanwhile, *before[1:])}
+
+
 def test_one_process_converts_any_number_of_times(plate: Path, tmp_path: Path) -> None:
     database = write_sqlite(tmp_path / "db" / "P1.sqlite", cytominer_tables(site_tables(4), 1))
     for number in range(3):

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_THRESHOLD = 50_000
+GC_THRESHOLD = 50_000
 """New objects after which Python looks for cycles; by default 700, a third of the objects of one table's columns."""
 
 
@@ -19,7 +19,7 @@ def gc_frozen() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
-        gc.set_threshold(_THRESHOLD)
+        gc.set_threshold(GC_THRESHOLD)
         gc.enable()
 
 

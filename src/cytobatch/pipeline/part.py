@@ -9,7 +9,7 @@ from cytobatch.conversion.parts import PlateInParts
 from cytobatch.engine.resources import configure_arrow_threads, resource_limits
 from cytobatch.pipeline.folders import folders_for
 from cytobatch.pipeline.plate import open_part_resources
-from cytobatch.pipeline.process_state import pandas_not_imported
+from cytobatch.pipeline.process_state import collected_less_often, pandas_not_imported
 from cytobatch.storage.access import storage_errors
 from cytobatch.storage.part_folder import PartFolder
 
@@ -36,7 +36,7 @@ def convert_plate_part(plate: PlateInParts, number: int, own: PlateJob, folder: 
     update = {option: getattr(own, option) for option in (*_OF_A_MACHINE, _SECRET)}
     job = plate.survey.plan.job.model_copy(update=update)
     configure_arrow_threads(resource_limits(job))
-    with pandas_not_imported(), folders_for(job) as folders:
+    with pandas_not_imported(), collected_less_often(), folders_for(job) as folders:
         with (
             open_part_resources(replace(plate.survey.plan, job=job), folders) as resources,
             storage_errors(f"scratch folder {folders.scratch.parent}"),

@@ -25,7 +25,7 @@ from cytobatch.output.registry import sinks_for
 from cytobatch.pipeline.accounting import check_accounts
 from cytobatch.pipeline.early_checks import annotation_reader, check_apart, check_plan, check_resources
 from cytobatch.pipeline.folders import Folders, folders_for
-from cytobatch.pipeline.process_state import pandas_not_imported
+from cytobatch.pipeline.process_state import collected_less_often, pandas_not_imported
 from cytobatch.pipeline.run_report import inputs_digest, make_report, output_files
 from cytobatch.pipeline.scratch_estimate import room_to_fetch
 from cytobatch.pipeline.skip_done import find_earlier_run, result_of_other_run
@@ -208,7 +208,7 @@ def run_plate(
     """
     timer = StepTimer(runner)
     configure_arrow_threads(resource_limits(job))
-    with pandas_not_imported(), folders_for(job) as folders:
+    with pandas_not_imported(), collected_less_often(), folders_for(job) as folders:
         if job.batch is None:
             # The folder of a batch's plate is known after the plan.
             check_apart(job)

@@ -1,9 +1,11 @@
 """State of the whole process that a conversion changes for a while, and restores.
 
-Arrow's thread pools, and whether Arrow knows pandas, belong to the process and not to a thread. Several conversions may
-run at once, in threads of one process: the first to start makes the change, the last to end undoes it.
+Arrow's thread pools, whether Arrow knows pandas, and how often Python looks for cycles belong to the process and not to
+a thread. Several conversions may run at once, in threads of one process: the first to start makes the change, the last
+to end undoes it.
 """
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +13,8 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
+
+from cytobatch.engine.gc_tuning import GC_THRESHOLD
 
 State = TypeVar("State")
 
@@ -108,8 +112,22 @@ def _show_pandas(hider: _PandasHider | None) -> None:
         hider.remove()
 
 
+def _look_for_cycles_less_often() -> tuple[int, int, int]:
+    """Let the garbage collector run less often, unless the process has chosen that. Returns its thresholds."""
+    thresholds = gc.get_threshold()
+    # 0 switches it off.
+    if thresholds[0]:
+        gc.set_threshold(max(thresholds[0], GC_THRESHOLD), *thresholds[1:])
+    return thresholds
+
+
+def _set_thresholds(thresholds: tuple[int, int, int]) -> None:
+    gc.set_threshold(*thresholds)
+
+
 _pools = _SharedChange(_pool_sizes, _set_pool_sizes)
 _pandas = _SharedChange(_hide_pandas, _show_pandas)
+_collector = _SharedChange(_look_for_cycles_less_often, _set_thresholds)
 
 
 @contextmanager
@@ -126,4 +144,11 @@ def arrow_threads_restored() -> Iterator[None]:
 def pandas_not_imported() -> Iterator[None]:
     """Convert Python values to Arrow without importing pandas; code that imports it itself still can."""
     with _pandas.held():
+        yield
+
+
+@contextmanager
+def collected_less_often() -> Iterator[None]:
+    """Let Python look for cycles less often: thousands of columns make it do so 150 times, and there are none."""
+    with _collector.held():
         yield
