@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from cytobatch.output.written_file import WrittenFile
+from cytobatch.output.file_content import FileContent
+from cytobatch.output.written_file import ITSELF, WrittenFile
 
 COLUMNS_FORMAT_VERSION = 1
 """Keys may be added under a version, but never changed."""
@@ -92,4 +93,4 @@ class ColumnList:
         path = folder / self.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.content)
-        return WrittenFile(path, 0, len(self.columns), len(self.content), self.sha256)
+        return WrittenFile(path, 0, len(self.columns), {ITSELF: FileContent.of(self.content)})

@@ -1,33 +1,41 @@
-"""A finished output on the local disk: its size, and the checksum of its content."""
+"""A finished output on the local disk, with the checksums of its content."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cytobatch.output.file_content import FileContent
+
+ITSELF = ""
+"""The name of the only file of an output that is no folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """One output: a file, or a folder that is one store.
-
-    `sha256` is the checksum of the file. For a folder it is the checksum of a list of its files, each with its own, as
-    `sha256sum` prints it. `bytes` counts all files.
-    """
+    """One output: a file, or a folder that is one store. `files` has its files by their paths below it, or `ITSELF`."""
 
     path: Path
     rows: int
     columns: int
-    bytes: int
-    sha256: str
+    files: Mapping[str, FileContent]
 
     @classmethod
     def measure(cls, path: Path, rows: int, columns: int) -> "WrittenFile":
         """Describe a finished file or folder of `rows` rows and `columns` columns, whose content is read once."""
-        if not path.is_dir():
-            return cls(path, rows, columns, path.stat().st_size, sha256_of(path))
-        files = sorted(files_below(path))
-        size = sum((path / name).stat().st_size for name in files)
-        return cls(path, rows, columns, size, sha256_of_folder({name: sha256_of(path / name) for name in files}))
+        names = sorted(files_below(path)) if path.is_dir() else [ITSELF]
+        return cls(path, rows, columns, {name: FileContent.read(path / name) for name in names})
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of the file; of a folder that of a list of its files, as `sha256sum` prints it."""
+        checksums = {name: file.sha256 for name, file in self.files.items()}
+        return checksums[ITSELF] if ITSELF in checksums else sha256_of_folder(checksums)
 
 
 def files_below(folder: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from cytobatch import __version__
 from cytobatch.conversion.convert import ConvertedPlate
 from cytobatch.engine.resources import resource_limits
-from cytobatch.output.written_file import files_below
+from cytobatch.output.written_file import ITSELF
 from cytobatch.pipeline.steps import StepTimer
 from cytobatch.report.model import OUTPUT_VERSION, Counts, OutputFile, RunLimits, RunReport, SchemaDifference
 from cytobatch.storage.destination import Destination
@@ -44,7 +44,7 @@ def output_files(converted: ConvertedPlate, destination: Destination) -> list[Ou
             columns=file.columns,
             bytes=file.bytes,
             sha256=file.sha256,
-            files=sorted(files_below(file.path)) if file.path.is_dir() else [],
+            files=[] if ITSELF in file.files else sorted(file.files),
         )
         for name, file in converted.files.items()
     ]

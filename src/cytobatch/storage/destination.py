@@ -140,13 +140,14 @@ class Destination:
 
     def _store(self, run: str) -> PublishingStore:
         report, stem = self._report(), self._target.stem if self._job.single_file else ""
+        threads = Access.to_destination(self._job).workers
         if isinstance(report, S3Path):
             folder = report.parent.key
             prefix = f"{folder}/{stem}".lstrip("/")
-            return s3_store.S3Store(report, prefix, Access.to_destination(self._job).workers)
+            return s3_store.S3Store(report, prefix, threads)
         if isinstance(report, Path):
-            return disk_store.DiskStore(Path(str(self._folder)), report, stem, run)
-        return cloud_store.CloudStore(report.parent, report, stem, run)
+            return disk_store.DiskStore(Path(str(self._folder)), report, stem, run, threads)
+        return cloud_store.CloudStore(report.parent, report, stem, run, threads)
 
 
 def report_path(job: PlateJob, target: Path | CloudPath) -> Path | CloudPath:

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> LocalGSPath:
 
 
 def publication(folder: LocalGSPath, run: str, earlier: Snapshot | None = None) -> Publication:
-    store = CloudStore(folder, folder / "run-report.json", "", run * 32)
+    store = CloudStore(folder, folder / "run-report.json", "", run * 32, threads=2)
     return Publication(store, run * 32, FOLDER, store.read_report() if earlier is None else earlier)
 
 

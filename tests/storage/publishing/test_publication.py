@@ -101,11 +101,15 @@ def test_what_is_stored_is_known_by_its_content(place: Place, tmp_path: Path) ->
     assert not is_stored(outside)
 
 
-def test_an_error_before_the_journal_leaves_the_old_result(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", [b"", b"ne", b"nex", b"new and more"])
+@pytest.mark.parametrize("name", ["more.parquet", "store.zarr/0/a"])
+def test_an_error_before_the_journal_leaves_the_old_result(
+    name: str, changed: bytes, place: Place, tmp_path: Path
+) -> None:
     publish(place.target, tmp_path / "1", OLD)
     before, destination = place.contents(), place.destination()
     files = written(tmp_path / "2", NEW)
-    (tmp_path / "2" / "more.parquet").write_bytes(b"changed")
+    (tmp_path / "2" / name).write_bytes(changed)
     with (
         pytest.raises(StorageError, match="changed on the scratch disk"),
         destination.publication(destination.snapshot()) as publication,

@@ -1,6 +1,5 @@
 """The only writer of Parquet: row groups of a bounded size, fixed encodings, the same bytes for the same rows."""
 
-import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -11,6 +10,7 @@ from typing import BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cytobatch.output.file_content import Checksums, FileContent
 from cytobatch.output.parquet.encoder import Encoder, footer_template, row_group_extents, writer_options
 from cytobatch.output.parquet.footer import (
     MAGIC,
@@ -22,7 +22,7 @@ from cytobatch.output.parquet.footer import (
 )
 from cytobatch.output.parquet.reader import read_row_groups
 from cytobatch.output.row_groups import MAX_GROUP_ROWS, RowGroup, as_table, regroup
-from cytobatch.output.written_file import WrittenFile
+from cytobatch.output.written_file import ITSELF, WrittenFile
 
 # The footer entries of thousands of columns are alike: compressed until the file's end, they take a tenth.
 _ENTRIES_ZLIB_LEVEL = 1
@@ -34,17 +34,16 @@ class SplicedParquet:
     def __init__(self, stream: BinaryIO, encoder: Encoder, schema: pa.Schema) -> None:
         self._stream = stream
         self._encoder = encoder
-        self._digest = hashlib.sha256()
+        self._checksums = Checksums()
         self._groups: list[bytes] = []
         # With thousands of columns the template takes a while, in which other threads may work.
         self._pending_template = encoder.executor.submit_next(partial(footer_template, schema))
         self.rows = self.size = 0
         self._append(MAGIC)
 
-    @property
-    def sha256(self) -> str:
-        """The checksum of what was written."""
-        return self._digest.hexdigest()
+    def content(self) -> FileContent:
+        """Describe what was written."""
+        return self._checksums.content()
 
     def write(self, group: RowGroup) -> None:
         """Append a row group.
@@ -92,14 +91,14 @@ class SplicedParquet:
 
     def _append(self, content: memoryview | bytes) -> None:
         """Append bytes to the stream, which may take only a part of them at a time."""
-        self._digest.update(content)
+        self._checksums.update(content)
         rest = memoryview(content)
         while rest:
             rest = rest[self._stream.write(rest) :]
         self.size += len(content)
 
     def _truncate(self, size: int) -> None:
-        """Cut the stream. `sha256` is invalid from then on."""
+        """Cut the stream. `content` is invalid from then on."""
         self._stream.seek(size)
         self._stream.truncate()
         self.size = size
@@ -222,7 +221,7 @@ class ParquetFileWriter:
         """Describe the finished file."""
         rows, columns = self._writer.rows, len(self._schema)
         if isinstance(self._writer, SplicedParquet):
-            return WrittenFile(self.path, rows, columns, self._writer.size, self._writer.sha256)
+            return WrittenFile(self.path, rows, columns, {ITSELF: self._writer.content()})
         return WrittenFile.measure(self.path, rows, columns)
 
 

@@ -6,25 +6,29 @@ moment do not notice.
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from cloudpathlib import CloudPath
 
 from cytobatch.errors import StorageError
-from cytobatch.output.written_file import sha256_of
 from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import storage_errors
+from cytobatch.storage.publishing.content_check import check_file
 from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
 
 
 class CloudStore:
-    """A folder of a store. `stem` is the name of the result if others may lie in the same folder."""
+    """A folder of a store. `stem` is the name of the result if others may lie in the same folder.
+
+    `threads` read at once what is published.
+    """
 
     conditional = False
 
-    def __init__(self, folder: CloudPath, report: CloudPath, stem: str, run: str) -> None:
-        self._folder, self._report, self._run = folder, report, run
+    def __init__(self, folder: CloudPath, report: CloudPath, stem: str, run: str, threads: int) -> None:
+        self._folder, self._report, self._run, self._threads = folder, report, run, threads
         self._prefix = f".{stem}.cytobatch-" if stem else ".cytobatch-"
         self._prepared: list[CloudPath] = []
 
@@ -38,11 +42,13 @@ class CloudStore:
 
     def prepare(self, files: Sequence[PendingFile]) -> list[PreparedFile]:
         """Upload files into the run's folder, and compare their sizes."""
-        return [self._prepare(file, str(number)) for number, file in enumerate(files)]
+        with ThreadPoolExecutor(self._threads) as pool:
+            return [self._prepare(file, str(number), pool) for number, file in enumerate(files)]
 
-    def _prepare(self, file: PendingFile, name: str) -> PreparedFile:
-        staged, size = self._staging(self._run) / name, file.local.stat().st_size
+    def _prepare(self, file: PendingFile, name: str, pool: Executor) -> PreparedFile:
+        staged, size = self._staging(self._run) / name, file.content.size
         with storage_errors(file.path):
+            check_file(file, pool)
             self._prepared.append(staged)
             staged.upload_from(file.local, force_overwrite_to_cloud=True)
             if (found := staged.stat().st_size) != size:
@@ -52,7 +58,7 @@ class CloudStore:
                     why=f"{size} bytes were sent, and the store has {found}",
                     remedy="run again; if it fails again, check the network and the store",
                 )
-        return PreparedFile(path=file.path, bytes=size, sha256=sha256_of(file.local), staged=name)
+        return PreparedFile(path=file.path, bytes=size, sha256=file.content.sha256, staged=name)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

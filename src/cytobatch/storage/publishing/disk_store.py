@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from cytobatch.output.written_file import sha256_of
@@ -14,6 +15,7 @@ from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import storage_errors
 from cytobatch.storage.locks import exclusive, marked_as_used, remove_unused
+from cytobatch.storage.publishing.content_check import check_file
 from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
 
 _LOCK_SECONDS = 60
@@ -21,10 +23,13 @@ _REPORT = "report"
 
 
 class DiskStore:
-    """The folder of a result on a disk. `stem` is the name of the result if others may lie in the same folder."""
+    """The folder of a result on a disk. `stem` is the name of the result if others may lie in the same folder.
 
-    def __init__(self, folder: Path, report: Path, stem: str, run: str) -> None:
-        self._folder, self._report, self._run = folder, report, run
+    `threads` read at once what is published.
+    """
+
+    def __init__(self, folder: Path, report: Path, stem: str, run: str, threads: int) -> None:
+        self._folder, self._report, self._run, self._threads = folder, report, run, threads
         self._prefix = f".{stem}.cytobatch-" if stem else ".cytobatch-"
         self._existing = first_existing(folder)
         self._resources = ExitStack()
@@ -50,19 +55,19 @@ class DiskStore:
         with storage_errors(str(self._folder)):
             staging.mkdir(parents=True, exist_ok=True)
             self._resources.enter_context(marked_as_used(staging))
-        # The disk writes a file while its checksum is computed.
-        with ThreadPoolExecutor(1) as disk:
-            return [self._prepare(file, staging / str(number), disk) for number, file in enumerate(files)]
+        with ThreadPoolExecutor(1 + self._threads) as pool:
+            return [self._prepare(file, staging / str(number), pool) for number, file in enumerate(files)]
 
-    def _prepare(self, file: PendingFile, staged: Path, disk: Executor) -> PreparedFile:
+    def _prepare(self, file: PendingFile, staged: Path, pool: Executor) -> PreparedFile:
         with storage_errors(file.path):
             if Path(file.path).is_dir():
                 raise IsADirectoryError(file.path)
             move(file.local, staged)
-            written = disk.submit(write_through, staged)
-            size, sha256 = staged.stat().st_size, sha256_of(staged)
+            # The disk writes a file while its checksums are compared.
+            written = pool.submit(write_through, staged)
+            check_file(replace(file, local=staged), pool)
             written.result()
-            return PreparedFile(path=file.path, bytes=size, sha256=sha256, staged=staged.name)
+            return PreparedFile(path=file.path, bytes=file.content.size, sha256=file.content.sha256, staged=staged.name)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

@@ -85,7 +85,6 @@ class Publication:
         Raises OvertakenError if another run has published since this one began, and StorageError.
         """
         prepared = self.store.prepare([file for output in outputs for file in output.files()])
-        _check(outputs, prepared)
         self._locks.enter_context(self.store.exclusive())
         self._journal = self._journal_of(prepared, report)
         content, orphans = self._journal.to_json().encode(), self.store.orphans(self._journal)
@@ -156,20 +155,6 @@ class Publication:
             # The next run finds a journal, or orphans.
             return True
         return journal is not None and journal.run == self.run
-
-
-def _check(outputs: Sequence[PendingOutput], prepared: Sequence[PreparedFile]) -> None:
-    """Raise StorageError if a prepared output has another content than the conversion has written."""
-    by_path = {file.path: file for file in prepared}
-    for output in outputs:
-        found, expected = output.sha256_of(by_path), output.written.sha256
-        if found != expected:
-            raise StorageError(
-                "an output has changed on the scratch disk",
-                where=str(output.written.path),
-                why=f"its sha256 was {expected} when it was written, and is {found}",
-                remedy="check the scratch disk, and that no other program writes there",
-            )
 
 
 def journal_in(snapshot: Snapshot, folder: str) -> Journal | None:

@@ -1,6 +1,6 @@
 """The protocol of the stores that a result is published in: S3, a disk, and stores without conditional writes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from cytobatch.errors import StorageError
-from cytobatch.output.written_file import WrittenFile, files_below, sha256_of_folder
+from cytobatch.output.file_content import FileContent
+from cytobatch.output.written_file import ITSELF, WrittenFile
 from cytobatch.report.journal import Journal, OldFile, PreparedFile, parse_journal
 from cytobatch.report.model import StoredFile
 
@@ -39,10 +40,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class PendingFile:
-    """A file on the scratch disk, and the path where it will be."""
+    """A file on the scratch disk, what was written to it, and the path where it will be."""
 
     path: str
     local: Path
+    content: FileContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,10 @@ class PendingOutput:
 
     def files(self) -> list[PendingFile]:
         """Return its files."""
-        local = self.written.path
-        if not local.is_dir():
-            return [PendingFile(self.path, local)]
-        return [PendingFile(f"{self.path}/{name}", local / name) for name in sorted(files_below(local))]
-
-    def sha256_of(self, prepared: Mapping[str, PreparedFile]) -> str:
-        """Return the checksum that the output has by its prepared files, as `WrittenFile` defines it."""
-        if self.path in prepared:
-            return prepared[self.path].sha256
-        files = {path.removeprefix(f"{self.path}/"): file for path, file in prepared.items()}
-        return sha256_of_folder({name: file.sha256 for name, file in files.items() if name != file.path})
+        return [
+            PendingFile(self.path if name == ITSELF else f"{self.path}/{name}", self.written.path / name, content)
+            for name, content in self.written.files.items()
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ class PublishingStore(Protocol):
         ...
 
     def prepare(self, files: Sequence[PendingFile]) -> list[PreparedFile]:
-        """Store files whole where no reader looks, and compare what is stored with what was sent."""
+        """Store files whole where no reader looks, and compare what is stored with what was written."""
         ...
 
     def exclusive(self) -> AbstractContextManager[None]:

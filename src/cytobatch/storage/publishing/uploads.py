@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -20,15 +19,16 @@ from cloudpathlib import S3Path
 
 from cytobatch.config.plural import plural
 from cytobatch.errors import StorageError
+from cytobatch.output.file_content import BLOCK_BYTES
 from cytobatch.report.journal import PreparedFile, UploadedPart
 from cytobatch.storage.access import HIDDEN, error_code, storage_errors
 from cytobatch.storage.etags import looks_like_md5, may_be_md5, unquoted
+from cytobatch.storage.publishing.content_check import check_part, check_size
 from cytobatch.storage.publishing.store import PendingFile, overtaken
 from cytobatch.storage.time_limits import STORE_THREADS, in_own_thread
 
 Result = TypeVar("Result")
 
-_PART_BYTES = 8 * 2**20
 _MOST_PARTS = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 _THREADS = 8
@@ -49,6 +49,15 @@ class _Upload:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a file: its number, counted from 1, the file's block that it begins with, and its bytes."""
+
+    number: int
+    block: int
+    content: bytes
+
+
 @dataclass(slots=True)
 class Uploads:
     """The uploads that one run has begun. `threads` send parts at once, each with up to 8 MiB of a small plate."""
@@ -64,7 +73,7 @@ class Uploads:
             small = {
                 number: self._submit(pool, self._prepare, file, path, None)
                 for number, (file, path) in enumerate(files)
-                if file.local.stat().st_size <= _PART_BYTES
+                if file.content.size <= BLOCK_BYTES
             }
             return [
                 small[number].result() if number in small else self._prepare(file, path, pool)
@@ -96,25 +105,25 @@ class Uploads:
 
     def _prepare(self, file: PendingFile, path: S3Path, pool: ThreadPoolExecutor | None) -> PreparedFile:
         with storage_errors(file.path), _aborted_by_others(file.path):
+            check_size(file, file.local.stat().st_size)
             upload = self._begin(path)
-            send = partial(_upload_part, upload, with_md5=self._needs_md5(upload, file.local.stat().st_size))
-            digest = hashlib.sha256()
+            send = partial(_upload_part, upload, file, with_md5=self._needs_md5(upload, file.content.size))
             sizes: list[int] = []
             parts: list[UploadedPart] = []
             pending: deque[Future[UploadedPart]] = deque()
-            for number, content in enumerate(_parts_of(file.local), 1):
-                digest.update(content)
-                sizes.append(len(content))
+            for part in _parts_of(file):
+                sizes.append(len(part.content))
                 if pool is None:
-                    parts.append(send(number, content))
+                    parts.append(send(part))
                     continue
-                pending.append(self._submit(pool, send, number, content))
+                pending.append(self._submit(pool, send, part))
                 if len(pending) > self.threads:
                     parts.append(pending.popleft().result())
             parts.extend(sent.result() for sent in pending)
+            check_size(file, sum(sizes))
             _compare(upload, sizes, parts)
             return PreparedFile(
-                path=file.path, bytes=sum(sizes), sha256=digest.hexdigest(), upload=upload.id, parts=parts
+                path=file.path, bytes=sum(sizes), sha256=file.content.sha256, upload=upload.id, parts=parts
             )
 
     def _needs_md5(self, upload: _Upload, size: int) -> bool:
@@ -158,18 +167,17 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
     pool.shutdown()
 
 
-def _parts_of(local: Path) -> Iterator[bytes]:
-    """Yield the content of a file in parts; one empty part of an empty file."""
-    size = local.stat().st_size
-    each = max(_PART_BYTES, -(-size // _MOST_PARTS))
-    with local.open("rb") as stream:
-        if size == 0:
-            yield b""
-        yield from iter(partial(stream.read, each), b"")
+def _parts_of(file: PendingFile) -> Iterator[_Part]:
+    """Yield the content of a file in parts of whole blocks; one empty part of an empty file."""
+    each = BLOCK_BYTES * max(1, -(-file.content.size // (BLOCK_BYTES * _MOST_PARTS)))
+    with file.local.open("rb", buffering=0) as stream:
+        for number, start in enumerate(range(0, max(1, file.content.size), each), 1):
+            yield _Part(number, start // BLOCK_BYTES, stream.read(each))
 
 
-def _crc32(content: bytes) -> str:
-    return base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
+def _as_text(crc32: int) -> str:
+    """Return a CRC-32 as S3 writes it."""
+    return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 
 
 def _compares_crc32(upload: _Upload) -> bool:
@@ -186,29 +194,30 @@ def _compares_crc32(upload: _Upload) -> bool:
             UploadId=upload.id,
             PartNumber=1,
             Body=_PROBE,
-            ChecksumCRC32=_crc32(_PROBE + _PROBE),
+            ChecksumCRC32=_as_text(zlib.crc32(_PROBE + _PROBE)),
         )
     except ClientError as error:
         return error_code(error) in _WRONG_DIGEST
     return False
 
 
-def _upload_part(upload: _Upload, number: int, content: bytes, *, with_md5: bool) -> UploadedPart:
-    """Upload a part, and compare the store's checksums with the part's. Raises ClientError, StorageError.
+def _upload_part(upload: _Upload, file: PendingFile, part: _Part, *, with_md5: bool) -> UploadedPart:
+    """Upload a part, and compare its checksums with the file's and the store's. Raises ClientError, StorageError.
 
     The ETag is of what the store has, but its MD5 takes five times as long as the other checksums: it is compared
     `with_md5`, or if the store has no CRC-32.
     """
     path, client = upload.path, upload.path.client.client
-    crc32 = _crc32(content)
+    content = part.content
+    crc32 = _as_text(check_part(file, part.block, content))
     checksum = {"ChecksumCRC32": crc32} if _with_checksums(client) else {}
     answer = client.upload_part(
-        Bucket=path.bucket, Key=path.key, UploadId=upload.id, PartNumber=number, Body=content, **checksum
+        Bucket=path.bucket, Key=path.key, UploadId=upload.id, PartNumber=part.number, Body=content, **checksum
     )
     etag, stored = etag_in(answer, str(path)), answer.get("ChecksumCRC32")
     is_md5 = (with_md5 or stored is None) and looks_like_md5(etag) and may_be_md5(answer)
     if (is_md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != etag) or stored not in (None, crc32):
-        raise _damaged(str(path), f"part {number} has arrived with other bytes")
+        raise _damaged(str(path), f"part {part.number} has arrived with other bytes")
     return UploadedPart(etag=etag, crc32=stored if checksum else None)
 
 
