@@ -6,7 +6,7 @@ moment do not notice.
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 
 from cloudpathlib import CloudPath
@@ -15,7 +15,7 @@ from cytobatch.errors import StorageError
 from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import storage_errors
-from cytobatch.storage.publishing.content_check import check_file
+from cytobatch.storage.publishing.content_check import check_file, reading_threads
 from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
 
 
@@ -42,7 +42,7 @@ class CloudStore:
 
     def prepare(self, files: Sequence[PendingFile]) -> list[PreparedFile]:
         """Upload files into the run's folder, and compare their sizes."""
-        with ThreadPoolExecutor(self._threads) as pool:
+        with reading_threads(self._threads) as pool:
             return [self._prepare(file, str(number), pool) for number, file in enumerate(files)]
 
     def _prepare(self, file: PendingFile, name: str, pool: Executor) -> PreparedFile:

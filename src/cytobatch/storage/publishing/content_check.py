@@ -1,12 +1,24 @@
 """Whether a file that is published is the one that was written: a full disk or another program may have changed it."""
 
 import zlib
-from concurrent.futures import Executor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from cytobatch.errors import StorageError
 from cytobatch.output.file_content import BLOCK_BYTES, crc32_of_block
 from cytobatch.storage.publishing.store import PendingFile
+
+
+@contextmanager
+def reading_threads(count: int) -> Iterator[Executor]:
+    """Yield a pool of threads. After an error or a signal nothing more begins: a large file takes a minute to read."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix="check")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def check_file(file: PendingFile, threads: Executor) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from cytobatch.report.journal import Journal, OldFile, PreparedFile
 from cytobatch.report.model import StoredFile
 from cytobatch.storage.access import storage_errors
 from cytobatch.storage.locks import exclusive, marked_as_used, remove_unused
-from cytobatch.storage.publishing.content_check import check_file
+from cytobatch.storage.publishing.content_check import check_file, reading_threads
 from cytobatch.storage.publishing.store import Orphan, PendingFile, Snapshot, overtaken
 
 _LOCK_SECONDS = 60
@@ -55,7 +55,7 @@ class DiskStore:
         with storage_errors(str(self._folder)):
             staging.mkdir(parents=True, exist_ok=True)
             self._resources.enter_context(marked_as_used(staging))
-        with ThreadPoolExecutor(1 + self._threads) as pool:
+        with reading_threads(1 + self._threads) as pool:
             return [self._prepare(file, staging / str(number), pool) for number, file in enumerate(files)]
 
     def _prepare(self, file: PendingFile, staged: Path, pool: Executor) -> PreparedFile:

@@ -170,7 +170,7 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 def _parts_of(file: PendingFile) -> Iterator[_Part]:
     """Yield the content of a file in parts of whole blocks; one empty part of an empty file."""
     each = BLOCK_BYTES * max(1, -(-file.content.size // (BLOCK_BYTES * _MOST_PARTS)))
-    with file.local.open("rb", buffering=0) as stream:
+    with file.local.open("rb") as stream:
         for number, start in enumerate(range(0, max(1, file.content.size), each), 1):
             yield _Part(number, start // BLOCK_BYTES, stream.read(each))
 
