@@ -1,7 +1,6 @@
 """Collect the reports of many plates into a table: Parquet and CSV for programs, a page for people."""
 
 import csv
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from cytobatch.report.model import UnreadableReportError, parse_report
 from cytobatch.report.summary import PlateRow, PlateState, summarise
 from cytobatch.storage.access import Access, storage_errors
 from cytobatch.storage.report_files import StoredReport, publish_files, read_reports
+from cytobatch.storage.temporary_folder import temporary_folder
 
 _OTHERS_SHOWN = 3
 _FORMULA = ("=", "+", "-", "@")
@@ -86,9 +86,9 @@ def publish(table: BatchTable, destination: str, access: Access) -> list[str]:
 
     The same reports give the same bytes. Raises StorageError.
     """
-    with tempfile.TemporaryDirectory(prefix="cytobatch-") as scratch:
-        parquet, text, page = (Path(scratch, name) for name in ("batch.parquet", "batch.csv", "index.html"))
-        with storage_errors(scratch):
+    with temporary_folder("cytobatch-") as scratch:
+        parquet, text, page = (scratch / name for name in ("batch.parquet", "batch.csv", "index.html"))
+        with storage_errors(str(scratch)):
             arrow = table.to_arrow()
             write_small_table(parquet, arrow)
             write_csv(arrow, text)

@@ -10,6 +10,7 @@ from cytobatch.config.option_types import CacheMode
 from cytobatch.config.options import PlateJob
 from cytobatch.storage.access import storage_errors
 from cytobatch.storage.locks import marked_as_used, remove_unused
+from cytobatch.storage.temporary_folder import temporary_folder
 
 _PREFIX = "cytobatch-"
 
@@ -58,6 +59,6 @@ def _temporary_folder(parent: Path | None, stack: ExitStack) -> Path:
     if parent:
         parent.mkdir(parents=True, exist_ok=True)
     remove_unused(parent or Path(tempfile.gettempdir()), f"{_PREFIX}*")
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)))
+    folder = stack.enter_context(temporary_folder(_PREFIX, parent))
     stack.enter_context(marked_as_used(folder))
     return folder

@@ -8,13 +8,13 @@ links it into its own folder.
 import hashlib
 import os
 import shutil
-import tempfile
 import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
 from cytobatch.planning.inventory import SourceFile
 from cytobatch.storage.locks import marked_as_used, remove_unused
+from cytobatch.storage.temporary_folder import temporary_folder
 
 _RUN, _PART = ".run-", ".part-"
 
@@ -26,10 +26,10 @@ class KeptObjects:
         cache.mkdir(parents=True, exist_ok=True)
         remove_unused(cache, f"{_RUN}*")
         self._cache = cache
-        self.folder = Path(tempfile.mkdtemp(prefix=_RUN, dir=cache))
+        self._resources = ExitStack()
+        self.folder = self._resources.enter_context(temporary_folder(_RUN, cache))
         """Where the run's own files are."""
-        self._lock = ExitStack()
-        self._lock.enter_context(marked_as_used(self.folder))
+        self._resources.enter_context(marked_as_used(self.folder))
 
     def take(self, uri: str, version: SourceFile, local: Path) -> bool:
         """Link a kept object of this very version to a local path. Return False if there is none."""
@@ -66,8 +66,7 @@ class KeptObjects:
 
     def close(self) -> None:
         """Remove the run's own folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.close()
+        self._resources.close()
 
     def _path(self, uri: str, version: SourceFile) -> Path:
         known_by = version.etag or f"{version.modified}"

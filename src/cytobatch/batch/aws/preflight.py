@@ -1,7 +1,6 @@
 """Inspect plates before their submission: the needs of each, those that are done, and those that look invalid."""
 
 import functools
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from cytobatch.pipeline.skip_done import find_done
 from cytobatch.storage.access import Access, Clients
 from cytobatch.storage.annotation_files import read_table_text
 from cytobatch.storage.destination import Destination
+from cytobatch.storage.temporary_folder import temporary_folder
 from cytobatch.survey.annotation_files import ReadText
 
 _THREADS = 16
@@ -60,12 +60,12 @@ def inspect(jobs: Sequence[PlateJob], on_inspected: Callable[[Inspected], None] 
     """
 
     def inspect_one(job: PlateJob) -> Inspected:
-        plate = _inspected(job, Path(cache), stores)
+        plate = _inspected(job, cache, stores)
         on_inspected(plate)
         return plate
 
     stores = _Stores()
-    with tempfile.TemporaryDirectory(prefix="cytobatch-") as cache, ThreadPoolExecutor(_THREADS) as pool:
+    with temporary_folder("cytobatch-") as cache, ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(inspect_one, jobs))
 
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cytobatch.config.option_types import CacheMode, Split
 from cytobatch.config.options import LEAST_MEMORY, PlateJob
@@ -17,6 +16,7 @@ from cytobatch.config.uris import is_remote
 from cytobatch.engine.resources import machine_limits, resource_limits
 from cytobatch.errors import ConfigurationError
 from cytobatch.storage.access import storage_errors
+from cytobatch.storage.temporary_folder import temporary_folder
 
 _PATHS = ("source", "destination", "platemap", "load_data")
 _FOLDERS = ("cache_dir", "scratch_dir")
@@ -124,8 +124,7 @@ def _run_folders(jobs: Sequence[PlateJob]) -> Iterator[Mapping[Path | None, Path
             with storage_errors(f"scratch folder {parent or 'of the system'}"):
                 if parent:
                     parent.mkdir(parents=True, exist_ok=True)
-                folder = TemporaryDirectory(prefix="cytobatch-", dir=parent, ignore_cleanup_errors=True)
-                folders[parent] = Path(stack.enter_context(folder)).absolute()
+                folders[parent] = stack.enter_context(temporary_folder("cytobatch-", parent))
         yield folders
 
 

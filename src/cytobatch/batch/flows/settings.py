@@ -1,18 +1,16 @@
 """The environment variables from which Prefect takes its settings, set for one run."""
 
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import certifi
 
 from cytobatch.config.environment import prefect_server_is_given
 from cytobatch.config.variables import temporary_variables, without_proxy
+from cytobatch.storage.temporary_folder import temporary_folder
 
 _QUIET = {
     "DO_NOT_TRACK": "1",
@@ -73,7 +71,7 @@ def prefect_settings(*, debug: bool) -> Iterator[EphemeralServer | None]:
             yield None
         return
     with (
-        _own_folder() as home,
+        temporary_folder("cytobatch-prefect-") as home,
         socket.create_server((_HOST, 0)) as listener,
     ):
         # asyncio sets it for sockets of its own alone. Without it each answer waits 40 ms for the client's ACK.
@@ -82,18 +80,3 @@ def prefect_settings(*, debug: bool) -> Iterator[EphemeralServer | None]:
         server.write_certificates()
         with temporary_variables(server.variables, defaults):
             yield server
-
-
-@contextmanager
-def _own_folder() -> Iterator[Path]:
-    """Yield a new folder, and remove it afterwards.
-
-    Its name is known before it is made, so that a signal in that moment leaves nothing. `TemporaryDirectory` learns the
-    name afterwards.
-    """
-    folder = Path(tempfile.gettempdir()) / f"cytobatch-prefect-{uuid4().hex}"
-    try:
-        folder.mkdir(mode=0o700)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,6 @@ repeated.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from cytobatch.pipeline.verification.source import derived_again
 from cytobatch.report.model import OutputFile
 from cytobatch.storage.access import Access
 from cytobatch.storage.published_files import PublishedFiles
+from cytobatch.storage.temporary_folder import temporary_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ def verify(request: VerifyRequest) -> Verification:
         If result or source cannot be reached.
     """
     access = Access.to_destination(request.job)
-    with tempfile.TemporaryDirectory(prefix="cytobatch-verify-", dir=request.job.scratch_dir) as scratch:
-        result = PublishedResult.open(request.job.destination, access, Path(scratch, "result"))
+    with temporary_folder("cytobatch-verify-", request.job.scratch_dir) as scratch:
+        result = PublishedResult.open(request.job.destination, access, scratch / "result")
         outputs = result.outputs
         differences = [each for name, output in outputs.items() for each in _of_output(result.files, name, output)]
         checked = Verification(result.location, len(outputs), result.report.counts.rows, differences=tuple(differences))
         if not request.with_source:
             return checked
-        found = derived_again(_source_check(request, result), Path(scratch, "source"))
+        found = derived_again(_source_check(request, result), scratch / "source")
     return replace(
         checked,
         cells=found.cells,
