@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from cytobatch.config.options import PlateJob
 from cytobatch.errors import StorageError
 from cytobatch.pipeline.folders import folders_for
-from cytobatch.storage.locks import exclusive, remove_unused
+from cytobatch.storage import locks
+from cytobatch.storage.locks import Lock, exclusive, marked_as_used, remove_unused
+from cytobatch.storage.temporary_folder import temporary_folder
 
 _HOLDER = """
 import sys, time
@@ -73,13 +76,75 @@ def test_a_folder_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_folder_of_a_run_killed_before_its_lock_had_a_name_is_removed_when_it_is_old(tmp_path: Path) -> None:
+def test_an_empty_folder_of_a_run_that_was_killed_before_it_had_a_lock_is_removed_when_it_is_old(
+    tmp_path: Path,
+) -> None:
     old, new, full = (tmp_path / f"cytobatch-{name}" for name in ("old", "new", "full"))
     for folder in (old, new, full):
         folder.mkdir()
-        (folder / ".lock-new").touch()
     (full / "data").touch()
     for folder in (old, full):
         os.utime(folder, (0, 0))
     remove_unused(tmp_path, "cytobatch-*")
     assert sorted(tmp_path.iterdir()) == sorted([new, full])
+
+
+def test_a_lock_without_a_name_shows_whether_its_run_is_alive(tmp_path: Path) -> None:
+    killed, alive, full = (tmp_path / f"cytobatch-{name}" for name in ("killed", "alive", "full"))
+    for folder in (killed, alive, full):
+        folder.mkdir()
+        (folder / ".lock-new").touch()
+    (full / "data").touch()
+    descriptor = os.open(alive / ".lock-new", os.O_RDWR)
+    try:
+        assert locks.try_lock(descriptor) is Lock.HELD
+        remove_unused(tmp_path, "cytobatch-*")
+        assert sorted(tmp_path.iterdir()) == sorted([alive, full])
+    finally:
+        os.close(descriptor)
+    remove_unused(tmp_path, "cytobatch-*")
+    assert list(tmp_path.iterdir()) == [full]
+
+
+@pytest.mark.parametrize("is_locked_first", [False, True])
+def test_a_folder_that_another_run_removes_before_its_lock_is_held_is_made_again(
+    is_locked_first: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "cytobatch-1"
+    folder.mkdir()
+    removed = list[Path]()
+
+    def try_lock(descriptor: int) -> Lock:
+        # The other run comes once, in between the two steps of this one, and then its own lock is asked for.
+        if removed or is_other[0]:
+            return real(descriptor)
+        is_other[0] = True
+        before = real(descriptor) if is_locked_first else None
+        removed.extend(remove_unused(tmp_path, "cytobatch-*"))
+        is_other[0] = False
+        return before or real(descriptor)
+
+    real, is_other = locks.try_lock, [False]
+    monkeypatch.setattr(locks, "try_lock", try_lock)
+    with marked_as_used(folder):
+        assert removed == ([] if is_locked_first else [folder])
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+        assert remove_unused(tmp_path, "cytobatch-*") == []
+    assert remove_unused(tmp_path, "cytobatch-*") == [folder]
+
+
+def test_runs_that_start_and_clean_up_at_once_keep_their_folders(tmp_path: Path) -> None:
+    lost = list[Path]()
+
+    def run(number: int) -> None:
+        for turn in range(40):
+            with temporary_folder(f"cytobatch-{number}-{turn}-", tmp_path) as folder, marked_as_used(folder):
+                remove_unused(tmp_path, "cytobatch-*")
+                lost.extend([] if (folder / ".lock").exists() else [folder])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(4)))
+    assert lost == []
+    assert list(tmp_path.iterdir()) == []

@@ -24,6 +24,7 @@ LOCK_FILE, _UNNAMED = ".lock", ".lock-new"
 _OLD_SECONDS = 3600
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _PAUSE = 0.05
+_ATTEMPTS = 100
 
 
 class Lock(Enum):
@@ -78,24 +79,50 @@ def exclusive(folder: Path, seconds: float) -> Iterator[bool]:
 
 @contextmanager
 def marked_as_used(folder: Path) -> Iterator[None]:
-    """Hold a lock file in a folder, which shows that its run is alive. The file is locked before it has its name."""
-    path, unnamed = folder / LOCK_FILE, folder / _UNNAMED
-    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o600)
+    """Hold a lock file in a new folder, which shows that its run is alive. The file is locked before it has its name.
+
+    A run that cleans up may remove the folder in the moment before the file is locked. Then the folder is made again.
+    """
+    descriptor = _locked_in(folder)
     try:
-        if try_lock(descriptor) is Lock.HELD:
-            unnamed.replace(path)
-        else:
-            unnamed.unlink()
         yield
     finally:
         os.close(descriptor)
 
 
+def _locked_in(folder: Path) -> int:
+    """Return the descriptor of a folder's lock file, which is locked if the disk has locks. Raises OSError."""
+    path, unnamed = folder / LOCK_FILE, folder / _UNNAMED
+    for attempt in range(_ATTEMPTS):
+        try:
+            descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            if attempt + 1 == _ATTEMPTS:
+                raise
+            folder.mkdir(mode=0o700, exist_ok=True)
+            continue
+        try:
+            if (lock := try_lock(descriptor)) is Lock.UNSUPPORTED:
+                unnamed.unlink()
+                return descriptor
+            if lock is Lock.HELD:
+                unnamed.replace(path)
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        time.sleep(_PAUSE)
+    raise FileNotFoundError(errno.ENOENT, "others remove it again and again", str(folder))
+
+
 def remove_unused(parent: Path, pattern: str) -> list[Path]:
     """Remove the folders of a pattern below a folder whose runs have ended without removing them. Return their paths.
 
-    A folder without a lock file is left alone, because its run may be alive, unless it is empty and an hour old. So is
-    one that may not be removed.
+    A folder without a lock file is left alone, because its run may be alive, unless it is empty and an hour old, or has
+    an open lock without a name. So is one that may not be removed.
     """
     return [folder for folder in sorted(parent.glob(pattern)) if _remove_if_unused(folder)]
 
@@ -104,7 +131,7 @@ def _remove_if_unused(folder: Path) -> bool:
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR)
     except OSError:
-        return _remove_if_old(folder)
+        return _remove_if_unmarked(folder)
     try:
         if try_lock(descriptor) is not Lock.HELD:
             return False
@@ -114,13 +141,31 @@ def _remove_if_unused(folder: Path) -> bool:
         os.close(descriptor)
 
 
-def _remove_if_old(folder: Path) -> bool:
-    """Remove the folder of a run that was killed before its lock had a name."""
+def _remove_if_unmarked(folder: Path) -> bool:
+    """Remove the folder of a run that was killed before its lock had a name: nothing else is in it."""
     try:
-        if time.time() - folder.stat().st_mtime < _OLD_SECONDS or {path.name for path in folder.iterdir()} - {_UNNAMED}:
+        if {path.name for path in folder.iterdir()} - {_UNNAMED}:
             return False
-        (folder / _UNNAMED).unlink(missing_ok=True)
-        folder.rmdir()
+        with _lock_without_name(folder) as lock:
+            is_old = time.time() - folder.stat().st_mtime >= _OLD_SECONDS
+            if lock is Lock.TAKEN or (lock is Lock.UNSUPPORTED and not is_old):
+                return False
+            (folder / _UNNAMED).unlink(missing_ok=True)
+            folder.rmdir()
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def _lock_without_name(folder: Path) -> Iterator[Lock]:
+    """Lock the file in a folder that has no name yet. Yields UNSUPPORTED if there is none."""
+    try:
+        descriptor = os.open(folder / _UNNAMED, os.O_RDWR)
+    except FileNotFoundError:
+        yield Lock.UNSUPPORTED
+        return
+    try:
+        yield try_lock(descriptor)
+    finally:
+        os.close(descriptor)
