@@ -57,21 +57,23 @@ class Publication:
     @contextmanager
     def open(self) -> Iterator["Publication"]:
         """Take away, at the end, what is prepared and not in place, unless the journal names it."""
-        quickly = True
+        quickly, cleaned = True, False
         try:
-            with self._locks:
-                yield self
-            quickly = False
-        except Exception:
-            quickly = False
-            raise
-        finally:
             try:
-                self._clean(quickly=quickly)
-            except (KeyboardInterrupt, SystemExit):
-                # A signal has interrupted it, and not what it was about to clean.
-                self._clean(quickly=True)
+                with self._locks:
+                    yield self
+                quickly = False
+            except Exception:
+                quickly = False
                 raise
+            finally:
+                self._clean(quickly=quickly)
+                cleaned = True
+        except (KeyboardInterrupt, SystemExit):
+            # A signal may have come just before, or have interrupted, what was about to be cleaned.
+            if not cleaned:
+                self._clean(quickly=True)
+            raise
 
     def _clean(self, *, quickly: bool) -> None:
         if self._is_left_to_journal():
