@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import os
+import signal
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -312,6 +314,18 @@ def test_a_large_file_goes_in_parts(s3: Any, bucket: str, tmp_path: Path) -> Non
     assert s3.get_object(Bucket=bucket, Key="out/empty.parquet")["Body"].read() == b""
     etags = {file.path.rpartition("/")[2]: file.etag for output in report.outputs for file in output.stored}
     assert str(etags["large.parquet"]).endswith("-3")
+
+
+def test_a_signal_while_an_upload_begins_leaves_none(s3_url: str, s3: Any, bucket: str, tmp_path: Path) -> None:
+    def interrupting(one: Asked) -> None:
+        if one.method == "POST" and one.path.endswith("large.parquet"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    files = {"large.parquet": bytes(range(256)) * (20 * 4096), "small.parquet": b"1"}
+    with proxy(s3_url, interrupting) as (address, asked), pytest.raises(KeyboardInterrupt):
+        publish(f"s3://{bucket}/out", tmp_path / "1", files, destination_endpoint_url=address)
+    assert [one.method for one in asked if one.query.startswith("uploads")].count("POST") == 2
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
 
 def comparing(one: Asked) -> Answer | None:

@@ -7,12 +7,12 @@ import base64
 import hashlib
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from botocore.exceptions import ClientError
 from cloudpathlib import S3Path
@@ -25,9 +25,8 @@ from cytobatch.storage.access import HIDDEN, error_code, storage_errors
 from cytobatch.storage.etags import looks_like_md5, may_be_md5, unquoted
 from cytobatch.storage.publishing.content_check import check_part, check_size
 from cytobatch.storage.publishing.store import PendingFile, overtaken
+from cytobatch.storage.publishing.store_calls import StoreCalls
 from cytobatch.storage.time_limits import STORE_THREADS, in_own_thread
-
-Result = TypeVar("Result")
 
 _MOST_PARTS = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
@@ -64,14 +63,14 @@ class Uploads:
 
     threads: int
     _begun: list[_Upload] = field(default_factory=list)
-    _sent: list[Future[Any]] = field(default_factory=list)
+    _calls: StoreCalls = field(default_factory=StoreCalls)
     _compares_crc32: bool | None = None
 
     def prepare(self, files: Sequence[tuple[PendingFile, S3Path]]) -> list[PreparedFile]:
         """Upload files without completing them, and compare what the bucket has of each part. Raises StorageError."""
         with _pool(self.threads) as pool:
             small = {
-                number: self._submit(pool, self._prepare, file, path, None)
+                number: self._calls.submit(pool, self._prepare, file, path, None)
                 for number, (file, path) in enumerate(files)
                 if file.content.size <= BLOCK_BYTES
             }
@@ -84,8 +83,7 @@ class Uploads:
         """Abort the uploads that are not completed. If `quickly`, those that take longer than 3 s are left."""
         seconds = _SECONDS_TO_END if quickly else None
         # A request that is on its way may begin an upload, or send a part to one that is aborted.
-        wait([sent for sent in self._sent if not sent.cancelled()], timeout=seconds)
-        # No lock: a signal may end the run while one is held, and appending to a list is atomic.
+        self._calls.end(seconds)
         begun, self._begun = self._begun, []
         if not begun:
             return
@@ -98,15 +96,11 @@ class Uploads:
         """Leave the uploads to the journal that names them."""
         self._begun = []
 
-    def _submit(self, pool: ThreadPoolExecutor, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        sent = pool.submit(function, *arguments)
-        self._sent.append(sent)
-        return sent
-
     def _prepare(self, file: PendingFile, path: S3Path, pool: ThreadPoolExecutor | None) -> PreparedFile:
         with storage_errors(file.path), _aborted_by_others(file.path):
             check_size(file, file.local.stat().st_size)
-            upload = self._begin(path)
+            # Interrupted by a signal, this thread would not know what it has begun.
+            upload = self._begin(path) if pool is None else self._calls.submit(pool, self._begin, path).result()
             send = partial(_upload_part, upload, file, with_md5=self._needs_md5(upload, file.content.size))
             sizes: list[int] = []
             parts: list[UploadedPart] = []
@@ -116,7 +110,7 @@ class Uploads:
                 if pool is None:
                     parts.append(send(part))
                     continue
-                pending.append(self._submit(pool, send, part))
+                pending.append(self._calls.submit(pool, send, part))
                 if len(pending) > self.threads:
                     parts.append(pending.popleft().result())
             parts.extend(sent.result() for sent in pending)
