@@ -40,9 +40,10 @@ LOST_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four plates, each large enough to be killed in."""
+    """Four plates, each large enough to be killed in, and a small one."""
     folder = tmp_path_factory.mktemp("plates")
     write_sites(folder / "P1", 300, 10)
+    write_sites(folder / "SMALL", 2)
     for name in ("P2", "P3", "P4"):
         (folder / name).symlink_to(folder / "P1")
     return folder
@@ -183,10 +184,10 @@ def test_sigterm_stops_the_plates_on_all_workers_and_leaves_the_cluster(
             path for path in (tmp_path / "tmp").rglob("cytobatch-*") if "dask-scratch-space" not in path.parts
         ] == []
         # The workers are free for the next run, with the limits of their own.
-        with running(cluster, plates, tmp_path / "again", "P1") as process:
+        with running(cluster, plates, tmp_path / "again", "SMALL") as process:
             assert process.stderr is not None
             errors = process.stderr.read()
             assert process.wait() == 0, errors
-        report = json.loads((tmp_path / "again" / "P1" / "run-report.json").read_text())
+        report = json.loads((tmp_path / "again" / "SMALL" / "run-report.json").read_text())
         assert report["limits"]["workers"] == machine_limits().shared(2).workers
         assert not list((tmp_path / "tmp").rglob("cytobatch-*"))

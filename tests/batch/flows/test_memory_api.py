@@ -118,7 +118,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runner", ["sequential", "threads:2", "processes:2", "dask:2"])
+@pytest.mark.parametrize(
+    # Dask's workers are processes, too; and test_task_runners has a run of a pool of processes.
+    "runner",
+    ["sequential", "threads:2", pytest.param("processes:2", marks=pytest.mark.long), "dask:2"],
+)
 def test_it_knows_all_that_a_run_asks(runner: str, tmp_path: Path) -> None:
     if runner.startswith("dask"):
         pytest.importorskip("prefect_dask")
