@@ -17,7 +17,7 @@ from tests.support.plates import convert
 
 PLATE = SyntheticPlate(wells=3, sites=1, cells=6, features=8, empty_site=False)
 pytestmark = pytest.mark.slow
-CUTS = settings(max_examples=examples(40))
+CUTS = settings(max_examples=examples(15, 400))
 
 
 @dataclass(frozen=True)
