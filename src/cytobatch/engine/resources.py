@@ -3,14 +3,16 @@
 All threads and all large amounts of memory are derived from these two numbers, here and nowhere else.
 """
 
+import functools
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from cytobatch.config.options import PlateJob
-from cytobatch.engine.cgroups import cgroup_limits
+from cytobatch.engine.cgroups import CgroupLimits, cgroup_limits
 
 _MIB = 2**20
 FEWEST_FETCH_THREADS = 8
@@ -122,11 +124,17 @@ def configure_arrow_threads(limits: ResourceLimits) -> None:
 def machine_limits(root: Path = Path("/")) -> ResourceLimits:
     """Return what machine, affinity and cgroups together grant this process.
 
-    `/proc` and `/sys` are looked for below `root`.
+    `/proc` and `/sys` are looked for below `root`, once a second: a run asks a dozen times.
     """
-    limits = cgroup_limits(root)
+    limits = _cgroup_limits(root, int(time.monotonic()))
     cpus, memory = min((_cpus_of_this_process(), *limits.cpus)), min((_physical_memory(), *limits.memory))
     return ResourceLimits(max(1, cpus), memory)
+
+
+@functools.lru_cache(maxsize=1)
+def _cgroup_limits(root: Path, _second: int) -> CgroupLimits:
+    """Read the limits of cgroups, which takes half a millisecond."""
+    return cgroup_limits(root)
 
 
 def _cpus_of_this_process() -> int:
