@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cytobatch.conversion import key_proof
 from cytobatch.conversion.key_proof import are_sound
 from cytobatch.engine import sql
 from cytobatch.engine.duckdb import Engine
@@ -96,6 +97,12 @@ def test_keys_of_a_large_range_are_no_proof(images: tuple[int, int], engine: Eng
     keys = key_tables(dict.fromkeys(("cytoplasm", "cells", "nuclei"), cells), by_table=False)
     assert not found_by_sql(engine, keys, IMAGES, by_table=False)
     assert not are_sound(keys, JOINS, IMAGES, (), by_table=False)
+
+
+def test_many_rows_are_left_to_the_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert are_sound(one_cell(), JOINS, IMAGES, (), by_table=False)
+    monkeypatch.setattr(key_proof, "_MOST_ROWS", 2)
+    assert not are_sound(one_cell(), JOINS, IMAGES, (), by_table=False)
 
 
 def test_a_large_number_alone_is_a_proof() -> None:

@@ -19,6 +19,8 @@ from cytobatch.planning.key_columns import EXPORT, IMAGE, OBJECT, TABLE
 _Numbers = NDArray[np.int64]
 _PACKED = 2**63
 """A packed key is below it."""
+_MOST_ROWS = 2**18
+"""Of more rows the queries take most of the time, and they keep to the limit of memory."""
 
 
 def are_sound(
@@ -41,8 +43,10 @@ def are_sound(
     -------
     bool
         True if `sql.repeated_keys` of all tables and `sql.dangling_parents` of all joins find nothing. False if they
-        may find something: also where a key is null, or where keys have too large a range.
+        may find something: also where a key is null, where keys have too large a range, or where rows are many.
     """
+    if sum(table.num_rows for table in keys.values()) > _MOST_ROWS:
+        return False
     image = (EXPORT, TABLE, IMAGE) if by_table else (EXPORT, IMAGE)
     references = [reference for join in joins for reference in _references(keys, join, image)]
     objects = {name: table.select([*image, OBJECT]) for name, table in keys.items()}
@@ -104,8 +108,8 @@ def _offsets(column: Sequence[pa.ChunkedArray]) -> tuple[list[_Numbers], int]:
 
     If the range is larger than int64, the numbers are wrong.
     """
-    if pa.types.is_string(column[0].type):
-        values = pa.chunked_array([chunk for part in column for chunk in part.chunks], pa.string()).unique()
+    if not pa.types.is_integer(column[0].type):
+        values = pa.chunked_array([chunk for part in column for chunk in part.chunks], column[0].type).unique()
         return [pc.index_in(part, value_set=values).to_numpy().astype(np.int64) for part in column], len(values) or 1
     parts = [part.to_numpy() for part in column]
     lowest = min((int(part.min()) for part in parts if part.size), default=0)
