@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,15 @@ def test_a_pipe_gets_plain_lines(tmp_path: Path, cytobatch: Run) -> None:
         f"P1: {step}" for step in PlateStep
     ]
     assert "\r" not in done.stdout + done.stderr
+
+
+def test_a_run_leaves_ctrl_c_as_it_was(tmp_path: Path, capsys: Capture) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(capsys, "--source", write_sites(tmp_path / "P1", 2), "--destination", tmp_path / "out")[0] == 0
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_progress_comes_in_lines_at_intervals(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, PlainSerializer
 
 from cytobatch.engine.duckdb import Engine
-from cytobatch.engine.signals import forget, raise_remembered, remembered, signals_as_raised
+from cytobatch.engine.signals import forget, raise_remembered, remember_interruptions, remembered, signals_as_raised
 
 LONG = "SELECT count(*) FROM range(200000) a, range(200000) b WHERE a.range * b.range % 7 = 3"
 
@@ -59,6 +59,21 @@ def test_a_signal_that_a_library_drops_is_raised_at_the_next_step() -> None:
         raise_remembered()
     forget()
     raise_remembered()
+
+
+def test_what_is_forgotten_ends_no_other_run_of_the_process() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        remember_interruptions()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            raise_remembered()
+        forget()
+        raise_remembered()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_other_errors_stay_as_they_are() -> None:

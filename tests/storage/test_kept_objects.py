@@ -94,7 +94,8 @@ def test_the_folder_of_a_killed_run_is_removed_and_that_of_a_live_one_is_not(tmp
         import os, sys
         from pathlib import Path
         from cytobatch.storage.kept_objects import KeptObjects
-        (KeptObjects(Path(sys.argv[1])).folder / "b.csv").write_bytes(b"half")
+        kept = KeptObjects(Path(sys.argv[1]))
+        (kept.folder / "b.csv").write_bytes(b"half")
         os._exit(0)
         """,
         tmp_path,

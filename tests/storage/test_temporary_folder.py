@@ -27,8 +27,10 @@ def test_a_signal_at_the_moment_when_it_is_made_leaves_nothing(tmp_path: Path, m
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Path, "mkdir", made_and_interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt), temporary_folder("run-", tmp_path):
         pytest.fail("it is not used")
+    signal.signal(signal.SIGINT, before)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,7 +17,7 @@ from cytobatch.cli.help_groups import ARGUMENTS, OPTIONS
 from cytobatch.cli.help_page import HELP_ALL, HELP_FLAGS, HelpPage
 from cytobatch.cli.log_options import set_log_options
 from cytobatch.config.variables import debug_requested
-from cytobatch.engine.signals import signals_as_raised
+from cytobatch.engine.signals import forget, signals_as_raised
 from cytobatch.errors import CytobatchError, ExitCode, InternalError
 
 _EPILOGUE = """First steps:
@@ -114,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         show_interruption()
         return ExitCode.INTERRUPTED
+    finally:
+        forget()
 
 
 def _show_error(error: CytobatchError, *, debug: bool) -> None:

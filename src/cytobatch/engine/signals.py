@@ -7,8 +7,9 @@ Without this module a run that SIGTERM ends would now and then be an internal er
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 _SHELLS_ADD = 128
@@ -31,9 +32,7 @@ def remember_interruptions() -> None:
 
     Only the main thread may set handlers.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+    _replace(signal.default_int_handler, _interrupt)
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
@@ -41,8 +40,14 @@ def _interrupt(_signal: int, _frame: object) -> NoReturn:
 
 
 def forget() -> None:
-    """Begin anew, in a process that has ended a run by a signal before."""
+    """Forget what was remembered, and remember no more interruptions: other runs of the process are not ended by it."""
+    _replace(_interrupt, signal.default_int_handler)
     _remembered.clear()
+
+
+def _replace(handler: object, other: Callable[[int, FrameType | None], object]) -> None:
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is handler:
+        signal.signal(signal.SIGINT, other)
 
 
 def raise_remembered() -> None:

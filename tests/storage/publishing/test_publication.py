@@ -322,8 +322,10 @@ def test_a_signal_while_an_upload_begins_leaves_none(s3_url: str, s3: Any, bucke
             os.kill(os.getpid(), signal.SIGINT)
 
     files = {"large.parquet": bytes(range(256)) * (20 * 4096), "small.parquet": b"1"}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with proxy(s3_url, interrupting) as (address, asked), pytest.raises(KeyboardInterrupt):
         publish(f"s3://{bucket}/out", tmp_path / "1", files, destination_endpoint_url=address)
+    signal.signal(signal.SIGINT, before)
     assert [one.method for one in asked if one.query.startswith("uploads")].count("POST") == 2
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
