@@ -36,7 +36,7 @@ def test_a_signal_at_the_moment_when_it_is_made_leaves_nothing(tmp_path: Path, m
 
 def test_a_folder_that_cannot_be_made_is_the_error_of_the_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), temporary_folder("run-", tmp_path / "absent"):
-        pytest.fail("there is none")
+        pytest.fail("the folder cannot exist")
 
 
 def test_the_parent_is_by_default_the_folder_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

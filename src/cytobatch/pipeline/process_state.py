@@ -149,6 +149,6 @@ def pandas_not_imported() -> Iterator[None]:
 
 @contextmanager
 def collected_less_often() -> Iterator[None]:
-    """Let Python look for cycles less often: thousands of columns make it do so 150 times, and there are none."""
+    """Let the garbage collector run less often. For thousands of columns it runs 150 times and frees nothing."""
     with _collector.held():
         yield

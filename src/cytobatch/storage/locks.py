@@ -159,7 +159,7 @@ def _remove_if_unmarked(folder: Path) -> bool:
 
 @contextmanager
 def _lock_without_name(folder: Path) -> Iterator[Lock]:
-    """Lock the file in a folder that has no name yet. Yields UNSUPPORTED if there is none."""
+    """Lock the `.lock-new` file of a folder. Yields UNSUPPORTED if the folder has no such file."""
     try:
         descriptor = os.open(folder / _UNNAMED, os.O_RDWR)
     except FileNotFoundError:
